@@ -1,0 +1,142 @@
+#!/usr/bin/env node
+// The command snapclone-emulator: the library with a port that stays, and what to copy to use it.
+
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type ClockMode, type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "./index";
+
+export interface CliIo {
+  out(text: string): void;
+  err(text: string): void;
+  /** Resolves when the command is to end. */
+  untilStopped(): Promise<void>;
+}
+
+/** Runs the command and gives its exit code. */
+export async function main(argv: readonly string[], io: CliIo): Promise<number> {
+  let emulator: Emulator;
+  try {
+    const command = readCommand(argv);
+    if (command === "help") {
+      io.out(HELP);
+      return 0;
+    }
+    const { options, configFile } = command;
+    if (configFile !== undefined) checkReplaceable(configFile);
+    emulator = await startEmulator(options);
+    if (configFile !== undefined) writeFileSync(configFile, stackConfig(emulator));
+    io.out(banner(emulator, configFile));
+  } catch (error) {
+    io.err(`snapclone-emulator: ${oneLine(error)}\n`);
+    return 1;
+  }
+  await io.untilStopped();
+  await emulator.close();
+  return 0;
+}
+
+const HELP = `snapclone-emulator: OpenStack Keystone and Cinder in one process, in memory.
+
+  --port <n>             where to listen (default 8776; 0 takes a free one)
+  --host <address>       default 127.0.0.1
+  --clock <mode>         real (default), instant, manual, or x10 for ten times as fast
+  --seed <n>             ids and tokens follow from it (default 1)
+  --write-config <file>  write a Pulumi stack configuration with a connection to it
+  --help
+
+Guide: docs/emulator.md
+`;
+
+interface Command {
+  readonly options: EmulatorOptions;
+  readonly configFile: string | undefined;
+}
+
+function readCommand(argv: readonly string[]): Command | "help" {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      port: { type: "string", default: "8776" },
+      host: { type: "string", default: "127.0.0.1" },
+      clock: { type: "string", default: "real" },
+      seed: { type: "string", default: "1" },
+      "write-config": { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const options: EmulatorOptions = {
+    port: wholeNumber("--port", values.port, 65_535),
+    host: values.host,
+    clock: clockMode(values.clock),
+    seed: wholeNumber("--seed", values.seed, Number.MAX_SAFE_INTEGER),
+  };
+  return { options, configFile: values["write-config"] };
+}
+
+function wholeNumber(name: string, text: string, max: number): number {
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number > max)
+    throw new Error(`${name} needs a whole number from 0 to ${max}, not "${text}"`);
+  return number;
+}
+
+function clockMode(text: string): ClockMode {
+  if (text === "real" || text === "instant" || text === "manual") return text;
+  const scale = /^x(\d+(?:\.\d+)?)$/.exec(text)?.[1];
+  if (scale === undefined || Number(scale) === 0)
+    throw new Error(`--clock is real, instant, manual or like x10, not "${text}"`);
+  return { scale: Number(scale) };
+}
+
+function banner(emulator: Emulator, configFile: string | undefined): string {
+  const exports = Object.entries(emulator.env()).map(([name, value]) => `export ${name}=${value}`);
+  return [
+    `Emulating Keystone and Cinder at ${emulator.url} (Ctrl-C ends it)`,
+    "",
+    ...exports,
+    "",
+    `volumes   data ${SEED_VOLUMES.data} (10 GiB, available)`,
+    `          logs ${SEED_VOLUMES.logs} (20 GiB, in-use)`,
+    `control   ${emulator.url}/_emulator/state`,
+    ...(configFile === undefined ? [] : [`config    ${configFile}`]),
+    "",
+  ].join("\n");
+}
+
+const CONFIG_MARK = "# Written by snapclone-emulator; it may be overwritten by the next run.\n";
+
+/** A stack's own configuration holds its encryption salt: it is never overwritten. */
+function checkReplaceable(file: string): void {
+  if (existsSync(file) && !readFileSync(file, "utf8").startsWith(CONFIG_MARK))
+    throw new Error(`${file} exists and wasn't written by this command; choose another file`);
+}
+
+function stackConfig(emulator: Emulator): string {
+  const lines = Object.entries(emulator.connection()).map(([key, value]) => `      ${key}: ${JSON.stringify(value)}\n`);
+  return `${CONFIG_MARK}config:\n  snapclone:connections:\n    default:\n${lines.join("")}`;
+}
+
+function oneLine(error: unknown): string {
+  const { code, port, message } = Object(error) as { code?: unknown; port?: unknown; message?: unknown };
+  if (code === "EADDRINUSE") return `port ${String(port)} is in use; choose another with --port`;
+  if (code === "EACCES" && port !== undefined)
+    return `port ${String(port)} may not be used; choose another with --port`;
+  return String(message ?? error).split("\n")[0] ?? "";
+}
+
+function processIo(): CliIo {
+  return {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    untilStopped: () =>
+      new Promise((resolve) => {
+        process.once("SIGINT", () => resolve());
+        process.once("SIGTERM", () => resolve());
+      }),
+  };
+}
+
+if (require.main === module) {
+  void main(process.argv.slice(2), processIo()).then((code) => process.exit(code));
+}

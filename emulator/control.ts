@@ -1,0 +1,147 @@
+// The control API under /_emulator/: what the library offers, for programs in another process. JSON in and out, no
+// authentication, never befallen by a fault.
+
+import type { Behaviour, CinderModel, SnapshotRow, VolumeRow } from "./cinderModel";
+import type { Clock } from "./clock";
+import { type Faults, ruleFromJson } from "./faults";
+import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
+import type { WritableLog } from "./log";
+import { CONTROL_PREFIX } from "./server";
+
+export interface ControlParts {
+  readonly services: readonly Service[];
+  readonly faults: Faults;
+  readonly log: WritableLog;
+  readonly clock: Clock;
+  readonly cinder: CinderModel;
+  readonly seed: number;
+  revokeTokens(): void;
+  reset(): void;
+}
+
+type Answer = (body: unknown, params: Readonly<Record<string, string>>) => Reply;
+
+export function createControl(parts: ControlParts): (request: EmulatorRequest) => Reply {
+  const routes = controlRoutes(parts);
+  return (request) => {
+    const match = matchRoute(routes, request.method, request.path.slice(CONTROL_PREFIX.length));
+    if (match === undefined)
+      return json(404, {
+        error: `no such control: ${request.method} ${request.path}`,
+        controls: routes.map((r) => `${r.method} ${CONTROL_PREFIX}${r.path}`),
+      });
+    try {
+      return match.route.handler(request.text === "" ? undefined : JSON.parse(request.text), match.params);
+    } catch (error) {
+      return json(400, { error: error instanceof Error ? error.message : String(error) });
+    }
+  };
+}
+
+function controlRoutes(parts: ControlParts): Route<Answer>[] {
+  const { services, faults, log, clock, cinder } = parts;
+  const route = (method: string, path: string, handler: Answer): Route<Answer> => ({
+    operation: `control ${method} ${path}`,
+    method,
+    path,
+    handler,
+  });
+  const done = () => json(200, { ok: true });
+  return [
+    route("GET", "/state", () =>
+      json(200, {
+        clock: { mode: clock.mode, now: clock.now().toISOString() },
+        seed: parts.seed,
+        services: Object.fromEntries(services.map((service) => [service.name, service.state()])),
+        faults: faults.list(),
+        requests: log.entries.length,
+      }),
+    ),
+    route("GET", "/requests", () => json(200, { requests: log.entries })),
+    route("DELETE", "/requests", () => {
+      log.clear();
+      return done();
+    }),
+    route("GET", "/coverage", () =>
+      json(200, {
+        operations: services.flatMap((service) =>
+          service.operations().map((operation) => ({ service: service.name, ...operation })),
+        ),
+      }),
+    ),
+    route("POST", "/faults", (body) => json(201, { id: faults.add(ruleFromJson(body)).id })),
+    route("DELETE", "/faults", () => {
+      faults.clear();
+      return done();
+    }),
+    route("POST", "/tick", (body) => {
+      const ms = isObject(body) ? body.ms : undefined;
+      if (typeof ms !== "number") throw new Error('tick needs {"ms": number}');
+      clock.tick(ms);
+      return json(200, { now: clock.now().toISOString() });
+    }),
+    route("POST", "/reset", () => {
+      parts.reset();
+      return done();
+    }),
+    route("DELETE", "/tokens", () => {
+      parts.revokeTokens();
+      return done();
+    }),
+    route("POST", "/volumes", (body) =>
+      json(201, { volume: cinder.createVolume(rowFields<VolumeRow>(body, VOLUME_FIELDS)) }),
+    ),
+    route("DELETE", "/volumes/{id}", (_, { id }) => removed("volume", id, cinder.removeVolume(id ?? ""))),
+    route("PATCH", "/snapshots/{id}", (body, { id }) => {
+      const row = cinder.snapshots.get(id ?? "");
+      if (row === undefined) return removed("snapshot", id, false);
+      return json(200, { snapshot: Object.assign(row, rowFields<SnapshotRow>(body, SNAPSHOT_FIELDS)) });
+    }),
+    route("DELETE", "/snapshots/{id}", (_, { id }) => removed("snapshot", id, cinder.removeSnapshot(id ?? ""))),
+    route("POST", "/behaviours", (body) => {
+      cinder.behaviour(behaviourFromJson(body));
+      return json(201, { ok: true });
+    }),
+  ];
+}
+
+const VOLUME_FIELDS = [
+  "id",
+  "name",
+  "description",
+  "size",
+  "status",
+  "project_id",
+  "availability_zone",
+  "metadata",
+  "bootable",
+  "group_id",
+] as const;
+const SNAPSHOT_FIELDS = [
+  "name",
+  "description",
+  "status",
+  "progress",
+  "metadata",
+  "group_snapshot_id",
+  "consumes_quota",
+] as const;
+
+function rowFields<Row>(body: unknown, known: readonly string[]): Partial<Row> {
+  const given = body ?? {};
+  if (!isObject(given)) throw new Error("the body is an object");
+  const unknown = Object.keys(given).filter((key) => !known.includes(key));
+  if (unknown.length > 0) throw new Error(`unknown field: ${unknown.join(", ")} (known: ${known.join(", ")})`);
+  return given as Partial<Row>;
+}
+
+function behaviourFromJson(body: unknown): Behaviour {
+  const given = rowFields<Behaviour>(body, ["match", "create", "delete", "createMs", "deleteMs", "times"]);
+  const name = given.match?.name;
+  if (given.match === undefined || typeof name !== "string" || !name.startsWith("re:")) return given;
+  return { ...given, match: { ...given.match, name: new RegExp(name.slice(3)) } };
+}
+
+function removed(what: string, id: string | undefined, found: boolean): Reply {
+  return found ? json(200, { ok: true }) : json(404, { error: `no such ${what}: ${id}` });
+}

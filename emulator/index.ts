@@ -1,0 +1,203 @@
+// pulumi-snapclone/emulator: the control planes in one process, in memory, for tests and for programs that have no
+// cloud at hand. It shares no code with the provider: it is a second, independent reading of the wire.
+
+import { CinderService } from "./cinder";
+import { CinderModel, type CinderTimings, type Quotas } from "./cinderModel";
+import { Clock, type ClockMode } from "./clock";
+import { createControl } from "./control";
+import { type FaultHandle, type FaultRule, Faults } from "./faults";
+import type { Service } from "./http";
+import { Ids } from "./ids";
+import { KeystoneModel, KeystoneService, REGION } from "./keystone";
+import { createLog, type RequestLog } from "./log";
+import { startServer } from "./server";
+
+export type {
+  Behaviour,
+  BehaviourHandle,
+  MessageRow,
+  Quotas,
+  SnapshotRow,
+  VolumeAttachment,
+  VolumeRow,
+} from "./cinderModel";
+export { CinderModel, SEED_VOLUMES } from "./cinderModel";
+export type { ClockMode } from "./clock";
+export { FAULT_ACTIONS, type FaultAction, type FaultHandle, type FaultMatch, type FaultRule } from "./faults";
+export type {
+  ApplicationCredential,
+  Assignment,
+  CatalogueEndpoint,
+  CatalogueEntry,
+  Project,
+  Token,
+  User,
+} from "./keystone";
+export { KeystoneModel } from "./keystone";
+export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+
+/** Milliseconds of the emulator's own time. */
+export interface Timings extends CinderTimings {
+  tokenLife: number;
+}
+
+export interface EmulatorOptions {
+  /** Default 0: a free one. */
+  port?: number;
+  /** Default "127.0.0.1". */
+  host?: string;
+  /** Ids and tokens follow from it; default 1. */
+  seed?: number;
+  /** How asynchronous work advances; default "real". */
+  clock?: ClockMode;
+  timings?: Partial<Timings>;
+  /** The newest microversion of the block storage service: default "3.70" (Zed), "3.59" for a Train-era cloud. */
+  maxMicroversion?: string;
+  /** For every project; generous by default. */
+  quotas?: Partial<Quotas>;
+  /** PEM; https is served then. */
+  tls?: { cert: string; key: string };
+  /** Added to every answer. */
+  latencyMs?: number;
+}
+
+export interface OpenStackConnection {
+  kind: "openstack";
+  authUrl: string;
+  username: string;
+  password: string;
+  projectName: string;
+  userDomainName: string;
+  projectDomainName: string;
+  region: string;
+}
+
+/** The same login as environment variables and as a connection of this package. */
+export interface Login {
+  env(): Record<string, string>;
+  connection(): OpenStackConnection;
+}
+
+export interface Emulator extends Login {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly authUrl: string;
+  /** The administrator, scoped to the project "admin". */
+  readonly admin: Login;
+  readonly clock: { now(): Date; tick(ms: number): void };
+  readonly cinder: CinderModel;
+  readonly keystone: KeystoneModel;
+  readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
+  readonly requests: RequestLog;
+  /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
+  reset(): void;
+  /** Ends hanging connections, too. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_TIMINGS: Timings = {
+  snapshotCreate: 2000,
+  snapshotDelete: 1000,
+  snapshotRevert: 1000,
+  volumeCreate: 1000,
+  volumeDelete: 1000,
+  tokenLife: 3_600_000,
+};
+
+export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
+  const seed = options.seed ?? 1;
+  const clock = new Clock(options.clock);
+  const ids = new Ids(seed);
+  const timings = { ...DEFAULT_TIMINGS, ...options.timings };
+  const faults = new Faults();
+  const log = createLog();
+
+  const keystone = new KeystoneModel(clock, ids, () => timings.tokenLife);
+  const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
+  const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
+  // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
+  const services: readonly Service[] = [
+    new KeystoneService(keystone, ids, clock),
+    new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
+  ];
+
+  const reset = () => {
+    ids.reset();
+    clock.reset();
+    faults.reset();
+    log.clear();
+    for (const service of services) service.reset();
+  };
+  // The start is a reset, so that the first run and any later one have the same ids.
+  reset();
+
+  const server = await startServer(
+    {
+      port: options.port ?? 0,
+      host: options.host ?? "127.0.0.1",
+      latencyMs: options.latencyMs ?? 0,
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+    },
+    {
+      services,
+      faults,
+      log,
+      clock,
+      control: createControl({
+        services,
+        faults,
+        log,
+        clock,
+        cinder,
+        seed,
+        reset,
+        revokeTokens: () => keystone.revokeAll(),
+      }),
+      invalidateToken: (token) => keystone.revoke(token),
+    },
+  );
+
+  const authUrl = `${server.url}/identity/v3`;
+  return {
+    url: server.url,
+    authUrl,
+    ...login(authUrl, "demo"),
+    admin: login(authUrl, "admin"),
+    clock,
+    cinder,
+    keystone,
+    faults,
+    requests: log.entries,
+    reset,
+    close: () => server.close(),
+  };
+}
+
+/** User and project have the same name in the seed data. */
+function login(authUrl: string, name: string): Login {
+  const connection = (): OpenStackConnection => ({
+    kind: "openstack",
+    authUrl,
+    username: name,
+    password: "secret",
+    projectName: name,
+    userDomainName: "Default",
+    projectDomainName: "Default",
+    region: REGION,
+  });
+  return {
+    connection,
+    env: () => {
+      const { username, password, projectName, userDomainName, projectDomainName, region } = connection();
+      return {
+        OS_AUTH_URL: authUrl,
+        OS_USERNAME: username,
+        OS_PASSWORD: password,
+        OS_PROJECT_NAME: projectName,
+        OS_USER_DOMAIN_NAME: userDomainName,
+        OS_PROJECT_DOMAIN_NAME: projectDomainName,
+        OS_REGION_NAME: region,
+      };
+    },
+  };
+}

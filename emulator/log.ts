@@ -1,0 +1,82 @@
+// The record of the requests the emulator has had, with nothing secret in it.
+
+import { isObject } from "./http";
+
+export interface RequestLogEntry {
+  /** ISO time by the emulator's clock. */
+  readonly at: string;
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly service: string;
+  readonly operation: string;
+  /** 0 while there is no answer, and for good when the connection was broken instead. */
+  status: number;
+  /** The parsed JSON of the request (its text if it isn't JSON), secrets masked. */
+  readonly body?: unknown;
+  /** Id of the fault that befell it. */
+  fault?: string;
+}
+
+export type RequestMatch = Partial<Pick<RequestLogEntry, "method" | "service" | "operation" | "status" | "fault">> & {
+  readonly path?: string | RegExp;
+};
+
+export interface RequestLog extends ReadonlyArray<RequestLogEntry> {
+  count(match?: RequestMatch | ((entry: RequestLogEntry) => boolean)): number;
+}
+
+export interface WritableLog {
+  readonly entries: RequestLog;
+  add(entry: RequestLogEntry): void;
+  clear(): void;
+}
+
+const KEPT = 10_000;
+
+export function createLog(): WritableLog {
+  const list: RequestLogEntry[] = [];
+  const entries: RequestLog = Object.assign(list, {
+    count: (match: RequestMatch | ((entry: RequestLogEntry) => boolean) = {}) =>
+      list.filter(typeof match === "function" ? match : (entry) => matches(entry, match)).length,
+  });
+  return {
+    entries,
+    add: (entry) => {
+      list.push(entry);
+      if (list.length > KEPT) list.splice(0, list.length - KEPT);
+    },
+    clear: () => {
+      list.length = 0;
+    },
+  };
+}
+
+/** What of a request's body goes into the log. */
+export function loggedBody(text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return masked(JSON.parse(text));
+  } catch {
+    return text.includes("secret") || text.includes("password") ? "(not JSON)" : text.slice(0, 1000);
+  }
+}
+
+function matches(entry: RequestLogEntry, match: RequestMatch): boolean {
+  return (Object.keys(match) as (keyof RequestMatch)[]).every((key) => {
+    const wanted = match[key];
+    if (wanted === undefined) return true;
+    if (key !== "path") return entry[key] === wanted;
+    if (wanted instanceof RegExp) return entry.path.search(wanted) >= 0;
+    return entry.path === wanted || entry.path.split("?")[0] === wanted;
+  });
+}
+
+function masked(value: unknown, key = ""): unknown {
+  if (Array.isArray(value)) return value.map((item) => masked(item));
+  if (!isObject(value)) return ["password", "secret"].includes(key) && value !== null ? "***" : value;
+  const isToken = key === "token";
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, isToken && name === "id" ? "***" : masked(item, name)]),
+  );
+}
