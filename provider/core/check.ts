@@ -1,0 +1,125 @@
+// What Pulumi's `check` does for every resource: validate, say all that is wrong at once and where, fill in the name.
+// Runs in previews, so it never touches the network and takes unknown values for what they are.
+
+import { randomBytes } from "node:crypto";
+import type { AnyDefinition, HiddenInputs } from "./definition";
+import { parseDuration } from "./duration";
+
+/** How Pulumi's dynamic provider shows a value that a preview does not know yet, whatever its type (sdk/nodejs/runtime/rpc.ts, `unknownValue`). */
+export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+export interface CheckFailure {
+  property: string;
+  reason: string;
+}
+
+export interface Checked {
+  inputs: Record<string, unknown>;
+  failures: CheckFailure[];
+}
+
+export function check(
+  definition: AnyDefinition,
+  olds: Record<string, unknown>,
+  news: Record<string, unknown>,
+): Checked {
+  const failures: CheckFailure[] = [];
+  const inputs: Record<string, unknown> = {};
+
+  for (const [key, value] of Object.entries(news)) {
+    if (isHidden(key)) inputs[key] = value;
+    else if (!(key in definition.inputs)) failures.push(unknownProperty(key, Object.keys(definition.inputs)));
+  }
+  for (const [key, rule] of Object.entries(definition.inputs)) {
+    const value = news[key] ?? (key === definition.autoName ? (olds[key] ?? automaticName(news)) : undefined);
+    const unknowns = unknownPaths(value);
+    const result = rule.schema.safeParse(value);
+    if (result.success) {
+      const checked = unknowns.length === 0 ? result.data : value;
+      if (checked !== undefined) inputs[key] = checked;
+      continue;
+    }
+    inputs[key] = value;
+    for (const issue of result.error.issues) {
+      const path = issue.path.map(String);
+      if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
+    }
+  }
+  failures.push(...badTimeouts(news));
+  return { inputs, failures };
+}
+
+export function isHidden(key: string): boolean {
+  return key.startsWith("__");
+}
+
+/** Where in `value` a preview's unknowns are. */
+export function unknownPaths(value: unknown, path: readonly string[] = []): string[][] {
+  if (value === UNKNOWN) return [[...path]];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => unknownPaths(inner, [...path, key]));
+}
+
+/** `volumes[0]`, `metadata["a.b"]`: the form in which Pulumi writes property paths. */
+export function propertyPath(path: readonly string[]): string {
+  return path
+    .map((part, index) => {
+      if (/^\d+$/.test(part)) return `[${part}]`;
+      if (!/^[A-Za-z_][\w-]*$/.test(part)) return `[${JSON.stringify(part)}]`;
+      return index === 0 ? part : `.${part}`;
+    })
+    .join("");
+}
+
+/** An issue at an unknown, inside it, or about a whole that contains it can't be judged before `up`. */
+function touches(path: readonly string[], unknowns: readonly string[][]): boolean {
+  return unknowns.some((unknown) => {
+    const shared = Math.min(path.length, unknown.length);
+    return path.slice(0, shared).every((part, index) => part === unknown[index]);
+  });
+}
+
+/** `<resource>-<7 hex>`, as Pulumi's own providers name things. */
+function automaticName(news: HiddenInputs): string | undefined {
+  const resource = news.__owner?.split("::").at(-1);
+  return resource === undefined ? undefined : `${resource.slice(0, 240)}-${randomBytes(4).toString("hex").slice(0, 7)}`;
+}
+
+function badTimeouts(news: HiddenInputs): CheckFailure[] {
+  return Object.entries(news.__timeouts ?? {})
+    .filter(([, text]) => typeof text !== "string" || parseDuration(text) === undefined)
+    .map(([operation, text]) => ({
+      property: `customTimeouts.${operation}`,
+      reason: `${JSON.stringify(text)} is not a duration; write it like "90s", "15m" or "1h30m"`,
+    }));
+}
+
+function unknownProperty(key: string, known: readonly string[]): CheckFailure {
+  const near = nearest(key, known);
+  return {
+    property: propertyPath([key]),
+    reason: `unknown property${near === undefined ? "" : `; did you mean ${near}?`}`,
+  };
+}
+
+/** The known name that a typo probably meant; undefined where none is near. */
+export function nearest(typo: string, known: readonly string[]): string | undefined {
+  const scored = known.map((name) => ({ name, distance: editDistance(typo.toLowerCase(), name.toLowerCase()) }));
+  scored.sort((a, b) => a.distance - b.distance);
+  const best = scored[0];
+  return best !== undefined && best.distance <= Math.max(2, Math.floor(best.name.length / 3)) ? best.name : undefined;
+}
+
+/** Levenshtein's. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

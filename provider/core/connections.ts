@@ -1,0 +1,75 @@
+// Finds the connection that a resource names. What a connection consists of is its kind's business (openstack, vipr, …);
+// here is only where the stack config is read and that one name gives one client a process.
+
+import { homedir } from "node:os";
+import { SnapcloneError } from "./errors";
+
+export const DEFAULT_CONNECTION = "default";
+
+export interface ConnectionKind<Client> {
+  kind: string;
+  /** Throws a "config" error that names every key and file it looked at. Opens no socket. */
+  open(request: ConnectionRequest): Client;
+}
+
+export interface ConnectionRequest {
+  name: string;
+  /** The entry `snapclone:connections.<name>` of the stack config, parsed; undefined where there is none. */
+  config: unknown;
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+  home: string;
+  /** For what the user should know and may ignore (`insecure: true`). */
+  warn(text: string): void;
+}
+
+export class Connections {
+  private readonly opened = new Map<string, unknown>();
+
+  constructor(
+    /** The stack config's value of `snapclone:connections`: JSON text, as Pulumi hands structured config over. */
+    private readonly stackConfig: () => string | undefined,
+    private readonly warn: (text: string) => void,
+  ) {}
+
+  open<Client>(kind: ConnectionKind<Client>, name: string | undefined): Client {
+    const wanted = name ?? DEFAULT_CONNECTION;
+    const key = `${kind.kind}:${wanted}`;
+    if (!this.opened.has(key)) this.opened.set(key, this.make(kind, wanted));
+    return this.opened.get(key) as Client;
+  }
+
+  private make<Client>(kind: ConnectionKind<Client>, name: string): Client {
+    const config = this.entry(name);
+    const stated = isRecord(config) ? config.kind : undefined;
+    if (stated !== undefined && stated !== kind.kind) {
+      throw new SnapcloneError({
+        kind: "config",
+        said: `the connection "${name}" is of kind "${String(stated)}", and this resource needs one of kind "${kind.kind}"`,
+        remedy: `Name another connection, or correct snapclone:connections.${name}.kind in the stack config.`,
+      });
+    }
+    return kind.open({ name, config, env: process.env, cwd: process.cwd(), home: homedir(), warn: this.warn });
+  }
+
+  private entry(name: string): unknown {
+    const text = this.stackConfig();
+    if (text === undefined || text.trim() === "") return undefined;
+    let all: unknown;
+    try {
+      all = JSON.parse(text);
+    } catch {
+      // The text may hold a password: it is not shown.
+    }
+    if (isRecord(all)) return Object.hasOwn(all, name) ? all[name] : undefined;
+    throw new SnapcloneError({
+      kind: "config",
+      said: "snapclone:connections in the stack config is not an object of connections",
+      remedy: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
+    });
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

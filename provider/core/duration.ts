@@ -1,0 +1,25 @@
+// Durations as Pulumi's customTimeouts write them: Go's "1h30m", "90s", "1.5h", "250ms".
+
+const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds, or undefined for anything that is not a positive duration. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+    total += Number(amount) * (UNITS[unit ?? ""] ?? 0);
+  }
+  return total > 0 && Number.isFinite(total) ? total : undefined;
+}
+
+/** For people: "850 ms", "12 s", "3 min 20 s", "1 h 5 min". */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const [big, small, units] =
+    seconds < 3600
+      ? [Math.floor(seconds / 60), seconds % 60, ["min", "s"]]
+      : [Math.floor(seconds / 3600), Math.round((seconds % 3600) / 60), ["h", "min"]];
+  return small === 0 ? `${big} ${units[0]}` : `${big} ${units[0]} ${small} ${units[1]}`;
+}

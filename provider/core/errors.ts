@@ -1,0 +1,131 @@
+// Every failure the provider expects is a SnapcloneError: what was being done to which object, what the backend said,
+// what the user can do. This is the only place where errors become text and where secrets are taken out of it.
+
+export type ErrorKind =
+  /** The user's inputs are wrong; nothing was sent. */
+  | "input"
+  /** A connection is missing or wrong; nothing was sent. */
+  | "config"
+  /** The credential was not accepted. */
+  | "unauthorized"
+  /** The credential was accepted and may not do this. Never read as "gone". */
+  | "forbidden"
+  /** The backend itself says that this object does not exist. The only proof of absence. */
+  | "notFound"
+  /** The backend understood and said no. Trying again changes nothing. */
+  | "refused"
+  /** Not carried out, or only a question: may be asked again. */
+  | "transient"
+  /** Sent, and no usable answer came: it may have been carried out. Never sent again blindly. */
+  | "ambiguous"
+  /** An answer that is not what the API promises (HTML, cut off, wrong type, too big). */
+  | "malformed"
+  /** The backend accepted the work and it ended badly. */
+  | "failed"
+  /** Our deadline came before the end of the backend's work. */
+  | "deadline"
+  /** The run was cancelled. */
+  | "stopped";
+
+export interface ErrorParts {
+  kind: ErrorKind;
+  /** What went wrong, in the backend's words where there are any. */
+  said: string;
+  /** What was being done to which object: `create snapshot "nightly"`. Usually added on the way up, by `during`. */
+  doing?: string | undefined;
+  /** What the user can do about it. Written by us, so never redacted. */
+  remedy?: string | undefined;
+  /** Method and URL of the request, where one was made. */
+  request?: string | undefined;
+  status?: number | undefined;
+  requestId?: string | undefined;
+  /** The server's `Retry-After`, in milliseconds. */
+  retryAfterMs?: number | undefined;
+  cause?: unknown;
+}
+
+export class SnapcloneError extends Error {
+  readonly parts: Readonly<ErrorParts>;
+
+  constructor(parts: ErrorParts) {
+    const clean: ErrorParts = { ...parts, said: shorten(redact(parts.said)) };
+    if (parts.doing !== undefined) clean.doing = redact(parts.doing);
+    if (parts.request !== undefined) clean.request = redact(parts.request);
+    super(text(clean));
+    this.name = "SnapcloneError";
+    this.parts = clean;
+    // Pulumi prints an error's `stack` for check, diff, read and delete (reference pulumi-dynamic.md §7): for a failure
+    // that we expect, the message is all a user needs.
+    this.stack = this.message;
+  }
+
+  get kind(): ErrorKind {
+    return this.parts.kind;
+  }
+
+  get retryAfterMs(): number | undefined {
+    return this.parts.retryAfterMs;
+  }
+
+  /** The same failure, said in a wider frame; what is already there stays. */
+  during(doing: string, remedy?: string): SnapcloneError {
+    return new SnapcloneError({
+      ...this.parts,
+      doing: this.parts.doing ?? doing,
+      remedy: this.parts.remedy ?? remedy,
+    });
+  }
+}
+
+export function isKind(error: unknown, ...kinds: ErrorKind[]): error is SnapcloneError {
+  return error instanceof SnapcloneError && kinds.includes(error.kind);
+}
+
+/** Anything thrown, as a SnapcloneError. What we did not expect keeps its stack in the text: it is a bug to report. */
+export function asSnapcloneError(error: unknown, doing: string): SnapcloneError {
+  if (error instanceof SnapcloneError) return error.during(doing);
+  const said = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error);
+  return new SnapcloneError({
+    kind: "failed",
+    said: `unexpected error, please report it: ${said}`,
+    doing,
+    cause: error,
+  });
+}
+
+const secrets = new Set<string>();
+
+/** From now on `value` is taken out of every error and log line. Called where a credential or token enters. */
+export function protect(value: string | undefined): void {
+  // One or two characters would blank out half of every message and protect nothing.
+  if (value !== undefined && value.length >= 3) secrets.add(value);
+}
+
+export function redact(textWithSecrets: string): string {
+  let out = textWithSecrets;
+  // Longest first, so that a secret that contains another one goes as a whole.
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
+    for (const form of new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])) {
+      out = out.replaceAll(form, "[redacted]");
+    }
+  }
+  // Fernet tokens begin with version byte 0x80: base64 "gAAAA" (the Fernet specification). And user:password@ in URLs.
+  return out.replace(/gAAAA[\w-]{16,}=*/g, "[redacted]").replace(/(https?:\/\/)[^\s/@]+@/g, "$1[redacted]@");
+}
+
+function text({ doing, said, remedy, request, status, requestId }: ErrorParts): string {
+  const facts = [
+    status === undefined ? "" : `HTTP ${status}`,
+    requestId ? `request id ${requestId}` : "",
+    request ?? "",
+  ]
+    .filter((fact) => fact !== "")
+    .join(", ");
+  const line = `${doing ? `cannot ${doing}: ` : ""}${said}${facts ? ` (${facts})` : ""}`;
+  return remedy ? `${line}\n${remedy}` : line;
+}
+
+/** Cinder prints whole regular expressions into a 400 (reference openstack-powervc.md §A2); proxies send whole pages. */
+function shorten(said: string, limit = 1000): string {
+  return said.length <= limit ? said : `${said.slice(0, limit)} … (${said.length} characters)`;
+}

@@ -1,0 +1,103 @@
+// One provider process is one run of Pulumi (or of its preview). This is what all resources of the run share: the stack
+// config, the opened connections, what is in flight, which ids the engine knows, and how the run ends.
+
+import { setMaxListeners } from "node:events";
+import { type Clock, systemClock } from "./clock";
+import { Connections } from "./connections";
+import type { AnyDefinition } from "./definition";
+import { Ledger } from "./ledger";
+
+export type Severity = "status" | "info" | "warning";
+
+/** Where words go. `status` replaces the line in the resource's own row; the others stay. */
+export type Log = (severity: Severity, text: string, urn?: string) => void;
+
+export interface RunOptions {
+  log: Log;
+  clock?: Clock;
+}
+
+export class Run {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly connections: Connections;
+  private readonly stopping = new AbortController();
+  private readonly ledgers = new Map<AnyDefinition, Map<unknown, Ledger>>();
+  private readonly knownIds = new Map<AnyDefinition, Set<string>>();
+  private inFlight = 0;
+  private interrupted = false;
+  private stackConfig: string | undefined;
+
+  constructor({ log, clock = systemClock }: RunOptions) {
+    // Every wait of the run listens here, hundreds at once: that is no leak to warn of.
+    setMaxListeners(0, this.stopping.signal);
+    this.log = log;
+    this.clock = clock;
+    this.connections = new Connections(
+      () => this.stackConfig,
+      (text) => log("warning", text),
+    );
+  }
+
+  configure(connections: string | undefined): void {
+    this.stackConfig = connections;
+  }
+
+  /** Aborts when the run is to stop: waits end, what is pending gets recorded. */
+  get signal(): AbortSignal {
+    return this.stopping.signal;
+  }
+
+  async track<T>(operation: () => Promise<T>): Promise<T> {
+    this.inFlight += 1;
+    try {
+      return await operation();
+    } finally {
+      this.inFlight -= 1;
+    }
+  }
+
+  /** The engine showed that it has recorded this id. */
+  sawId(definition: AnyDefinition, id: string): void {
+    this.idsOf(definition).add(id);
+  }
+
+  ledger(definition: AnyDefinition, client: unknown): Ledger {
+    const byClient = this.ledgers.get(definition) ?? new Map<unknown, Ledger>();
+    this.ledgers.set(definition, byClient);
+    let ledger = byClient.get(client);
+    if (!ledger) {
+      ledger = new Ledger(
+        () => definition.listOpen(client),
+        (id) => definition.settle(client, id),
+        this.idsOf(definition),
+      );
+      byClient.set(client, ledger);
+    }
+    return ledger;
+  }
+
+  /** Ends every wait. The engine also says "cancel" when a run ends in good order: then nothing is in flight. */
+  stop(reason: string): void {
+    if (this.inFlight === 0) return;
+    this.interrupted = true;
+    this.stopping.abort(new Error(reason));
+  }
+
+  /**
+   * The engine is done and asks the process to end. What was made is recorded now, unless the run was broken off: then
+   * the engine may have skipped its last records, and open marks are the safe side (reference pulumi-dynamic.md §3,
+   * "terminated runs skip End").
+   */
+  async end(): Promise<void> {
+    if (this.interrupted || this.inFlight > 0) return;
+    const all = [...this.ledgers.values()].flatMap((byClient) => [...byClient.values()]);
+    await Promise.all(all.map((ledger) => ledger.settleAll()));
+  }
+
+  private idsOf(definition: AnyDefinition): Set<string> {
+    const ids = this.knownIds.get(definition) ?? new Set<string>();
+    this.knownIds.set(definition, ids);
+    return ids;
+  }
+}

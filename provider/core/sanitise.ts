@@ -1,0 +1,46 @@
+// The one way out: every value that leaves the provider for Pulumi's state passes here. `undefined` in a result makes
+// Pulumi fail the step after the backend has made the object, and in an error it hangs the engine for ever; Date and Map
+// silently become {} (reference pulumi-dynamic.md §0.2, appendix T4 and t6).
+
+import { SnapcloneError } from "./errors";
+
+export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
+
+export function plain(value: object): { [key: string]: Plain } {
+  return plainObject(value, []);
+}
+
+function plainObject(value: object, path: readonly string[]): { [key: string]: Plain } {
+  const out: { [key: string]: Plain } = {};
+  for (const [key, inner] of Object.entries(value)) {
+    // A plain assignment to this key would set the prototype instead.
+    if (key === "__proto__") throw refused("a key named __proto__", [...path, key]);
+    if (inner !== undefined) out[key] = plainValue(inner, [...path, key]);
+  }
+  return out;
+}
+
+function plainValue(value: unknown, path: readonly string[]): Plain {
+  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw refused(String(value), path);
+    return value;
+  }
+  if (Array.isArray(value)) {
+    // A hole would shift what comes after it, so it stays, as null.
+    return Array.from(value, (inner, index) => (inner === undefined ? null : plainValue(inner, [...path, `${index}`])));
+  }
+  if (typeof value === "object") {
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype || prototype === null) return plainObject(value, path);
+    throw refused(`a ${value.constructor?.name ?? "nameless class"}`, path);
+  }
+  throw refused(`a ${typeof value}`, path);
+}
+
+function refused(what: string, path: readonly string[]): SnapcloneError {
+  return new SnapcloneError({
+    kind: "failed",
+    said: `the provider made a value that Pulumi cannot store: ${what} at ${path.join(".")}; please report it`,
+  });
+}

@@ -1,0 +1,78 @@
+import { setMaxListeners } from "node:events";
+import { SharedLook } from "../../../provider/core/sharedLook";
+import { FakeClock } from "../../support/fakeClock";
+
+function setUp(rows: Record<string, string> = {}) {
+  const clock = new FakeClock();
+  const calls: string[] = [];
+  const shared = new SharedLook<string>({
+    clock,
+    one: async (id) => {
+      calls.push(id);
+      return rows[id];
+    },
+    many: async () => {
+      calls.push("list");
+      return new Map(Object.entries(rows).filter(([, status]) => status !== "hidden"));
+    },
+  });
+  const never = new AbortController().signal;
+  setMaxListeners(0, never);
+  return { clock, calls, shared, never };
+}
+
+test("few are asked for one by one, at once", async () => {
+  const { calls, shared, never } = setUp({ a: "making" });
+  shared.join();
+  expect(await shared.look("a", never)).toBe("making");
+  expect(await shared.look("b", never)).toBeUndefined();
+  expect(calls).toEqual(["a", "b"]);
+});
+
+test("two hundred looks that fall together are one list", async () => {
+  const ids = Array.from({ length: 200 }, (_, n) => `s${n}`);
+  const { clock, calls, shared, never } = setUp(Object.fromEntries(ids.map((id) => [id, "making"])));
+  for (const _ of ids) shared.join();
+  await clock.run(() => Promise.all(ids.map((id) => shared.look(id, never))));
+  expect(calls).toEqual(["list"]);
+});
+
+test("what the list leaves out is asked for by itself: only its own answer says that it is gone", async () => {
+  const { clock, calls, shared, never } = setUp({ a: "making", b: "making", c: "hidden" });
+  for (let n = 0; n < 4; n += 1) shared.join();
+  const answers = await clock.run(() => Promise.all(["a", "b", "c", "d"].map((id) => shared.look(id, never))));
+  expect(answers).toEqual(["making", "making", "hidden", undefined]);
+  expect(calls).toEqual(["list", "c", "d"]);
+});
+
+test("lists keep their distance", async () => {
+  const { clock, calls, shared, never } = setUp({ a: "x" });
+  for (let n = 0; n < 3; n += 1) shared.join();
+  await clock.run(async () => {
+    for (let n = 0; n < 10; n += 1) await shared.look("a", never);
+  });
+  expect(calls).toHaveLength(10);
+  expect(clock.now()).toBeGreaterThanOrEqual(9 * 400);
+});
+
+test("a list that fails is everybody's failure of this look, and nobody's of the next", async () => {
+  const { clock, shared, never } = setUp({ a: "x" });
+  for (let n = 0; n < 3; n += 1) shared.join();
+  Reflect.set(Reflect.get(shared, "options"), "many", () => Promise.reject(new Error("503")));
+  await expect(clock.run(() => shared.look("a", never))).rejects.toThrow("503");
+  Reflect.set(Reflect.get(shared, "options"), "many", async () => new Map([["a", "y"]]));
+  expect(await clock.run(() => shared.look("a", never))).toBe("y");
+});
+
+test("one who leaves does not take the list away from the others", async () => {
+  const { clock, shared, never } = setUp({ a: "x", b: "x" });
+  for (let n = 0; n < 3; n += 1) shared.join();
+  const leaver = new AbortController();
+  const [gone, stayed] = await clock.run(async () => {
+    const both = Promise.allSettled([shared.look("a", leaver.signal), shared.look("b", never)]);
+    leaver.abort(new Error("stop"));
+    return both;
+  });
+  expect(gone).toMatchObject({ status: "rejected" });
+  expect(stayed).toMatchObject({ status: "fulfilled", value: "x" });
+});

@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import { SnapcloneError } from "../../../provider/core/errors";
+import { type Verdict, type Wait, waitFor } from "../../../provider/core/wait";
+import { FakeClock } from "../../support/fakeClock";
+
+const transient = (retryAfterMs?: number) => new SnapcloneError({ kind: "transient", said: "503", retryAfterMs });
+
+function setUp(looks: (string | Error)[], deadline = 600_000) {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const said: string[] = [];
+  let looked = 0;
+  const wait: Wait<string> = {
+    what: "it to be ready",
+    look: async () => {
+      const next = looks[Math.min(looked, looks.length - 1)];
+      looked += 1;
+      if (next instanceof Error) throw next;
+      return next ?? "pending";
+    },
+    judge: (seen): Verdict =>
+      seen === "bad"
+        ? { is: "failed", error: new SnapcloneError({ kind: "failed", said: "bad" }) }
+        : { is: seen === "ready" ? "done" : "pending", progress: seen },
+    pace: { first: 1_000, most: 8_000 },
+    job: { clock, deadline, signal: stop.signal, progress: (text) => said.push(text) },
+  };
+  return { wait, clock, stop, said, looked: () => looked };
+}
+
+test("looks at once, and does not sleep when it is done already", async () => {
+  const { wait, clock } = setUp(["ready"]);
+  await clock.run(() => waitFor(wait));
+  expect(clock.slept.filter((ms) => ms < 600_000)).toEqual([]);
+});
+
+test("with a first observation in hand it sleeps before it looks", async () => {
+  const { wait, clock, looked } = setUp(["ready"]);
+  await clock.run(() => waitFor({ ...wait, first: "making" }));
+  expect(looked()).toBe(1);
+  expect(clock.now()).toBeGreaterThanOrEqual(500);
+});
+
+test("pauses double to their most, each drawn from its upper half", async () => {
+  const { wait, clock } = setUp([...Array<string>(8).fill("making"), "ready"]);
+  await clock.run(() => waitFor(wait));
+  const pauses = clock.slept.filter((ms) => ms <= 8_000);
+  const full = [1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000];
+  expect(pauses).toHaveLength(full.length);
+  for (const [index, pause] of pauses.entries()) {
+    expect(pause).toBeGreaterThanOrEqual((full[index] ?? 0) / 2);
+    expect(pause).toBeLessThanOrEqual(full[index] ?? 0);
+  }
+});
+
+test("Retry-After counts for the next look only", async () => {
+  const { wait, clock } = setUp([transient(30_000), "making", "ready"]);
+  await clock.run(() => waitFor(wait));
+  const pauses = clock.slept.filter((ms) => ms <= 120_000);
+  expect(pauses[0]).toBe(30_000);
+  expect(pauses[1]).toBeLessThanOrEqual(2_000);
+});
+
+test("a Retry-After of days is cut", async () => {
+  const { wait, clock } = setUp([transient(5e8), "ready"], 1e9);
+  await clock.run(() => waitFor(wait));
+  expect(clock.now()).toBeLessThanOrEqual(120_000);
+});
+
+test("tells progress when it changes", async () => {
+  const { wait, clock, said } = setUp(["10 %", "10 %", "20 %", "20 %", "ready"]);
+  await clock.run(() => waitFor(wait));
+  expect(said).toEqual(["10 %", "20 %", "ready"]);
+});
+
+test("looks one last time at the deadline, and tells all that it has seen", async () => {
+  const { wait, clock } = setUp(["making", transient(), "making"], 60_000);
+  await expect(clock.run(() => waitFor(wait))).rejects.toThrow(
+    /^waited 1 min for it to be ready; seen: making \(\d+×\), then 503$/,
+  );
+  expect(clock.now()).toBe(60_000);
+});
+
+test("what is done at the last look is done", async () => {
+  const { wait, clock } = setUp([], 3_500);
+  const look = async () => (clock.now() >= 3_500 ? "ready" : "making");
+  expect(await clock.run(() => waitFor({ ...wait, look }))).toBe("ready");
+});
+
+test("a look that hangs ends with the deadline", async () => {
+  const { wait, clock } = setUp([], 60_000);
+  const hanging = (signal: AbortSignal) =>
+    new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  await expect(clock.run(() => waitFor({ ...wait, look: hanging }))).rejects.toMatchObject({ kind: "deadline" });
+  expect(clock.now()).toBe(70_000);
+});
+
+test("stopping ends a sleep and a look at once", async () => {
+  for (const look of [async () => "making", () => new Promise<string>(() => {})]) {
+    const { wait, stop } = setUp([]);
+    const waiting = waitFor({
+      ...wait,
+      look: (signal) =>
+        Promise.race([
+          look(),
+          new Promise<string>((_, no) => signal.addEventListener("abort", () => no(signal.reason))),
+        ]),
+    });
+    setTimeout(() => stop.abort(new Error("cancelled")), 10);
+    await expect(waiting).rejects.toMatchObject({ kind: "stopped" });
+  }
+});
+
+test.each(["forbidden", "unauthorized", "notFound", "refused"] as const)("%s ends the wait", async (kind) => {
+  const { wait, clock } = setUp([new SnapcloneError({ kind, said: "no" })]);
+  await expect(clock.run(() => waitFor(wait))).rejects.toMatchObject({ kind });
+});
+
+test("failed work ends the wait with its own error", async () => {
+  const { wait, clock } = setUp(["making", "bad"]);
+  await expect(clock.run(() => waitFor(wait))).rejects.toMatchObject({ kind: "failed" });
+});
+
+test("property: whatever is seen, it ends by the deadline, and is done if and only if that was seen in time", async () => {
+  const seen = fc.oneof(fc.constantFrom("making", "updating"), fc.integer({ min: 0, max: 9e9 }).map(transient));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(seen, { maxLength: 30 }),
+      fc.integer({ min: 1, max: 100_000 }),
+      async (looks, deadline) => {
+        const { wait, clock, looked } = setUp([...looks, "ready"], deadline);
+        const outcome = await clock.run(() => waitFor(wait)).catch((error: SnapcloneError) => error.kind);
+        expect(clock.now()).toBeLessThanOrEqual(deadline);
+        expect(outcome).toBe(looked() > looks.length ? "ready" : "deadline");
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
