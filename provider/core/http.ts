@@ -6,6 +6,7 @@ import type { Dispatcher } from "undici";
 import type { ZodType } from "zod";
 import { type Clock, systemClock } from "./clock";
 import { type ErrorKind, isKind, protect, SnapcloneError } from "./errors";
+import { sleepUnlessStopped, stopped } from "./stop";
 
 export interface TlsSettings {
   /** PEM text or a file's path. `cacert` replaces the built-in authorities, as it does for every OpenStack client. */
@@ -82,7 +83,7 @@ export class Http {
         return await this.once(request);
       } catch (error) {
         if (attempt >= ATTEMPTS || !maySendAgain(request, error)) throw error;
-        await this.clock.sleep(pauseMs(attempt, error), request.signal);
+        await sleepUnlessStopped(this.clock, pauseMs(attempt, error), request.signal);
       }
     }
   }
@@ -94,7 +95,7 @@ export class Http {
   }
 
   private async once<T>(request: HttpRequest<T>): Promise<HttpAnswer<T>> {
-    request.signal?.throwIfAborted();
+    if (request.signal?.aborted) throw stopped(undefined, describe(request));
     const answer = await this.exchange(request);
     const { status } = answer;
     const accepted = request.accept ? request.accept.includes(status) : status >= 200 && status < 300;
@@ -142,7 +143,7 @@ export class Http {
       return { status: response.statusCode, headers, text, json: parseJson(text) };
     } catch (error) {
       if (error instanceof SnapcloneError) throw error;
-      if (request.signal?.aborted) throw stopped(request, error);
+      if (request.signal?.aborted && isRepeatable(request.method)) throw stopped(undefined, describe(request));
       throw unanswered(request, error, deadline.aborted);
     }
   }
@@ -275,11 +276,6 @@ function unanswered(request: HttpRequest<unknown>, error: unknown, tookTooLong: 
       ? "Run again when the service is well."
       : "The request may have been carried out. Run again: the next run looks for its outcome before it asks anew.",
   });
-}
-
-function stopped(request: HttpRequest<unknown>, cause: unknown): SnapcloneError {
-  const kind = isRepeatable(request.method) ? "stopped" : "ambiguous";
-  return new SnapcloneError({ kind, said: "the run was stopped", request: describe(request), cause });
 }
 
 function isCertificateProblem(code: string): boolean {

@@ -20,6 +20,7 @@ import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Ledger, markerOf, shortOwner } from "./ledger";
 import type { Run } from "./run";
 import { plain } from "./sanitise";
+import { stopped } from "./stop";
 
 export type Properties = Record<string, unknown>;
 
@@ -181,7 +182,7 @@ async function startOnce(
   marker: Marker,
   job: Job,
 ): Promise<Accepted> {
-  if (job.signal.aborted) throw new SnapcloneError({ kind: "stopped", said: "the run was stopped; nothing was sent" });
+  if (job.signal.aborted) throw stopped("the run was stopped; nothing was sent");
   try {
     return await definition.start(client, inputs, marker, job);
   } catch (error) {

@@ -2,6 +2,7 @@
 // answered by one list.
 
 import type { Clock } from "./clock";
+import { stopped, unlessStopped } from "./stop";
 
 export interface SharedLookOptions<Row> {
   clock: Clock;
@@ -41,7 +42,7 @@ export class SharedLook<Row> {
 
   /** What is there now: never an answer that was begun before this call. */
   async look(id: string, signal: AbortSignal): Promise<Row | undefined> {
-    signal.throwIfAborted();
+    if (signal.aborted) throw stopped();
     const { one, listFrom = 3 } = this.options;
     const answer =
       Math.max(this.interested, this.waiting.length + 1) < listFrom
@@ -50,7 +51,7 @@ export class SharedLook<Row> {
             this.waiting.push({ id, resolve, reject });
             if (!this.scheduled) void this.batch();
           });
-    return unlessAborted(answer, signal);
+    return unlessStopped(answer, signal);
   }
 
   private async batch(): Promise<void> {
@@ -74,13 +75,4 @@ export class SharedLook<Row> {
       else one(id).then(resolve, reject);
     }
   }
-}
-
-/** The shared work goes on for the others; only this caller leaves. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    signal.addEventListener("abort", leave, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
 }

@@ -4,6 +4,7 @@
 import type { Job } from "./definition";
 import { formatDuration } from "./duration";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import { sleepUnlessStopped, stopped } from "./stop";
 
 export type Verdict =
   | { is: "done"; progress: string }
@@ -56,7 +57,7 @@ export async function waitFor<Seen>(wait: Wait<Seen>): Promise<Seen> {
     const asked = trouble?.retryAfterMs;
     const next = asked === undefined ? pause / 2 + (Math.random() * pause) / 2 : Math.min(asked, RETRY_AFTER_MOST_MS);
     pause = Math.min(pause * 2, wait.pace.most);
-    await sleepUnlessStopped(wait, Math.max(1, Math.min(next, left)));
+    await sleepUnlessStopped(clock, Math.max(1, Math.min(next, left)), wait.job.signal, stoppedWaiting(wait));
   }
 }
 
@@ -76,7 +77,7 @@ async function lookOnce<Seen>(wait: Wait<Seen>): Promise<{ seen?: Seen; trouble?
   try {
     return { seen: await wait.look(own.signal) };
   } catch (error) {
-    if (signal.aborted) throw stopped(wait);
+    if (signal.aborted) throw stopped(stoppedWaiting(wait));
     if (own.signal.aborted) return { trouble: asSnapcloneError(own.signal.reason, wait.what) };
     if (isKind(error, "transient", "malformed")) return { trouble: error };
     throw error;
@@ -87,17 +88,8 @@ async function lookOnce<Seen>(wait: Wait<Seen>): Promise<{ seen?: Seen; trouble?
   }
 }
 
-async function sleepUnlessStopped(wait: Wait<unknown>, ms: number): Promise<void> {
-  const { clock, signal } = wait.job;
-  try {
-    await clock.sleep(ms, signal);
-  } catch (error) {
-    throw signal.aborted ? stopped(wait) : error;
-  }
-}
-
-function stopped(wait: Wait<unknown>): SnapcloneError {
-  return new SnapcloneError({ kind: "stopped", said: `the run was stopped while waiting for ${wait.what}` });
+function stoppedWaiting({ what }: Wait<unknown>): string {
+  return `the run was stopped while waiting for ${what}`;
 }
 
 function tooLate(wait: Wait<unknown>, waited: number, history: Map<string, number>): SnapcloneError {
