@@ -1,0 +1,73 @@
+// What Pulumi's dynamic provider process loads, as `pulumi-snapclone/dynamic/v1`: one ResourceProvider for each resource
+// type. This path and the names exported here are in the state of every resource ever made: they stay for ever.
+
+import type * as pulumi from "@pulumi/pulumi";
+import { check } from "./core/check";
+import type { AnyDefinition } from "./core/definition";
+import { diff } from "./core/diff";
+import { SnapcloneError } from "./core/errors";
+import * as lifecycle from "./core/lifecycle";
+import { Run } from "./core/run";
+import { engineLog, superviseRun } from "./engine";
+
+const run = new Run({ log: engineLog() });
+superviseRun(run);
+
+export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);
+
+/** Loaded on first use, one resource type by one: each process pays for what its program uses. */
+function load<Module>(path: string): Module {
+  return require(path);
+}
+
+function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvider {
+  return {
+    // Only the first caller awaits this, the others go on at once (reference pulumi-dynamic.md §0.5): so it is done
+    // before it returns, and connections are opened when they are needed.
+    configure({ config }) {
+      run.configure(config.get("snapclone:connections"));
+      return Promise.resolve();
+    },
+    check: (olds, news) =>
+      settled(() => {
+        return check(definitionOf(), olds ?? {}, news);
+      }),
+    diff: (id, olds, news) =>
+      settled(() => {
+        run.sawId(definitionOf(), id);
+        return diff(definitionOf(), olds, news);
+      }),
+    create: (inputs) =>
+      settled(() => {
+        return lifecycle.create(definitionOf(), run, inputs);
+      }),
+    read: (id, props) =>
+      settled(() => {
+        return lifecycle.read(definitionOf(), run, id, props ?? {});
+      }),
+    update: (id, olds, news) =>
+      settled(() => {
+        return lifecycle.update(definitionOf(), run, id, olds, news);
+      }),
+    delete: (id, props) =>
+      settled(() => {
+        return lifecycle.remove(definitionOf(), run, id, props);
+      }),
+  };
+}
+
+/** Pulumi hangs on `throw undefined` and takes a numeric `code` for a gRPC status (pulumi-dynamic.md §3): only Errors leave. */
+async function settled<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SnapcloneError) throw bare(error);
+    throw error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function bare(error: SnapcloneError): Error {
+  const plain = new Error(error.message);
+  plain.stack = error.message;
+  return plain;
+}

@@ -1,0 +1,113 @@
+// What the provider process has to do with Pulumi's engine beyond answering its calls: words into the resource's row,
+// the signs that a run ends, is cancelled or has lost its CLI. All of it is undocumented (reference pulumi-dynamic.md
+// §6, §7), so every piece is looked for and, where it is missing, done without.
+
+import { createRequire } from "node:module";
+import type { Client, ServiceError } from "@grpc/grpc-js";
+import { redact } from "./core/errors";
+import type { Log, Run, Severity } from "./core/run";
+
+/** How long the last settling may take: the engine kills the process five seconds after SIGINT (pulumi-engine.md §3). */
+const END_MS = 4_000;
+/** How long waits get to record what is pending, once the CLI is gone and nobody listens. */
+const ORPHAN_MS = 2_000;
+
+/** The process's script is Pulumi's own cmd/dynamic-provider: its copy of Pulumi is the one whose internals count. */
+function pulumiRequire(): NodeJS.Require | undefined {
+  const main = process.argv[1];
+  return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
+}
+
+/** The engine's address is the last argument (pulumi-dynamic.md §7.1). Outside a provider process nothing is logged there. */
+export function engineLog(): Log {
+  const load = pulumiRequire();
+  const address = process.argv.at(-1);
+  if (!load || address === undefined || !/:\d+$/.test(address)) return () => {};
+  let send: ReturnType<typeof logSender> | undefined;
+  return (severity, text, urn) => {
+    try {
+      send ??= logSender(load, address);
+      send(severity, redact(text), urn);
+    } catch {
+      // A word that can't be said must not end an operation.
+    }
+  };
+}
+
+function logSender(load: NodeJS.Require, address: string): (severity: Severity, text: string, urn?: string) => void {
+  const grpc = load("@grpc/grpc-js") as typeof import("@grpc/grpc-js");
+  const { LogRequest, LogSeverity } = load("@pulumi/pulumi/proto/engine_pb") as EngineMessages;
+  const client: Client = new grpc.Client(address, grpc.credentials.createInsecure());
+  return (severity, text, urn) => {
+    const request = new LogRequest();
+    request.setSeverity(severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO);
+    request.setMessage(text);
+    request.setUrn(urn ?? "");
+    request.setEphemeral(severity === "status");
+    client.makeUnaryRequest(
+      "/pulumirpc.Engine/Log",
+      (message: EngineLogRequest) => Buffer.from(message.serializeBinary()),
+      // Not Empty.deserializeBinary: `onCancel` listens there.
+      () => undefined,
+      request,
+      (_error: ServiceError | null) => {},
+    );
+  };
+}
+
+/** Ties the run to the process's life. Called once, when the provider is loaded. */
+export function superviseRun(run: Run): void {
+  const load = pulumiRequire();
+  if (!load) return;
+
+  // The end of every run: SIGINT once the engine has nothing left to do.
+  process.once("SIGINT", () => {
+    const settled = run.end().catch(() => {});
+    const limit = new Promise((resolve) => setTimeout(resolve, END_MS).unref());
+    void Promise.race([settled, limit]).then(() => process.exit(0));
+  });
+
+  // The CLI died: its end of our stdin closes, and no signal comes.
+  process.stdin.once("end", () => {
+    run.stop("the Pulumi CLI is gone");
+    setTimeout(() => process.exit(1), ORPHAN_MS);
+  });
+  process.stdin.once("error", () => {});
+  process.stdin.resume();
+
+  if (process.env.SNAPCLONE_IGNORE_CANCEL !== "1") onCancel(load, () => run.stop("cancelled"));
+}
+
+/**
+ * Ctrl-C: the engine calls Cancel, which Pulumi's dynamic provider answers and ignores, and then waits for what is in
+ * flight, however long. Cancel is the only request of type Empty that comes after this code is loaded.
+ */
+function onCancel(load: NodeJS.Require, cancelled: () => void): void {
+  try {
+    const { Empty } = load("google-protobuf/google/protobuf/empty_pb.js") as { Empty: EmptyMessage };
+    const original = Empty.deserializeBinary;
+    Empty.deserializeBinary = (bytes) => {
+      cancelled();
+      return original.call(Empty, bytes);
+    };
+  } catch {
+    // Another Pulumi, without this: a cancelled run ends when its operations do.
+  }
+}
+
+interface EmptyMessage {
+  deserializeBinary(bytes: Uint8Array): unknown;
+}
+
+interface EngineLogRequest {
+  setSeverity(severity: number): void;
+  setMessage(text: string): void;
+  setUrn(urn: string): void;
+  setEphemeral(ephemeral: boolean): void;
+  serializeBinary(): Uint8Array;
+}
+
+interface EngineMessages {
+  LogRequest: new () => EngineLogRequest;
+  LogSeverity: { INFO: number; WARNING: number };
+}

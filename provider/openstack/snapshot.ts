@@ -1,0 +1,345 @@
+// Snapshot: a point-in-time copy of a Cinder volume. `available` when `up` returns, renamed and retagged in place,
+// truly gone when `destroy` returns.
+
+import { z } from "zod";
+import type { Definition, Job, Marker, Observed, OpenObject, State } from "../core/definition";
+import { isKind, SnapcloneError } from "../core/errors";
+import { type Verdict, waitFor } from "../core/wait";
+import { type SnapshotRow, whatIsMissing } from "./cinder";
+import { type Cloud, MARKS, openstack } from "./cloud";
+
+export interface SnapshotInputs {
+  volumeId: string;
+  name?: string;
+  description?: string;
+  metadata?: Record<string, string>;
+  force?: boolean;
+  triggers?: unknown[];
+  connection?: string;
+}
+
+type StatusRow = Pick<SnapshotRow, "id" | "status">;
+
+/** Cinder works one queue a backend: a second is soon enough for the first look, and 10 s is how it polls Nova itself (§B5). */
+const PACE = { first: 1_000, most: 10_000 };
+
+export const snapshot: Definition<SnapshotInputs, Cloud> = {
+  noun: "snapshot",
+  connection: openstack,
+  inputs: {
+    volumeId: { onChange: "replace", schema: uuid() },
+    name: { onChange: "update", schema: text().optional() },
+    description: { onChange: "update", schema: printable().optional() },
+    metadata: { onChange: "update", schema: metadata().optional() },
+    force: { onChange: "ignore", schema: z.boolean("must be true or false").optional() },
+    triggers: { onChange: "replace", schema: z.array(z.unknown(), "must be a list").optional() },
+    connection: { onChange: "replace", schema: connectionName().optional() },
+  },
+  autoName: "name",
+  // Cinder itself allows an assisted snapshot 600 s and its merge 7200 s (cinder/volume/drivers/remotefs.py:1917–2080);
+  // deletes of one NFS backend come one after another (reference openstack-seen.md, times).
+  timeouts: { create: "30m", update: "5m", delete: "30m" },
+  // What ends in `error` while being created holds no data.
+  afterFailedCreate: "replace",
+
+  describe: ({ name, id, volumeId }) =>
+    typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
+
+  async listOpen(cloud) {
+    const { snapshots } = await cloud.cinder.listSnapshotsDetail({ metadata: { [MARKS.phase]: "open" } });
+    return snapshots.filter(({ status }) => !/deleting|deleted/i.test(status)).map(openObject);
+  },
+
+  async settle(cloud, id) {
+    await cloud.cinder.updateSnapshotMetadataKey(id, MARKS.phase, "settled");
+  },
+
+  async start(cloud, inputs, marker) {
+    const row = await cloud.cinder.createSnapshot({
+      volume_id: inputs.volumeId,
+      name: inputs.name,
+      description: inputs.description,
+      metadata: { ...inputs.metadata, ...marks(marker) },
+      force: inputs.force,
+    });
+    return { id: row.id, task: {}, seen: row };
+  },
+
+  async finish(cloud, accepted, inputs, job) {
+    const leave = cloud.creating.join();
+    try {
+      const row = await waitFor<SnapshotRow | undefined>({
+        what: `snapshot ${accepted.id} to become available`,
+        look: (signal) => cloud.creating.look(accepted.id, signal),
+        judge: (seen) => judgeCreation(cloud, accepted.id, seen),
+        ...(accepted.seen ? { first: accepted.seen as SnapshotRow } : {}),
+        pace: PACE,
+        job,
+      });
+      return observed(row as SnapshotRow, Object.keys(inputs.metadata ?? {}));
+    } finally {
+      leave();
+    }
+  },
+
+  async observe(cloud, id, known, signal) {
+    const row = await cloud.snapshot(id, signal);
+    return row && observed(row, managedKeys(known));
+  },
+
+  async change(cloud, id, from, inputs, known) {
+    const { name, description } = inputs;
+    const patch = {
+      ...(name !== undefined && name !== from.state.name ? { name } : {}),
+      ...((description ?? null) !== (from.state.description ?? null) ? { description: description ?? null } : {}),
+    };
+    const wanted = inputs.metadata ?? {};
+    const there = asMetadata(from.state.metadata);
+    const set = Object.entries(wanted).filter(([key, value]) => there[key] !== value);
+    const unset = Object.keys(asMetadata(known.metadata)).filter((key) => !Object.hasOwn(wanted, key));
+
+    if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch);
+    // One merging request for what is set, one a key for what is not: replacing the whole map would be one in all, and
+    // take away what others have set (§A7).
+    if (set.length > 0) await cloud.cinder.createSnapshotMetadata(id, Object.fromEntries(set));
+    await unsetKeys(cloud, id, unset);
+
+    const touched = Object.keys(patch).length + set.length + unset.length > 0;
+    const row = touched ? await cloud.cinder.showSnapshot(id) : undefined;
+    return row ? observed(row, Object.keys(wanted)) : from;
+  },
+
+  async remove(cloud, id, _known, job) {
+    await removeSnapshot(cloud, id, job);
+  },
+
+  async problem(cloud, id, { status }) {
+    if (!/^error/i.test(String(status))) return undefined;
+    const why = await cloud.cinder.whyError(id);
+    return `is in status "${status}"${why ? `: ${why}` : ""}. Look at the backend, then reset its status or replace it.`;
+  },
+};
+
+/** The statuses and what follows what: reference openstack-powervc.md §A8. Compared case-blind, as openstacksdk does. */
+async function judgeCreation(cloud: Cloud, id: string, row: SnapshotRow | undefined): Promise<Verdict> {
+  if (!row) {
+    const said = `snapshot ${id} vanished while it was being created: somebody deleted it, or its volume with everything on it`;
+    return { is: "failed", error: new SnapcloneError({ kind: "notFound", said }) };
+  }
+  const status = row.status.toLowerCase();
+  const progress = [row.status, row["os-extended-snapshot-attributes:progress"]].filter(Boolean).join(" ");
+  if (status === "available") return { is: "done", progress };
+  if (status === "error") return { is: "failed", error: await creationFailed(cloud, row) };
+  if (/delet|unmanag/.test(status)) {
+    const said = `snapshot ${id} is in status "${row.status}": somebody else is removing it`;
+    return { is: "failed", error: new SnapcloneError({ kind: "failed", said }) };
+  }
+  return { is: "pending", progress };
+}
+
+async function creationFailed(cloud: Cloud, { id, volume_id }: SnapshotRow): Promise<SnapcloneError> {
+  const why = await cloud.cinder.whyError(id);
+  return new SnapcloneError({
+    kind: "failed",
+    said: why
+      ? `Cinder could not make it (snapshot ${id} is in status "error"): ${why}`
+      : // A scheduler that finds no backend leaves no message (§A11).
+        `snapshot ${id} of volume ${volume_id} is in status "error", and Cinder left no message why`,
+    remedy: why
+      ? "Look at the storage backend of the volume."
+      : "That is how it looks when no backend takes the request: see whether cinder-volume is up (`openstack volume service list`) and has space.",
+  });
+}
+
+/** DELETE is refused unless the status is available or error (§A9), so it is asked for as soon as that is so. */
+async function removeSnapshot(cloud: Cloud, id: string, job: Job): Promise<void> {
+  const leave = cloud.deleting.join();
+  const refusedIn = new Set<string>();
+  let accepted = false;
+  try {
+    let refusal = await askToDelete(cloud, id);
+    accepted = refusal === undefined;
+    await waitFor<StatusRow | undefined>({
+      what: `snapshot ${id} to be deleted`,
+      look: (signal) => cloud.deleting.look(id, signal),
+      judge: async (row) => {
+        const status = row?.status.toLowerCase();
+        if (!row || status === "deleted") return { is: "done", progress: "deleted" };
+        if (status === "error_deleting") return { is: "failed", error: await deletionFailed(cloud, row) };
+        if (status === "available" || status === "error") {
+          // It was on its way and came back: the backend could not let go of it, and says so nowhere else (§A8).
+          if (accepted) return { is: "failed", error: await deletionFailed(cloud, row) };
+          // Refused although the status allows it: some other reason, and the refusal names it.
+          if (refusal && refusedIn.has(status)) return { is: "failed", error: refusal };
+          refusal = await askToDelete(cloud, id);
+          accepted = refusal === undefined;
+          refusedIn.add(status);
+        } else if (status === "deleting") accepted = true;
+        return { is: "pending", progress: `${accepted ? "" : "waiting to delete: "}${row.status}` };
+      },
+      ...(accepted ? { first: { id, status: "deleting" } } : {}),
+      pace: PACE,
+      job,
+    });
+  } finally {
+    leave();
+  }
+}
+
+/** undefined: accepted. A refusal is judged by the snapshot's status; a missing snapshot is thrown, and is success. */
+async function askToDelete(cloud: Cloud, id: string): Promise<SnapcloneError | undefined> {
+  try {
+    await cloud.cinder.deleteSnapshot(id);
+    return undefined;
+  } catch (error) {
+    if (isKind(error, "refused") && error.parts.status === 400) return error;
+    throw error;
+  }
+}
+
+async function deletionFailed(cloud: Cloud, { id, status }: StatusRow): Promise<SnapcloneError> {
+  const why = await cloud.cinder.whyError(id);
+  const back = status.toLowerCase() !== "error_deleting";
+  return new SnapcloneError({
+    kind: "failed",
+    said: `Cinder began to delete snapshot ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
+    remedy: back
+      ? "Something still uses it: delete the volumes that were made from it, or wait for their copies to finish."
+      : "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
+  });
+}
+
+async function unsetKeys(cloud: Cloud, id: string, keys: readonly string[]): Promise<void> {
+  // A key with a slash can be made and has no address of its own: `%2F` ends in a 404 without a route (seen on Cinder
+  // 21.3). For such keys the map is read and written back as a whole.
+  if (keys.some((key) => key.includes("/"))) {
+    const all = await cloud.cinder.showSnapshotMetadata(id);
+    const kept = Object.entries(all).filter(([key]) => !keys.includes(key));
+    await cloud.cinder.replaceSnapshotMetadata(id, Object.fromEntries(kept));
+    return;
+  }
+  for (const key of keys) {
+    try {
+      await cloud.cinder.deleteSnapshotMetadataKey(id, key);
+    } catch (error) {
+      if (whatIsMissing(error) !== "metadataKey") throw error;
+    }
+  }
+}
+
+/** A row as outputs. Of the metadata only the keys that the program manages: the others are other people's. */
+export function observed(row: SnapshotRow, managed: readonly string[] | "all"): Observed {
+  const keys = managed === "all" ? Object.keys(row.metadata).filter((key) => !isMark(key)) : managed;
+  return {
+    state: {
+      volumeId: row.volume_id,
+      name: row.name ?? undefined,
+      description: row.description ?? undefined,
+      metadata: Object.fromEntries(
+        keys.filter((key) => Object.hasOwn(row.metadata, key)).map((key) => [key, row.metadata[key]]),
+      ),
+      status: row.status,
+      progress: row["os-extended-snapshot-attributes:progress"] ?? undefined,
+      sizeGiB: row.size,
+      createdAt: utc(row.created_at),
+      updatedAt: utc(row.updated_at),
+      projectId: row["os-extended-snapshot-attributes:project_id"] ?? undefined,
+      userId: row.user_id ?? undefined,
+      groupSnapshotId: row.group_snapshot_id ?? undefined,
+      consumesQuota: row.consumes_quota ?? undefined,
+    },
+    openOwner: row.metadata[MARKS.phase] === "open" ? row.metadata[MARKS.owner] : undefined,
+  };
+}
+
+/** A resource that was only read (`get`) manages nothing: it shows everything. */
+function managedKeys(known: State): readonly string[] | "all" {
+  return known.metadata === undefined ? "all" : Object.keys(asMetadata(known.metadata));
+}
+
+function openObject(row: SnapshotRow): OpenObject {
+  return {
+    id: row.id,
+    task: {},
+    seen: row,
+    owner: row.metadata[MARKS.owner] ?? "",
+    inputs: row.metadata[MARKS.inputs] ?? "",
+    state: observed(row, "all").state,
+  };
+}
+
+function marks({ owner, inputs }: Marker): Record<string, string> {
+  return owner === "" ? {} : { [MARKS.owner]: owner, [MARKS.inputs]: inputs, [MARKS.phase]: "open" };
+}
+
+function isMark(key: string): boolean {
+  return key.startsWith("snapclone:");
+}
+
+function asMetadata(value: unknown): Record<string, string> {
+  return typeof value === "object" && value !== null ? (value as Record<string, string>) : {};
+}
+
+/** Cinder's times are UTC and do not say so (§A3). */
+function utc(time: string | null): string | undefined {
+  if (time === null) return undefined;
+  return /(Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
+}
+
+// --- what the inputs may be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py (reference §A2) ---
+
+function uuid() {
+  // Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing (§A2, volume_id).
+  return z
+    .string(requiredOr("must be a string"))
+    .toLowerCase()
+    .regex(
+      /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+      "must be the UUID of a volume, such as 11111111-2222-4333-8444-555555555555",
+    );
+}
+
+function text() {
+  // The server strips blanks (§A2): with them, every refresh would show a drift.
+  return z.string("must be a string").trim().max(255, "must not be longer than 255 characters");
+}
+
+function printable() {
+  return text()
+    .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters")
+    .regex(/^[\0-\ufffe]*$/u, "must not contain emoji or other characters above U+FFFE");
+}
+
+function metadata() {
+  return z.unknown().transform((value, context): Record<string, string> => {
+    const refuse = (message: string, ...path: string[]) => {
+      context.addIssue({ code: "custom", message, path, input: value });
+    };
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      refuse("must be an object of strings");
+      return z.NEVER;
+    }
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === "") refuse("a key must not be empty", key);
+      else if (key.length > 255) refuse("a key must not be longer than 255 characters", key);
+      else if (!/^[a-zA-Z0-9\-_:. /]+$/.test(key))
+        refuse("a key may have letters, digits, blanks and - _ : . / only", key);
+      else if (isMark(key)) refuse("keys that begin with snapclone: are the provider's own", key);
+      if (typeof inner !== "string") refuse(`must be a string; write ${JSON.stringify(String(inner))}`, key);
+      else if (inner.length > 255) refuse("must not be longer than 255 characters", key);
+    }
+    return value as Record<string, string>;
+  });
+}
+
+/** "default" is what no connection means, so both are the same in the state. */
+function connectionName() {
+  return z
+    .string("must be the name of a connection")
+    .min(1, "must be the name of a connection")
+    .transform((name) => (name === "default" ? undefined : name));
+}
+
+function requiredOr(message: string) {
+  return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
+}

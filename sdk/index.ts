@@ -1,0 +1,11 @@
+// pulumi-snapclone: point-in-time copies of storage and machines as Pulumi resources.
+
+export type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
+export {
+  getSnapshot,
+  getSnapshotOutput,
+  listSnapshots,
+  listSnapshotsOutput,
+  Snapshot,
+  type SnapshotArgs,
+} from "./snapshot";

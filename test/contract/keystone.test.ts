@@ -1,0 +1,192 @@
+import { type Emulator, startEmulator } from "../../emulator";
+import { SnapcloneError } from "../../provider/core/errors";
+import { Cinder } from "../../provider/openstack/cinder";
+import type { OpenStackSettings } from "../../provider/openstack/connection";
+import { OpenStackSession } from "../../provider/openstack/keystone";
+
+let emulator: Emulator;
+const sessions: OpenStackSession[] = [];
+
+beforeEach(async () => {
+  emulator = await startEmulator({ clock: "instant" });
+});
+afterEach(async () => {
+  for (const session of sessions.splice(0)) await session.close();
+  await emulator.close();
+});
+
+const domain = { name: "Default" };
+const project = { project: { name: "demo", domain } };
+const password = (changes: object = {}) =>
+  ({ method: "password", user: { name: "demo", domain }, password: "secret", scope: project, ...changes }) as const;
+
+function open(changes: Partial<OpenStackSettings> = {}): { session: OpenStackSession; cinder: Cinder } {
+  const session = new OpenStackSession({
+    authUrl: emulator.authUrl,
+    auth: password(),
+    region: "RegionOne",
+    interface: "public",
+    endpointOverride: {},
+    serviceType: {},
+    serviceRegion: {},
+    serviceInterface: {},
+    tls: { insecure: false },
+    source: "OS_* of the environment",
+    sourceKind: "environment",
+    warnings: [],
+    ...changes,
+  });
+  sessions.push(session);
+  return { session, cinder: new Cinder(session) };
+}
+
+async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
+  const error: unknown = await work.then(
+    () => new Error("it went well"),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof SnapcloneError)) throw error;
+  return error;
+}
+
+const logins = () => emulator.requests.count({ service: "keystone", method: "POST" });
+
+describe("logins", () => {
+  const demo = () => emulator.keystone.projectNamed("demo").id;
+
+  it("by password, names and ids", async () => {
+    expect(await open().session.projectId()).toBe(demo());
+    const user = { id: emulator.keystone.userNamed("demo").id };
+    const { session } = open({ auth: password({ user, scope: { project: { id: demo() } } }) });
+    expect([await session.projectId(), await session.userId()]).toEqual([demo(), user.id]);
+  });
+
+  it("by application credential, id or name", async () => {
+    const [credential] = [...emulator.keystone.applicationCredentials.values()];
+    if (!credential) throw new Error("the emulator has no application credential");
+    const secret = "app-secret";
+    const byId = open({ auth: { method: "applicationCredential", id: credential.id, secret } });
+    const user = { name: "demo", domain };
+    const byName = open({ auth: { method: "applicationCredential", name: credential.name, user, secret } });
+    for (const { session } of [byId, byName]) expect(await session.projectId()).toBe(demo());
+  });
+
+  it("by a token, which keeps its end", async () => {
+    const token = await open().session.token();
+    const { session, cinder } = open({ auth: { method: "token", token, scope: project } });
+    expect(await session.projectId()).toBe(demo());
+    expect((await cinder.listSnapshots()).snapshots).toEqual([]);
+    emulator.keystone.revokeAll();
+    const error = await failure(cinder.listSnapshots());
+    expect([error.kind, error.message]).toEqual(["unauthorized", expect.stringContaining("cannot be renewed")]);
+  });
+
+  it("without a project, of which only the login works", async () => {
+    for (const scope of ["unscoped", { system: true }] as const) {
+      const user = { name: "admin", domain };
+      const { session, cinder } = open({ auth: password({ user, scope }) });
+      expect(await session.token()).not.toBe("");
+      const error = await failure(cinder.listSnapshots());
+      expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("no project")]);
+    }
+  });
+
+  const refused: [string, OpenStackSettings["auth"], string][] = [
+    ["wrong password", password({ password: "wrong-one" }), "unauthorized"],
+    ["unknown user", password({ user: { name: "nobody", domain } }), "unauthorized"],
+    ["unknown domain", password({ user: { name: "demo", domain: { name: "Nope" } } }), "unauthorized"],
+    ["unknown project", password({ scope: { project: { name: "zzz", domain } } }), "unauthorized"],
+    ["no role on the project", password({ scope: { project: { name: "other", domain } } }), "unauthorized"],
+    ["no role on the domain", password({ scope: { domain } }), "unauthorized"],
+    ["user without a domain", password({ user: { name: "demo" } }), "config"],
+    ["project without a domain", password({ scope: { project: { name: "demo" } } }), "config"],
+    [
+      "unknown application credential",
+      { method: "applicationCredential", id: "nope", secret: "wrong-one" },
+      "unauthorized",
+    ],
+    ["bad token", { method: "token", token: "gAAAAbogus", scope: "unscoped" }, "unauthorized"],
+  ];
+  it.each(refused)("refused once and for all: %s", async (_name, auth, kind) => {
+    const { session, cinder } = open({ auth });
+    const errors = await Promise.all([failure(session.token()), failure(cinder.listSnapshots())]);
+    errors.push(await failure(session.token()));
+    for (const error of errors) {
+      expect(error.kind).toBe(kind);
+      expect(error.message).toContain("OS_* of the environment");
+      expect(error.message).not.toContain("wrong-one");
+    }
+    expect(logins()).toBe(1);
+  });
+
+  it("at an address without a Keystone", async () => {
+    for (const authUrl of [`${emulator.url}/identity/nowhere/v3`, `${emulator.url}/v3`]) {
+      const error = await failure(open({ authUrl }).session.token());
+      expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("up to and including /v3")]);
+    }
+  });
+});
+
+describe("a token that ends under way", () => {
+  it.each(["expireAll", "revokeAll"] as const)("%s: 50 requests, one new login", async (end) => {
+    const { cinder } = open();
+    await cinder.microversion();
+    emulator.keystone[end]();
+    await Promise.all(Array.from({ length: 50 }, () => cinder.listSnapshots()));
+    expect(logins()).toBe(2);
+  });
+
+  it("does not make a create happen twice", async () => {
+    const { cinder } = open();
+    const [volume] = [...emulator.cinder.volumes.values()];
+    if (!volume) throw new Error("the emulator has no volume");
+    await cinder.microversion();
+    emulator.faults.add({ match: { operation: "snapshots.create" }, action: "expire-token" });
+    await cinder.createSnapshot({ volume_id: volume.id });
+    expect([emulator.cinder.snapshots.size, logins()]).toEqual([1, 2]);
+  });
+
+  it("and a service that takes no token at all", async () => {
+    const { cinder } = open();
+    await cinder.microversion();
+    emulator.faults.add({ match: { operation: "snapshots.list" }, status: 401, times: 10 });
+    const error = await failure(cinder.listSnapshots());
+    expect([error.kind, error.message]).toEqual(["unauthorized", expect.stringContaining("a moment ago")]);
+    expect([logins(), emulator.requests.count({ operation: "snapshots.list" })]).toEqual([2, 2]);
+  });
+});
+
+describe("the catalogue", () => {
+  it("has Cinder by type, interface and region", async () => {
+    const endpoint = `${emulator.url}/volume/v3/${emulator.keystone.projectNamed("demo").id}`;
+    expect(await open().session.endpoint("blockStorage")).toBe(endpoint);
+    expect(await open({ serviceType: { blockStorage: "volumev3" } }).session.endpoint("blockStorage")).toBe(endpoint);
+    expect(await open({ interface: "internal" }).session.endpoint("blockStorage")).toBe(endpoint);
+  });
+
+  it("has no Cinder in a region that isn't there", async () => {
+    const error = await failure(open({ region: "Nowhere" }).session.endpoint("blockStorage"));
+    expect([error.kind, error.message]).toEqual([
+      "config",
+      expect.stringContaining("block-storage (public, RegionOne)"),
+    ]);
+  });
+
+  it.each(["", "/v3", "/v3/another-project/"])("may be overridden: …/volume%s", async (path) => {
+    const { cinder } = open({ endpointOverride: { blockStorage: `${emulator.url}/volume${path}` } });
+    expect((await cinder.listSnapshots()).snapshots).toEqual([]);
+  });
+
+  it("overridden with an address that is not Cinder's is a wrong address, not an absence", async () => {
+    const { cinder } = open({ endpointOverride: { blockStorage: `${emulator.url}/volume/nope/v3` } });
+    expect((await failure(cinder.showSnapshot("9b9e0504-bec0-4e6d-a5ba-83cce6a19555"))).kind).toBe("config");
+  });
+});
+
+it("an unreachable Keystone is asked again", async () => {
+  emulator.faults.add({ match: { service: "keystone" }, status: 503 });
+  const { session } = open();
+  expect((await failure(session.token())).kind).toBe("transient");
+  await new Promise((resolve) => setTimeout(resolve, 2_050));
+  expect(await session.token()).not.toBe("");
+});
