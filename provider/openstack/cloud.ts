@@ -1,6 +1,6 @@
 // One OpenStack connection of a run: its login, its wire clients, and the lists that its waits share.
 
-import { systemClock } from "../core/clock";
+import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
 import { isKind } from "../core/errors";
 import { SharedLook } from "../core/sharedLook";
@@ -29,7 +29,10 @@ export class Cloud {
   readonly creating: SharedLook<SnapshotRow>;
   readonly deleting: SharedLook<SnapshotRow>;
 
-  constructor(readonly session: OpenStackSession) {
+  constructor(
+    readonly session: OpenStackSession,
+    private readonly clock: Clock = systemClock,
+  ) {
     this.cinder = new Cinder(session);
     this.creating = this.sharedLook({ metadata: { [MARKS.phase]: "open" } });
     this.deleting = this.sharedLook({ status: "deleting" });
@@ -47,7 +50,7 @@ export class Cloud {
 
   private sharedLook(filter: ListSnapshots): SharedLook<SnapshotRow> {
     return new SharedLook({
-      clock: systemClock,
+      clock: this.clock,
       one: (id) => this.snapshot(id),
       many: async () => {
         const { snapshots } = await this.cinder.listSnapshotsDetail(filter);

@@ -1,5 +1,5 @@
 // clouds.yaml, clouds-public.yaml, secure.yaml and OS_*, found and read as openstacksdk does it, so that what works with
-// the `openstack` command works here. Facts: openstacksdk 0.101 openstack/config/loader.py; numbers below are its lines.
+// the `openstack` command works here. Facts: openstacksdk 0.101 openstack/config/loader.py, cited below by line.
 
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
@@ -34,7 +34,7 @@ export function readCloudFiles(surroundings: Surroundings): CloudFiles {
   const { env } = surroundings;
   const warnings: string[] = [];
   const main = firstFile("clouds", env.OS_CLIENT_CONFIG_FILE, surroundings, warnings);
-  // Looked for on its own, not beside the clouds file (loader.py:220).
+  // Looked for on its own, not beside the clouds file (loader.py:195).
   const secure = firstFile("secure", env.OS_CLIENT_SECURE_FILE, surroundings, warnings);
   const clouds = new Map<string, Dict>();
   for (const file of [main, secure]) {
@@ -53,11 +53,11 @@ export function readCloudFiles(surroundings: Surroundings): CloudFiles {
   };
 }
 
-/** OS_* as a cloud of its own; `profile` and the rest work in it as in a file (loader.py:353). */
+/** OS_* as a cloud of its own; `profile` and the rest work in it as in a file (loader.py:354). */
 export function environmentCloud(env: NodeJS.ProcessEnv): Dict {
   const cloud: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(env)) {
-    // OS_TEST_*, OS_STD*, OS_LOG* belong to OpenStack's own test runs (loader.py:360).
+    // OS_TEST_*, OS_STD*, OS_LOG* belong to OpenStack's own test runs (loader.py:361).
     if (/^OS_(?!TEST|STD|LOG|CLOUD$|CLOUD_NAME$|CLIENT_)/.test(name)) cloud[name.slice(3).toLowerCase()] = value;
   }
   return cloud;
@@ -74,7 +74,7 @@ export function flatten(cloud: Dict, wantedRegion: string | undefined, surroundi
   const warnings: string[] = [];
   const problems: string[] = [];
   const own = normaliseKeys(cloud);
-  // `cloud` is the old name of `profile` (loader.py:526).
+  // `cloud` is the old name of `profile` (loader.py:531).
   const named = own.profile ?? own.cloud;
   const base = isBlank(named) ? {} : profile(String(named), surroundings, warnings);
   const region = chooseRegion(own, base, wantedRegion, problems);
@@ -86,7 +86,7 @@ export function flatten(cloud: Dict, wantedRegion: string | undefined, surroundi
   const fields: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(top)) if (key !== "auth") put(fields, key, value);
   for (const [key, value] of Object.entries(auth)) if (!NOT_AUTH.test(key)) put(fields, key, value);
-  // Later names win, and of one name the one under `auth` (loader.py:637, 927; _fix_backwards_project, _validate_auth).
+  // Later names win, and of one name the one under `auth` (loader.py:659, 937: _fix_backwards_project, _validate_auth).
   for (const [name, aliases] of Object.entries(ALIASES)) {
     for (const alias of aliases) for (const place of [top, auth]) put(fields, name, place[alias]);
   }
@@ -146,7 +146,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   auth_type: ["auth_plugin", "auth_type"],
   // The openstack command takes OS_DEFAULT_DOMAIN for an id (python-openstackclient, --os-default-domain).
   default_domain_id: ["default_domain", "default_domain_id"],
-  // The old name wins (loader.py:985).
+  // The old name wins (loader.py:1054).
   interface: ["interface", "endpoint_type"],
 };
 const CURRENT: Readonly<Record<string, string>> = { endpoint: "endpoint_override", endpoint_type: "interface" };
@@ -172,7 +172,7 @@ interface ReadFile {
   content: Dict;
 }
 
-/** The first file that exists and can be read; it alone counts (loader.py:407). */
+/** The first file that exists and can be read; it alone counts (loader.py:405). */
 function firstFile(
   name: string,
   override: string | undefined,
@@ -200,7 +200,7 @@ function firstFile(
   return undefined;
 }
 
-/** loader.py:45–62, with appdirs for the user's and the site's folders. */
+/** loader.py:58–80, with appdirs for the user's and the site's folders. */
 function folders({ env, cwd, home }: Surroundings): string[] {
   const filled = (name: string) => (isBlank(env[name]) ? undefined : env[name]);
   const sites = (filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(":").filter((folder) => isAbsolute(folder));
@@ -209,7 +209,7 @@ function folders({ env, cwd, home }: Surroundings): string[] {
       cwd,
       join(filled("XDG_CONFIG_HOME") ?? join(home, ".config"), "openstack"),
       ...(process.platform === "darwin" ? [join(home, "Library", "Application Support", "openstack")] : []),
-      // A snap has a HOME of its own (loader.py:49).
+      // A snap has a HOME of its own (loader.py:47).
       join(filled("SNAP_REAL_HOME") ?? home, ".config", "openstack"),
       ...sites.map((folder) => join(folder, "openstack")),
       "/etc/openstack",
@@ -297,7 +297,7 @@ function chooseRegion(
     return { name: wanted, values: {} };
   }
   const single = own.region_name ?? base.region_name;
-  // A list, or a list in a string, means its first entry (loader.py:454).
+  // A list, or a list in a string, means its first entry (loader.py:457).
   const first = Array.isArray(single) ? single[0] : typeof single === "string" ? single.split(",")[0] : single;
   return { name: wanted ?? first, values: {} };
 }
@@ -329,7 +329,7 @@ function put(fields: Record<string, unknown>, key: string, value: unknown): void
   if (!isBlank(value) && key !== "__proto__") fields[key] = value;
 }
 
-/** Python's `{name}` in a value stands for another one (loader.py:1000, 1068). */
+/** Python's `{name}` in a value stands for another one (loader.py:1072, 1147). */
 function expand(text: string, key: string, top: Dict, problems: string[]): string {
   return text.replaceAll(/\{\{|\}\}|\{([^{}]*)\}/g, (whole, name: string | undefined) => {
     if (name === undefined) return whole.slice(1);

@@ -2,9 +2,9 @@
 // in the same OpenStackSettings; nothing here opens a socket.
 
 import { z } from "zod";
-import { nearest } from "../core/check";
 import { DEFAULT_CONNECTION } from "../core/connections";
 import { SnapcloneError } from "../core/errors";
+import { nearest } from "../core/nearest";
 import {
   type CloudFiles,
   type Dict,
@@ -85,7 +85,7 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
   }
   const environment = isBlank(env.OS_CLOUD_NAME) ? "envvars" : String(env.OS_CLOUD_NAME);
   if (osCloud !== undefined && osCloud !== environment) return fromFiles(files, osCloud, "OS_CLOUD", {}, request);
-  // OS_* goes before a lone cloud in a file (openstacksdk loader.py:291).
+  // OS_* goes before a lone cloud in a file (openstacksdk loader.py:251).
   if (CREDENTIALS.some((variable) => !isBlank(env[variable]))) {
     const { fields, warnings, problems } = flatten(environmentCloud(env), undefined, request);
     return settle(fields, { kind: "environment", text: "the environment (OS_*)" }, request, warnings, problems);
@@ -443,7 +443,7 @@ class Form {
   private domainOf(whose: "user" | "project"): DomainRef {
     const scopedToProject = !this.missing("project_id") || !this.missing("project_name");
     const kinds = scopedToProject ? [`${whose}_domain`, "domain"] : [`${whose}_domain`];
-    // By id and by name separately, as openstacksdk fans them out: an id wins over a name (loader.py:590).
+    // By id and by name separately, as openstacksdk fans them out: an id wins over a name (loader.py:641).
     for (const kind of kinds) {
       const id = this.text(`${kind}_id`);
       if (id !== undefined) return { id };

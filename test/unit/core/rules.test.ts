@@ -1,12 +1,13 @@
 // The pure rules: check, diff, durations, the way out, redaction, markers.
 
 import fc from "fast-check";
-import { check, nearest, propertyPath, UNKNOWN } from "../../../provider/core/check";
+import { check, propertyPath, UNKNOWN } from "../../../provider/core/check";
 import type { AnyDefinition } from "../../../provider/core/definition";
 import { canonical, diff } from "../../../provider/core/diff";
 import { formatDuration, parseDuration } from "../../../provider/core/duration";
 import { protect, redact, SnapcloneError } from "../../../provider/core/errors";
 import { markerOf, shortOwner } from "../../../provider/core/ledger";
+import { nearest } from "../../../provider/core/nearest";
 import { plain } from "../../../provider/core/sanitise";
 import { ToyCloud, toyDefinition } from "../../support/toyCloud";
 

@@ -1,0 +1,97 @@
+// Which folder may know which: design §1. Read from the imports themselves.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+
+const ROOT = resolve(__dirname, "..", "..");
+
+interface Import {
+  file: string;
+  /** A path from the repository's root, or a package. */
+  to: string;
+  typeOnly: boolean;
+}
+
+const imports: Import[] = ["sdk", "provider", "emulator", "tools"].flatMap((folder) =>
+  sources(join(ROOT, folder)).flatMap(importsOf),
+);
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(folder, name));
+}
+
+function importsOf(path: string): Import[] {
+  const text = readFileSync(path, "utf8");
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^;"]*?from\s+"([^"]+)"|(typeof import|import|require)\("([^"]+)"\)/g;
+  return [...text.matchAll(pattern)].map(([, type, from, call, called]) => {
+    const to = from ?? called ?? "";
+    return {
+      file: relative(ROOT, path),
+      to: to.startsWith(".") ? relative(ROOT, resolve(path, "..", to)) : to,
+      typeOnly: type !== undefined || call === "typeof import",
+    };
+  });
+}
+
+/** Those that break the rule, as lines to read. */
+function breaches(rule: (one: Import) => boolean): string[] {
+  return imports.filter(rule).map(({ file, to }) => `${file} imports ${to}`);
+}
+
+const within = (folder: string) => (path: string) => path.startsWith(`${folder}/`);
+const WIRE = /^provider\/[a-z]+\/(keystone|cinder|nova|client|connection|clouds)$/;
+const isWire = (file: string) => WIRE.test(file.replace(/\.ts$/, ""));
+
+test("imports are found at all", () => {
+  expect(imports.length).toBeGreaterThan(80);
+  expect(imports).toContainEqual({ file: "provider/openstack/snapshot.ts", to: "zod", typeOnly: false });
+  expect(imports).toContainEqual({ file: "provider/core/http.ts", to: "undici", typeOnly: true });
+});
+
+test("the core knows no backend and no Pulumi", () => {
+  const allowed = (to: string) => within("provider/core")(to) || /^(node:|zod$|undici$)/.test(to);
+  expect(breaches(({ file, to }) => within("provider/core")(file) && !allowed(to))).toEqual([]);
+});
+
+test("the wire neither waits nor knows what it is used for", () => {
+  const lifecycle = /^provider\/core\/(wait|lifecycle|ledger|run|sharedLook|check|diff)$/;
+  const allowed = (to: string) =>
+    !to.startsWith("provider/") || isWire(to) || (within("provider/core")(to) && !lifecycle.test(to));
+  expect(breaches(({ file, to }) => isWire(file) && !allowed(to))).toEqual([]);
+});
+
+test("the provider does not know the sdk; the sdk knows the provider by name and by type", () => {
+  expect(breaches(({ file, to }) => within("provider")(file) && within("sdk")(to))).toEqual([]);
+  expect(
+    breaches(
+      ({ file, to, typeOnly }) =>
+        within("sdk")(file) && within("provider")(to) && !typeOnly && file !== "sdk/lookup.ts",
+    ),
+  ).toEqual([]);
+});
+
+test("the emulator is a reading of the wire of its own", () => {
+  expect(
+    breaches(({ file, to }) => within("emulator")(file) && /^(provider|sdk|tools|zod|undici)(\/|$)/.test(to)),
+  ).toEqual([]);
+});
+
+test("one HTTP client, one place that sleeps, Pulumi only at the front", () => {
+  expect(
+    breaches(({ file, to }) => within("provider")(file) && to === "undici" && file !== "provider/core/http.ts"),
+  ).toEqual([]);
+  expect(
+    breaches(
+      ({ file, to }) => within("provider")(file) && to === "node:timers/promises" && file !== "provider/core/clock.ts",
+    ),
+  ).toEqual([]);
+  expect(
+    breaches(
+      ({ file, to }) =>
+        within("provider")(file) && to.startsWith("@pulumi/") && !/^provider\/(dynamic|engine)\.ts$/.test(file),
+    ),
+  ).toEqual([]);
+});
