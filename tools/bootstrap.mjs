@@ -1,0 +1,186 @@
+// From a bare clone to a running demo or test: installs and builds what is missing or out of date, says so, then runs
+// what it was asked for. Plain JavaScript with nothing but Node's own modules, as it runs before `npm ci` has.
+//
+//   node tools/bootstrap.mjs demo
+//   node tools/bootstrap.mjs test [jest arguments]        unit, contract and engine
+//   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
+//
+// A test run ends in one plain line: `N passed, N failed` or `N passed, N failed, N skipped`.
+
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const dist = path.join(root, "dist");
+
+const commands = {
+  demo: async () => runNode([path.join(dist, "tools", "demo.js")]),
+  test: async (args) => runTests(["unit", "contract", "engine"], args),
+  openstack: async (args) => runTests(["openstack"], args),
+};
+
+async function main([name, ...args]) {
+  const command = commands[name];
+  if (command === undefined) {
+    console.error(`usage: node tools/bootstrap.mjs ${Object.keys(commands).join("|")} [arguments]`);
+    return 2;
+  }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => passOn(signal));
+  const prepared = (await installIfNeeded()) && (await buildIfNeeded());
+  if (prepared) return command(args);
+  if (name !== "demo") console.log(summary({ passed: 0, failed: 1, skipped: 0 }));
+  return 1;
+}
+
+async function installIfNeeded() {
+  const installed = modified(path.join(root, "node_modules", ".package-lock.json"));
+  if (installed >= modified(path.join(root, "package-lock.json"))) return true;
+  announce(
+    installed === 0 ? "npm ci: node_modules is missing" : "npm ci: package-lock.json is newer than node_modules",
+  );
+  if ((await runNpm(["ci", "--no-audit", "--no-fund"])) === 0) return true;
+  // npm refuses a lock file whose optional packages for other platforms a registry doesn't carry; installing with the
+  // same locked versions still works there.
+  announce("npm install: `npm ci` has failed, see above");
+  return (await runNpm(["install", "--no-save", "--no-audit", "--no-fund"])) === 0;
+}
+
+/** The stamp lists the sources that the build was made of, so that a removed or replaced one counts as well. */
+async function buildIfNeeded() {
+  const stamp = path.join(dist, ".sources.json");
+  const now = JSON.stringify(sources());
+  const before = fs.existsSync(stamp) ? fs.readFileSync(stamp, "utf8") : "";
+  if (before === now) return true;
+  announce(before === "" ? "npm run build: there is none yet" : "npm run build: sources have changed");
+  if (lostSources(before)) fs.rmSync(dist, { recursive: true, force: true });
+  if ((await runNpm(["run", "--silent", "build"])) !== 0) return false;
+  fs.writeFileSync(stamp, now);
+  return true;
+}
+
+/** tsc doesn't take away the output of a source that is gone. */
+function lostSources(before) {
+  const names = Object.keys(before === "" ? {} : JSON.parse(before));
+  return names.some((name) => !fs.existsSync(path.join(root, name)));
+}
+
+function sources() {
+  const folders = ["sdk", "provider", "emulator", "tools"];
+  const files = folders.flatMap((folder) =>
+    fs
+      .readdirSync(path.join(root, folder), { recursive: true })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => path.join(folder, name)),
+  );
+  const all = [...files.sort(), "package.json", "package-lock.json", "tsconfig.json"];
+  return Object.fromEntries(all.map((name) => [name, modified(path.join(root, name))]));
+}
+
+async function runTests(projects, args) {
+  const report = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-report-")), "jest.json");
+  try {
+    const jest = path.join(root, "node_modules", "jest", "bin", "jest.js");
+    const reporting = ["--json", `--outputFile=${report}`];
+    const code = await runNode(
+      [jest, "--selectProjects", ...projects, ...reporting, ...args],
+      await engineEnvironment(),
+    );
+    const counts = count(report, code);
+    console.log(summary(counts));
+    return code !== 0 || counts.failed > 0 ? 1 : 0;
+  } finally {
+    fs.rmSync(path.dirname(report), { recursive: true, force: true });
+  }
+}
+
+/** What test/engine/harness.ts reads. */
+async function engineEnvironment() {
+  announce("looking for a Pulumi engine");
+  const answer = await capture([path.join(dist, "tools", "engine", "cli.js"), "--json"]);
+  const engine = answer === "" ? { kind: "none", reason: "the search for an engine failed" } : JSON.parse(answer);
+  if (engine.kind === "none") {
+    announce(`THE ENGINE TESTS WILL BE SKIPPED: ${engine.reason}`);
+    return { SNAPCLONE_ENGINE_PATH: "", SNAPCLONE_ENGINE_NONE: engine.reason };
+  }
+  announce(`engine: Pulumi ${engine.version} (${engine.kind}), ${engine.languageHost} language host`);
+  return {
+    SNAPCLONE_ENGINE_PATH: engine.path,
+    SNAPCLONE_ENGINE_VERSION: engine.version,
+    SNAPCLONE_ENGINE_HOST: engine.languageHost,
+  };
+}
+
+/** A file of tests that couldn't even be loaded counts as one failure, and so does a jest that died. */
+function count(report, code) {
+  if (!fs.existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  const result = JSON.parse(fs.readFileSync(report, "utf8"));
+  const failed = result.numFailedTests + result.numRuntimeErrorTestSuites;
+  return {
+    passed: result.numPassedTests,
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+}
+
+function summary({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/** 0 when it isn't there. */
+function modified(file) {
+  return fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function announce(text) {
+  console.error(`── ${text}`);
+}
+
+/** npm tells its scripts where it is; the shell is for npm.cmd on Windows. */
+function runNpm(args) {
+  const npm = process.env.npm_execpath;
+  if (npm?.endsWith("npm-cli.js")) return runNode([npm, ...args]);
+  return start("npm", args, { shell: process.platform === "win32" }).ended;
+}
+
+function runNode(args, env = {}) {
+  return start(process.execPath, args, { env: { ...process.env, ...env } }).ended;
+}
+
+async function capture(args) {
+  const { child, ended } = start(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (part) => {
+    text += part;
+  });
+  await ended;
+  return text.trim();
+}
+
+let running;
+
+function start(command, args, options) {
+  const child = spawn(command, args, { cwd: root, stdio: "inherit", ...options });
+  running = child;
+  const ended = new Promise((resolve) => {
+    child.once("error", (error) => {
+      console.error(error.message);
+      resolve(1);
+    });
+    child.once("close", (code, signal) => {
+      running = undefined;
+      resolve(signal === null ? code : 128 + os.constants.signals[signal]);
+    });
+  });
+  return { child, ended };
+}
+
+/** A terminal's Ctrl-C reaches the child by itself; either way the child decides how it ends, and we end with it. */
+function passOn(signal) {
+  if (running === undefined) process.exit(128 + os.constants.signals[signal]);
+  if (signal !== "SIGINT" || !process.stdin.isTTY) running.kill(signal);
+}
+
+process.exitCode = await main(process.argv.slice(2));

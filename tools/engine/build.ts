@@ -1,0 +1,166 @@
+// The third way: the engine compiled as a Go tool from the Go module proxy (go.mod and go.sum are in this folder), put
+// together with our own language host: the vendor's has no tagged module and can't be compiled from there.
+
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { publish, removeLeftovers, temporaryBeside } from "./cache";
+import type { Context, FoundEngine, Outcome } from "./index";
+import { contentHash, LAUNCHER, launcherText } from "./launcher";
+import { withLock } from "./lock";
+import { executablesOnPath, isExecutable, pulumiVersion, searchPath } from "./onPath";
+import { run, withCleanup } from "./processes";
+import { elapsed } from "./reporter";
+import { atLeast, engineVersion, moduleFile } from "./version";
+
+const BUILD_TIMEOUT_MS = 40 * 60_000;
+const COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
+
+/** Compiled by an earlier run. */
+export async function builtEngine(context: Context): Promise<Outcome> {
+  const folder = engineFolder(context);
+  if (!isExecutable(path.join(folder, "pulumi"))) return { failure: "none has been compiled on this machine yet." };
+  return { engine: assemble(folder, context) };
+}
+
+export async function buildEngine(context: Context): Promise<Outcome> {
+  if (process.platform === "win32") return { failure: "not offered on Windows (the language host is a script)." };
+  const go = await usableGo(context);
+  if ("failure" in go) return go;
+  const folder = engineFolder(context);
+  const onWait = (pid: number) =>
+    context.reporter.line(`engine: process ${pid} is compiling the same engine, waiting for it`);
+  return withLock(`${folder}.lock`, onWait, async () => {
+    const already = await builtEngine(context);
+    if ("engine" in already) return already;
+    removeLeftovers(folder);
+    const failure = await compile(go.go, folder, context);
+    return failure === undefined ? builtEngine(context) : { failure };
+  });
+}
+
+async function usableGo(context: Context): Promise<{ go: string } | { failure: string }> {
+  const wanted = /^go (\d+\.\d+)/m.exec(moduleFile(context.root, "go.mod"))?.[1] ?? "1.26";
+  const go = executablesOnPath("go", context.env)[0];
+  if (go === undefined) return { failure: `there is no \`go\` on PATH (${wanted} or newer is needed).` };
+  const ran = await run(go, ["version"], { env: goEnvironment(context.env), timeoutMs: 20_000 });
+  const version = /go(\d+\.\d+(?:\.\d+)?)/.exec(ran.output)?.[1];
+  if (version === undefined) return { failure: `${go} doesn't say its version (${ran.problem}).` };
+  if (!atLeast(version, wanted)) return { failure: `${go} is ${version}; ${wanted} or newer is needed.` };
+  return { go };
+}
+
+/** Compiles into a folder beside `folder` and renames it: an interrupted build leaves nothing that looks finished. */
+async function compile(go: string, folder: string, context: Context): Promise<string | undefined> {
+  const version = engineVersion(context.root);
+  const temporary = temporaryBeside(folder);
+  const logFile = `${folder}.log`;
+  const log = fs.openSync(logFile, "w");
+  const tidy = () => {
+    fs.closeSync(log);
+    fs.rmSync(temporary, { recursive: true, force: true });
+  };
+  return withCleanup(tidy, async () => {
+    for (const name of ["go.mod", "go.sum"]) {
+      fs.writeFileSync(path.join(temporary, name), moduleFile(context.root, name));
+    }
+    context.reporter.line(
+      `engine: compiling Pulumi v${version} with Go, once for this machine: about 5 minutes on two cores, 2 GB of memory, 3 GB in Go's caches`,
+    );
+    const started = Date.now();
+    const stop = context.reporter.progress(() => `engine: compiling, ${elapsed(started)}, ${stage(logFile)}`);
+    const ran = await run(go, buildArguments(version, path.join(temporary, "pulumi")), {
+      env: goEnvironment(context.env),
+      cwd: temporary,
+      outputTo: log,
+      timeoutMs: BUILD_TIMEOUT_MS,
+    }).finally(stop);
+    if (!ran.ok) return `\`go build\` failed (${ran.problem}): ${lastLine(logFile)}. All of its output: ${logFile}`;
+    const says = await pulumiVersion(path.join(temporary, "pulumi"), context.env);
+    if (says !== `v${version}`) return `the compiled engine says its version is ${says}, not v${version}.`;
+    publish(temporary, folder);
+    fs.rmSync(logFile, { force: true });
+    context.reporter.line(`engine: compiled in ${elapsed(started)}, kept in ${folder}`);
+    return undefined;
+  });
+}
+
+/** Tags and linker flags of the vendor's own release (.goreleaser.yml of pulumi/pulumi). `-v` is for the progress. */
+function buildArguments(version: string, output: string): string[] {
+  const ldflags = `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${version}`;
+  return [
+    "build",
+    "-v",
+    "-buildvcs=false",
+    "-tags",
+    "osusergo,grpcnotrace",
+    "-ldflags",
+    ldflags,
+    "-o",
+    output,
+    COMMAND,
+  ];
+}
+
+function goEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    ...env,
+    CGO_ENABLED: "0",
+    // The Go that is there, never a downloaded one.
+    GOTOOLCHAIN: "local",
+    // A user's `-mod=vendor` or workspace is about their projects, not this one.
+    GOFLAGS: "-mod=readonly",
+    GOWORK: "off",
+  };
+}
+
+function stage(logFile: string): string {
+  const lines = fs.readFileSync(logFile, "utf8").split("\n");
+  const downloads = lines.filter((line) => line.startsWith("go: downloading")).length;
+  const packages = lines.filter((line) => line !== "" && !line.startsWith("go: ")).length;
+  if (packages > 0) return `${packages} packages done`;
+  return downloads > 0 ? `${downloads} modules downloaded` : "linking what is there already";
+}
+
+function lastLine(file: string): string {
+  return fs.readFileSync(file, "utf8").trim().split("\n").at(-1) ?? "";
+}
+
+/** By content: another go.mod is another engine, and checkouts that share one share it. */
+function engineFolder(context: Context): string {
+  const hash = contentHash(moduleFile(context.root, "go.mod"), moduleFile(context.root, "go.sum"));
+  const platform = `${process.platform}-${os.arch()}`;
+  return path.join(context.cache, `engine-${engineVersion(context.root)}-${platform}-${hash}`);
+}
+
+/**
+ * A folder with the binary, the language host and the launcher side by side: the engine warns in every run when it
+ * finds these elsewhere on PATH than beside its own binary. By content, as the host belongs to the checkout and changes
+ * more often than the binary, which is a hard link.
+ */
+function assemble(folder: string, context: Context): FoundEngine {
+  const hostText = fs.readFileSync(path.join(context.root, "dist", "tools", "engine", "languageHost.js"), "utf8");
+  const startText = `#!/usr/bin/env node\nrequire("./languageHost.js").serve(${JSON.stringify(context.root)});\n`;
+  const launcher = launcherText(context.root);
+  const bin = path.join(folder, `bin-${contentHash(hostText, startText, launcher)}`);
+  if (!fs.existsSync(bin)) {
+    const temporary = temporaryBeside(bin);
+    linkOrCopy(path.join(folder, "pulumi"), path.join(temporary, "pulumi"));
+    fs.writeFileSync(path.join(temporary, "languageHost.js"), hostText);
+    fs.writeFileSync(path.join(temporary, "pulumi-language-nodejs"), startText, { mode: 0o755 });
+    fs.writeFileSync(path.join(temporary, LAUNCHER), launcher, { mode: 0o755 });
+    publish(temporary, bin);
+  }
+  const pulumi = path.join(bin, "pulumi");
+  const version = `v${engineVersion(context.root)}`;
+  return { kind: "built", pulumi, path: searchPath([bin], context.env), version, languageHost: "standin" };
+}
+
+function linkOrCopy(from: string, to: string): void {
+  try {
+    fs.linkSync(from, to);
+  } catch {
+    // Not every file system has hard links.
+    fs.copyFileSync(from, to);
+  }
+}

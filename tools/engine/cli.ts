@@ -1,0 +1,34 @@
+// `node dist/tools/engine/cli.js`: says which Pulumi engine the tests and the demo use, getting one if need be.
+//   --print-path   only what to put before PATH
+//   --json         the whole answer as JSON
+//   --ready        don't download or compile anything
+
+import { type Engine, resolveEngine } from ".";
+
+async function main(args: readonly string[]): Promise<number> {
+  const unknown = args.find((arg) => !["--print-path", "--json", "--ready"].includes(arg));
+  if (unknown !== undefined) {
+    process.stderr.write(`unknown option ${unknown}; there are --print-path, --json, --ready\n`);
+    return 2;
+  }
+  const engine = await resolveEngine({ onlyReady: args.includes("--ready") });
+  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(engine)}\n`);
+  else if (engine.kind === "none") process.stderr.write(`${engine.reason}\n`);
+  else process.stdout.write(args.includes("--print-path") ? `${engine.path}\n` : describe(engine));
+  return engine.kind === "none" ? 1 : 0;
+}
+
+function describe(engine: Exclude<Engine, { kind: "none" }>): string {
+  const host = engine.languageHost === "vendor" ? "the vendor's" : "this repository's stand-in";
+  return `Pulumi ${engine.version} (${engine.kind}): ${engine.pulumi}\nNode.js language host: ${host}\nPATH: ${engine.path}\n`;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  },
+);

@@ -1,0 +1,109 @@
+// Finds a Pulumi engine for the repository's own tests and demo: the one that is installed, else the vendor's release
+// by way of the npm package `pulumi`, else one compiled with Go. Ways that cost nothing are looked at first.
+
+import * as path from "node:path";
+import { buildEngine, builtEngine } from "./build";
+import { cacheFolder } from "./cache";
+import { downloadedVendorRelease, downloadVendorRelease } from "./npmPackage";
+import { engineOnPath } from "./onPath";
+import { type Reporter, reporterFor } from "./reporter";
+import { MINIMUM_VERSION } from "./version";
+
+export interface FoundEngine {
+  kind: "path" | "npm" | "built";
+  /** The binary. */
+  pulumi: string;
+  /** To be put before PATH: then `pulumi`, its Node.js language host, the dynamic provider's launcher and `node` are found. */
+  path: string;
+  version: string;
+  languageHost: "vendor" | "standin";
+}
+
+export interface NoEngine {
+  kind: "none";
+  /** Several lines: why each way failed, and what to install. */
+  reason: string;
+}
+
+export type Engine = FoundEngine | NoEngine;
+
+export interface Options {
+  env?: NodeJS.ProcessEnv;
+  /** Receives each line about what is going on. Without it they go to stderr, the progress in place on a terminal. */
+  log?: (line: string) => void;
+  /** Only what is there already: nothing is downloaded, nothing compiled. */
+  onlyReady?: boolean;
+  /** The folder that holds tools/engine/go.mod, dist/ and node_modules/. Default: this repository. */
+  root?: string;
+}
+
+/** What every way of getting an engine is given. */
+export interface Context {
+  env: NodeJS.ProcessEnv;
+  reporter: Reporter;
+  root: string;
+  cache: string;
+}
+
+/** A way either gives an engine or says why it can't. */
+export type Outcome = { engine: FoundEngine } | { failure: string };
+
+export async function resolveEngine(options: Options = {}): Promise<Engine> {
+  const env = options.env ?? process.env;
+  const context: Context = {
+    env,
+    reporter: reporterFor(options.log),
+    root: options.root ?? repositoryRoot(),
+    cache: cacheFolder(env),
+  };
+  const only = env.SNAPCLONE_ENGINE ?? "";
+  const failures = new Map<string, string>();
+  for (const way of waysInOrder) {
+    if (only !== "" && way.kind !== only) continue;
+    if (options.onlyReady === true && !way.ready) continue;
+    const outcome = await way.get(context).catch((error: Error): Outcome => ({ failure: error.message }));
+    if ("engine" in outcome) return outcome.engine;
+    // The second look at a way (download after "is it here already?") says more than the first.
+    failures.set(way.kind, outcome.failure);
+  }
+  return { kind: "none", reason: explain(failures, only) };
+}
+
+interface Way {
+  kind: FoundEngine["kind"];
+  /** Costs nothing: no download, no compiling. */
+  ready: boolean;
+  get: (context: Context) => Promise<Outcome>;
+}
+
+const waysInOrder: Way[] = [
+  { kind: "path", ready: true, get: engineOnPath },
+  { kind: "npm", ready: true, get: downloadedVendorRelease },
+  { kind: "built", ready: true, get: builtEngine },
+  { kind: "npm", ready: false, get: downloadVendorRelease },
+  { kind: "built", ready: false, get: buildEngine },
+];
+
+const titles: Record<FoundEngine["kind"], string> = {
+  path: "installed",
+  npm: "npm package `pulumi`",
+  built: "compiled with Go",
+};
+
+function explain(failures: Map<string, string>, only: string): string {
+  const lines = Object.entries(titles)
+    .filter(([kind]) => failures.has(kind))
+    .map(([kind, title]) => `  ${title}: ${failures.get(kind)}`);
+  if (lines.length === 0) lines.push(`  SNAPCLONE_ENGINE=${only} is none of ${Object.keys(titles).join(", ")}.`);
+  return [
+    "no Pulumi engine could be had:",
+    ...lines,
+    `Install Pulumi ${MINIMUM_VERSION} or newer (https://www.pulumi.com/docs/install/), or Go 1.26 or newer, and run this again.`,
+  ].join("\n");
+}
+
+/** This file is `tools/engine/index.ts` in the sources and `dist/tools/engine/index.js` in the build. */
+function repositoryRoot(): string {
+  const above = path.resolve(__dirname, "..", "..");
+  return path.basename(above) === "dist" ? path.dirname(above) : above;
+}

@@ -1,0 +1,248 @@
+// A stand-in for Pulumi's Node.js language host, for an engine that comes without one: serves LanguageRuntime over gRPC
+// and runs programs with the runner that @pulumi/pulumi itself ships (cmd/run), as the vendor's host does
+// (sdk/nodejs/cmd/pulumi-language-nodejs/main.go in pulumi/pulumi).
+//
+// What local programs need is here. What isn't: `pulumi install` and `pulumi about`, plugins and policy packs written
+// in TypeScript, debuggers, tracing, and the pipes for the long deprecated synchronous invokes.
+//
+// This file is copied next to the engine, so it imports nothing but Node's own modules.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import * as path from "node:path";
+import type * as grpc from "@grpc/grpc-js";
+import type * as languageGrpc from "@pulumi/pulumi/proto/language_grpc_pb";
+import type * as language from "@pulumi/pulumi/proto/language_pb";
+import type * as plugin from "@pulumi/pulumi/proto/plugin_pb";
+import type * as empty from "google-protobuf/google/protobuf/empty_pb";
+
+/** The runner's exit code for "I have already told the user what is wrong" (@pulumi/pulumi, cmd/run/index.ts). */
+const BAIL = 32;
+/** A program that is asked to end has as long as the vendor's host gives it. */
+const GRACE_MS = 5_000;
+/** The engine's own limit for a message. */
+const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
+
+interface Modules {
+  grpc: typeof grpc;
+  service: typeof languageGrpc;
+  language: typeof language;
+  plugin: typeof plugin;
+  empty: typeof empty;
+}
+
+/** Prints the port on stdout: that is how the engine finds it. `fallback` is a folder whose @pulumi/pulumi may serve. */
+export function serve(fallback: string): void {
+  const modules = loadModules([process.cwd(), fallback]);
+  const programs = new Set<ChildProcess>();
+  const server = new modules.grpc.Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+  });
+  server.addService(modules.service.LanguageRuntimeService, languageRuntime(modules, programs));
+  server.bindAsync("127.0.0.1:0", modules.grpc.ServerCredentials.createInsecure(), (error, port) => {
+    if (error !== null) throw error;
+    process.stdout.write(`${port}\n`);
+  });
+  endWithTheEngine(programs);
+}
+
+function languageRuntime(modules: Modules, programs: Set<ChildProcess>): grpc.UntypedServiceImplementation {
+  const { language, plugin, empty } = modules;
+  // The engine's address comes as the last argument, or by a handshake when the engine attaches to a running host.
+  let engineAddress = process.argv.slice(2).findLast((arg) => !arg.startsWith("-")) ?? "";
+
+  const handshake: Unary<language.LanguageHandshakeRequest, language.LanguageHandshakeResponse> = (call, reply) => {
+    engineAddress = call.request.getEngineAddress();
+    reply(null, new language.LanguageHandshakeResponse());
+  };
+  const run: Unary<language.RunRequest, language.RunResponse> = (call, reply) => {
+    runProgram(call.request, engineAddress, programs, (stop) => call.on("cancelled", stop)).then(
+      (outcome) => {
+        const response = new language.RunResponse();
+        response.setError(outcome.error);
+        response.setBail(outcome.bail);
+        reply(null, response);
+      },
+      (error: Error) => reply(error),
+    );
+  };
+  const getPluginInfo: Unary<empty.Empty, plugin.PluginInfo> = (_call, reply) => {
+    const info = new plugin.PluginInfo();
+    info.setVersion("0.0.0-standin");
+    reply(null, info);
+  };
+  const cancel: Unary<empty.Empty, empty.Empty> = (_call, reply) => {
+    for (const program of programs) end(program);
+    reply(null, new empty.Empty());
+  };
+
+  return {
+    handshake,
+    run,
+    getPluginInfo,
+    cancel,
+    // Nothing to install beforehand: dynamic providers come with the program's own node_modules.
+    getRequiredPackages: answer(() => new language.GetRequiredPackagesResponse()),
+    getRequiredPlugins: answer(() => new language.GetRequiredPluginsResponse()),
+    getProgramDependencies: answer(() => new language.GetProgramDependenciesResponse()),
+    runtimeOptionsPrompts: answer(() => new language.RuntimeOptionsResponse()),
+  };
+}
+
+type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
+
+function answer<Response>(make: () => Response): Unary<unknown, Response> {
+  return (_call, reply) => reply(null, make());
+}
+
+interface Outcome {
+  error: string;
+  bail: boolean;
+}
+
+async function runProgram(
+  request: language.RunRequest,
+  engineAddress: string,
+  programs: Set<ChildProcess>,
+  onCancelled: (stop: () => void) => void,
+): Promise<Outcome> {
+  if (request.getAttachDebugger()) {
+    return failed("this repository's stand-in language host can't attach a debugger; install Pulumi for that");
+  }
+  const folder = request.getInfo()?.getProgramDirectory() || request.getPwd();
+  const runner = runnerFor(folder);
+  if (runner === undefined)
+    return failed("It looks like the Pulumi SDK has not been installed. Have you run npm install?");
+  const options = runtimeOptions(request);
+  if ("problem" in options) return failed(options.problem);
+
+  const args = [...options.nodeArgs, runner, ...runnerArguments(request, folder, engineAddress)];
+  const child = spawn(process.execPath, args, {
+    // The working directory is the runner's affair (--pwd), as with the vendor's host.
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...options.env, ...configuration(request) },
+  });
+  programs.add(child);
+  onCancelled(() => end(child));
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve(failed(`Problem executing program: ${error.message}`)));
+    child.once("exit", (code, signal) => {
+      programs.delete(child);
+      if (code === 0) resolve({ error: "", bail: false });
+      else if (code === BAIL) resolve({ error: "", bail: true });
+      else if (signal !== null) resolve(failed(`Program was ended by ${signal}`));
+      else resolve(failed(`Program exited with non-zero exit code: ${code}`));
+    });
+  });
+}
+
+function failed(error: string): Outcome {
+  return { error, bail: false };
+}
+
+/** The program's own copy of the SDK: a second one in the tree would break the identity of outputs. */
+function runnerFor(folder: string): string | undefined {
+  try {
+    return createRequire(path.join(folder, "noop.js")).resolve("@pulumi/pulumi/cmd/run");
+  } catch {
+    return undefined;
+  }
+}
+
+function runnerArguments(request: language.RunRequest, folder: string, engineAddress: string): string[] {
+  const named = {
+    monitor: request.getMonitorAddress(),
+    engine: engineAddress,
+    organization: request.getOrganization(),
+    project: request.getProject(),
+    "root-directory": request.getInfo()?.getRootDirectory() ?? "",
+    stack: request.getStack(),
+    pwd: folder,
+    parallel: String(request.getParallel()),
+  };
+  const args = Object.entries(named).flatMap(([name, value]) => (value === "" ? [] : [`--${name}`, value]));
+  if (request.getDryrun()) args.push("--dry-run");
+  const entryPoint = request.getInfo()?.getEntryPoint() || request.getProgram() || ".";
+  return [...args, entryPoint, ...request.getArgsList()];
+}
+
+function configuration(request: language.RunRequest): Record<string, string> {
+  return {
+    PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().entries())),
+    PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
+  };
+}
+
+interface RuntimeOptions {
+  env: Record<string, string>;
+  nodeArgs: string[];
+}
+
+/** `runtime.options` of Pulumi.yaml; the ones about installing packages don't concern a run. */
+function runtimeOptions(request: language.RunRequest): RuntimeOptions | { problem: string } {
+  const options = (request.getInfo()?.getOptions()?.toJavaScript() ?? {}) as Record<string, unknown>;
+  const { typescript = true, tsconfig = "", nodeargs = "" } = options;
+  if (typeof typescript !== "boolean") return { problem: "typescript option must be a boolean" };
+  if (typeof tsconfig !== "string") return { problem: "tsconfig option must be a string" };
+  if (typeof nodeargs !== "string") return { problem: "nodeargs option must be a string" };
+  const env: Record<string, string> = {};
+  if (typescript) env.PULUMI_NODEJS_TYPESCRIPT = "true";
+  if (tsconfig !== "") env.PULUMI_NODEJS_TSCONFIG_PATH = tsconfig;
+  return { env, nodeArgs: splitArguments(nodeargs) };
+}
+
+/** As a shell would, for blanks and quotes: `--max-old-space-size=4096 --require "./a file.js"`. */
+function splitArguments(text: string): string[] {
+  const words = text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_all, double, single) => double ?? single));
+}
+
+/** An interrupt first, so that the program may tidy up. */
+function end(program: ChildProcess): void {
+  program.kill("SIGINT");
+  setTimeout(() => program.kill("SIGKILL"), GRACE_MS).unref();
+}
+
+/** No program outlives its host, and no host its engine: that sends SIGINT, or dies and so closes our stdin. */
+function endWithTheEngine(programs: Set<ChildProcess>): void {
+  let ending = false;
+  const endAll = () => {
+    if (ending) return;
+    ending = true;
+    if (programs.size === 0) process.exit(0);
+    for (const program of programs) {
+      program.once("exit", () => programs.size === 0 && setImmediate(() => process.exit(0)));
+      end(program);
+    }
+    setTimeout(() => process.exit(0), GRACE_MS + 1_000).unref();
+  };
+  process.on("SIGINT", endAll);
+  process.on("SIGTERM", endAll);
+  // Only a pipe tells (Go makes it a FIFO, Node a socket): a terminal or /dev/null is what one gets by hand.
+  const stdin = fs.fstatSync(0);
+  if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once("end", endAll).resume();
+}
+
+function loadModules(folders: readonly string[]): Modules {
+  for (const folder of folders) {
+    const fromFolder = createRequire(path.join(folder, "noop.js"));
+    let manifest: string;
+    try {
+      manifest = fromFolder.resolve("@pulumi/pulumi/package.json");
+    } catch {
+      continue;
+    }
+    // grpc-js and protobuf must be the copies that @pulumi/pulumi itself uses.
+    const fromSdk = createRequire(manifest);
+    return {
+      grpc: fromSdk("@grpc/grpc-js"),
+      service: fromSdk("./proto/language_grpc_pb"),
+      language: fromSdk("./proto/language_pb"),
+      plugin: fromSdk("./proto/plugin_pb"),
+      empty: fromSdk("google-protobuf/google/protobuf/empty_pb"),
+    };
+  }
+  throw new Error("@pulumi/pulumi is not installed");
+}
