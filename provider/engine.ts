@@ -2,6 +2,7 @@
 // the signs that a run ends, is cancelled or has lost its CLI. All of it is undocumented (reference pulumi-dynamic.md
 // §6, §7), so every piece is looked for and, where it is missing, done without.
 
+import { fstatSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Client, ServiceError } from "@grpc/grpc-js";
 import { redact } from "./core/errors";
@@ -67,13 +68,15 @@ export function superviseRun(run: Run): void {
     void Promise.race([settled, limit]).then(() => process.exit(0));
   });
 
-  // The CLI died: its end of our stdin closes, and no signal comes.
-  process.stdin.once("end", () => {
-    run.stop("the Pulumi CLI is gone");
-    setTimeout(() => process.exit(1), ORPHAN_MS);
-  });
-  process.stdin.once("error", () => {});
-  process.stdin.resume();
+  // The CLI died: its end of our stdin closes, and no signal comes. Only a pipe says so: /dev/null ends at once.
+  if (isPipe(0)) {
+    process.stdin.once("end", () => {
+      run.stop("the Pulumi CLI is gone");
+      setTimeout(() => process.exit(1), ORPHAN_MS);
+    });
+    process.stdin.once("error", () => {});
+    process.stdin.resume();
+  }
 
   if (process.env.SNAPCLONE_IGNORE_CANCEL !== "1") onCancel(load, () => run.stop("cancelled"));
 }
@@ -92,6 +95,15 @@ function onCancel(load: NodeJS.Require, cancelled: () => void): void {
     };
   } catch {
     // Another Pulumi, without this: a cancelled run ends when its operations do.
+  }
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
   }
 }
 

@@ -92,7 +92,10 @@ export interface Definition<Inputs extends object, Client> {
 
   /** The one request that makes something. Returns as soon as the backend has accepted it; never waits. */
   start(client: Client, inputs: Inputs, marker: Marker, job: Job): Promise<Accepted>;
-  /** Waits for accepted work to end. Also called by a later run, with the task from the state. */
+  /**
+   * Waits for accepted work to end. Also called by a later run, with the task from the state. A "failed" error says that
+   * the work has ended badly, "notFound" that what was accepted is gone altogether; any other leaves it to be resumed.
+   */
   finish(client: Client, accepted: Accepted, inputs: Inputs, job: Job): Promise<Observed>;
   /** What is there now; undefined only where the backend itself says that it is gone. */
   observe(client: Client, id: string, known: State, signal: AbortSignal): Promise<Observed | undefined>;

@@ -16,7 +16,7 @@ import type {
 } from "./definition";
 import { canonical } from "./diff";
 import { parseDuration } from "./duration";
-import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import { asSnapcloneError, type ErrorKind, isKind, SnapcloneError } from "./errors";
 import { type Ledger, markerOf, shortOwner } from "./ledger";
 import type { Run } from "./run";
 import { plain } from "./sanitise";
@@ -27,6 +27,7 @@ export type Properties = Record<string, unknown>;
 /** The engine records what this carries: Pulumi's init failure (reference pulumi-dynamic.md §3). */
 export class PartialFailure extends Error {
   readonly reasons: string[];
+  readonly kind: ErrorKind;
 
   constructor(
     readonly id: string,
@@ -37,6 +38,7 @@ export class PartialFailure extends Error {
     this.name = "PartialFailure";
     this.stack = cause.message;
     this.reasons = [cause.message];
+    this.kind = cause.kind;
   }
 }
 
@@ -66,6 +68,7 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
     job.accepted(accepted.task);
     try {
       let observed = await definition.finish(client, accepted, inputs, job);
+      job.done();
       if (adopted) observed = await definition.change(client, id, observed, inputs, adopted.state, job);
       return { id, outs: outputs(definition, news, observed) };
     } catch (error) {
@@ -215,7 +218,14 @@ async function record(
     remedy: [failure.parts.remedy, remedyOf(pending)].filter(Boolean).join("\n"),
   });
   const base = observed ? news : { ...news, ...olds, __provider: news.__provider, __owner: news.__owner };
-  return new PartialFailure(id, outputs(definition, base, observed ?? { state: {} }, pending), told);
+  const record = (state: Observed["state"]) =>
+    new PartialFailure(id, outputs(definition, base, { state }, pending), told);
+  try {
+    return record(observed?.state ?? {});
+  } catch {
+    // The failure may be just that: a value in the state that Pulumi can't store. Better a poor record than none.
+    return record({});
+  }
 }
 
 function remedyOf(pending: Pending | undefined): string {
@@ -298,8 +308,8 @@ class RunningJob implements Job {
 
   /** What the state must remember after this failure. */
   afterwards(failure: SnapcloneError): Pending | undefined {
-    const ended = isKind(failure, "failed", "refused");
-    return this.pending && ended ? { ...this.pending, failed: true } : this.pending;
+    // Only the backend's own "it failed" ends the work: a look that was refused says nothing about it.
+    return this.pending && isKind(failure, "failed") ? { ...this.pending, failed: true } : this.pending;
   }
 }
 

@@ -164,6 +164,32 @@ describe("create", () => {
     expect(failure.reasons[0]).toContain("the next `pulumi up` replaces it");
   });
 
+  test("a refused look is no failed creation: the next up goes on with it", async () => {
+    const { cloud, definition, clock, run } = setUp();
+    cloud.trouble = [new SnapcloneError({ kind: "refused", said: "malformed request url", status: 400 })];
+    const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
+    expect(failure.properties.pending).not.toHaveProperty("failed");
+  });
+
+  test("what was adopted and cannot be renamed is recorded as done, under the name it has", async () => {
+    const { definition, clock, newRun, run } = setUp();
+    await clock.run(() => create(definition, run, NEWS));
+    const failure = await failureOf(clock.run(() => create(definition, newRun(), { ...NEWS, name: "refuse-me" })));
+    expect(failure.properties).toMatchObject({ name: "a", status: "ready" });
+    expect(failure.properties).not.toHaveProperty("pending");
+  });
+
+  test("even a state that Pulumi can't store does not lose the object", async () => {
+    const { definition, clock, run } = setUp();
+    const { observe, finish } = definition;
+    const broken = { state: { since: new Date() } };
+    definition.finish = async (...args) => ({ ...(await finish(...args)), ...broken });
+    definition.observe = async (...args) => ({ ...(await observe(...args)), ...broken });
+    const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
+    expect(failure).toMatchObject({ id: "toy-1", properties: { source: "vol-1", __provider: PROVIDER } });
+    expect(failure.reasons[0]).toContain("a Date at since");
+  });
+
   test("what vanishes while it is being made is not recorded", async () => {
     const { cloud, definition, clock, run } = setUp();
     cloud.look = () => undefined;
