@@ -1,0 +1,66 @@
+// Every example is executed as it stands, in TypeScript, on the emulator.
+
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Emulator } from "../../emulator";
+import { type Backend, emulatorBackend } from "../scenarios/backend";
+import { describeEngine, newStack } from "./harness";
+
+const EXAMPLES = resolve(__dirname, "..", "..", "examples");
+/** With a test of their own: the last one below, and test/package/ciPreview.test.ts. */
+const ELSEWHERE = ["emulator", "ci-preview"];
+/** What its Pulumi.yaml or its reader would configure. */
+const SETTINGS: Record<string, Record<string, unknown>> = {
+  quickstart: {
+    "snapclone-test:dataVolume": "11111111-1111-4111-8111-111111111111",
+    "snapclone-test:logsVolume": "22222222-2222-4222-8222-222222222222",
+    "snapclone-test:label": "nightly",
+    "snapclone-test:keepDays": "7",
+  },
+  "two-clouds": {
+    "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
+    "snapclone-test:replica": "22222222-2222-4222-8222-222222222222",
+  },
+};
+/** Snapshots that stay, because the program says so. */
+const RETAINED: Record<string, number> = { snapshot: 1 };
+
+describeEngine("examples", () => {
+  let cloud: Emulator;
+  let backend: Backend;
+
+  beforeAll(async () => {
+    ({ cloud, backend } = await emulatorBackend({ snapshotCreate: 300, snapshotDelete: 300 }));
+  });
+
+  afterEach(() => cloud.cinder.snapshots.clear());
+  afterAll(() => cloud.close());
+
+  test.each(readdirSync(EXAMPLES).filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
+    const stack = await newStack({
+      program: { dir: join(EXAMPLES, name) },
+      config: { ...backend.connections, backup: backend.connections.default },
+      settings: SETTINGS[name] ?? {},
+    });
+    try {
+      const up = await stack.up();
+      expect([up.code, up.stderr]).toEqual([0, expect.any(String)]);
+      const again = await stack.up();
+      const { same, read, ...rest } =
+        again.events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges ?? {};
+      // `read` is a `Snapshot.get`, asked for anew each time.
+      expect({ rest, read: read ?? 0 }).toEqual({ rest: {}, read: name === "snapshot" ? 1 : 0 });
+      expect(same).toBeGreaterThan(1);
+      expect((await stack.destroy()).code).toBe(0);
+      expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);
+    } finally {
+      await stack.close();
+    }
+  });
+});
+
+test("the emulator as a library", () => {
+  const said = execFileSync(process.execPath, [join(EXAMPLES, "emulator", "library.mjs")], { encoding: "utf8" });
+  expect(said).toMatch(/^data at http:\/\/127\.0\.0\.1:\d+\/identity\/v3: 0 requests so far$/m);
+});

@@ -1,0 +1,39 @@
+// Programs in the docs are files that tests run; links lead somewhere.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
+const ROOT = resolve(__dirname, "..", "..");
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+].filter((name) => name.endsWith(".md"));
+
+test.each(pages)("%s: every program is the file that it names", (page) => {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  const programs = [...text.matchAll(/(?:<!-- (\S+) -->\n)?```(?:ts|typescript|js)\n([\s\S]*?)```/g)];
+  for (const [, file, program] of programs) {
+    if (file === undefined) throw new Error(`${page} has a program that names no file:\n${program}`);
+    expect(program).toBe(readFileSync(join(ROOT, file), "utf8"));
+  }
+});
+
+test.each(pages)("%s: links lead to files and headings that are there", (page) => {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  for (const [, link] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+    const [path = "", heading] = (link ?? "").split("#");
+    const target = path === "" ? join(ROOT, page) : join(ROOT, dirname(page), path);
+    expect([link, existsSync(target)]).toEqual([link, true]);
+    if (heading !== undefined) {
+      const headings = [...readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, words]) =>
+        (words ?? "")
+          .toLowerCase()
+          .replace(/[^\w\- ]/g, "")
+          .replaceAll(" ", "-"),
+      );
+      expect(headings).toContain(heading);
+    }
+  }
+});
