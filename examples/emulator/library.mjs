@@ -5,7 +5,8 @@ Object.assign(process.env, emulator.env()); // what your program finds as its cl
 
 const [volume] = emulator.cinder.volumes.values(); // look into it, and change it
 emulator.cinder.failNext({ create: "error" }); // make something go wrong
-emulator.faults.add({ match: { operation: "snapshots.list" }, status: 503, times: 2 });
+emulator.faults.add({ match: { operation: "snapshots.create" }, action: "lose-reply" });
+emulator.faults.add({ match: { service: "cinder", nth: 3 }, times: 2, status: 503, headers: { "Retry-After": "1" } });
 
 console.log(`${volume.name} at ${emulator.authUrl}: ${emulator.requests.count({ service: "cinder" })} requests so far`);
 await emulator.close();
