@@ -2,7 +2,7 @@
 // what it was asked for. Plain JavaScript with nothing but Node's own modules, as it runs before `npm ci` has.
 //
 //   node tools/bootstrap.mjs demo
-//   node tools/bootstrap.mjs test [jest arguments]        unit, contract and engine
+//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and engine
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
 //
 // A test run ends in one plain line: `N passed, N failed` or `N passed, N failed, N skipped`.
@@ -18,7 +18,10 @@ const dist = path.join(root, "dist");
 
 const commands = {
   demo: async () => runNode([path.join(dist, "tools", "demo.js")]),
-  test: async (args) => runTests(["unit", "contract", "engine"], args),
+  test: async (args) => {
+    const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
+    return runTests(["unit", "contract", "faults", "engine"], args, checks);
+  },
   openstack: async (args) => runTests(["openstack"], args),
 };
 
@@ -79,7 +82,19 @@ function sources() {
   return Object.fromEntries(all.map((name) => [name, modified(path.join(root, name))]));
 }
 
-async function runTests(projects, args) {
+/** Lint, format and types; the build alone doesn't look at the tests. Left out when only some tests are asked for. */
+async function runChecks() {
+  announce("lint and types");
+  const checks = [
+    ["node_modules/@biomejs/biome/bin/biome", "check", "."],
+    ["node_modules/typescript/bin/tsc", "-p", "test/tsconfig.json"],
+  ];
+  let failed = 0;
+  for (const check of checks) failed += (await runNode(check)) === 0 ? 0 : 1;
+  return { passed: checks.length - failed, failed, skipped: 0 };
+}
+
+async function runTests(projects, args, before = { passed: 0, failed: 0, skipped: 0 }) {
   const report = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-report-")), "jest.json");
   try {
     const jest = path.join(root, "node_modules", "jest", "bin", "jest.js");
@@ -88,7 +103,7 @@ async function runTests(projects, args) {
       [jest, "--selectProjects", ...projects, ...reporting, ...args],
       await engineEnvironment(),
     );
-    const counts = count(report, code);
+    const counts = sum(before, count(report, code));
     console.log(summary(counts));
     return code !== 0 || counts.failed > 0 ? 1 : 0;
   } finally {
@@ -123,6 +138,10 @@ function count(report, code) {
     failed: failed === 0 && code !== 0 ? 1 : failed,
     skipped: result.numPendingTests + result.numTodoTests,
   };
+}
+
+function sum(a, b) {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
 }
 
 function summary({ passed, failed, skipped }) {

@@ -5,12 +5,12 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { publish, removeLeftovers, temporaryBeside } from "./cache";
-import type { Context, FoundEngine, Outcome } from "./index";
 import { contentHash, LAUNCHER, launcherText } from "./launcher";
 import { withLock } from "./lock";
 import { executablesOnPath, isExecutable, pulumiVersion, searchPath } from "./onPath";
 import { run, withCleanup } from "./processes";
 import { elapsed } from "./reporter";
+import type { Context, FoundEngine, Outcome } from "./types";
 import { atLeast, engineVersion, moduleFile } from "./version";
 
 const BUILD_TIMEOUT_MS = 40 * 60_000;

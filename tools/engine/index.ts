@@ -6,26 +6,11 @@ import { buildEngine, builtEngine } from "./build";
 import { cacheFolder } from "./cache";
 import { downloadedVendorRelease, downloadVendorRelease } from "./npmPackage";
 import { engineOnPath } from "./onPath";
-import { type Reporter, reporterFor } from "./reporter";
+import { reporterFor } from "./reporter";
+import type { Context, Engine, FoundEngine, Outcome } from "./types";
 import { MINIMUM_VERSION } from "./version";
 
-export interface FoundEngine {
-  kind: "path" | "npm" | "built";
-  /** The binary. */
-  pulumi: string;
-  /** To be put before PATH: then `pulumi`, its Node.js language host, the dynamic provider's launcher and `node` are found. */
-  path: string;
-  version: string;
-  languageHost: "vendor" | "standin";
-}
-
-export interface NoEngine {
-  kind: "none";
-  /** Several lines: why each way failed, and what to install. */
-  reason: string;
-}
-
-export type Engine = FoundEngine | NoEngine;
+export type { Engine, FoundEngine } from "./types";
 
 export interface Options {
   env?: NodeJS.ProcessEnv;
@@ -36,17 +21,6 @@ export interface Options {
   /** The folder that holds tools/engine/go.mod, dist/ and node_modules/. Default: this repository. */
   root?: string;
 }
-
-/** What every way of getting an engine is given. */
-export interface Context {
-  env: NodeJS.ProcessEnv;
-  reporter: Reporter;
-  root: string;
-  cache: string;
-}
-
-/** A way either gives an engine or says why it can't. */
-export type Outcome = { engine: FoundEngine } | { failure: string };
 
 export async function resolveEngine(options: Options = {}): Promise<Engine> {
   const env = options.env ?? process.env;

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { publish, temporaryBeside } from "./cache";
-import type { Context } from "./index";
+import type { Context } from "./types";
 
 export const LAUNCHER = "pulumi-resource-pulumi-nodejs";
 

@@ -6,11 +6,11 @@ import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 import { publish, temporaryBeside } from "./cache";
-import type { Context, Outcome } from "./index";
 import { withLock } from "./lock";
 import { executablesOnPath, installedEngine, isExecutable, isNpmLauncher } from "./onPath";
 import { type Ran, run, withCleanup } from "./processes";
 import { elapsed } from "./reporter";
+import type { Context, Outcome } from "./types";
 import { atLeast, engineVersion, MINIMUM_VERSION } from "./version";
 
 const INSTALL_TIMEOUT_MS = 60_000;

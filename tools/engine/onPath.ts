@@ -2,9 +2,9 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { Context, FoundEngine, Outcome } from "./index";
 import { launcherFolder } from "./launcher";
 import { run } from "./processes";
+import type { Context, FoundEngine, Outcome } from "./types";
 import { atLeast, MINIMUM_VERSION } from "./version";
 
 const VERSION_TIMEOUT_MS = 20_000;
