@@ -13,10 +13,13 @@ const project = (name, extra = {}) => ({
 });
 
 module.exports = {
+  // Two loaded cores are slower than the five seconds that Jest allows by itself.
+  testTimeout: 20_000,
   projects: [
     project("unit"),
     project("contract"),
     project("faults"),
+    project("package"),
     project("engine"),
     project("openstack", { globalTeardown: "<rootDir>/test/openstack/teardown.ts" }),
   ],

@@ -259,6 +259,9 @@ class Exchange {
   }
 }
 
+/** Each printable character once, in no order. */
+const GARBAGE = Array.from({ length: 90 }, (_, index) => String.fromCharCode(33 + ((index * 7919) % 90))).join("");
+
 /** The answer a rule puts in the place of the real one; undefined when the request is to be carried out. */
 function insteadOf(rule: FaultRule, service: Service, request: EmulatorRequest): Reply | undefined {
   if (rule.action === "html") {
@@ -273,10 +276,9 @@ function insteadOf(rule: FaultRule, service: Service, request: EmulatorRequest):
     };
   }
   if (rule.action === "garbage") {
-    const bytes = Array.from({ length: rule.bytes ?? 64 }, (_, index) =>
-      String.fromCharCode(33 + ((index * 7919) % 90)),
-    );
-    return { status: rule.status ?? 200, headers: { "Content-Type": "application/json" }, body: bytes.join("") };
+    const bytes = rule.bytes ?? 64;
+    const body = GARBAGE.repeat(Math.ceil(bytes / GARBAGE.length)).slice(0, bytes);
+    return { status: rule.status ?? 200, headers: { "Content-Type": "application/json" }, body };
   }
   if (rule.action === "redirect")
     return {

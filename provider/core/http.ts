@@ -6,6 +6,7 @@ import type { Dispatcher } from "undici";
 import type { ZodType } from "zod";
 import { type Clock, systemClock } from "./clock";
 import { type ErrorKind, isKind, protect, SnapcloneError } from "./errors";
+import { Slots } from "./slots";
 import { sleepUnlessStopped, stopped } from "./stop";
 
 export interface TlsSettings {
@@ -37,6 +38,8 @@ export interface HttpRequest<T> {
   service: string;
   /** What the body must be. Absent: the body is not looked at. */
   schema?: ZodType<T>;
+  /** Of a POST that does the same twice as once: it may be sent again, whatever became of it. */
+  repeatable?: boolean;
   /** Statuses that are an answer rather than an error. Default: 200–299. */
   accept?: readonly number[];
   /** Reads the service's own error body; what it leaves out is filled in from the status. */
@@ -50,6 +53,8 @@ export interface RawAnswer {
   text: string;
   /** The parsed body; undefined if it is not JSON. */
   json: unknown;
+  /** There was more than any answer should have: none of it was kept. */
+  tooLarge?: true;
 }
 
 export interface Explained {
@@ -68,9 +73,13 @@ export interface HttpAnswer<T> {
 /** How often a request that is safe to repeat is sent in all, and the bounds of the pause between. */
 const ATTEMPTS = 3;
 const PAUSE_MS = { first: 250, most: 4_000, retryAfterMost: 30_000 };
+/** Requests under way at once, those that change something and those that don't: each is a connection. */
+const AT_ONCE = 64;
 
 export class Http {
   private readonly clock: Clock;
+  private readonly asking = new Slots(AT_ONCE);
+  private readonly changing = new Slots(AT_ONCE);
   private pools: { shared: Dispatcher; fresh: Dispatcher } | undefined;
 
   constructor(private readonly options: HttpOptions = {}) {
@@ -96,13 +105,16 @@ export class Http {
 
   private async once<T>(request: HttpRequest<T>): Promise<HttpAnswer<T>> {
     if (request.signal?.aborted) throw stopped(undefined, describe(request));
-    const answer = await this.exchange(request);
+    // Questions don't queue behind what changes something.
+    const slots = isRepeatable(request) ? this.asking : this.changing;
+    const answer = await slots.run(() => this.exchange(request), request.signal);
     const { status } = answer;
     const accepted = request.accept ? request.accept.includes(status) : status >= 200 && status < 300;
     if (!accepted) throw refusal(request, answer);
     if (!request.schema) return { status, headers: answer.headers, body: undefined as T };
 
     const malformed = (said: string) => malformedAnswer(request, answer, said);
+    if (answer.tooLarge) throw malformed(`${request.service}'s answer is larger than any it should give`);
     if (answer.json === undefined)
       throw malformed(`${request.service} answered ${describeText(answer)} instead of JSON`);
     const parsed = request.schema.safeParse(answer.json);
@@ -113,11 +125,11 @@ export class Http {
   }
 
   /** One attempt on the wire. Whatever has no complete answer ends in "transient", "ambiguous" or "config" here. */
-  private async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+  protected async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
     // A keep-alive connection that the server closes while a request is on its way leaves the outcome unknown. What
     // must not be repeated gets a connection of its own instead, so that this race cannot happen to it.
     const pools = this.connect();
-    const dispatcher = isRepeatable(request.method) ? pools.shared : pools.fresh;
+    const dispatcher = isRepeatable(request) ? pools.shared : pools.fresh;
     const deadline = AbortSignal.timeout(this.options.attemptMs ?? 60_000);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
     try {
@@ -136,14 +148,12 @@ export class Http {
       });
       const headers = flatten(response.headers);
       const text = await readText(response.body, this.options.maxBytes ?? 8 * 2 ** 20);
-      if (text === undefined) {
-        const answer = { status: response.statusCode, headers, text: "", json: undefined };
-        throw malformedAnswer(request, answer, `${request.service}'s answer is larger than any it should give`);
-      }
-      return { status: response.statusCode, headers, text, json: parseJson(text) };
+      const status = response.statusCode;
+      if (text === undefined) return { status, headers, text: "", json: undefined, tooLarge: true };
+      return { status, headers, text, json: parseJson(text) };
     } catch (error) {
       if (error instanceof SnapcloneError) throw error;
-      if (request.signal?.aborted && isRepeatable(request.method)) throw stopped(undefined, describe(request));
+      if (request.signal?.aborted && isRepeatable(request)) throw stopped(undefined, describe(request));
       throw unanswered(request, error, deadline.aborted);
     }
   }
@@ -177,8 +187,8 @@ function undici(): typeof import("undici") {
   return require("undici");
 }
 
-function isRepeatable(method: string): boolean {
-  return method !== "POST" && method !== "PATCH";
+function isRepeatable({ method, repeatable }: HttpRequest<unknown>): boolean {
+  return repeatable ?? (method !== "POST" && method !== "PATCH");
 }
 
 /**
@@ -187,7 +197,7 @@ function isRepeatable(method: string): boolean {
  */
 function maySendAgain(request: HttpRequest<unknown>, error: unknown): boolean {
   if (!isKind(error, "transient")) return false;
-  return isRepeatable(request.method) || error.parts.status === 429 || error.parts.status === undefined;
+  return isRepeatable(request) || error.parts.status === 429 || error.parts.status === undefined;
 }
 
 function pauseMs(attempt: number, error: unknown): number {
@@ -203,31 +213,32 @@ function refusal(request: HttpRequest<unknown>, answer: RawAnswer): SnapcloneErr
   const explained = request.explain?.(answer);
   const said = explained?.said ?? `${describeText(answer)}`;
   return new SnapcloneError({
-    kind: explained?.kind ?? kindOf(request.method, status),
+    kind: explained?.kind ?? kindOf(request, status),
     said: `${request.service} answered ${status}: ${said}`,
     remedy: explained?.remedy,
     request: describe(request),
     requestId: explained?.requestId ?? headers["x-openstack-request-id"],
-    retryAfterMs: retryAfterMs(headers["retry-after"]),
+    retryAfterMs: retryAfterMs(headers),
     status,
   });
 }
 
-function kindOf(method: string, status: number): ErrorKind {
+function kindOf(request: HttpRequest<unknown>, status: number): ErrorKind {
   if (status === 401) return "unauthorized";
   if (status === 403) return "forbidden";
   if (status === 429) return "transient";
   // A 5xx can come from a proxy in front of a server that goes on working: for a POST nobody knows what became of it.
-  if (status >= 500) return isRepeatable(method) ? "transient" : "ambiguous";
+  if (status >= 500) return isRepeatable(request) ? "transient" : "ambiguous";
   // 404 too: only the service's own error body (`explain`) proves that an object is absent; a bare 404 is a wrong address.
   if (status >= 400) return "refused";
-  return "malformed";
+  // A redirect may be the answer to what was carried out (303 See Other).
+  return isRepeatable(request) ? "malformed" : "ambiguous";
 }
 
 function malformedAnswer(request: HttpRequest<unknown>, answer: RawAnswer, said: string): SnapcloneError {
   return new SnapcloneError({
     // The status said yes to something that must not be done twice: it has probably been done.
-    kind: isRepeatable(request.method) ? "malformed" : "ambiguous",
+    kind: isRepeatable(request) ? "malformed" : "ambiguous",
     said,
     request: describe(request),
     requestId: answer.headers["x-openstack-request-id"],
@@ -270,9 +281,9 @@ function unanswered(request: HttpRequest<unknown>, error: unknown, tookTooLong: 
   const what = tookTooLong ? "did not answer in time" : `broke off the connection (${code || String(error)})`;
   return new SnapcloneError({
     ...base,
-    kind: isRepeatable(request.method) ? "transient" : "ambiguous",
+    kind: isRepeatable(request) ? "transient" : "ambiguous",
     said: `${request.service} ${what}`,
-    remedy: isRepeatable(request.method)
+    remedy: isRepeatable(request)
       ? "Run again when the service is well."
       : "The request may have been carried out. Run again: the next run looks for its outcome before it asks anew.",
   });
@@ -300,7 +311,10 @@ function describe(request: HttpRequest<unknown>): string {
   return `${request.method} ${request.url}`;
 }
 
-function describeText({ text, headers }: RawAnswer): string {
+function describeText({ status, text, headers, tooLarge }: RawAnswer): string {
+  if (tooLarge) return "a body larger than any it should give";
+  const { location } = headers;
+  if (status >= 300 && status < 400 && location) return `a redirect to ${location}, which is not followed`;
   if (text.trim() === "") return "an empty body";
   const type = headers["content-type"] ?? "";
   if (/html/i.test(type) || /^\s*</.test(text)) {
@@ -338,13 +352,14 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Seconds or a date (RFC 9110 §10.2.3). */
-function retryAfterMs(header: string | undefined): number | undefined {
+/** Seconds, or a date by the server's own clock (RFC 9110 §10.2.3). */
+function retryAfterMs({ "retry-after": header, date: serverDate }: Record<string, string>): number | undefined {
   if (header === undefined) return undefined;
   const seconds = Number(header);
   if (header.trim() !== "" && Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : undefined;
   const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+  const now = Date.parse(serverDate ?? "");
+  return Number.isNaN(date) ? undefined : Math.max(0, date - (Number.isNaN(now) ? Date.now() : now));
 }
 
 function pem(pathOrText: string, field: string): string {

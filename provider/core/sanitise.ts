@@ -24,7 +24,8 @@ function plainValue(value: unknown, path: readonly string[]): Plain {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;
   if (typeof value === "number") {
     if (!Number.isFinite(value)) throw refused(String(value), path);
-    return value;
+    // JSON has no -0.
+    return value + 0;
   }
   if (Array.isArray(value)) {
     // A hole would shift what comes after it, so it stays, as null.

@@ -9,8 +9,11 @@ import type { OpenStackSession, Query, ServiceRequest } from "./keystone";
 
 const nullableString = z.string().nullable().default(null);
 
+/** A UUID, always. What cannot stand in an address would be recorded and never be found again. */
+const idSchema = z.string().regex(/^[\w-]+$/, "not an id");
+
 const snapshotSchema = z.looseObject({
-  id: z.string().min(1),
+  id: idSchema,
   volume_id: z.string(),
   /** Usually one of reference openstack-powervc.md §A8; a string, since forks add their own. */
   status: z.string(),
@@ -31,7 +34,7 @@ const snapshotSchema = z.looseObject({
 });
 
 const volumeSchema = z.looseObject({
-  id: z.string().min(1),
+  id: idSchema,
   status: z.string(),
   size: z.number(),
   name: nullableString,
@@ -53,6 +56,12 @@ const messageSchema = z.looseObject({
   resource_uuid: z.string().nullish(),
 });
 
+/** Before the microversions the texts were empty. It goes into a header, so it has to be one. */
+const versionSchema = z
+  .string()
+  .regex(/^(\d{1,4}\.\d{1,4})?$/)
+  .default("");
+
 /** -1 is "no limit". */
 const limitsSchema = z.looseObject({
   maxTotalSnapshots: z.number().optional(),
@@ -60,6 +69,24 @@ const limitsSchema = z.looseObject({
   maxTotalVolumeGigabytes: z.number().optional(),
   totalGigabytesUsed: z.number().optional(),
 });
+
+// Whole answers, made once: zod compiles a schema when it is first used.
+const answers = {
+  snapshot: z.looseObject({ snapshot: snapshotSchema }),
+  snapshots: z.looseObject({
+    snapshots: z.array(snapshotSchema),
+    snapshots_links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]),
+    count: z.number().optional(),
+  }),
+  metadata: z.looseObject({ metadata: z.record(z.string(), z.string()) }),
+  messages: z.looseObject({ messages: z.array(messageSchema) }),
+  volume: z.looseObject({ volume: volumeSchema }),
+  limits: z.looseObject({ limits: z.looseObject({ absolute: limitsSchema }) }),
+  versions: z.looseObject({
+    versions: z.array(z.looseObject({ id: z.string(), version: versionSchema, min_version: versionSchema })),
+  }),
+  anything: z.unknown(),
+};
 
 export type SnapshotRow = z.infer<typeof snapshotSchema>;
 export type VolumeRow = z.infer<typeof volumeSchema>;
@@ -123,7 +150,9 @@ interface Target {
   microversion: string;
 }
 
-type Call<T> = Pick<ServiceRequest<T>, "method" | "path" | "body" | "schema" | "signal"> & { query?: Query };
+type Call<T> = Pick<ServiceRequest<T>, "method" | "path" | "body" | "schema" | "signal" | "repeatable"> & {
+  query?: Query;
+};
 
 export class Cinder {
   /** By address: the negotiation, under way or done. */
@@ -166,7 +195,8 @@ export class Cinder {
 
   /** Adds these entries and overwrites those of the same key; returns the whole. */
   async createSnapshotMetadata(id: string, metadata: Metadata): Promise<Metadata> {
-    return this.metadata({ method: "POST", path: `${snapshotPath(id)}/metadata`, body: { metadata } });
+    const path = `${snapshotPath(id)}/metadata`;
+    return this.metadata({ method: "POST", path, body: { metadata }, repeatable: true });
   }
 
   /** These and no others: takes away what anyone else has set. */
@@ -194,8 +224,8 @@ export class Cinder {
     const query = (await this.atLeast("3.5", signal))
       ? { resource_uuid: resourceUuid, sort: "created_at:desc", limit: 20 }
       : {};
-    const schema = z.looseObject({ messages: z.array(messageSchema) });
-    const { messages } = await this.call({ method: "GET", path: "/messages", query, schema, signal });
+    const request = { method: "GET", path: "/messages", query, schema: answers.messages, signal } as const;
+    const { messages } = await this.call(request);
     return messages
       .filter(({ resource_uuid }) => resource_uuid === resourceUuid)
       .sort((a, b) => (b.created_at ?? "").localeCompare(a.created_at ?? ""))
@@ -203,15 +233,13 @@ export class Cinder {
   }
 
   async showVolume(id: string, signal?: AbortSignal): Promise<VolumeRow> {
-    const schema = z.looseObject({ volume: volumeSchema });
     const path = `/volumes/${segment(id, "a volume id")}`;
-    return (await this.call({ method: "GET", path, schema, signal })).volume;
+    return (await this.call({ method: "GET", path, schema: answers.volume, signal })).volume;
   }
 
   /** The project's quota and what of it is in use. */
   async limits(signal?: AbortSignal): Promise<Limits> {
-    const schema = z.looseObject({ limits: z.looseObject({ absolute: limitsSchema }) });
-    return (await this.call({ method: "GET", path: "/limits", schema, signal })).limits.absolute;
+    return (await this.call({ method: "GET", path: "/limits", schema: answers.limits, signal })).limits.absolute;
   }
 
   /** Why a resource is in an error status, in Cinder's words. The scheduler's refusals leave none (§A8). Never throws. */
@@ -235,13 +263,11 @@ export class Cinder {
   }
 
   private async snapshot(call: Omit<Call<unknown>, "schema">): Promise<SnapshotRow> {
-    const schema = z.looseObject({ snapshot: snapshotSchema });
-    return (await this.call({ ...call, schema })).snapshot;
+    return (await this.call({ ...call, schema: answers.snapshot })).snapshot;
   }
 
   private async metadata(call: Omit<Call<unknown>, "schema">): Promise<Metadata> {
-    const schema = z.looseObject({ metadata: z.record(z.string(), z.string()) });
-    return (await this.call({ ...call, schema })).metadata;
+    return (await this.call({ ...call, schema: answers.metadata })).metadata;
   }
 
   private async metadataKey(call: Omit<Call<unknown>, "schema">, key: string): Promise<string> {
@@ -265,11 +291,7 @@ export class Cinder {
   }
 
   private async pages(path: string, filters: Query, signal: AbortSignal | undefined): Promise<SnapshotList> {
-    const schema = z.looseObject({
-      snapshots: z.array(snapshotSchema),
-      snapshots_links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]),
-      count: z.number().optional(),
-    });
+    const schema = answers.snapshots;
     const snapshots: SnapshotRow[] = [];
     const seen = new Set<string>();
     let count: number | undefined;
@@ -327,11 +349,7 @@ export class Cinder {
   }
 
   private async negotiate(root: string, api: string): Promise<string> {
-    const schema = z.looseObject({
-      versions: z.array(
-        z.looseObject({ id: z.string(), version: z.string().default(""), min_version: z.string().default("") }),
-      ),
-    });
+    const schema = answers.versions;
     // Cinder answers 300 at its root and 200 at /v3/ with the same body; its links name whatever host it was asked by
     // (§A4), and behind a proxy the root may be another service's or nobody's.
     for (const path of ["/", "/v3/"]) {
@@ -358,7 +376,7 @@ export class Cinder {
       path: "/snapshots",
       query: { limit: 0 },
       headers: versionHeader(KNOWN),
-      schema: z.unknown(),
+      schema: answers.anything,
       accept: [200, 406],
       explain,
     });

@@ -165,6 +165,8 @@ export class OpenStackSession {
       url: `${settings.authUrl.replace(/\/+$/, "")}/auth/tokens`,
       service: "Keystone",
       body: { auth: authBody(settings.auth) },
+      // It changes nothing at the other end.
+      repeatable: true,
       schema: tokenSchema,
       explain: (refused) => this.explain(refused),
     });
@@ -300,18 +302,10 @@ export class OpenStackSession {
     );
   }
 
-  /** A login changes nothing at the other end: what is "ambiguous" for a POST is merely unanswered here. */
   private asLoginFailure(error: unknown): SnapcloneError {
     const doing = `log in at ${this.settings.authUrl}`;
-    if (!(error instanceof SnapcloneError)) {
-      return new SnapcloneError({ kind: "failed", said: String(error), doing, cause: error });
-    }
-    if (error.kind !== "ambiguous") return error.during(doing);
-    const { parts } = error;
-    if (parts.status !== undefined && parts.status < 300) {
-      return new SnapcloneError({ ...parts, kind: "malformed", doing });
-    }
-    return new SnapcloneError({ ...parts, kind: "transient", doing, remedy: "Run again when Keystone is well." });
+    if (error instanceof SnapcloneError) return error.during(doing);
+    return new SnapcloneError({ kind: "failed", said: String(error), doing, cause: error });
   }
 
   /** Table C2 of the reference. */

@@ -184,7 +184,7 @@ describe("the catalogue", () => {
 });
 
 it("an unreachable Keystone is asked again", async () => {
-  emulator.faults.add({ match: { service: "keystone" }, status: 503 });
+  emulator.faults.add({ match: { service: "keystone" }, times: 3, status: 503 });
   const { session } = open();
   expect((await failure(session.token())).kind).toBe("transient");
   await new Promise((resolve) => setTimeout(resolve, 2_050));

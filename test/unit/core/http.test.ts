@@ -73,6 +73,39 @@ test.each([
   expect(kind).toBe(method === "POST" ? "ambiguous" : "transient");
 });
 
+test("a Retry-After that is a date is read by the server's clock, however wrong ours is", async () => {
+  const dates = { date: "Sat, 01 Jan 2000 00:00:00 GMT", "retry-after": "Sat, 01 Jan 2000 00:00:09 GMT" };
+  behaviours = [answer(503, "{}", dates), answer(200, '{"thing":"x"}')];
+  await request("GET");
+  expect(slept).toEqual([9_000]);
+});
+
+test("a POST that does the same twice as once is sent again like a question", async () => {
+  behaviours = [answer(503, "{}"), (message) => message.socket.destroy(), answer(200, '{"thing":"x"}')];
+  await request("POST", { repeatable: true });
+  expect(seen).toHaveLength(3);
+  behaviours = [answer(200, "<html>")];
+  expect((await failure(request("POST", { repeatable: true }))).kind).toBe("malformed");
+});
+
+test.each([
+  ["GET", "malformed"],
+  ["POST", "ambiguous"],
+] as const)("a redirect is not followed and named; a %s that gets one is %s", async (method, kind) => {
+  behaviours = [answer(303, "", { location: "http://elsewhere.invalid/x" })];
+  const said = expect.stringContaining("a redirect to http://elsewhere.invalid/x, which is not followed");
+  expect(await failure(request(method))).toMatchObject({ kind, said });
+  expect(seen).toHaveLength(1);
+});
+
+test("a body that is too large spoils what is read, and neither the status of a refusal nor an answer without a body", async () => {
+  const page = JSON.stringify({ thing: "x".repeat(20_000) });
+  behaviours = [answer(404, page)];
+  expect(await failure(request("GET"))).toMatchObject({ kind: "refused", status: 404 });
+  behaviours = [answer(202, page)];
+  expect((await http.request({ method: "DELETE", url, service: "Thing" })).status).toBe(202);
+});
+
 test("429 is turned away before it is carried out: even a POST is sent again, when the server says", async () => {
   behaviours = [answer(429, "{}", { "retry-after": "7" }), answer(202, '{"thing":"x"}')];
   await request("POST");

@@ -181,6 +181,8 @@ describe("the way out", () => {
     );
   });
 
+  test("-0 is what JSON makes of it", () => expect(Object.is(plain({ a: -0 }).a, 0)).toBe(true));
+
   test.each([
     ["a Date", new Date()],
     ["a Map", new Map()],

@@ -101,6 +101,22 @@ describe("the address", () => {
   });
 });
 
+it("an id that cannot stand in an address, or a version that cannot stand in a header, is malformed", async () => {
+  const { cinder } = await cinderOf(({ method }) => ({ status: 202, body: { snapshot: row(`x/${method}`) } }));
+  // A snapshot that would be recorded under this id could never be found again: the create has to look for its mark.
+  expect((await failure(cinder.createSnapshot({ volume_id: VOLUME }))).kind).toBe("ambiguous");
+  expect((await failure(cinder.showSnapshot(SNAPSHOT))).kind).toBe("malformed");
+  const strange = await cinderOf(() => ({ body: { snapshots: [] } }), { max: "3.70\nx: y" });
+  expect((await strange.cinder.listSnapshots()).snapshots).toEqual([]);
+  expect(strange.sent().every(({ headers }) => headers["openstack-api-version"] !== undefined)).toBe(true);
+});
+
+it("metadata that are merged twice are merged once: the request is repeated", async () => {
+  const replies: Reply[] = [{ status: 503, body: "" }, "reset", { body: { metadata: { a: "1" } } }];
+  const { cinder } = await cinderOf(() => replies.shift() ?? { status: 500, body: "" });
+  expect(await cinder.createSnapshotMetadata(SNAPSHOT, { a: "1" })).toEqual({ a: "1" });
+});
+
 describe("the microversion", () => {
   const list = { body: { snapshots: [] } };
   const cases: [string, (call: Call) => Reply, string][] = [

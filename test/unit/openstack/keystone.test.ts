@@ -116,7 +116,12 @@ describe("a failed login", () => {
 
   it("for want of an answer is tried again, after a moment", async () => {
     const clock = fakeClock();
-    const replies: Reply[] = [{ status: 503, body: "" }, "reset", { status: 201, body: "<html>" }];
+    const unanswered: Reply[] = [
+      { status: 503, body: "" },
+      { status: 503, body: "" },
+      { status: 503, body: "" },
+    ];
+    const replies: Reply[] = [...unanswered, "reset", "reset", "reset", { status: 201, body: "<html>" }];
     const cloud = await cloudOf(() => replies.shift() ?? tokenReply("token-1"));
     const session = sessionOf(cloud, {}, clock);
     const kinds: ErrorKind[] = [];
@@ -126,11 +131,19 @@ describe("a failed login", () => {
       clock.advance(2_001);
     }
     expect(kinds).toEqual(["transient", "transient", "transient", "transient", "malformed", "malformed"]);
-    expect(logins(cloud)).toBe(3);
+    // Three by Http for each want of an answer, and none for the second who asks.
+    expect(logins(cloud)).toBe(7);
     expect(await session.token()).toBe("token-1");
   });
 
-  it("is repeated by Http only when nothing was sent", async () => {
+  it("by a hiccup of Keystone's is repeated at once: it changes nothing there", async () => {
+    const replies: Reply[] = [{ status: 503, body: "" }, "reset"];
+    const cloud = await cloudOf(() => replies.shift() ?? tokenReply("token-1"));
+    expect(await sessionOf(cloud).token()).toBe("token-1");
+    expect(logins(cloud)).toBe(3);
+  });
+
+  it("where nobody listens is told as such, after some pauses", async () => {
     const cloud = await startCloud(() => "hang");
     await cloud.close();
     const clock = fakeClock();

@@ -1,0 +1,189 @@
+// The fault table, cell by cell, over real sockets against the emulator.
+
+import dns from "node:dns";
+import { type Emulator, startEmulator } from "../../emulator";
+import { SnapcloneError } from "../../provider/core/errors";
+import { PartialFailure } from "../../provider/core/lifecycle";
+import { BriskClock } from "../support/briskClock";
+import {
+  again,
+  newCloud,
+  PASSWORD,
+  pendingOf,
+  perform,
+  prepare,
+  type Result,
+  settingsOf,
+  UserRun,
+  wanted,
+} from "./operations";
+import { PLACES, type Place } from "./places";
+import { type Cell, type Row, TABLE } from "./table";
+import { type Decoy, FaultyHttp, type Interference, startDecoy } from "./wire";
+
+/** Real milliseconds for one attempt and what they count as (the provider's own default is a minute), and `customTimeouts`. */
+const LIMITS = {
+  usual: { attemptMs: 3_000, scale: 20, deadline: "2m" },
+  patient: { attemptMs: 200, scale: 300, deadline: "10m" },
+};
+
+// A cell takes some 50 ms, the longest a second; a machine that is busy with other things takes its time.
+jest.setTimeout(60_000);
+
+let emulator: Emulator;
+let plain: Decoy;
+let untrusted: Decoy;
+
+beforeAll(async () => {
+  unresolvable(".invalid");
+  [emulator, plain, untrusted] = await Promise.all([
+    startEmulator({ clock: "instant" }),
+    startDecoy("http"),
+    startDecoy("https"),
+  ]);
+});
+
+afterAll(() => jest.restoreAllMocks());
+afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close()]));
+
+describe.each(TABLE.map((row) => [row.fault, row] as const))("%s", (_fault, row) => {
+  test.each(Object.keys(PLACES) as Place[])("%s", async (place) => {
+    const { how } = row;
+    if (!("wrongType" in how)) return runCell(row, place);
+    for (const field of how.wrongType[place]) await runCell(row, place, field);
+    // Where no field is read, there is nothing to go wrong.
+    if (how.wrongType[place].length === 0) expect(row.cells[place].outcome).toBe("ok");
+  });
+});
+
+async function runCell(row: Row, place: Place, field?: string): Promise<void> {
+  const cell = row.cells[place];
+  const { of: operation } = PLACES[place];
+  const { attemptMs, scale, deadline } = row.patient ? LIMITS.patient : LIMITS.usual;
+  const timeouts = { create: deadline, update: deadline, delete: deadline };
+
+  emulator.reset();
+  emulator.keystone.userNamed("demo").password = PASSWORD;
+  const clock = new BriskClock(scale, "calendar" in row.how);
+  const http = new FaultyHttp(clock, { attemptMs, connectMs: attemptMs });
+  const newRun = () => new UserRun(clock, newCloud(clock, http, settingsOf(emulator.authUrl)));
+  try {
+    const before = await prepare(operation, newRun(), timeouts);
+    const posts = () => emulator.requests.count({ service: "cinder", method: "POST" });
+    const postsBefore = posts();
+
+    const wire = arm(row, place, field);
+    http.interference = wire;
+    const user = newRun();
+    const sleptBefore = clock.slept.length;
+    const result = await perform(operation, user, before, timeouts);
+
+    const befallen = wire ? http.hits : emulator.requests.count(({ fault }) => fault !== undefined);
+    if (!("calendar" in row.how)) expect(befallen).toBeGreaterThan(0);
+    emulator.cinder.settle();
+    expect(summary(result, emulator.cinder.snapshots.size, posts() - postsBefore)).toEqual(expected(cell));
+    if (cell.says) expect(messageOf(result.error)).toMatch(cell.says);
+    if (field !== undefined && cell.kind === "malformed") expect(messageOf(result.error)).toContain(field);
+    if (row.pauseMs !== undefined) expect(clock.slept.slice(sleptBefore)).toContain(row.pauseMs);
+    expectClean(result, user.log);
+    expect([...plain.reached, ...untrusted.reached]).toEqual([]);
+
+    emulator.faults.clear();
+    http.interference = undefined;
+    await again(operation, newRun(), before, result);
+    emulator.cinder.settle();
+    expect([...emulator.cinder.snapshots.values()].map(({ status }) => status)).toEqual(
+      Array.from({ length: wanted(operation) }, () => "available"),
+    );
+  } finally {
+    emulator.faults.clear();
+    await http.close();
+  }
+}
+
+/** A resolver without an answer may take many seconds to say so; the name that doesn't exist is to fail on any machine. */
+function unresolvable(domain: string): void {
+  const { lookup } = dns;
+  type Done = (error: NodeJS.ErrnoException | null, address: string | dns.LookupAddress[], family: number) => void;
+  const failing = (host: string, options: dns.LookupOptions, done: Done) => {
+    if (!host.endsWith(domain)) return lookup(host, options, done);
+    const error = Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: "ENOTFOUND" });
+    setImmediate(() => done(error, "", 4));
+  };
+  jest.spyOn(dns, "lookup").mockImplementation(failing as unknown as typeof lookup);
+}
+
+/** Sets the fault up: at the emulator, or on our own side of the wire (then it is returned). */
+function arm({ how }: Row, place: Place, field: string | undefined): Interference | undefined {
+  const at = PLACES[place].call;
+  if ("calendar" in how) return undefined;
+  if ("answer" in how) {
+    const answer = typeof how.answer === "function" ? how.answer(place) : how.answer;
+    const location = answer.action === "redirect" ? { location: `${plain.url}/stolen` } : {};
+    emulator.faults.add({ match: at, times: Number.POSITIVE_INFINITY, ...answer, ...location });
+    return undefined;
+  }
+  if ("elsewhere" in how) {
+    // Port 1 belongs to root, and nobody has listened there for decades.
+    const origin = { "closed port": "http://127.0.0.1:1", "unknown host": "http://cinder.invalid" } as const;
+    return { at, origin: how.elsewhere === "untrusted server" ? untrusted.url : origin[how.elsewhere] };
+  }
+  if ("snapshotStatus" in how) {
+    return { at, bend: (json) => replaceWhere(json, "status", how.snapshotStatus) };
+  }
+  if (field === undefined) throw new Error("a field is missing");
+  return { at, bend: (json) => spoilt(json, field.split(".")) };
+}
+
+function summary(result: Result, snapshots: number, posts: number): object {
+  const { error, stored, gone } = result;
+  const failure = error instanceof SnapcloneError || error instanceof PartialFailure ? error : undefined;
+  if (error !== undefined && !failure) throw error;
+  const pending = stored && pendingOf(stored.properties);
+  return {
+    outcome: failure ? (failure instanceof PartialFailure ? "recorded" : "fails") : gone ? "gone" : "ok",
+    snapshots,
+    posts,
+    kind: failure?.kind,
+    pending: pending ? { operation: pending.operation, failed: pending.failed } : undefined,
+  };
+}
+
+function expected({ outcome, snapshots, posts, kind, pending }: Cell): object {
+  return { outcome, snapshots, posts, kind, pending: pending ? { operation: "create", failed: undefined } : undefined };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whatever happened: no secret leaves, nothing undefined is stored, and no failure is a surprise to the provider itself. */
+function expectClean({ error, stored }: Result, log: readonly string[]): void {
+  const message = error === undefined ? "" : `${messageOf(error)}\n${error instanceof Error ? error.stack : ""}`;
+  const said = [message, JSON.stringify(stored ?? {}), ...log].join("\n");
+  for (const secret of [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.keystone.tokens.keys()]) {
+    expect(said).not.toContain(secret);
+    expect(said).not.toContain(JSON.stringify(secret).slice(1, -1));
+  }
+  expect(said).not.toMatch(/please report it|\bundefined\b|\[object |NaN/);
+  if (error !== undefined) expect(messageOf(error)).toMatch(/^cannot (create|read|update|delete|get|log in at) /);
+  if (!stored) return;
+  expect(stored.id).toMatch(/\S/);
+  expect(JSON.parse(JSON.stringify(stored))).toStrictEqual(stored);
+}
+
+/** The same with another type at `path`. */
+function spoilt(value: unknown, path: readonly string[]): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return typeof value === "object" && value !== null ? 7 : ["wrong"];
+  if (Array.isArray(value)) return value.map((one, index) => (String(index) === key ? spoilt(one, rest) : one));
+  if (typeof value !== "object" || value === null) throw new Error(`the answer has no ${path.join(".")}`);
+  return { ...value, [key]: spoilt(Reflect.get(value, key), rest) };
+}
+
+function replaceWhere(value: unknown, name: string, by: string): unknown {
+  if (Array.isArray(value)) return value.map((one) => replaceWhere(one, name, by));
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([key, one]) => [key, key === name ? by : replaceWhere(one, name, by)]));
+}

@@ -1,0 +1,93 @@
+// The provider's real HTTP client with a hand on the wire: it lets one kind of request go astray, or bends the answer.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Http, type HttpOptions, type HttpRequest, type RawAnswer } from "../../provider/core/http";
+import type { BriskClock } from "../support/briskClock";
+import type { Call } from "./places";
+
+export interface Interference {
+  at: Call;
+  /** Where the request goes instead: an origin. */
+  origin?: string;
+  bend?: (json: unknown) => unknown;
+}
+
+export class FaultyHttp extends Http {
+  /** How many requests it has befallen. */
+  hits = 0;
+  interference: Interference | undefined;
+
+  constructor(
+    private readonly brisk: BriskClock,
+    options: HttpOptions,
+  ) {
+    super({ ...options, clock: brisk });
+  }
+
+  protected override exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+    return this.brisk.during(async () => {
+      const { interference } = this;
+      if (!interference || !isCall(interference.at, request)) return super.exchange(request);
+      this.hits += 1;
+      const { pathname, search } = new URL(request.url);
+      const { origin, bend } = interference;
+      const url = origin === undefined ? request.url : `${origin}${pathname}${search}`;
+      const answer = await super.exchange({ ...request, url });
+      if (!bend) return answer;
+      const json = bend(answer.json);
+      return { ...answer, json, text: JSON.stringify(json) ?? "" };
+    });
+  }
+}
+
+function isCall({ method, path }: Call, request: HttpRequest<unknown>): boolean {
+  const { pathname, search } = new URL(request.url);
+  return request.method === method && path.test(pathname + search);
+}
+
+/** A server that must never be reached: it remembers each request that was. */
+export interface Decoy {
+  url: string;
+  reached: string[];
+  close(): Promise<void>;
+}
+
+/** With a certificate that it has signed itself, if it is to be mistrusted. */
+export async function startDecoy(scheme: "http" | "https"): Promise<Decoy> {
+  const reached: string[] = [];
+  const listener: Parameters<typeof createServer>[1] = (request, response) => {
+    reached.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
+    response.end("{}");
+  };
+  const server: Server = scheme === "http" ? createServer(listener) : createTlsServer(selfSigned(), listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    reached,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function selfSigned(): { key: string; cert: string } {
+  const folder = mkdtempSync(join(tmpdir(), "snapclone-faults-"));
+  try {
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    execFileSync("openssl", ["req", "-x509", ...curve, "-days", "2", ...subject, "-keyout", key, "-out", cert], {
+      stdio: "ignore",
+    });
+    return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
