@@ -8,9 +8,9 @@ import { diff } from "./core/diff";
 import { SnapcloneError } from "./core/errors";
 import * as lifecycle from "./core/lifecycle";
 import { Run } from "./core/run";
-import { engineLog, superviseRun } from "./engine";
+import { engineLog, engineRunId, superviseRun } from "./engine";
 
-const run = new Run({ log: engineLog() });
+const run = new Run({ log: engineLog(), ...engineRunId() });
 superviseRun(run);
 
 export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);
@@ -34,7 +34,7 @@ function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvid
       }),
     diff: (id, olds, news) =>
       settled(() => {
-        run.sawId(definitionOf(), id);
+        run.sawLiving(definitionOf(), id, olds);
         return diff(definitionOf(), olds, news);
       }),
     create: (inputs) =>

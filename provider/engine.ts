@@ -2,8 +2,10 @@
 // the signs that a run ends, is cancelled or has lost its CLI. All of it is undocumented (reference pulumi-dynamic.md
 // §6, §7), so every piece is looked for and, where it is missing, done without.
 
+import { createHash } from "node:crypto";
 import { fstatSync } from "node:fs";
 import { createRequire } from "node:module";
+import { hostname } from "node:os";
 import type { Client, ServiceError } from "@grpc/grpc-js";
 import { redact } from "./core/errors";
 import type { Log, Run, Severity } from "./core/run";
@@ -19,11 +21,18 @@ function pulumiRequire(): NodeJS.Require | undefined {
   return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
 }
 
-/** The engine's address is the last argument (pulumi-dynamic.md §7.1). Outside a provider process nothing is logged there. */
+/** One engine may have several provider processes: its address is what they share. A host's name sets two hosts apart. */
+export function engineRunId(): { id?: string } {
+  const address = engineAddress();
+  if (address === undefined) return {};
+  return { id: createHash("sha256").update(`${hostname()} ${address}`).digest("hex").slice(0, 16) };
+}
+
+/** Outside a provider process nothing is logged there. */
 export function engineLog(): Log {
   const load = pulumiRequire();
-  const address = process.argv.at(-1);
-  if (!load || address === undefined || !/:\d+$/.test(address)) return () => {};
+  const address = engineAddress();
+  if (!load || address === undefined) return () => {};
   let send: ReturnType<typeof logSender> | undefined;
   return (severity, text, urn) => {
     try {
@@ -105,6 +114,12 @@ function isPipe(fd: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The last argument (pulumi-dynamic.md §7.1). */
+function engineAddress(): string | undefined {
+  const address = process.argv.at(-1);
+  return address !== undefined && /:\d+$/.test(address) ? address : undefined;
 }
 
 interface EmptyMessage {

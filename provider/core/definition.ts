@@ -49,6 +49,8 @@ export interface Observed {
   state: Record<string, unknown>;
   /** The owner in the object's marker while that is still open. */
   openOwner?: string | undefined;
+  /** The run that has adopted it, as `claim` has noted it. */
+  adoptedBy?: string | undefined;
 }
 
 /** What a hook may use of the run it is part of. */
@@ -87,6 +89,8 @@ export interface Definition<Inputs extends object, Client> {
 
   /** All objects with an open marker, whoever's: one list answers every create of a run. */
   listOpen(client: Client): Promise<readonly OpenObject[]>;
+  /** Notes on an object with an open marker which run adopts it. The marker stays open. */
+  claim(client: Client, id: string, run: string): Promise<void>;
   /** Turns the marker of a recorded object from open to settled. */
   settle(client: Client, id: string): Promise<void>;
 
@@ -128,4 +132,6 @@ export interface HiddenInputs {
   /** A copy of the `customTimeouts` option, which Pulumi does not hand to dynamic providers. */
   __timeouts?: Partial<Record<Operation, string>>;
   __provider?: string;
+  /** Not an input: in the outputs of what was adopted, the run that did it. Tells two entries with one id apart. */
+  __adopted?: string;
 }

@@ -29,19 +29,16 @@ export class Ledger {
 
   /** What an interrupted run of this owner left: the one to adopt, and those that can't become what is wanted. */
   async debris(marker: Marker, look: "once" | "afresh"): Promise<{ adopt?: OpenObject; left: OpenObject[] }> {
-    if (look === "afresh" || this.list === undefined) {
-      const list = this.listOpen();
-      this.list = list;
-      // A list that failed answers nobody else: the next create asks again.
-      list.catch(() => {
-        if (this.list === list) this.list = undefined;
-      });
-    }
-    const ours = (await this.list).filter(({ owner, id }) => owner === marker.owner && !this.madeHere.has(id));
+    const ours = (await this.listed(look)).filter(({ owner, id }) => owner === marker.owner && !this.madeHere.has(id));
     const debris = ours.filter(({ id }) => !this.known.has(id));
     for (const { id } of ours) if (this.known.has(id)) this.settleSoon(id);
     const adopt = debris.find(({ inputs }) => inputs === marker.inputs);
     return { ...(adopt ? { adopt } : {}), left: debris.filter((object) => object !== adopt) };
+  }
+
+  /** Was its mark open when this run looked first? */
+  async isOpen(id: string): Promise<boolean> {
+    return (await this.listed("once")).some((object) => object.id === id);
   }
 
   /** This run's create has made (or adopted) it and is about to hand its id to the engine. */
@@ -75,6 +72,17 @@ export class Ledger {
     };
     await Promise.all(Array.from({ length: SETTLE_AT_ONCE }, worker));
     await Promise.all(this.settling.values());
+  }
+
+  private listed(look: "once" | "afresh"): Promise<readonly OpenObject[]> {
+    if (look === "once" && this.list !== undefined) return this.list;
+    const list = this.listOpen();
+    this.list = list;
+    // A list that failed answers nobody else: the next one who needs it asks again.
+    list.catch(() => {
+      if (this.list === list) this.list = undefined;
+    });
+    return list;
   }
 }
 

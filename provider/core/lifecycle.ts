@@ -59,6 +59,7 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
     let accepted: Accepted;
     try {
       adopted = await findDebris(definition, ledger, marker, job);
+      if (adopted) await definition.claim(client, adopted.id, run.id);
       accepted = adopted ?? (await startOnce(definition, client, ledger, inputs, marker, job));
     } catch (error) {
       throw asSnapcloneError(error, doing);
@@ -66,16 +67,17 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
     const { id } = accepted;
     ledger.made(id, adopted ? "adopted" : "started");
     job.accepted(accepted.task);
+    const entry: Properties = adopted ? { ...news, __adopted: run.id } : news;
     try {
       let observed = await definition.finish(client, accepted, inputs, job);
       job.done();
       if (adopted) observed = await definition.change(client, id, observed, inputs, adopted.state, job);
-      return { id, outs: outputs(definition, news, observed) };
+      return { id, outs: outputs(definition, entry, observed) };
     } catch (error) {
       const failure = asSnapcloneError(error, doing);
       // It went away by itself: there is nothing to record.
       if (isKind(failure, "notFound")) throw failure;
-      throw await record(definition, client, id, news, {}, job.afterwards(failure), failure);
+      throw await record(definition, client, id, entry, {}, job.afterwards(failure), failure);
     }
   });
 }
@@ -83,7 +85,7 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
 export async function read(definition: AnyDefinition, run: Run, id: string, known: Properties) {
   const hidden = known as HiddenInputs;
   const doing = `read ${definition.describe({ ...known, id })}`;
-  run.sawId(definition, id);
+  run.sawLiving(definition, id, known);
   return run.track(async () => {
     const client = connect(definition, run, known, doing);
     let observed: Observed | undefined;
@@ -110,7 +112,8 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
 export async function update(definition: AnyDefinition, run: Run, id: string, olds: Properties, news: Properties) {
   const hidden = news as HiddenInputs;
   const doing = `update ${definition.describe(olds)}`;
-  run.sawId(definition, id);
+  run.sawLiving(definition, id, olds);
+  const entry: Properties = { ...news, __adopted: olds.__adopted };
   return run.track(async () => {
     const inputs = parseInputs(definition, news, doing);
     const client = connect(definition, run, inputs, doing);
@@ -127,11 +130,11 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
       job.done();
       settleIfOurs(run, definition, client, id, hidden, observed);
       touched = true;
-      return { outs: outputs(definition, news, await definition.change(client, id, observed, inputs, olds, job)) };
+      return { outs: outputs(definition, entry, await definition.change(client, id, observed, inputs, olds, job)) };
     } catch (error) {
       const failure = asSnapcloneError(error, doing);
       if (!touched || isKind(failure, "notFound")) throw failure;
-      throw await record(definition, client, id, news, olds, job.afterwards(failure), failure);
+      throw await record(definition, client, id, entry, olds, job.afterwards(failure), failure);
     }
   });
 }
@@ -142,24 +145,52 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
   run.sawId(definition, id);
   return run.track(async () => {
     const client = connect(definition, run, known, doing);
-    const ledger = run.ledger(definition, client);
-    if (ledger.wasAdoptedHere(id)) {
-      // The engine doesn't tell a create that it is a forced replacement. This one was taken for the repetition of an
-      // interrupted run and got the old object back: deleting it now would delete the only copy.
-      ledger.settleSoon(id);
-      throw new SnapcloneError({
-        kind: "refused",
-        doing,
-        said: "this run found it unrecorded, as an interrupted run leaves it, and adopted it in place of a new one",
-        remedy: "Nothing was deleted. Run the same command again: it will replace it now.",
-      });
-    }
     try {
+      if (await isStillNeeded(definition, run, client, id, known)) return;
       await definition.remove(client, id, known, new RunningJob(definition, run, "delete", hidden));
     } catch (error) {
       if (!isKind(error, "notFound")) throw asSnapcloneError(error, doing);
     }
   });
+}
+
+/**
+ * The engine doesn't tell a create that it is a forced replacement. If an interrupted run had left the old object's mark
+ * open, the create took it for the debris of its own and got the old one back: the state then has two entries for one
+ * object, and deleting the old entry would delete the only copy. An error here would leave both in the state, for the
+ * next run to delete it; so the old entry goes, the object stays, and the user is told.
+ */
+async function isStillNeeded(
+  definition: AnyDefinition,
+  run: Run,
+  client: unknown,
+  id: string,
+  known: HiddenInputs & Properties,
+): Promise<boolean> {
+  // Of an earlier run, killed before it came to this point.
+  if (run.livesElsewhere(definition, id, known)) return true;
+  if (!(await adoptedByThisRun(definition, run, client, id, known))) return false;
+  run.log(
+    "warning",
+    `${definition.describe({ ...known, id })} was not replaced: this run found ${id} as an interrupted run leaves it, and ` +
+      "took it in place of a new one. Run the same command again for a new one.",
+    known.__owner,
+  );
+  return true;
+}
+
+/** The provider itself may be replaced in the same run (`--replace "**"`): then another process has adopted it. */
+async function adoptedByThisRun(
+  definition: AnyDefinition,
+  run: Run,
+  client: unknown,
+  id: string,
+  known: Properties,
+): Promise<boolean> {
+  const ledger = run.ledger(definition, client);
+  if (ledger.wasAdoptedHere(id)) return true;
+  if (!(await ledger.isOpen(id))) return false;
+  return (await definition.observe(client, id, known, run.signal))?.adoptedBy === run.id;
 }
 
 /** Adopts the debris of an interrupted run, and says what can't be adopted. */
@@ -244,7 +275,8 @@ function outputs(definition: AnyDefinition, inputs: Properties, observed: Observ
 function inputsOf(definition: AnyDefinition, props: Properties): Properties {
   return Object.fromEntries(
     Object.entries(props).filter(
-      ([key, value]) => isHidden(key) || (key in definition.inputs && canonical(value) !== "null"),
+      ([key, value]) =>
+        (isHidden(key) && key !== "__adopted") || (key in definition.inputs && canonical(value) !== "null"),
     ),
   );
 }

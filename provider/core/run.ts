@@ -1,10 +1,11 @@
 // One provider process is one run of Pulumi (or of its preview). This is what all resources of the run share: the stack
 // config, the opened connections, what is in flight, which ids the engine knows, and how the run ends.
 
+import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "./clock";
 import { Connections } from "./connections";
-import type { AnyDefinition } from "./definition";
+import type { AnyDefinition, HiddenInputs } from "./definition";
 import { Ledger } from "./ledger";
 
 export type Severity = "status" | "info" | "warning";
@@ -14,24 +15,29 @@ export type Log = (severity: Severity, text: string, urn?: string) => void;
 
 export interface RunOptions {
   log: Log;
+  /** The same in all provider processes of one run of Pulumi, and in no other run. */
+  id?: string;
   clock?: Clock;
 }
 
 export class Run {
+  readonly id: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly connections: Connections;
   private readonly stopping = new AbortController();
   private readonly ledgers = new Map<AnyDefinition, Map<unknown, Ledger>>();
   private readonly knownIds = new Map<AnyDefinition, Set<string>>();
+  private readonly living = new Map<AnyDefinition, Map<string, string | undefined>>();
   private inFlight = 0;
   private interrupted = false;
   private stackConfig: string | undefined;
 
-  constructor({ log, clock = systemClock }: RunOptions) {
+  constructor({ log, id = randomUUID(), clock = systemClock }: RunOptions) {
     // Every wait of the run listens here, hundreds at once: that is no leak to warn of.
     setMaxListeners(0, this.stopping.signal);
     this.log = log;
+    this.id = id;
     this.clock = clock;
     this.connections = new Connections(
       () => this.stackConfig,
@@ -60,6 +66,20 @@ export class Run {
   /** The engine showed that it has recorded this id. */
   sawId(definition: AnyDefinition, id: string): void {
     this.idsOf(definition).add(id);
+  }
+
+  /** The engine showed an entry of its state that goes on living, not one that waits to be deleted. */
+  sawLiving(definition: AnyDefinition, id: string, { __adopted }: HiddenInputs): void {
+    this.sawId(definition, id);
+    const living = this.living.get(definition) ?? new Map<string, string | undefined>();
+    this.living.set(definition, living);
+    living.set(id, __adopted);
+  }
+
+  /** Does another entry of the state live on under this id? That comes of a run that adopted, and was killed. */
+  livesElsewhere(definition: AnyDefinition, id: string, { __adopted }: HiddenInputs): boolean {
+    const living = this.living.get(definition);
+    return living?.has(id) === true && living.get(id) !== __adopted;
   }
 
   ledger(definition: AnyDefinition, client: unknown): Ledger {

@@ -12,7 +12,9 @@ export interface SharedLookOptions<Row> {
   many(): Promise<ReadonlyMap<string, Row>>;
   /** A list is worth its size from this many objects on. */
   listFrom?: number;
-  /** Milliseconds between the beginnings of two lists, and how long a look waits for company. */
+  /** That the list leaves one out is worth asking for it at once: it was probably what all are waiting for. */
+  absenceIsNews?: boolean;
+  /** Milliseconds between the beginnings of two lists, and a quarter of it how long a look waits for company. */
   gapMs?: number;
 }
 
@@ -24,8 +26,9 @@ interface Waiting<Row> {
 
 export class SharedLook<Row> {
   private waiting: Waiting<Row>[] = [];
+  private readonly listening = new Set<Waiting<Row>>();
   private interested = 0;
-  private lastBatch = Number.NEGATIVE_INFINITY;
+  private nextBatch = Number.NEGATIVE_INFINITY;
   private scheduled = false;
 
   constructor(private readonly options: SharedLookOptions<Row>) {}
@@ -54,13 +57,35 @@ export class SharedLook<Row> {
     return unlessStopped(answer, signal);
   }
 
+  /** What others' looks bring to light about this one, from now on. Rejects when `signal` aborts, and never else. */
+  news(id: string, signal: AbortSignal): Promise<Row | undefined> {
+    return new Promise((resolve, reject) => {
+      const listener: Waiting<Row> = {
+        id,
+        resolve: (row) => {
+          signal.removeEventListener("abort", leave);
+          resolve(row);
+        },
+        reject,
+      };
+      const leave = () => {
+        this.listening.delete(listener);
+        reject(signal.reason);
+      };
+      this.listening.add(listener);
+      signal.addEventListener("abort", leave, { once: true });
+    });
+  }
+
   private async batch(): Promise<void> {
     const { clock, many, one, gapMs = 400 } = this.options;
     this.scheduled = true;
-    await clock.sleep(Math.max(gapMs / 4, this.lastBatch + gapMs - clock.now()));
+    await clock.sleep(Math.max(gapMs / 4, this.nextBatch - clock.now()));
     this.scheduled = false;
-    this.lastBatch = clock.now();
+    const begun = clock.now();
+    this.nextBatch = begun + gapMs;
     const batch = this.waiting;
+    const listening = [...this.listening];
     this.waiting = [];
     let rows: ReadonlyMap<string, Row>;
     try {
@@ -68,11 +93,27 @@ export class SharedLook<Row> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
       return;
+    } finally {
+      // A list of thousands takes its time, here and on the backend: three quarters of it are for others.
+      this.nextBatch = begun + Math.max(gapMs, 4 * (clock.now() - begun));
     }
     for (const { id, resolve, reject } of batch) {
       const row = rows.get(id);
       if (row !== undefined) resolve(row);
       else one(id).then(resolve, reject);
+    }
+    for (const listener of listening) void this.tell(listener, rows);
+  }
+
+  private async tell(listener: Waiting<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
+    const { one, absenceIsNews } = this.options;
+    const seen = rows.get(listener.id);
+    if (!this.listening.has(listener) || (seen === undefined && !absenceIsNews)) return;
+    try {
+      const row = seen ?? (await one(listener.id));
+      if (this.listening.delete(listener)) listener.resolve(row);
+    } catch {
+      // No news: its own look will tell.
     }
   }
 }

@@ -4,6 +4,7 @@
 import type { Job } from "./definition";
 import { formatDuration } from "./duration";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import type { Experience } from "./experience";
 import { sleepUnlessStopped, stopped } from "./stop";
 
 export type Verdict =
@@ -18,8 +19,12 @@ export interface Wait<Seen> {
   judge(seen: Seen): Verdict | Promise<Verdict>;
   /** Seen already, with the answer that accepted the work: saves the first look. */
   first?: Seen;
-  /** Milliseconds between looks: doubles from `first` to `most`, each drawn from its upper half. */
+  /** What others' looks bring to light in the meantime; rejects when `signal` aborts. */
+  news?(signal: AbortSignal): Promise<Seen>;
+  /** Milliseconds between looks: a quarter of the wait so far, within these bounds, drawn from its upper half. */
   pace: { first: number; most: number };
+  /** Of the same kind of work, where it begins with this wait (`first` is there): times the first look. */
+  experience?: Experience;
   job: Pick<Job, "clock" | "deadline" | "signal" | "progress">;
 }
 
@@ -28,11 +33,31 @@ const LAST_LOOK_MS = 10_000;
 /** A server's `Retry-After` is honoured up to here: a date far off must not stop the wait for a day. */
 const RETRY_AFTER_MOST_MS = 120_000;
 
+/** Why a sleep ends that nobody needs any more. Made once: an error made anew costs its stack, each time. */
+const ENOUGH = new Error("not needed any more");
+
 export async function waitFor<Seen>(wait: Wait<Seen>): Promise<Seen> {
+  const { clock, deadline, signal } = wait.job;
+  // All waits of a run listen to one signal, and to come and go there takes as long as there are listeners: this one
+  // does it once, and not for each look and each sleep.
+  const own = new AbortController();
+  const forward = () => own.abort(signal.reason);
+  signal.addEventListener("abort", forward, { once: true });
+  if (signal.aborted) forward();
+  const job = { clock, deadline, signal: own.signal, progress: (text: string) => wait.job.progress(text) };
+  try {
+    return await untilDone({ ...wait, job });
+  } finally {
+    signal.removeEventListener("abort", forward);
+  }
+}
+
+async function untilDone<Seen>(wait: Wait<Seen>): Promise<Seen> {
   const { clock, deadline } = wait.job;
   const begun = clock.now();
   const history = new Map<string, number>();
-  let pause = wait.pace.first;
+  const experience = wait.first === undefined ? undefined : wait.experience;
+  let pendingAt = 0;
   let told = "";
   let looked = wait.first !== undefined;
   let seen = wait.first;
@@ -49,15 +74,54 @@ export async function waitFor<Seen>(wait: Wait<Seen>): Promise<Seen> {
       if (verdict.is === "failed") throw verdict.error;
       if (verdict.progress !== told) wait.job.progress(verdict.progress);
       told = verdict.progress;
-      if (verdict.is === "done") return seen as Seen;
+      if (verdict.is === "done") {
+        experience?.ended(pendingAt, clock.now() - begun);
+        return seen as Seen;
+      }
+      pendingAt = clock.now() - begun;
       count(history, told);
     }
     const left = deadline - clock.now();
     if (left <= 0) throw tooLate(wait, clock.now() - begun, history);
     const asked = trouble?.retryAfterMs;
-    const next = asked === undefined ? pause / 2 + (Math.random() * pause) / 2 : Math.min(asked, RETRY_AFTER_MOST_MS);
-    pause = Math.min(pause * 2, wait.pace.most);
-    await sleepUnlessStopped(clock, Math.max(1, Math.min(next, left)), wait.job.signal, stoppedWaiting(wait));
+    const pause = asked === undefined ? pauseAt(wait, experience, clock.now() - begun) : asked;
+    const news = await rest(wait, Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, left)));
+    if (news) {
+      ({ seen } = news);
+      trouble = undefined;
+      looked = true;
+    }
+  }
+}
+
+function pauseAt({ pace }: Wait<unknown>, experience: Experience | undefined, age: number): number {
+  const next = experience?.nextLook(age);
+  if (next !== undefined) return Math.min(next - age, pace.most);
+  const pause = Math.min(Math.max(age / 4, pace.first), pace.most);
+  return pause / 2 + (Math.random() * pause) / 2;
+}
+
+/** Sleeps, unless somebody else's look brings news before that. */
+async function rest<Seen>(wait: Wait<Seen>, ms: number): Promise<{ seen: Seen } | undefined> {
+  const { clock, signal } = wait.job;
+  if (!wait.news) {
+    await sleepUnlessStopped(clock, ms, signal, stoppedWaiting(wait));
+    return undefined;
+  }
+  const resting = new AbortController();
+  const forward = () => resting.abort(signal.reason);
+  signal.addEventListener("abort", forward, { once: true });
+  if (signal.aborted) forward();
+  try {
+    return await Promise.race([
+      clock.sleep(ms, resting.signal).then(() => undefined),
+      wait.news(resting.signal).then((seen) => ({ seen })),
+    ]);
+  } catch (error) {
+    throw signal.aborted ? stopped(stoppedWaiting(wait)) : error;
+  } finally {
+    signal.removeEventListener("abort", forward);
+    resting.abort(ENOUGH);
   }
 }
 
@@ -83,7 +147,7 @@ async function lookOnce<Seen>(wait: Wait<Seen>): Promise<{ seen?: Seen; trouble?
     throw error;
   } finally {
     signal.removeEventListener("abort", forward);
-    giveUp.abort();
+    giveUp.abort(ENOUGH);
     await tooLong;
   }
 }

@@ -3,7 +3,6 @@
 
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import { LineCounter, parseDocument, visit } from "yaml";
 import { protect, SnapcloneError } from "../core/errors";
 
 export type Dict = Readonly<Record<string, unknown>>;
@@ -218,6 +217,8 @@ function folders({ env, cwd, home }: Surroundings): string[] {
 }
 
 function parse(file: string, text: string): Dict {
+  // Loaded on first use: who has no such file does not pay for it.
+  const { LineCounter, parseDocument, visit } = require("yaml") as typeof import("yaml");
   const lines = new LineCounter();
   // PyYAML reads YAML 1.1; ids of digits only must not lose any.
   const document = parseDocument(text, {

@@ -20,8 +20,8 @@ export interface SnapshotInputs {
 
 type StatusRow = Pick<SnapshotRow, "id" | "status">;
 
-/** Cinder works one queue a backend: a second is soon enough for the first look, and 10 s is how it polls Nova itself (§B5). */
-const PACE = { first: 1_000, most: 10_000 };
+/** Half a second is what a small snapshot takes (reference openstack-seen.md, times), and 10 s is how Cinder polls Nova itself (§B5). */
+const PACE = { first: 500, most: 10_000 };
 
 export const snapshot: Definition<SnapshotInputs, Cloud> = {
   noun: "snapshot",
@@ -50,6 +50,10 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     return snapshots.filter(({ status }) => !/deleting|deleted/i.test(status)).map(openObject);
   },
 
+  async claim(cloud, id, run) {
+    await cloud.cinder.updateSnapshotMetadataKey(id, MARKS.adopted, run);
+  },
+
   async settle(cloud, id) {
     await cloud.cinder.updateSnapshotMetadataKey(id, MARKS.phase, "settled");
   },
@@ -71,9 +75,11 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
       const row = await waitFor<SnapshotRow | undefined>({
         what: `snapshot ${accepted.id} to become available`,
         look: (signal) => cloud.creating.look(accepted.id, signal),
+        news: (signal) => cloud.creating.news(accepted.id, signal),
         judge: (seen) => judgeCreation(cloud, accepted.id, seen),
         ...(accepted.seen ? { first: accepted.seen as SnapshotRow } : {}),
         pace: PACE,
+        experience: cloud.experience.creating,
         job,
       });
       return observed(row as SnapshotRow, Object.keys(inputs.metadata ?? {}));
@@ -162,6 +168,7 @@ async function removeSnapshot(cloud: Cloud, id: string, job: Job): Promise<void>
     await waitFor<StatusRow | undefined>({
       what: `snapshot ${id} to be deleted`,
       look: (signal) => cloud.deleting.look(id, signal),
+      news: (signal) => cloud.deleting.news(id, signal),
       judge: async (row) => {
         const status = row?.status.toLowerCase();
         if (!row || status === "deleted") return { is: "done", progress: "deleted" };
@@ -179,6 +186,7 @@ async function removeSnapshot(cloud: Cloud, id: string, job: Job): Promise<void>
       },
       ...(accepted ? { first: { id, status: "deleting" } } : {}),
       pace: PACE,
+      experience: cloud.experience.deleting,
       job,
     });
   } finally {
@@ -249,6 +257,7 @@ export function observed(row: SnapshotRow, managed: readonly string[] | "all"): 
       consumesQuota: row.consumes_quota ?? undefined,
     },
     openOwner: row.metadata[MARKS.phase] === "open" ? row.metadata[MARKS.owner] : undefined,
+    adoptedBy: row.metadata[MARKS.adopted],
   };
 }
 

@@ -21,6 +21,7 @@ export interface ToyRow {
   owner: string;
   inputs: string;
   phase: "open" | "settled";
+  adoptedBy?: string;
 }
 
 export class ToyCloud {
@@ -56,6 +57,7 @@ export function toyDefinition(cloud: ToyCloud): Definition<ToyInputs, ToyCloud> 
   const observed = (row: ToyRow) => ({
     state: { source: row.source, name: row.name, status: row.status },
     openOwner: row.phase === "open" ? row.owner : undefined,
+    adoptedBy: row.adoptedBy,
   });
   return {
     noun: "toy",
@@ -74,6 +76,10 @@ export function toyDefinition(cloud: ToyCloud): Definition<ToyInputs, ToyCloud> 
     async listOpen() {
       cloud.lists += 1;
       return [...cloud.rows.values()].filter(({ phase }) => phase === "open").map(openObject);
+    },
+    async claim(_cloud, id, run) {
+      const row = cloud.rows.get(id);
+      if (row) row.adoptedBy = run;
     },
     async settle(_cloud, id) {
       const row = cloud.rows.get(id);

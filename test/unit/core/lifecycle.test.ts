@@ -349,17 +349,53 @@ describe("delete", () => {
     await remove(definition, newRun(), id, outs);
   });
 
-  test("is refused for what this very run has adopted: it would be the only copy", async () => {
-    const { cloud, definition, clock, newRun, run } = setUp();
-    await clock.run(() => create(definition, run, NEWS));
+  test("leaves what this very run has adopted: it is the only copy. The user is told, and the next run replaces it", async () => {
+    const { cloud, definition, clock, log, newRun, run } = setUp();
+    const { outs: old } = await clock.run(() => create(definition, run, NEWS));
     const next = newRun();
     const { id, outs } = await clock.run(() => create(definition, next, NEWS));
-    await expect(remove(definition, next, id, outs)).rejects.toThrow(/adopted/);
+    await remove(definition, next, id, old);
     expect(cloud.rows.size).toBe(1);
-    // … and the run after that replaces it.
+    expect(log.filter((line) => line.startsWith("warning"))).toEqual([expect.stringContaining("was not replaced")]);
+    await next.end();
     const third = newRun();
     expect((await clock.run(() => create(definition, third, NEWS))).id).toBe("toy-2");
     await remove(definition, third, id, outs);
     expect([...cloud.rows.keys()]).toEqual(["toy-2"]);
+  });
+
+  test("leaves what another process of this run has adopted: --replace of everything replaces the provider, too", async () => {
+    const { cloud, definition, clock, run } = setUp();
+    const { id, outs: old } = await clock.run(() => create(definition, run, NEWS));
+    const sameRun = () => new Run({ clock, id: "one run", log: () => {} });
+    await clock.run(() => create(definition, sameRun(), NEWS));
+    await remove(definition, sameRun(), id, old);
+    expect(cloud.rows.size).toBe(1);
+  });
+
+  test("of the old entry leaves the object to the one that lives on, where a killed run left two entries with its id", async () => {
+    const { cloud, definition, clock, newRun, run } = setUp();
+    const { id, outs: old } = await clock.run(() => create(definition, run, NEWS));
+    const { outs: adopted } = await clock.run(() => create(definition, newRun(), NEWS));
+    const next = newRun();
+    const { outs: renamed } = await update(definition, next, id, adopted, { ...NEWS, name: "b" });
+    await remove(definition, next, id, old);
+    expect(cloud.rows.size).toBe(1);
+    // Destroy takes both, whichever comes first.
+    const last = newRun();
+    await remove(definition, last, id, old);
+    await remove(definition, last, id, renamed);
+    expect(cloud.rows.size).toBe(0);
+  });
+
+  test("of what an earlier run adopted and recorded is a delete like any other", async () => {
+    const { cloud, definition, clock, newRun, run } = setUp();
+    await clock.run(() => create(definition, run, NEWS));
+    const { id, outs } = await clock.run(() => create(definition, newRun(), NEWS));
+    const next = newRun();
+    const answer = await read(definition, next, id, outs);
+    expect(answer.inputs).not.toHaveProperty("__adopted");
+    await remove(definition, next, id, answer.props ?? {});
+    expect(cloud.rows.size).toBe(0);
   });
 });

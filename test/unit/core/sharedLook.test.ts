@@ -76,3 +76,34 @@ test("one who leaves does not take the list away from the others", async () => {
   expect(gone).toMatchObject({ status: "rejected" });
   expect(stayed).toMatchObject({ status: "fulfilled", value: "x" });
 });
+
+test("a list is news for all who listen, and for nobody who came while it was under way", async () => {
+  const { clock, calls, shared, never } = setUp({ a: "making", b: "making", c: "hidden" });
+  for (let n = 0; n < 3; n += 1) shared.join();
+  const heard: string[] = [];
+  for (const id of ["b", "c"]) void shared.news(id, never).then((row) => heard.push(`${id} ${row}`));
+  await clock.run(() => shared.look("a", never));
+  void shared.news("a", never).then((row) => heard.push(`a ${row}`));
+  await clock.run(() => clock.sleep(1));
+  expect(heard).toEqual(["b making"]);
+  expect(calls).toEqual(["list"]);
+});
+
+test("where absence is news, what the list leaves out is asked for", async () => {
+  const { clock, calls, shared, never } = setUp({ a: "making" });
+  Object.assign(Reflect.get(shared, "options"), { absenceIsNews: true });
+  for (let n = 0; n < 3; n += 1) shared.join();
+  const gone = shared.news("b", never);
+  await clock.run(() => shared.look("a", never));
+  expect(await gone).toBeUndefined();
+  expect(calls).toEqual(["list", "b"]);
+});
+
+test("who has stopped listening hears nothing", async () => {
+  const { shared } = setUp();
+  const leaver = new AbortController();
+  const news = shared.news("a", leaver.signal);
+  leaver.abort(new Error("enough"));
+  await expect(news).rejects.toThrow("enough");
+  expect(Reflect.get(shared, "listening")).toEqual(new Set());
+});

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { SnapcloneError } from "../../../provider/core/errors";
+import { Experience } from "../../../provider/core/experience";
 import { type Verdict, type Wait, waitFor } from "../../../provider/core/wait";
 import { FakeClock } from "../../support/fakeClock";
 
@@ -41,16 +42,56 @@ test("with a first observation in hand it sleeps before it looks", async () => {
   expect(clock.now()).toBeGreaterThanOrEqual(500);
 });
 
-test("pauses double to their most, each drawn from its upper half", async () => {
-  const { wait, clock } = setUp([...Array<string>(8).fill("making"), "ready"]);
+test("a pause is a quarter of the wait so far, within its bounds, drawn from its upper half", async () => {
+  const { wait, clock } = setUp([...Array<string>(30).fill("making"), "ready"]);
   await clock.run(() => waitFor(wait));
   const pauses = clock.slept.filter((ms) => ms <= 8_000);
-  const full = [1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000];
-  expect(pauses).toHaveLength(full.length);
-  for (const [index, pause] of pauses.entries()) {
-    expect(pause).toBeGreaterThanOrEqual((full[index] ?? 0) / 2);
-    expect(pause).toBeLessThanOrEqual(full[index] ?? 0);
+  expect(pauses).toHaveLength(30);
+  let age = 0;
+  for (const pause of pauses) {
+    const full = Math.min(Math.max(age / 4, 1_000), 8_000);
+    expect(pause).toBeGreaterThanOrEqual(full / 2);
+    expect(pause).toBeLessThanOrEqual(full);
+    age += pause;
   }
+  expect(pauses.at(-1)).toBeGreaterThanOrEqual(4_000);
+});
+
+test("news end a sleep, and count as a look", async () => {
+  const { wait, clock, looked } = setUp(["making"]);
+  const news = async (signal: AbortSignal) => {
+    await clock.sleep(300, signal);
+    return "ready";
+  };
+  expect(await clock.run(() => waitFor({ ...wait, first: "making", news }))).toBe("ready");
+  expect(clock.now()).toBe(300);
+  expect(looked()).toBe(0);
+});
+
+test("stopping ends a wait for news", async () => {
+  const { wait, stop } = setUp(["making"]);
+  const news = (signal: AbortSignal) =>
+    new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  setTimeout(() => stop.abort(new Error("cancelled")), 10);
+  await expect(waitFor({ ...wait, news })).rejects.toMatchObject({ kind: "stopped" });
+});
+
+test("experience: the look after a few of the same kind comes when the work is done, and hardly before", async () => {
+  const experience = new Experience();
+  const { wait, clock } = setUp([]);
+  const waits: { looks: number; late: number }[] = [];
+  for (let n = 0; n < 10; n += 1) {
+    const begun = clock.now();
+    let looks = 0;
+    const look = async () => {
+      looks += 1;
+      return clock.now() - begun >= 2_000 ? "ready" : "making";
+    };
+    await clock.run(() => waitFor({ ...wait, first: "making", look, experience }));
+    waits.push({ looks, late: clock.now() - begun - 2_000 });
+  }
+  expect(waits.at(-1)).toMatchObject({ looks: 1 });
+  expect(waits.at(-1)?.late).toBeLessThanOrEqual(100);
 });
 
 test("Retry-After counts for the next look only", async () => {
@@ -58,7 +99,7 @@ test("Retry-After counts for the next look only", async () => {
   await clock.run(() => waitFor(wait));
   const pauses = clock.slept.filter((ms) => ms <= 120_000);
   expect(pauses[0]).toBe(30_000);
-  expect(pauses[1]).toBeLessThanOrEqual(2_000);
+  expect(pauses[1]).toBeLessThanOrEqual(30_000 / 4);
 });
 
 test("a Retry-After of days is cut", async () => {
