@@ -19,7 +19,7 @@ module.exports = {
     project("unit"),
     project("contract"),
     project("faults"),
-    project("package"),
+    project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
     project("engine"),
     project("openstack", { globalTeardown: "<rootDir>/test/openstack/teardown.ts" }),
   ],

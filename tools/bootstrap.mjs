@@ -4,6 +4,9 @@
 //   node tools/bootstrap.mjs demo
 //   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and engine
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
+//   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
+//   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
+//   node tools/bootstrap.mjs bench [arguments]            measures, see docs/performance.md
 //
 // A test run ends in one plain line: `N passed, N failed` or `N passed, N failed, N skipped`.
 
@@ -23,6 +26,12 @@ const commands = {
     return runTests(["unit", "contract", "faults", "engine"], args, checks);
   },
   openstack: async (args) => runTests(["openstack"], args),
+  package: async (args) => runTests(["package"], args),
+  kill: async (args) => {
+    process.env.SNAPCLONE_KILL_COUNT ??= "120";
+    return runTests(["engine"], ["--testPathPatterns", "test/engine/kill", ...args]);
+  },
+  bench: async (args) => runNode([path.join(dist, "tools", "bench", "index.js"), ...args]),
 };
 
 async function main([name, ...args]) {
@@ -34,7 +43,8 @@ async function main([name, ...args]) {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => passOn(signal));
   const prepared = (await installIfNeeded()) && (await buildIfNeeded());
   if (prepared) return command(args);
-  if (name !== "demo") console.log(summary({ passed: 0, failed: 1, skipped: 0 }));
+  if (["test", "openstack", "package", "kill"].includes(name))
+    console.log(summary({ passed: 0, failed: 1, skipped: 0 }));
   return 1;
 }
 

@@ -1,0 +1,206 @@
+// One case from its beginning to its end: what is interrupted, how the user goes on, and what must be so at each step.
+
+import type { Result } from "../engine/harness";
+import type { Case, Kill } from "./plan";
+import { afterDestroy, afterTheBlow, afterUp, type Expected, type Leftovers, settled } from "./verdict";
+import type { Blow, Program, Yard } from "./yard";
+
+export interface Outcome {
+  blow: Blow;
+  /** Snapshots that the interrupted run had begun. */
+  begun: number;
+  /** Snapshots that the user's next run had to begin itself. */
+  more: number;
+  /** What is in no state and stays, as documented. */
+  left: number;
+  /** Snapshots that a `--replace` kept, as it found them the way an interrupted run leaves them. */
+  kept: number;
+  /** Provider processes that were orphaned before our code was in them. */
+  strays: number;
+}
+
+/** What the provider says when a forced replacement meets what it has just adopted (provider/core/lifecycle.ts). */
+const KEPT = /was not replaced: this run found \S+ as an interrupted run leaves it/g;
+
+/** An error has the transcript of the whole case in it. */
+export async function runCourse(yard: Yard, one: Case, size = 5): Promise<Outcome> {
+  try {
+    return await course(yard, one, size);
+  } catch (error) {
+    throw new Error([String(error), ...yard.transcript].join("\n\n"));
+  }
+}
+
+async function course(yard: Yard, { story, replace, kill, second }: Case, size: number): Promise<Outcome> {
+  const [volume, otherVolume] = yard.ground.volumes;
+  const program = declared(size, volume);
+  const names = Object.keys(program);
+  const last = names.slice(-1).map((name) => yard.urnOf(name));
+  const outcome: Outcome = { blow: "too late", begun: 0, more: 0, left: 0, kept: 0, strays: 0 };
+  await yard.reset();
+  yard.declare(program);
+
+  const made = () => yard.ground.witness?.made.length ?? 0;
+  const strike = async (operation: "up" | "destroy", blow: Kill, args: readonly string[] = []) => {
+    const before = made();
+    const interrupted = await yard.interrupted(operation, blow, args);
+    outcome.blow = interrupted.blow;
+    outcome.begun += made() - before;
+    if (interrupted.stray) outcome.strays += 1;
+    if (interrupted.blow === "too late") ok(interrupted.result);
+    await afterTheBlow(yard);
+    // A provider alone leaves no lock; otherwise there may be one, and the user can't tell.
+    if (blow.victim !== "provider") ok(await yard.cancel());
+  };
+  const up = async (expected: Expected) => {
+    const before = made();
+    const result = ok(await yard.run("up"));
+    outcome.more += made() - before;
+    outcome.left = await afterUp(yard, expected);
+    await settled(yard, createdBy(result, yard));
+    return result;
+  };
+  const replaceAll = async () => {
+    const before = yard.entries().map(({ id }) => id);
+    const result = ok(await yard.run("up", REPLACE[replace]));
+    await afterUp(yard, { program });
+    // What wasn't replaced was named in a warning, one for each.
+    const kept = yard.entries().filter(({ id }) => before.includes(id)).length;
+    const told = new Set(result.stdout.match(KEPT)).size;
+    if (kept !== told) throw new Error(`${kept} were kept, and ${told} warnings say so`);
+    return kept;
+  };
+  const destroy = async (leftovers: readonly Leftovers[] = []) => {
+    ok(await yard.run("destroy"));
+    outcome.left = await afterDestroy(yard, leftovers);
+  };
+
+  switch (story) {
+    case "up": {
+      await strike("up", kill);
+      await up({ program });
+      expectMade(yard, size, size);
+      await destroy();
+      break;
+    }
+    case "up, killed again while it recovers": {
+      await strike("up", kill);
+      await strike("up", second);
+      await up({ program });
+      expectMade(yard, size, size);
+      await destroy();
+      break;
+    }
+    case "renamed in between": {
+      await strike("up", kill);
+      const changed = Object.fromEntries(
+        names.map((name) => [name, { volumeId: volume, name: `${name} anew`, metadata: { keep: "30", tier: "gold" } }]),
+      );
+      yard.declare(changed);
+      await up({ program: changed });
+      expectMade(yard, size, size);
+      await destroy();
+      break;
+    }
+    case "one removed in between": {
+      await strike("up", kill);
+      const fewer = Object.fromEntries(Object.entries(program).slice(0, -1));
+      yard.declare(fewer);
+      const leftovers = last.map((owner) => ({ owner, volumeId: volume }));
+      await up({ program: fewer, leftovers, removed: last });
+      expectMade(yard, size - 1, size);
+      await destroy(leftovers);
+      break;
+    }
+    case "other volumes in between": {
+      await strike("up", kill);
+      const moved = names.slice(-2);
+      const changed = Object.fromEntries(
+        Object.entries(program).map(([name, args]) => [
+          name,
+          moved.includes(name) ? { ...args, volumeId: otherVolume } : args,
+        ]),
+      );
+      yard.declare(changed);
+      const leftovers = moved.map((name) => ({ owner: yard.urnOf(name), volumeId: volume }));
+      const { stdout } = await up({ program: changed, leftovers });
+      const inState = new Set(yard.entries().map(({ id }) => id));
+      for (const { id } of await yard.ground.rows()) {
+        if (!inState.has(id) && !stdout.includes(id)) throw new Error(`nobody was told of ${id}:\n${stdout}`);
+      }
+      expectMade(yard, size, size + moved.length);
+      await destroy(leftovers);
+      break;
+    }
+    case "--replace straight after": {
+      await strike("up", kill);
+      outcome.kept = await replaceAll();
+      // Whatever the user does next, the only copies stay.
+      await up({ program });
+      if ((await replaceAll()) > 0) throw new Error("not replaced by the second --replace either");
+      await destroy();
+      break;
+    }
+    case "during --replace": {
+      ok(await yard.run("up"));
+      await strike("up", kill, REPLACE[replace]);
+      outcome.kept = await replaceAll();
+      await up({ program });
+      expectMade(yard, 2 * size, 3 * size);
+      await destroy();
+      break;
+    }
+    case "during --replace, then a plain up": {
+      ok(await yard.run("up"));
+      await strike("up", kill, REPLACE[replace]);
+      // Nothing asks for a new one any more, so nothing adopts what the interrupted replacement has begun.
+      const leftovers = names.map((name) => ({ owner: yard.urnOf(name), volumeId: volume }));
+      await up({ program, leftovers });
+      expectMade(yard, size, 2 * size);
+      await destroy(leftovers);
+      break;
+    }
+    case "during destroy": {
+      ok(await yard.run("up"));
+      await strike("destroy", kill);
+      await destroy();
+      expectMade(yard, size, size);
+      break;
+    }
+  }
+  return outcome;
+}
+
+/** Resources with all that can be changed in place. */
+export function declared(size: number, volumeId: string): Program {
+  const one = (name: string) => [name, { volumeId, name: `${name} of the day`, metadata: { keep: "7", team: "shop" } }];
+  return Object.fromEntries(Array.from({ length: size }, (_, n) => one(`s${n + 1}`)));
+}
+
+/** With everything the provider is replaced as well: deletes then go to another process than creates. */
+const REPLACE = {
+  snapshots: ["--replace", "urn:pulumi:**:Snapshot::**"],
+  everything: ["--replace", "**"],
+} as const;
+
+function ok(result: Result): Result {
+  if (result.code !== 0) throw new Error(`exit code ${result.code}, see the last command`);
+  return result;
+}
+
+/** Ids of what this run's creates have brought into the state. */
+function createdBy({ events }: Result, yard: Yard): string[] {
+  const urns = events.flatMap(({ resOutputsEvent: event }) =>
+    event !== undefined && /^create/.test(event.metadata.op) ? [event.metadata.urn] : [],
+  );
+  return yard
+    .entries()
+    .filter(({ urn }) => urns.includes(urn))
+    .map(({ id }) => id);
+}
+
+function expectMade({ ground: { witness } }: Yard, least: number, most: number): void {
+  if (!witness) return;
+  const { length } = witness.made;
+  if (length < least || length > most) throw new Error(`${length} snapshots were made, not ${least} to ${most}`);
+}
