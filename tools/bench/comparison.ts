@@ -1,0 +1,155 @@
+// `up`, a preview without changes and `destroy` of N snapshots, beside the same with resources that do nothing.
+
+import type { FoundEngine } from "../engine";
+import { BACKEND_MS, type EmulatorProcess, type LoggedRequest } from "./emulatorProcess";
+import { type Figure, figure, round } from "./figures";
+import type { Meter } from "./meter";
+import { nulls, type Program, snapshots } from "./programs";
+import { newStack } from "./stack";
+
+export interface Case {
+  n: number;
+  /** What `--parallel` says; undefined: nothing, the engine's default counts. */
+  parallel: number | undefined;
+  rounds: number;
+}
+
+/** Seconds. */
+export interface Wall {
+  snapshot: Figure;
+  null: Figure;
+  /** What the backend's own time adds, however good the provider. */
+  backend: number;
+  /** snapshot / (null + backend), of the medians. */
+  ratio: number;
+}
+
+export interface Requests {
+  /** Before `up` could end: logins, lists, creations. */
+  onTheWay: number;
+  /** After the last creation had ended: the marks, settled while the engine tidies up. */
+  background: number;
+  perResource: number;
+  /** How many of the background's were answered before the process had to end, and in how many seconds. */
+  settled: number;
+  settleSeconds: number;
+  byOperation: Record<string, number>;
+}
+
+export interface Comparison {
+  n: number;
+  parallel: number | "default";
+  up: Wall;
+  preview: Wall;
+  destroy: Wall;
+  /** Of the round with the most on the way. */
+  upRequests: Requests;
+  destroyRequests: number;
+  stateBytesPerResource: { snapshot: number; null: number };
+  providerBytes: number;
+  /** Of the provider's process during `up`. */
+  provider: { snapshot: Meter | undefined; null: Meter | undefined };
+}
+
+interface Round {
+  up: number;
+  preview: number;
+  destroy: number;
+  upLog: LoggedRequest[];
+  destroyLog: LoggedRequest[];
+  provider: Meter | undefined;
+  stateBytes: number;
+  providerText: string;
+}
+
+/** `enginesDefault`: what the engine does at once when nothing is said. */
+export async function compare(
+  engine: FoundEngine,
+  emulator: EmulatorProcess,
+  { n, parallel, rounds }: Case,
+  enginesDefault: number,
+): Promise<Comparison> {
+  const ours: Round[] = [];
+  const theirs: Round[] = [];
+  // One by one in turn, so that what else the machine has to do meets both.
+  for (let round = 0; round < rounds; round += 1) {
+    theirs.push(await runOnce(engine, emulator, nulls, n, parallel));
+    ours.push(await runOnce(engine, emulator, snapshots, n, parallel));
+  }
+  const waves = Math.ceil(n / (parallel ?? enginesDefault));
+  const wall = (operation: "up" | "preview" | "destroy", backendMs: number): Wall => {
+    const snapshot = figure(ours.map((run) => run[operation]));
+    const nothing = figure(theirs.map((run) => run[operation]));
+    const backend = (waves * backendMs) / 1000;
+    return { snapshot, null: nothing, backend, ratio: round(snapshot.median / (nothing.median + backend)) };
+  };
+  const counted = ours.map(({ upLog }) => count(upLog, n));
+  const most = counted.toSorted((a, b) => b.onTheWay - a.onTheWay)[0] as Requests;
+  const last = { snapshot: ours.at(-1), null: theirs.at(-1) };
+  return {
+    n,
+    parallel: parallel ?? "default",
+    up: wall("up", BACKEND_MS.create),
+    preview: wall("preview", 0),
+    destroy: wall("destroy", BACKEND_MS.delete),
+    upRequests: most,
+    destroyRequests: Math.max(...ours.map(({ destroyLog }) => destroyLog.length)),
+    stateBytesPerResource: { snapshot: last.snapshot?.stateBytes ?? 0, null: last.null?.stateBytes ?? 0 },
+    providerBytes: Buffer.byteLength(last.snapshot?.providerText ?? ""),
+    provider: { snapshot: highest(ours), null: highest(theirs) },
+  };
+}
+
+async function runOnce(
+  engine: FoundEngine,
+  emulator: EmulatorProcess,
+  program: Program,
+  n: number,
+  parallel: number | undefined,
+): Promise<Round> {
+  await emulator.reset();
+  const connection = { ...emulator.connection };
+  const stack = await newStack({ engine, program: program.text(n), connection, parallel });
+  try {
+    const up = await stack.run("up");
+    const upLog = await emulator.requests();
+    const resources = await stack.resources();
+    if (resources.length !== n) throw new Error(`${resources.length} of ${n} resources are in the state`);
+    const preview = await stack.run("preview");
+    const before = (await emulator.requests()).length;
+    if (before !== upLog.length) throw new Error("the preview has asked the cloud something");
+    const destroy = await stack.run("destroy");
+    return {
+      up: up.seconds,
+      preview: preview.seconds,
+      destroy: destroy.seconds,
+      upLog,
+      destroyLog: (await emulator.requests()).slice(before),
+      provider: up.provider,
+      stateBytes: Math.round(Buffer.byteLength(JSON.stringify(resources)) / n),
+      providerText: String((resources[0]?.inputs as { __provider?: string } | undefined)?.__provider),
+    };
+  } finally {
+    stack.close();
+  }
+}
+
+/** The settling of marks is the only thing that happens in the background, and `up` asks for it in no other place. */
+function count(log: readonly LoggedRequest[], n: number): Requests {
+  const settling = log.filter(({ operation }) => operation === "snapshots.metadata.set");
+  const times = settling.map(({ at }) => Date.parse(at));
+  const byOperation: Record<string, number> = {};
+  for (const { operation } of log) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
+  return {
+    onTheWay: log.length - settling.length,
+    background: settling.length,
+    perResource: round(log.length / n, 2),
+    settled: settling.filter(({ status }) => status === 200).length,
+    settleSeconds: times.length === 0 ? 0 : (Math.max(...times) - Math.min(...times)) / 1000,
+    byOperation,
+  };
+}
+
+function highest(rounds: readonly Round[]): Meter | undefined {
+  return rounds.map(({ provider }) => provider).toSorted((a, b) => (b?.peakMiB ?? 0) - (a?.peakMiB ?? 0))[0];
+}

@@ -1,0 +1,48 @@
+// Preloaded into the processes of a measured run (NODE_OPTIONS): what the dynamic provider's process has needed is
+// written when that process ends. It does nothing in any other process.
+
+import { writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+
+/** What a process has needed until its end. */
+export interface Meter {
+  peakMiB: number;
+  /** Of the event loop: how much later than asked for a timer came. */
+  delayP99Ms: number;
+  delayMaxMs: number;
+}
+
+/** The folder that gets one file for each process. */
+export const METER_FOLDER = "SNAPCLONE_BENCH_METER";
+
+const RESOLUTION_MS = 2;
+
+/** Starts measuring; the result may be asked for once. */
+export function startMeter(): () => Meter {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  histogram.enable();
+  return () => {
+    histogram.disable();
+    // The histogram holds the distances of its own timer's calls, so the timer's interval is in each of them.
+    const late = (ns: number) => Math.max(0, Number((ns / 1e6 - RESOLUTION_MS).toFixed(1)));
+    return {
+      peakMiB: Number((process.resourceUsage().maxRSS / 1024).toFixed(1)),
+      delayP99Ms: late(histogram.percentile(99)),
+      delayMaxMs: late(histogram.max),
+    };
+  };
+}
+
+function attach(folder: string): void {
+  const stop = startMeter();
+  const file = path.join(folder, `${process.pid}.json`);
+  process.once("exit", () => writeFileSync(file, JSON.stringify(stop())));
+  // The engine's word that the run is over ends a process that doesn't listen to it: listening must not change that.
+  process.once("SIGINT", () => {
+    if (process.listenerCount("SIGINT") === 0) process.exit(0);
+  });
+}
+
+const folder = process.env[METER_FOLDER];
+if (folder !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(process.argv[1] ?? "")) attach(folder);

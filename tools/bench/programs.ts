@@ -1,0 +1,59 @@
+// The two programs that are compared: N snapshots, and N dynamic resources of the same shape whose provider does nothing.
+
+export interface Program {
+  name: "snapshot" | "null";
+  /** index.js of the project. */
+  text(n: number): string;
+}
+
+export const VOLUME = "11111111-1111-4111-8111-111111111111";
+
+export const snapshots: Program = {
+  name: "snapshot",
+  text: (n) => `
+const { Snapshot } = require("pulumi-snapclone");
+for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" });
+`,
+};
+
+/** Name and text of the package that the null resource's provider is loaded from. */
+export const NULL_PACKAGE = {
+  name: "snapclone-bench-null",
+  text: `
+const { randomUUID } = require("node:crypto");
+exports.nothing = {
+  check: async (_olds, news) => ({ inputs: news, failures: [] }),
+  diff: async () => ({ changes: false }),
+  create: async (inputs) => ({ id: randomUUID(), outs: inputs }),
+  read: async (id, props) => ({ id, props }),
+  update: async (_id, _olds, news) => ({ outs: news }),
+  delete: async () => {},
+};
+`,
+};
+
+export const nulls: Program = {
+  name: "null",
+  text: (n) => `
+const pulumi = require("@pulumi/pulumi");
+const noOutputs = Object.fromEntries(${JSON.stringify(outputNames())}.map((name) => [name, undefined]));
+class Null extends pulumi.CustomResource {
+  constructor(name, args, opts = {}) {
+    const token = "pulumi-nodejs:dynamic/bench:Null";
+    const hidden = {
+      __owner: pulumi.createUrn(name, token, opts.parent),
+      __timeouts: opts.customTimeouts,
+      __provider: 'exports.handler=()=>require("${NULL_PACKAGE.name}").nothing',
+    };
+    super(token, name, { ...noOutputs, ...args, ...hidden }, opts);
+  }
+}
+for (let i = 0; i < ${n}; i += 1) new Null("s" + i, { volumeId: "${VOLUME}" });
+`,
+};
+
+/** Those of Snapshot (sdk/snapshot.ts): each of them is an Output in the program. */
+function outputNames(): string[] {
+  const names = "volumeId name description metadata status progress sizeGiB createdAt updatedAt projectId userId";
+  return [...names.split(" "), "groupSnapshotId", "consumesQuota"];
+}

@@ -1,0 +1,139 @@
+// The results as text for a terminal; Markdown, so that they can be pasted as they are.
+
+import type { Results } from ".";
+import type { Wall } from "./comparison";
+import type { Figure } from "./figures";
+
+export function tables(results: Results): string {
+  const { machine, versions } = results;
+  const header = [
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}; load ${machine.load.join(" ")}`,
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", "),
+  ].join("\n");
+  return [
+    header,
+    walls(results),
+    requests(results),
+    sizes(results),
+    waits(results),
+    loading(results),
+    table(
+      ["target", "at most", "measured", ""],
+      results.targets.map(({ what, target, measured, met }) => [what, target, measured, met ? "met" : "MISSED"]),
+    ),
+  ]
+    .filter((part) => part !== "")
+    .join("\n\n");
+}
+
+function walls({ runs }: Results): string {
+  return table(
+    ["N", "--parallel", "up s", "null s", "ratio", "preview s", "null s", "ratio", "destroy s", "null s", "ratio"],
+    runs.map(({ n, parallel, up, preview, destroy }) => [n, parallel, ...wall(up), ...wall(preview), ...wall(destroy)]),
+  );
+}
+
+function wall({ snapshot, null: nothing, backend, ratio }: Wall): (string | number)[] {
+  return [both(snapshot), backend === 0 ? both(nothing) : `${both(nothing)} + ${backend}`, ratio.toFixed(2)];
+}
+
+/** The median, and the least in brackets. */
+function both({ median, min, runs }: Figure): string {
+  return runs === 1 ? median.toFixed(1) : `${median.toFixed(1)} (${min.toFixed(1)})`;
+}
+
+function requests({ runs, openstacksdk }: Results): string {
+  const ours = runs.map(({ n, parallel, upRequests, destroyRequests }) => [
+    `Snapshot, --parallel ${parallel}`,
+    n,
+    upRequests.onTheWay,
+    `${upRequests.settled} in ${upRequests.settleSeconds.toFixed(1)} s`,
+    upRequests.perResource.toFixed(2),
+    destroyRequests,
+  ]);
+  const theirs = openstacksdk.map(({ version, n, threads, requests: all, perResource, seconds }) => [
+    `openstacksdk ${version}, ${threads} threads (${seconds} s)`,
+    n,
+    all,
+    0,
+    perResource.toFixed(2),
+    "",
+  ]);
+  return table(
+    ["requests of", "N", "up, on the way", "in the background", "per resource", "destroy"],
+    [...ours, ...theirs],
+  );
+}
+
+function sizes({ runs }: Results): string {
+  return table(
+    ["N", "--parallel", "state B/resource", "null", "provider peak MiB", "null", "loop p99 ms", "null", "loop max ms"],
+    runs.map(({ n, parallel, stateBytesPerResource, provider }) => [
+      n,
+      parallel,
+      stateBytesPerResource.snapshot,
+      stateBytesPerResource.null,
+      provider.snapshot?.peakMiB ?? "",
+      provider.null?.peakMiB ?? "",
+      provider.snapshot?.delayP99Ms ?? "",
+      provider.null?.delayP99Ms ?? "",
+      provider.snapshot?.delayMaxMs ?? "",
+    ]),
+  );
+}
+
+function waits(results: Results): string {
+  return table(
+    [
+      "waits",
+      "s (backend)",
+      "failed",
+      "bare MiB",
+      "loaded",
+      "peak",
+      "p99 sending",
+      "p99 waiting",
+      "max waiting",
+      "lists",
+      "shows",
+    ],
+    results.waits.map((one) => [
+      one.waits,
+      `${one.seconds} (${one.backendSeconds})`,
+      one.failed,
+      one.bareMiB,
+      one.loadedMiB,
+      one.peakMiB,
+      one.sending.delayP99Ms,
+      one.waiting.delayP99Ms,
+      one.waiting.delayMaxMs,
+      one.lists,
+      one.shows,
+    ]),
+  );
+}
+
+function loading({ loading: measured }: Results): string {
+  if (!measured) return "";
+  const row = (what: string, { median, min }: Figure) => [what, median.toFixed(0), min.toFixed(0)];
+  return table(
+    ["loading", "median ms", "least"],
+    [
+      row("require of the entry", measured.entry),
+      row("then the first check", measured.firstCheck),
+      row("then the HTTP client", measured.http),
+    ],
+  );
+}
+
+function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  if (rows.length === 0) return "";
+  const cells = [head, ...rows].map((row) => row.map(String));
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  const [first = [], ...rest] = cells.map(line);
+  return [first, line(widths.map((width) => "-".repeat(width))), ...rest].join("\n");
+}

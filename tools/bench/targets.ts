@@ -1,0 +1,40 @@
+// What the provider is held to, and whether these results keep it.
+
+import type { Results } from ".";
+
+export interface Target {
+  what: string;
+  target: string;
+  measured: string;
+  met: boolean;
+}
+
+export function judge(results: Omit<Results, "targets">): Target[] {
+  const targets: Target[] = [];
+  const add = (what: string, target: string, value: number, most: number, unit = "") =>
+    targets.push({ what, target: `≤ ${target}`, measured: `${value}${unit}`, met: value <= most });
+
+  for (const { n, parallel, up, preview, destroy, upRequests, provider, providerBytes } of results.runs) {
+    const which = `N = ${n}, --parallel ${parallel}`;
+    if (n === 200) {
+      const most = Math.round(1.1 * n + 20);
+      add(`requests on the way, ${which}`, `1.1 N + 20 = ${most}`, upRequests.onTheWay, most);
+    }
+    add(`up / (null + backend), ${which}`, "1.10", up.ratio, 1.1);
+    add(`preview / null, ${which}`, "1.10", preview.ratio, 1.1);
+    add(`destroy / (null + backend), ${which}`, "1.10", destroy.ratio, 1.1);
+    if (n === 200 && provider.snapshot) {
+      add(`event loop p99 of the provider in up, ${which}`, "20 ms", provider.snapshot.delayP99Ms, 20, " ms");
+    }
+    if (n === 1) add("bytes of __provider", "100", providerBytes, 100);
+  }
+  for (const { waits, bareMiB, peakMiB, waiting } of results.waits) {
+    if (waits !== 1_000) continue;
+    add("memory over the bare process, 1 000 waits", "60 MiB", Math.round(peakMiB - bareMiB), 60, " MiB");
+    add("event loop p99, 1 000 waits", "20 ms", waiting.delayP99Ms, 20, " ms");
+  }
+  if (results.loading) {
+    add("loading the provider's entry", "150 ms", Math.round(results.loading.entry.median), 150, " ms");
+  }
+  return targets;
+}

@@ -1,0 +1,127 @@
+// Many waits in flight in one process: what they cost in memory and in the event loop's promptness. This file is both
+// sides: what starts the measured process, and what runs in it, driving the lifecycle as the provider's front does.
+
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import type { OpenStackConnection } from "../../emulator";
+import { type EmulatorProcess, startEmulatorProcess } from "./emulatorProcess";
+import { type Meter, startMeter } from "./meter";
+
+export interface Waits {
+  waits: number;
+  /** How long the backend took for each. */
+  backendSeconds: number;
+  seconds: number;
+  failed: number;
+  /** Resident memory of the bare process, of the same with the provider loaded and one snapshot made, and at its peak. */
+  bareMiB: number;
+  loadedMiB: number;
+  peakMiB: number;
+  /** The event loop while the creations are sent, and while nothing is left but waiting. */
+  sending: Meter;
+  waiting: Meter;
+  /** Looks of all waits together: lists and single ones. */
+  lists: number;
+  shows: number;
+}
+
+interface Order {
+  connection: OpenStackConnection;
+  waits: number;
+}
+
+type Measured = Omit<Waits, "backendSeconds" | "lists" | "shows">;
+
+const LIMIT_MS = 300_000;
+
+/** The backend takes its time, so that all are in flight at once before the first is done. */
+export async function measureWaits(waits: number, backendSeconds: number): Promise<Waits> {
+  const emulator = await startEmulatorProcess(backendSeconds * 1000);
+  const child = fork(__filename, [], { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  try {
+    const order: Order = { connection: emulator.connection, waits };
+    child.send(order);
+    const answered = once(child, "message") as Promise<[Measured]>;
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the process with ${waits} waits ended with ${code}`);
+    });
+    ended.catch(() => {});
+    const [measured] = await Promise.race([answered, ended]);
+    return { ...measured, backendSeconds, ...(await looks(emulator)) };
+  } finally {
+    clearTimeout(timer);
+    child.kill("SIGKILL");
+    await emulator.close();
+  }
+}
+
+async function looks(emulator: EmulatorProcess): Promise<Pick<Waits, "lists" | "shows">> {
+  const log = await emulator.requests();
+  const many = (wanted: string) => log.filter(({ operation }) => operation === wanted).length;
+  return { lists: many("snapshots.detail"), shows: many("snapshots.show") };
+}
+
+async function measure({ connection, waits }: Order): Promise<Measured> {
+  const bareMiB = residentMiB();
+  // Here and not above: what loading costs is part of what is measured.
+  const { create } = require("../../provider/core/lifecycle") as typeof import("../../provider/core/lifecycle");
+  const { Run } = require("../../provider/core/run") as typeof import("../../provider/core/run");
+  const { snapshot } =
+    require("../../provider/openstack/snapshot") as typeof import("../../provider/openstack/snapshot");
+  const run = new Run({ log: () => {} });
+  run.configure(JSON.stringify({ default: connection }));
+  const make = (name: string) =>
+    create(snapshot, run, {
+      volumeId: "11111111-1111-4111-8111-111111111111",
+      name,
+      __owner: `urn:pulumi:bench::bench::pulumi-nodejs:dynamic/snapclone:Snapshot::${name}`,
+    });
+  await make("first");
+  const loadedMiB = residentMiB();
+
+  const begun = performance.now();
+  const sending = startMeter();
+  const all = Promise.allSettled(Array.from({ length: waits }, (_, i) => make(`s${i}`)));
+  await sentAll(snapshot, waits, all);
+  const sent = sending();
+  const waiting = startMeter();
+  const failed = (await all).filter(({ status }) => status === "rejected").length;
+  const waited = waiting();
+  const seconds = Number(((performance.now() - begun) / 1000).toFixed(1));
+  return { waits, seconds, failed, bareMiB, loadedMiB, peakMiB: waited.peakMiB, sending: sent, waiting: waited };
+}
+
+/** When the last creation was accepted: from then on there is nothing but waiting. */
+function sentAll(
+  snapshot: typeof import("../../provider/openstack/snapshot").snapshot,
+  waits: number,
+  all: Promise<unknown>,
+): Promise<unknown> {
+  const { finish } = snapshot;
+  let accepted = 0;
+  const every = new Promise<void>((resolve) => {
+    snapshot.finish = (...args) => {
+      accepted += 1;
+      if (accepted === waits) resolve();
+      return finish(...args);
+    };
+  });
+  return Promise.race([every, all]);
+}
+
+function residentMiB(): number {
+  return Number((process.memoryUsage().rss / 2 ** 20).toFixed(1));
+}
+
+if (require.main === module) {
+  process.once("message", (order) => {
+    measure(order as Order).then(
+      (measured) => process.send?.(measured),
+      (error: Error) => {
+        process.stderr.write(`${error.stack}\n`);
+        process.exit(1);
+      },
+    );
+  });
+}
