@@ -1,0 +1,75 @@
+// The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
+
+import type * as pulumi from "@pulumi/pulumi";
+import { snapshot } from "pulumi-snapclone/dynamic/v1";
+import {
+  type ApplicationCredential,
+  type Assignment,
+  type Behaviour,
+  type BehaviourHandle,
+  type CatalogueEndpoint,
+  type CatalogueEntry,
+  CinderModel,
+  type ClockMode,
+  type Emulator,
+  type EmulatorOptions,
+  FAULT_ACTIONS,
+  type FaultAction,
+  type FaultHandle,
+  type FaultMatch,
+  type FaultRule,
+  KeystoneModel,
+  type Login,
+  type MessageRow,
+  type OpenStackConnection,
+  type Project,
+  type Quotas,
+  type RequestLog,
+  type RequestLogEntry,
+  type RequestMatch,
+  SEED_VOLUMES,
+  type SnapshotRow,
+  startEmulator,
+  type Timings,
+  type Token,
+  type User,
+  type VolumeAttachment,
+  type VolumeRow,
+} from "pulumi-snapclone/emulator";
+
+export const provider: pulumi.dynamic.ResourceProvider = snapshot;
+
+const clock: ClockMode = "instant";
+const timings: Partial<Timings> = { snapshotCreate: 100 };
+const quotas: Partial<Quotas> = { snapshots: 3 };
+const options: EmulatorOptions = { clock, timings, quotas, seed: 7 };
+
+export async function tour(): Promise<string[]> {
+  const emulator: Emulator = await startEmulator(options);
+  const login: Login = emulator.admin;
+  const connection: OpenStackConnection = login.connection();
+  const action: FaultAction | undefined = FAULT_ACTIONS[0];
+  const match: FaultMatch = { service: "cinder", nth: 2 };
+  const rule: FaultRule = action === undefined ? { match, status: 503 } : { match, action };
+  const fault: FaultHandle = emulator.faults.add(rule);
+  const behaviour: Behaviour = { match: { name: /^nightly/ }, create: "error" };
+  const handle: BehaviourHandle = emulator.cinder.behaviour(behaviour);
+  const requests: RequestLog = emulator.requests;
+  const asked: RequestMatch = { operation: "snapshots.create" };
+  const entries: readonly RequestLogEntry[] = [...requests];
+  const models = emulator.cinder instanceof CinderModel && emulator.keystone instanceof KeystoneModel;
+  const volume: VolumeRow | undefined = emulator.cinder.volumes.get(SEED_VOLUMES.data);
+  const rows: SnapshotRow[] = [...emulator.cinder.snapshots.values()];
+  await emulator.close();
+  return [
+    connection.authUrl,
+    String([fault, handle, asked, models, volume]),
+    ...entries.map(String),
+    ...rows.map(String),
+  ];
+}
+
+export interface Rows {
+  identity: [Project, User, Assignment, ApplicationCredential, Token, CatalogueEntry, CatalogueEndpoint];
+  storage: [VolumeAttachment, MessageRow];
+}
