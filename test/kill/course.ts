@@ -44,7 +44,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
   const strike = async (operation: "up" | "destroy", blow: Kill, args: readonly string[] = []) => {
     const before = made();
     const interrupted = await yard.interrupted(operation, blow, args);
-    outcome.blow = interrupted.blow;
+    if (interrupted.blow === "struck") outcome.blow = "struck";
     outcome.begun += made() - before;
     if (interrupted.stray) outcome.strays += 1;
     if (interrupted.blow === "too late") ok(interrupted.result);

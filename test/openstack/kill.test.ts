@@ -11,7 +11,7 @@ import { describeOpenStack } from "./lab";
 describeOpenStack("a real Cinder", (lab) => {
   describeEngine("kills", () => {
     killTests({
-      plan: planFromEnvironment(8),
+      plan: planFromEnvironment(3),
       lanes: 1,
       size: 3,
       ground: async (stackName) => backendGround(labBackend(lab()), stackName),

@@ -50,6 +50,7 @@ export default async function setup(): Promise<void> {
     async () => {
       const file = path.join(cache, "prepared.json");
       fs.writeFileSync(file, JSON.stringify(await prepare()));
+      removeUnused();
       process.env.SNAPCLONE_PACKAGE_PREPARED = file;
     },
   );
@@ -196,7 +197,7 @@ async function project(
     dependencies: { ...wanted.dependencies, "pulumi-snapclone": `file:${tarball}` },
   });
   const done = path.join(folder, "installed.json");
-  if (fs.existsSync(done) && fs.readFileSync(done, "utf8") === text) return { path: folder };
+  if (fs.existsSync(done) && fs.readFileSync(done, "utf8") === text) return used(folder);
   say(`installing ${name}`);
   fs.mkdirSync(folder, { recursive: true });
   fs.rmSync(done, { force: true });
@@ -213,7 +214,7 @@ async function project(
 async function npmFolder(name: string, dependencies: Record<string, string>): Promise<Had> {
   const text = JSON.stringify({ private: true, dependencies });
   const folder = path.join(cache, `${name}-${hash(text)}`);
-  if (fs.existsSync(folder)) return { path: folder };
+  if (fs.existsSync(folder)) return used(folder);
   say(`installing ${name}`);
   const temporary = temporaryBeside(folder);
   fs.writeFileSync(path.join(temporary, "package.json"), text);
@@ -235,6 +236,23 @@ function missingOrFail(what: string, ran: { output: string; problem: string }): 
   const reason = ran.output.split("\n").find((line) => unreachable.test(line)) ?? ran.problem;
   say(`${what} failed: ${reason}`);
   return { missing: `${what}: ${reason.trim()}` };
+}
+
+const UNUSED_AFTER_MS = 7 * 24 * 3600 * 1000;
+
+/** What no run has asked for in a week: older versions, tarballs of older builds. */
+function removeUnused(): void {
+  for (const name of fs.readdirSync(cache)) {
+    const file = path.join(cache, name);
+    if (name === "pnpm-store" || Date.now() - fs.statSync(file).mtimeMs < UNUSED_AFTER_MS) continue;
+    fs.rmSync(file, { recursive: true, force: true });
+  }
+}
+
+/** Says that it is in use. */
+function used(folder: string): Had {
+  fs.utimesSync(folder, new Date(), new Date());
+  return { path: folder };
 }
 
 function npm(args: readonly string[], cwd: string) {
