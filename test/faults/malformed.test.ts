@@ -129,7 +129,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
   spoils: fc.array(spoil, { minLength: 1, maxLength: 60 }),
 });
 
-jest.setTimeout(120_000);
+jest.setTimeout(400_000);
 
 test(`at least ${ANSWERS} malformed answers (seed ${SEED}): no hang, no surprise, nothing undefined, nothing made twice`, async () => {
   let answers = 0;
