@@ -215,11 +215,13 @@ describe("create", () => {
 
   test("when the run is stopped, it records what is pending, leaves the mark open, and starts nothing more", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.looksUntilReady = 1_000_000;
-    const creating = clock.run(() => create(definition, run, NEWS));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    run.stop("cancelled");
-    const failure = await failureOf(creating);
+    let looks = 0;
+    cloud.look = (id) => {
+      looks += 1;
+      if (looks === 3) run.stop("cancelled");
+      return cloud.rows.get(id);
+    };
+    const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure.reasons[0]).toContain("the run was stopped while waiting");
     expect(failure.properties.pending).toMatchObject({ operation: "create" });
     await run.end();
