@@ -5,6 +5,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { cleanEnvironment, readEvents } from "../support/pulumi";
 
 export type Program = { js: string } | { dir: string };
 
@@ -119,8 +120,6 @@ const repository = path.resolve(__dirname, "..", "..");
 
 const engine = findEngine();
 
-export const engineAvailable = "path" in engine;
-
 /** `describe` for tests that need a real engine; without one they are skipped, and the reason is said. */
 export function describeEngine(name: string, tests: () => void): void {
   if ("path" in engine) {
@@ -140,7 +139,7 @@ export async function newStack(options: StackOptions): Promise<Stack> {
   const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-engine-")));
   const dir = path.join(root, "project");
   const name = options.name ?? "dev";
-  const environment = { ...cleanEnvironment(root, enginePath), ...options.env };
+  const environment = { ...cleanEnvironment(root, [enginePath]), ...options.env };
   const live = new Set<Run>();
   let runs = 0;
 
@@ -171,7 +170,10 @@ export async function newStack(options: StackOptions): Promise<Stack> {
         clearTimeout(timer);
         // A provider that outlives a killed `pulumi` doesn't hold its pipes, but the language host's program may: what
         // was said until now is what there is to say.
-        setTimeout(() => resolve({ code, ...output, events: readEvents(eventLog), ms: Date.now() - started }), 20);
+        setTimeout(
+          () => resolve({ code, ...output, events: readEvents<EngineEvent>(eventLog), ms: Date.now() - started }),
+          20,
+        );
       });
     });
     const run: Run = { child, pid: child.pid ?? 0, result };
@@ -289,34 +291,8 @@ function findEngine(): { path: string } | { reason: string } {
   }
 }
 
-/** Nothing of the developer's own: no stacks, no clouds, no credentials. */
-function cleanEnvironment(root: string, enginePath: string): NodeJS.ProcessEnv {
-  const foreign = /^(PULUMI_|OS_|VIPR_|ZSTACK_|POWERVC_|NODE_OPTIONS$|TS_NODE_|JEST_|npm_)/;
-  const kept = Object.entries(process.env).filter(([key]) => !foreign.test(key));
-  return {
-    ...Object.fromEntries(kept),
-    PATH: [enginePath, process.env.PATH].join(path.delimiter),
-    HOME: path.join(root, "home"),
-    XDG_CONFIG_HOME: path.join(root, "home", ".config"),
-    PULUMI_HOME: path.join(root, "home", ".pulumi"),
-    PULUMI_BACKEND_URL: `file://${path.join(root, "state")}`,
-    PULUMI_CONFIG_PASSPHRASE: "test",
-    PULUMI_SKIP_UPDATE_CHECK: "true",
-    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    // Makes `--event-log` known (pkg/cmd/pulumi/operations/up.go).
-    PULUMI_DEBUG_COMMANDS: "true",
-  };
-}
-
 function isOurs(resource: StateResource): boolean {
   return !resource.type.startsWith("pulumi:");
-}
-
-function readEvents(file: string | undefined): EngineEvent[] {
-  if (file === undefined || !fs.existsSync(file)) return [];
-  // A killed run may have left half a line.
-  const lines = fs.readFileSync(file, "utf8").split("\n").slice(0, -1);
-  return lines.map((line) => JSON.parse(line) as EngineEvent);
 }
 
 /** All that run in the stack's folder: unlike a search by parent it also finds what has lost its parent. */

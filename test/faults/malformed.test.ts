@@ -11,8 +11,9 @@ import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http
 import { PartialFailure } from "../../provider/core/lifecycle";
 import { BriskClock } from "../support/briskClock";
 import { IN_PROCESS_URL, InProcessCloud } from "../support/inProcessCloud";
-import { again, newCloud, PASSWORD, perform, prepare, type Stored, settingsOf, UserRun, wanted } from "./operations";
-import type { Operation } from "./places";
+import { again, perform, prepare, type Stored, UserRun, wanted } from "./operations";
+import type { Operation } from "./subject";
+import { openCloud, PASSWORD, snapshot } from "./subjects/snapshot";
 
 const ANSWERS = 10_000;
 /** Operations; some end at the first bad answer, some meet many. */
@@ -218,13 +219,13 @@ const REQUESTS: Record<Case["operation"], number> = { create: 5, read: 3, update
 const clock = new BriskClock(0);
 const backend = new InProcessCloud();
 backend.keystone.userNamed("demo").password = PASSWORD;
-const settings = settingsOf(`${IN_PROCESS_URL}/identity/v3`);
+const AUTH_URL = `${IN_PROCESS_URL}/identity/v3`;
 /** Logged in once, and never told anything wrong. */
-const calm = newCloud(clock, new SpoilingHttp(clock, backend), settings);
+const calm = openCloud(AUTH_URL, clock, new SpoilingHttp(clock, backend));
 let prepared: { stored: Stored; row: SnapshotRow };
 
 beforeAll(async () => {
-  const stored = await prepare("read", new UserRun(clock, calm), TIMEOUTS);
+  const stored = await prepare("read", new UserRun(snapshot, clock, calm), TIMEOUTS);
   const row = stored && backend.cinder.snapshots.get(stored.id);
   if (!row) throw new Error("there is nothing to read");
   prepared = { stored, row: { ...row } };
@@ -239,7 +240,7 @@ async function meet(one: Case): Promise<{ outcome: "ok" | "fails" | "recorded"; 
   if (before) snapshots.set(before.id, { ...prepared.row, metadata: { ...prepared.row.metadata } });
 
   const http = new SpoilingHttp(clock, backend, { ...one, nth: one.nth % REQUESTS[one.operation] });
-  const user = new UserRun(clock, newCloud(clock, http, settings));
+  const user = new UserRun(snapshot, clock, openCloud(AUTH_URL, clock, http));
   const begun = clock.now();
   const result = await perform(one.operation, user, before, TIMEOUTS);
   const problems: string[] = [...http.problems];
@@ -255,10 +256,11 @@ async function meet(one: Case): Promise<{ outcome: "ok" | "fails" | "recorded"; 
     problems.push(`the state is not JSON: ${inspect(stored)}`);
   }
 
-  await again(one.operation, new UserRun(clock, calm), before, result);
+  await again(one.operation, new UserRun(snapshot, clock, calm), before, result);
   backend.cinder.settle();
   const left = [...snapshots.values()].map(({ status }) => status).join();
-  if (left !== (wanted(one.operation) === 1 ? "available" : "")) problems.push(`in the end there is: ${left}`);
+  if (left !== (wanted(one.operation, snapshot) === 1 ? "available" : ""))
+    problems.push(`in the end there is: ${left}`);
   if (problems.length > 0) throw new Error(problems.join("\n"));
   const outcome = error === undefined ? "ok" : error instanceof PartialFailure ? "recorded" : "fails";
   return { outcome, spoilt: http.spoiltAnswers };

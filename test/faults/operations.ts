@@ -1,29 +1,12 @@
-// The provider's operations on a snapshot as a user's run has them: what goes before, the operation itself, and what the
+// The provider's operations on a resource as a user's run has them: what goes before, the operation itself, and what the
 // next run does about its outcome.
 
-import { randomUUID } from "node:crypto";
-import { SEED_VOLUMES } from "../../emulator";
 import type { Clock } from "../../provider/core/clock";
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
-import type { Http } from "../../provider/core/http";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
-import { lookups } from "../../provider/lookups";
-import { Cloud, openstack } from "../../provider/openstack/cloud";
-import type { OpenStackSettings } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { snapshot } from "../../provider/openstack/snapshot";
-import type { Operation } from "./places";
-
-export const PASSWORD = "planted-pass%word \"7'";
-
-const HIDDEN = {
-  __owner: "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Snapshot::nightly",
-  __provider: "exports.handler=()=>require('pulumi-snapclone/dynamic/v1')",
-};
-const BEFORE = { volumeId: SEED_VOLUMES.data, name: "nightly", metadata: { tier: "gold", old: "x" } };
-const AFTER = { volumeId: SEED_VOLUMES.data, name: "weekly", metadata: { tier: "silver" } };
+import type { Operation, Subject } from "./subject";
 
 /** What an operation left the engine with. */
 export interface Result {
@@ -34,30 +17,28 @@ export interface Result {
   error?: unknown;
 }
 
-export function newCloud(clock: Clock, http: Http, settings: OpenStackSettings): Cloud {
-  return new Cloud(new OpenStackSession(settings, { clock, http }), clock);
-}
-
 /** One run of Pulumi: a process of its own. */
 export class UserRun {
   readonly log: string[] = [];
   private readonly run: Run;
 
   constructor(
+    readonly subject: Subject,
     clock: Clock,
-    private readonly cloud: Cloud,
+    private readonly client: unknown,
   ) {
     this.run = new Run({ clock, log: (_severity, text) => this.log.push(text) });
   }
 
   /** Everything the provider opens from now on is this run's. */
   async perform<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    const { open } = openstack;
-    openstack.open = () => this.cloud;
+    const { connection } = this.subject.definition;
+    const { open } = connection;
+    connection.open = () => this.client;
     try {
       return await work(this.run);
     } finally {
-      openstack.open = open;
+      connection.open = open;
     }
   }
 
@@ -70,7 +51,8 @@ export class UserRun {
 /** What is there when the operation begins: the state of an earlier run, or the debris of a killed one. */
 export async function prepare(operation: Operation, earlier: UserRun, timeouts: object): Promise<Stored | undefined> {
   if (operation === "create") return undefined;
-  const made = await earlier.perform((run) => create(snapshot, run, { ...BEFORE, ...HIDDEN, __timeouts: timeouts }));
+  const { definition, before, hidden } = earlier.subject;
+  const made = await earlier.perform((run) => create(definition, run, { ...before, ...hidden, __timeouts: timeouts }));
   // A run that was killed never comes to its end.
   if (operation === "adopt") return undefined;
   await earlier.end();
@@ -85,30 +67,30 @@ export async function perform(
   stored: Stored | undefined,
   timeouts: object,
 ): Promise<Result> {
-  const news = { ...(operation === "create" ? BEFORE : AFTER), ...HIDDEN, __timeouts: timeouts };
+  const { definition, lookUp } = user.subject;
+  const news = { ...newsOf(operation, user.subject), __timeouts: timeouts };
   try {
     return await user.perform(async (run): Promise<Result> => {
       if (operation === "create" || operation === "adopt") {
-        const { id, outs } = await create(snapshot, run, news);
+        const { id, outs } = await create(definition, run, news);
         return { stored: { id, properties: outs } };
       }
       if (!stored) throw new Error(`nothing was prepared for ${operation}`);
       const { id, properties } = stored;
       switch (operation) {
         case "read": {
-          const answer = await read(snapshot, run, id, properties);
+          const answer = await read(definition, run, id, properties);
           if (answer.id === undefined) return { stored: undefined, gone: true };
           return { stored: { id: answer.id, properties: answer.props, inputs: answer.inputs } };
         }
         case "update":
-          return { stored: { id, properties: (await update(snapshot, run, id, properties, news)).outs } };
+          return { stored: { id, properties: (await update(definition, run, id, properties, news)).outs } };
         case "delete":
-          await remove(snapshot, run, id, { ...properties, __timeouts: timeouts });
+          await remove(definition, run, id, { ...properties, __timeouts: timeouts });
           return { stored: undefined };
         case "look up": {
-          // A configuration that no other cell has: lookups keep their clients by it.
-          const { getSnapshot } = lookups(JSON.stringify({ [randomUUID()]: {} }));
-          const { id: found, ...info } = await getSnapshot({ volumeId: SEED_VOLUMES.data });
+          if (!lookUp) throw new Error(`${user.subject.title} has no lookup`);
+          const { id: found, ...info } = await lookUp();
           return { stored: { id: found, properties: info } };
         }
       }
@@ -126,55 +108,37 @@ export async function again(
   { stored, error, gone }: Result,
 ): Promise<void> {
   const timeouts = { create: "30m", update: "30m", delete: "30m" };
+  const { definition } = user.subject;
   const finished = await user.perform(async (run) => {
     const isCreation = operation === "create" || operation === "adopt";
     if (!isCreation || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
     // The engine shows an id that it has recorded before it does anything with it.
-    const news = { ...(operation === "create" ? BEFORE : AFTER), ...HIDDEN };
-    run.sawId(snapshot, stored.id);
-    const difference = diff(snapshot, stored.properties, news);
+    const news = newsOf(operation, user.subject);
+    run.sawId(definition, stored.id);
+    const difference = diff(definition, stored.properties, news);
     if (difference.replaces?.length) {
-      const made = await create(snapshot, run, news);
-      await remove(snapshot, run, stored.id, stored.properties);
+      const made = await create(definition, run, news);
+      await remove(definition, run, stored.id, stored.properties);
       return { stored: { id: made.id, properties: made.outs } };
     }
     // What ended in an init failure is updated whether it differs or not.
     if (error === undefined && difference.changes === false) return { stored };
     return {
-      stored: { id: stored.id, properties: (await update(snapshot, run, stored.id, stored.properties, news)).outs },
+      stored: { id: stored.id, properties: (await update(definition, run, stored.id, stored.properties, news)).outs },
     };
   });
   if ("error" in finished && finished.error !== undefined && !gone) throw finished.error;
 }
 
-/** How many snapshots there are once a run has gone well after whatever came before. */
-export function wanted(operation: Operation): number {
-  return operation === "delete" ? 0 : 1;
+function newsOf(operation: Operation, { before, after, hidden }: Subject): Properties {
+  return { ...(operation === "create" ? before : after), ...hidden };
+}
+
+/** How many objects there are once a run has gone well after whatever came before. */
+export function wanted(operation: Operation, subject: Subject): number {
+  return operation === "delete" ? 0 : subject.wanted;
 }
 
 export function pendingOf(properties: Properties): Pending | undefined {
   return properties.pending as Pending | undefined;
-}
-
-export function settingsOf(authUrl: string): OpenStackSettings {
-  const domain = { name: "Default" };
-  return {
-    authUrl,
-    auth: {
-      method: "password",
-      user: { name: "demo", domain },
-      password: PASSWORD,
-      scope: { project: { name: "demo", domain } },
-    },
-    region: "RegionOne",
-    interface: "public",
-    endpointOverride: {},
-    serviceType: {},
-    serviceRegion: {},
-    serviceInterface: {},
-    tls: { insecure: false },
-    source: 'cloud "lab" of /etc/openstack/clouds.yaml',
-    sourceKind: "cloudsYaml",
-    warnings: [],
-  };
 }

@@ -2,9 +2,9 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PLACES } from "./places";
+import { cellOf, FAULTS, type FaultName } from "./faults";
 import { report } from "./report";
-import { TABLE } from "./table";
+import { SUBJECTS } from "./subjects";
 
 const PAGE = join(__dirname, "..", "..", "docs", "faults.md");
 
@@ -13,13 +13,18 @@ test("docs/faults.md is what the table says", () => {
   expect(readFileSync(PAGE, "utf8")).toBe(report());
 });
 
-test("the table has each fault of each place, and what fails says why", () => {
-  expect(new Set(TABLE.map(({ fault }) => fault)).size).toBe(TABLE.length);
-  for (const { fault, cells } of TABLE) {
-    expect([fault, Object.keys(cells).sort()]).toEqual([fault, Object.keys(PLACES).sort()]);
-    for (const { outcome, kind, says } of Object.values(cells)) {
-      const failed = outcome === "fails" || outcome === "recorded";
-      expect([fault, kind !== undefined, says !== undefined]).toEqual([fault, failed, failed]);
+test.each(SUBJECTS.map((subject) => [subject.title, subject] as const))(
+  "%s: what fails says why, and an exception is one",
+  (_title, subject) => {
+    for (const fault of Object.keys(FAULTS) as FaultName[]) {
+      for (const [place, at] of Object.entries(subject.places)) {
+        const { outcome, kind, says } = cellOf(subject, fault, place);
+        const failed = outcome === "fails" || outcome === "recorded";
+        expect([fault, place, kind !== undefined, says !== undefined]).toEqual([fault, place, failed, failed]);
+        const exception = subject.cells[fault]?.[place];
+        if (exception) expect([fault, place, exception]).not.toEqual([fault, place, FAULTS[fault].rule(at)]);
+      }
+      for (const place of Object.keys(subject.cells[fault] ?? {})) expect(Object.keys(subject.places)).toContain(place);
     }
-  }
-});
+  },
+);

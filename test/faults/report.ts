@@ -1,9 +1,10 @@
 // docs/faults.md, made from the table.
 
-import { type Operation, PLACES, type Place } from "./places";
-import { type Cell, type Row, TABLE } from "./table";
+import { cellOf, FAULTS, type FaultName } from "./faults";
+import type { Cell, Operation, Subject } from "./subject";
+import { SUBJECTS } from "./subjects";
 
-const HEAD = `<!-- Made from test/faults/table.ts. Don't edit; run: UPDATE=1 npx jest test/faults/report -->
+const HEAD = `<!-- Made from test/faults. Don't edit; run: UPDATE=1 npx jest test/faults/report -->
 
 # What happens when things go wrong
 
@@ -14,9 +15,9 @@ Besides what the cell says, in every cell:
 - it ends within its time limits;
 - the error is one of the provider's own, names what was being done, and contains no password and no token; nothing undefined gets into the state;
 - no request and no token reaches another origin;
-- **the same command again, when the fault is gone, ends with exactly one snapshot (after a delete: none).**
+- **the same command again, when the fault is gone, ends with exactly what the program asks for (after a delete: nothing).**
 
-A cell reads: outcome (kind of error) · snapshots on the backend afterwards · POSTs that reached Cinder.
+A cell reads: outcome (kind of error) · objects on the backend afterwards · requests that make something and reached the service.
 
 | outcome  |                                                                                                                            |
 | -------- | -------------------------------------------------------------------------------------------------------------------------- |
@@ -29,7 +30,7 @@ A cell reads: outcome (kind of error) · snapshots on the backend afterwards · 
 | --- | --- |
 | unauthorized, forbidden, notFound, refused | the service's answer; a 404 that is not the service's own is *refused*, never *notFound* |
 | transient | not carried out, or only a question: asked again up to three times, in a wait until its deadline |
-| ambiguous | a creating POST without a usable answer: never sent again; its outcome is looked for by the mark that it carried |
+| ambiguous | a creating request without a usable answer: never sent again; its outcome is looked for by the mark that it carried |
 | malformed | an answer that is not what the API promises |
 | config | the connection is wrong |
 | deadline, failed | the wait ended without success: by our limit, by the backend's word |
@@ -46,28 +47,37 @@ const TITLES: Record<Operation, string> = {
   "look up": "Lookup",
 };
 
+const NAMES = Object.keys(FAULTS) as FaultName[];
+
 export function report(): string {
-  const operations = Object.keys(TITLES) as Operation[];
-  return [HEAD, ...operations.map(section), said()].join("\n");
+  return [HEAD, ...SUBJECTS.map(chapter)].join("\n");
 }
 
-function section(operation: Operation): string {
-  const places = (Object.keys(PLACES) as Place[]).filter((place) => PLACES[place].of === operation);
-  const head = ["fault at", ...places.map((place) => PLACES[place].shown)];
-  const rows = TABLE.map(({ fault, cells }) => [fault, ...places.map((place) => shown(cells[place]))]);
-  return `## ${TITLES[operation]}\n\n${markdownTable([head, ...rows])}`;
-}
-
-function shown({ outcome, kind, snapshots, posts, pending }: Cell): string {
-  const what = `${outcome}${kind === undefined ? "" : ` (${kind})`}${pending ? " ⏳" : ""}`;
-  return `${outcome === "ok" ? what : `**${what}**`} · ${snapshots} · ${posts}`;
-}
-
-function said(): string {
-  const rows = TABLE.flatMap((row) =>
-    patterns(row).map(([source, places], index) => [index ? "" : row.fault, places, source]),
+function chapter(subject: Subject): string {
+  const operations = (Object.keys(TITLES) as Operation[]).filter((operation) =>
+    Object.values(subject.places).some(({ of }) => of === operation),
   );
-  return `## What the message must match
+  const head = `## ${subject.title}\n\nCounted are ${subject.objects} · ${subject.makings}.\n`;
+  return [head, ...operations.map((operation) => section(subject, operation)), said(subject)].join("\n");
+}
+
+function section(subject: Subject, operation: Operation): string {
+  const places = Object.entries(subject.places).filter(([, { of }]) => of === operation);
+  const head = ["fault at", ...places.map(([, { shown }]) => shown)];
+  const rows = NAMES.map((fault) => [fault, ...places.map(([place]) => shown(cellOf(subject, fault, place)))]);
+  return `### ${TITLES[operation]}\n\n${markdownTable([head, ...rows])}`;
+}
+
+function shown({ outcome, kind, objects, makings, pending }: Cell): string {
+  const what = `${outcome}${kind === undefined ? "" : ` (${kind})`}${pending ? " ⏳" : ""}`;
+  return `${outcome === "ok" ? what : `**${what}**`} · ${objects} · ${makings}`;
+}
+
+function said(subject: Subject): string {
+  const rows = NAMES.flatMap((fault) =>
+    patterns(subject, fault).map(([source, places], index) => [index ? "" : fault, places, source]),
+  );
+  return `### What the message must match
 
 Regular expressions; \`\\n\` is where the remedy begins.
 
@@ -75,10 +85,10 @@ ${markdownTable([["fault", "at", "the message"], ...rows])}`;
 }
 
 /** Each pattern once, with the places where it holds. */
-function patterns({ cells }: Row): [string, string][] {
-  const byPattern = new Map<string, Place[]>();
-  for (const place of Object.keys(PLACES) as Place[]) {
-    const source = cells[place].says?.source;
+function patterns(subject: Subject, fault: FaultName): [string, string][] {
+  const byPattern = new Map<string, string[]>();
+  for (const place of Object.keys(subject.places)) {
+    const source = cellOf(subject, fault, place).says?.source;
     if (source !== undefined) byPattern.set(source, [...(byPattern.get(source) ?? []), place]);
   }
   return [...byPattern].map(([source, places]) => [`\`${source}\``, places.join(", ")]);

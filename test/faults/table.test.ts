@@ -5,20 +5,10 @@ import { type Emulator, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
 import { PartialFailure } from "../../provider/core/lifecycle";
 import { BriskClock } from "../support/briskClock";
-import {
-  again,
-  newCloud,
-  PASSWORD,
-  pendingOf,
-  perform,
-  prepare,
-  type Result,
-  settingsOf,
-  UserRun,
-  wanted,
-} from "./operations";
-import { PLACES, type Place } from "./places";
-import { type Cell, type Row, TABLE } from "./table";
+import { cellOf, FAULTS, type FaultName } from "./faults";
+import { again, pendingOf, perform, prepare, type Result, UserRun, wanted } from "./operations";
+import type { Cell, Counts, Subject } from "./subject";
+import { SUBJECTS } from "./subjects";
 import { type Decoy, FaultyHttp, type Interference, startDecoy } from "./wire";
 
 /** Real milliseconds for one attempt and what they count as (the provider's own default is a minute), and `customTimeouts`. */
@@ -46,55 +36,58 @@ beforeAll(async () => {
 afterAll(() => jest.restoreAllMocks());
 afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close()]));
 
-describe.each(TABLE.map((row) => [row.fault, row] as const))("%s", (_fault, row) => {
-  test.each(Object.keys(PLACES) as Place[])("%s", async (place) => {
-    const { how } = row;
-    if (!("wrongType" in how)) return runCell(row, place);
-    for (const field of how.wrongType[place]) await runCell(row, place, field);
-    // Where no field is read, there is nothing to go wrong.
-    if (how.wrongType[place].length === 0) expect(row.cells[place].outcome).toBe("ok");
+describe.each(SUBJECTS.map((subject) => [subject.title, subject] as const))("%s", (_title, subject) => {
+  describe.each(Object.keys(FAULTS) as FaultName[])("%s", (fault) => {
+    test.each(Object.keys(subject.places))("%s", async (place) => {
+      if (!("wrongType" in FAULTS[fault].how)) return runCell(subject, fault, place);
+      const fields = subject.places[place]?.fields ?? [];
+      for (const field of fields) await runCell(subject, fault, place, field);
+      // Where no field is read, there is nothing to go wrong.
+      if (fields.length === 0) expect(cellOf(subject, fault, place).outcome).toBe("ok");
+    });
   });
 });
 
-async function runCell(row: Row, place: Place, field?: string): Promise<void> {
-  const cell = row.cells[place];
-  const { of: operation } = PLACES[place];
-  const { attemptMs, scale, deadline } = row.patient ? LIMITS.patient : LIMITS.usual;
+async function runCell(subject: Subject, fault: FaultName, place: string, field?: string): Promise<void> {
+  const { how, patient, pauseMs } = FAULTS[fault];
+  const cell = cellOf(subject, fault, place);
+  const at = subject.places[place];
+  if (!at) throw new Error(`there is no place ${place}`);
+  const { of: operation } = at;
+  const { attemptMs, scale, deadline } = patient ? LIMITS.patient : LIMITS.usual;
   const timeouts = { create: deadline, update: deadline, delete: deadline };
 
   emulator.reset();
-  emulator.keystone.userNamed("demo").password = PASSWORD;
-  const clock = new BriskClock(scale, "calendar" in row.how);
+  subject.ready(emulator);
+  const clock = new BriskClock(scale, "calendar" in how);
   const http = new FaultyHttp(clock, { attemptMs, connectMs: attemptMs });
-  const newRun = () => new UserRun(clock, newCloud(clock, http, settingsOf(emulator.authUrl)));
+  const newRun = () => new UserRun(subject, clock, subject.open(emulator, clock, http));
   try {
     const before = await prepare(operation, newRun(), timeouts);
-    const posts = () => emulator.requests.count({ service: "cinder", method: "POST" });
-    const postsBefore = posts();
+    const { makings: makingsBefore } = subject.count(emulator);
 
-    const wire = arm(row, place, field);
+    const wire = arm(subject, fault, place, field);
     http.interference = wire;
     const user = newRun();
     const sleptBefore = clock.slept.length;
     const result = await perform(operation, user, before, timeouts);
 
     const befallen = wire ? http.hits : emulator.requests.count(({ fault }) => fault !== undefined);
-    if (!("calendar" in row.how)) expect(befallen).toBeGreaterThan(0);
-    emulator.cinder.settle();
-    expect(summary(result, emulator.cinder.snapshots.size, posts() - postsBefore)).toEqual(expected(cell));
+    if (!("calendar" in how)) expect(befallen).toBeGreaterThan(0);
+    subject.settle(emulator);
+    const { objects, makings } = subject.count(emulator);
+    expect(summary(result, { objects, makings: makings - makingsBefore })).toEqual(expected(cell));
     if (cell.says) expect(messageOf(result.error)).toMatch(cell.says);
     if (field !== undefined && cell.kind === "malformed") expect(messageOf(result.error)).toContain(field);
-    if (row.pauseMs !== undefined) expect(clock.slept.slice(sleptBefore)).toContain(row.pauseMs);
-    expectClean(result, user.log);
+    if (pauseMs !== undefined) expect(clock.slept.slice(sleptBefore)).toContain(pauseMs);
+    expectClean(result, user.log, subject.secrets(emulator));
     expect([...plain.reached, ...untrusted.reached]).toEqual([]);
 
     emulator.faults.clear();
     http.interference = undefined;
     await again(operation, newRun(), before, result);
-    emulator.cinder.settle();
-    expect([...emulator.cinder.snapshots.values()].map(({ status }) => status)).toEqual(
-      Array.from({ length: wanted(operation) }, () => "available"),
-    );
+    subject.settle(emulator);
+    expect(subject.statuses(emulator)).toEqual(Array.from({ length: wanted(operation, subject) }, () => subject.fine));
   } finally {
     emulator.faults.clear();
     await http.close();
@@ -114,43 +107,45 @@ function unresolvable(domain: string): void {
 }
 
 /** Sets the fault up: at the emulator, or on our own side of the wire (then it is returned). */
-function arm({ how }: Row, place: Place, field: string | undefined): Interference | undefined {
-  const at = PLACES[place].call;
+function arm(subject: Subject, fault: FaultName, place: string, field: string | undefined): Interference | undefined {
+  const { how } = FAULTS[fault];
+  const at = subject.places[place]?.call;
+  if (!at) throw new Error(`there is no place ${place}`);
   if ("calendar" in how) return undefined;
   if ("answer" in how) {
-    const answer = typeof how.answer === "function" ? how.answer(place) : how.answer;
+    const answer = typeof how.answer === "function" ? how.answer(subject, place) : how.answer;
     const location = answer.action === "redirect" ? { location: `${plain.url}/stolen` } : {};
     emulator.faults.add({ match: at, times: Number.POSITIVE_INFINITY, ...answer, ...location });
     return undefined;
   }
   if ("elsewhere" in how) {
     // Port 1 belongs to root, and nobody has listened there for decades.
-    const origin = { "closed port": "http://127.0.0.1:1", "unknown host": "http://cinder.invalid" } as const;
+    const origin = { "closed port": "http://127.0.0.1:1", "unknown host": "http://backend.invalid" } as const;
     return { at, origin: how.elsewhere === "untrusted server" ? untrusted.url : origin[how.elsewhere] };
   }
-  if ("snapshotStatus" in how) {
-    return { at, bend: (json) => replaceWhere(json, "status", how.snapshotStatus) };
+  if ("strangeStatus" in how) {
+    return { at, bend: (json) => replaceWhere(json, subject.statusField, how.strangeStatus) };
   }
   if (field === undefined) throw new Error("a field is missing");
   return { at, bend: (json) => spoilt(json, field.split(".")) };
 }
 
-function summary(result: Result, snapshots: number, posts: number): object {
+function summary(result: Result, counts: Counts): object {
   const { error, stored, gone } = result;
   const failure = error instanceof SnapcloneError || error instanceof PartialFailure ? error : undefined;
   if (error !== undefined && !failure) throw error;
   const pending = stored && pendingOf(stored.properties);
   return {
     outcome: failure ? (failure instanceof PartialFailure ? "recorded" : "fails") : gone ? "gone" : "ok",
-    snapshots,
-    posts,
+    ...counts,
     kind: failure?.kind,
     pending: pending ? { operation: pending.operation, failed: pending.failed } : undefined,
   };
 }
 
-function expected({ outcome, snapshots, posts, kind, pending }: Cell): object {
-  return { outcome, snapshots, posts, kind, pending: pending ? { operation: "create", failed: undefined } : undefined };
+function expected({ outcome, objects, makings, kind, pending }: Cell): object {
+  const unfinished = pending ? { operation: pending, failed: undefined } : undefined;
+  return { outcome, objects, makings, kind, pending: unfinished };
 }
 
 function messageOf(error: unknown): string {
@@ -158,10 +153,10 @@ function messageOf(error: unknown): string {
 }
 
 /** Whatever happened: no secret leaves, nothing undefined is stored, and no failure is a surprise to the provider itself. */
-function expectClean({ error, stored }: Result, log: readonly string[]): void {
+function expectClean({ error, stored }: Result, log: readonly string[], secrets: readonly string[]): void {
   const message = error === undefined ? "" : `${messageOf(error)}\n${error instanceof Error ? error.stack : ""}`;
   const said = [message, JSON.stringify(stored ?? {}), ...log].join("\n");
-  for (const secret of [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.keystone.tokens.keys()]) {
+  for (const secret of secrets) {
     expect(said).not.toContain(secret);
     expect(said).not.toContain(JSON.stringify(secret).slice(1, -1));
   }

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Http, type HttpOptions, type HttpRequest, type RawAnswer } from "../../provider/core/http";
 import type { BriskClock } from "../support/briskClock";
-import type { Call } from "./places";
+import type { Call } from "./subject";
 
 export interface Interference {
   at: Call;

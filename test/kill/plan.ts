@@ -86,7 +86,7 @@ export function planFromEnvironment(defaultCount: number): Plan {
   return { ...plan, cases: plan.cases.filter(({ number }) => wanted?.includes(number) ?? true) };
 }
 
-export function draw(seed: number, count: number): Plan {
+function draw(seed: number, count: number): Plan {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
   const kill = (story: Story): Kill => ({

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { type Ran, run } from "../../tools/engine/processes";
+import { cleanEnvironment, readEvents } from "../support/pulumi";
 import type { Had, Prepared } from "./setup";
 
 export const repository = path.resolve(__dirname, "..", "..");
@@ -106,7 +107,7 @@ export function workplace({ folder, enginePath, files, nodePath, env }: Workplac
   ): Promise<Done> => {
     const ran = await tried(command, args, more);
     if (!ran.ok) throw new Error(`${command} ${args.join(" ")}: ${ran.problem}\n${ran.output}`);
-    return { output: ran.output, events: events === undefined ? [] : readEvents(events) };
+    return { output: ran.output, events: events === undefined ? [] : readEvents<Event>(events) };
   };
   const pulumi = (args: readonly string[], more?: Record<string, string>): Promise<Done> => {
     operations += 1;
@@ -141,31 +142,4 @@ function empty(folder: string): void {
   for (const name of fs.readdirSync(folder)) {
     if (!INSTALLED.includes(name)) fs.rmSync(path.join(folder, name), { recursive: true });
   }
-}
-
-/** Nothing of the developer's own: no stacks, no clouds, no credentials. */
-function cleanEnvironment(own: string, before: readonly string[]): Record<string, string> {
-  const foreign = /^(PULUMI_|OS_|VIPR_|ZSTACK_|POWERVC_|GITHUB_|GH_|NODE_OPTIONS$|TS_NODE_|JEST_|npm_)/;
-  const kept = Object.entries(process.env).flatMap(([key, value]) =>
-    value === undefined || foreign.test(key) ? [] : [[key, value]],
-  );
-  return {
-    ...Object.fromEntries(kept),
-    PATH: [...before, process.env.PATH].join(path.delimiter),
-    HOME: path.join(own, "home"),
-    XDG_CONFIG_HOME: path.join(own, "home", ".config"),
-    PULUMI_HOME: path.join(own, "home", ".pulumi"),
-    PULUMI_BACKEND_URL: `file://${path.join(own, "state")}`,
-    PULUMI_CONFIG_PASSPHRASE: "test",
-    PULUMI_SKIP_UPDATE_CHECK: "true",
-    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    // Makes `--event-log` known (pkg/cmd/pulumi/operations/up.go).
-    PULUMI_DEBUG_COMMANDS: "true",
-  };
-}
-
-function readEvents(file: string): Event[] {
-  if (!fs.existsSync(file)) return [];
-  const lines = fs.readFileSync(file, "utf8").split("\n");
-  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Event);
 }

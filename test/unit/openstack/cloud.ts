@@ -66,12 +66,6 @@ export async function startCloud(answer: (call: Call) => Reply | Promise<Reply>)
 export const PROJECT = "38d2d7a82d9c4142a295298087bf9459";
 export const isLogin = ({ method, path }: Call): boolean => method === "POST" && path.endsWith("/auth/tokens");
 
-export function catalogue(url: string): unknown[] {
-  return [
-    { type: "volumev3", endpoints: [{ interface: "public", region_id: "RegionOne", url: `${url}/v3/${PROJECT}` }] },
-  ];
-}
-
 /** A project-scoped token that lives for an hour by the server's clock. */
 export function tokenReply(token: string, body: object = {}, headers: Record<string, string> = {}): Reply {
   return {

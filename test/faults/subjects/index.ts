@@ -1,0 +1,6 @@
+// The resources of the fault table, in the order of docs/faults.md.
+
+import type { Subject } from "../subject";
+import { snapshot } from "./snapshot";
+
+export const SUBJECTS: readonly Subject[] = [snapshot];
