@@ -32,7 +32,7 @@ export interface Accepted {
 
 /** What identifies our own objects on the backend. See ledger.ts for how the two phases keep a killed run harmless. */
 export interface Marker {
-  /** The resource's place in the user's stacks, at most 255 characters. */
+  /** The resource's place in the user's stacks, at most 255 characters or as many as `markLengths` allows. */
   owner: string;
   /** A fingerprint of the inputs that can't change in place. */
   inputs: string;
@@ -81,14 +81,21 @@ export interface Definition<Inputs extends object, Client> {
   timeouts: Record<Operation, string>;
   /** Where a replacement can't stand beside what it replaces. Default false: create first, so that data is never without a copy. */
   deleteBeforeReplace?: boolean;
+  /** How many characters the backend's place for a marker takes, where that is less than 255 and 32. */
+  markLengths?: { owner: number; inputs: number };
   /** What the next `up` does about a create that ended in failure: make it anew, or mend it by `change`. */
   afterFailedCreate: "replace" | "update";
 
   /** How a message names one of these: `snapshot "nightly"`. Gets inputs or outputs, whichever there are. */
   describe(known: State): string;
 
-  /** All objects with an open marker, whoever's: one list answers every create of a run. */
-  listOpen(client: Client): Promise<readonly OpenObject[]>;
+  /**
+   * Where the backend can't list by phase: what a list of the open objects of this marker is asked by. Creates with the
+   * same answer share a list. Default: one list answers every create of a run.
+   */
+  openIn?(marker: Marker, inputs: State): string;
+  /** All objects with an open marker (in what `openIn` said), whoever's. */
+  listOpen(client: Client, place: string): Promise<readonly OpenObject[]>;
   /** Notes on an object with an open marker which run adopts it. The marker stays open. */
   claim(client: Client, id: string, run: string): Promise<void>;
   /** Turns the marker of a recorded object from open to settled. */

@@ -228,10 +228,23 @@ describe("markers", () => {
   test("property: owners fit into 255 characters and stay distinct", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 200, maxLength: 600 }), (tail) => {
-        const [a, b] = [shortOwner(OWNER + tail), shortOwner(`${OWNER + tail}x`)];
+        const [a, b] = [shortOwner(toy, OWNER + tail), shortOwner(toy, `${OWNER + tail}x`)];
         expect(a.length).toBeLessThanOrEqual(255);
         expect(a).not.toBe(b);
       }),
     );
+  });
+
+  test("are as short as the backend's place for them", () => {
+    const short = { ...toy, markLengths: { owner: 8, inputs: 4 } };
+    const marker = markerOf(short, OWNER, { source: "v" });
+    expect(marker).toEqual({
+      owner: expect.stringMatching(/^[0-9a-f]{8}$/),
+      inputs: expect.stringMatching(/^[0-9a-f]{4}$/),
+    });
+    expect(markerOf(short, `${OWNER}x`, { source: "v" }).owner).not.toBe(marker.owner);
+    expect(markerOf(short, OWNER, { source: "w" }).inputs).not.toBe(marker.inputs);
+    // No owner stays none: such an object is never adopted.
+    expect(markerOf(short, "", { source: "v" }).owner).toBe("");
   });
 });
