@@ -13,6 +13,8 @@ export interface InputRule<T> {
   schema: ZodType<T | undefined>;
   /** A function where old state decides, without the network: `diff` runs in previews. */
   onChange: Effect | ((olds: State, news: State) => Effect);
+  /** What of it can't be changed in place, where that is neither all (`replace`) nor nothing: part of the marker. */
+  fixed?(value: T | undefined): unknown;
 }
 
 /** A resource's outputs as Pulumi stores them; untyped, because old builds wrote some of them. */

@@ -96,8 +96,8 @@ export class Ledger {
 /** The marker of a resource: who it is, and a fingerprint of what can't be changed in place. */
 export function markerOf(definition: AnyDefinition, owner: string, inputs: Record<string, unknown>): Marker {
   const fixed = Object.entries(definition.inputs)
-    .filter(([, { onChange }]) => onChange === "replace")
-    .map(([key]) => [key, inputs[key]]);
+    .filter(([, { onChange, fixed }]) => onChange === "replace" || fixed !== undefined)
+    .map(([key, { fixed }]) => [key, fixed ? fixed(inputs[key]) : inputs[key]]);
   const inputsLength = definition.markLengths?.inputs ?? 32;
   return {
     owner: shortOwner(definition, owner),
