@@ -225,6 +225,18 @@ describe("markers", () => {
     expect(markerOf(toy, OWNER, { source: "w", name: "a" }).inputs).not.toBe(base.inputs);
   });
 
+  test("of an input that can change in part, its marker has the other part", () => {
+    const source = {
+      schema: toy.inputs.source?.schema,
+      onChange: () => "update",
+      fixed: (text = "") => text.toLowerCase(),
+    };
+    const part = { ...toy, inputs: { ...toy.inputs, source } } as AnyDefinition;
+    const base = markerOf(part, OWNER, { source: "vol" });
+    expect(markerOf(part, OWNER, { source: "VOL" })).toEqual(base);
+    expect(markerOf(part, OWNER, { source: "other" }).inputs).not.toBe(base.inputs);
+  });
+
   test("property: owners fit into 255 characters and stay distinct", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 200, maxLength: 600 }), (tail) => {
