@@ -29,8 +29,12 @@ function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvid
       return Promise.resolve();
     },
     check: (olds, news) =>
-      settled(() => {
-        return check(definitionOf(), olds ?? {}, news);
+      settled(async () => {
+        const checked = check(definitionOf(), olds ?? {}, news);
+        // The engine gives olds to what exists: only what is to be made is rehearsed.
+        const isNew = Object.keys(olds ?? {}).length === 0;
+        if (!isNew || checked.failures.length > 0) return checked;
+        return { ...checked, failures: await lifecycle.rehearse(definitionOf(), run, checked.inputs) };
       }),
     diff: (id, olds, news) =>
       settled(() => {

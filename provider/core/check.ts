@@ -26,6 +26,8 @@ export function check(
 ): Checked {
   const failures: CheckFailure[] = [];
   const inputs: Record<string, unknown> = {};
+  const valid: Record<string, unknown> = {};
+  const unsure = new Set<string>();
 
   for (const [key, value] of Object.entries(news)) {
     if (isHidden(key)) inputs[key] = value;
@@ -38,15 +40,18 @@ export function check(
     if (result.success) {
       const checked = unknowns.length === 0 ? result.data : value;
       if (checked !== undefined) inputs[key] = checked;
+      if (unknowns.length > 0) unsure.add(key);
+      else if (checked !== undefined) valid[key] = checked;
       continue;
     }
+    unsure.add(key);
     inputs[key] = value;
     for (const issue of result.error.issues) {
       const path = issue.path.map(String);
       if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
     }
   }
-  failures.push(...badTimeouts(news));
+  failures.push(...(definition.contradictions?.(valid, unsure) ?? []), ...badTimeouts(news));
   return { inputs, failures };
 }
 

@@ -2,6 +2,7 @@
 // else (checking, diffing, adopting, waiting with a deadline, recording, resuming) happens once, in this folder.
 
 import type { ZodType } from "zod";
+import type { CheckFailure } from "./check";
 import type { Clock } from "./clock";
 import type { ConnectionKind } from "./connections";
 
@@ -87,6 +88,14 @@ export interface Definition<Inputs extends object, Client> {
   markLengths?: { owner: number; inputs: number };
   /** What the next `up` does about a create that ended in failure: make it anew, or mend it by `change`. */
   afterFailedCreate: "replace" | "update";
+
+  /** What is wrong between inputs that are each right. `unsure` names those that a preview does not know, or that are wrong. */
+  contradictions?(inputs: Partial<Inputs>, unsure: ReadonlySet<string>): CheckFailure[];
+  /**
+   * Asks the backend whether it would do it, and changes nothing. `check` calls it for what is to be made, when all
+   * inputs are known and valid; also in previews, so it sends nothing unless its connection asks for that.
+   */
+  rehearse?(client: Client, inputs: Inputs, job: Pick<Job, "clock" | "signal" | "warn">): Promise<CheckFailure[]>;
 
   /** How a message names one of these: `snapshot "nightly"`. Gets inputs or outputs, whichever there are. */
   describe(known: State): string;

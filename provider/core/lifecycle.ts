@@ -1,7 +1,7 @@
 // create, read, update and delete of every resource: what must be the same everywhere so that nothing is lost and
 // nothing is made twice. Throws a PartialFailure when something exists that the engine has to record.
 
-import { isHidden } from "./check";
+import { type CheckFailure, isHidden, unknownPaths } from "./check";
 import type {
   Accepted,
   AnyDefinition,
@@ -79,6 +79,29 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
       // It went away by itself: there is nothing to record.
       if (isKind(failure, "notFound")) throw failure;
       throw await record(definition, client, id, entry, {}, job.afterwards(failure), failure);
+    }
+  });
+}
+
+/** The dry run of what a `create` would do, for `check`. A backend that can't be asked is no failure: previews need none. */
+export async function rehearse(definition: AnyDefinition, run: Run, news: Properties): Promise<CheckFailure[]> {
+  if (!definition.rehearse || unknownPaths(news).length > 0) return [];
+  const { __owner } = news as HiddenInputs;
+  const warn = (text: string) => run.log("warning", text, __owner);
+  const doing = `rehearse the making of ${definition.describe(news)}`;
+  let client: unknown;
+  try {
+    client = connect(definition, run, news, doing);
+  } catch {
+    return [];
+  }
+  return run.track(async () => {
+    try {
+      const inputs = parseInputs(definition, news, doing);
+      return (await definition.rehearse?.(client, inputs, { clock: run.clock, signal: run.signal, warn })) ?? [];
+    } catch (error) {
+      warn(asSnapcloneError(error, doing).message);
+      return [];
     }
   });
 }
