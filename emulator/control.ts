@@ -7,6 +7,8 @@ import { type Faults, ruleFromJson } from "./faults";
 import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
 import type { WritableLog } from "./log";
 import { CONTROL_PREFIX } from "./server";
+import { viprControls } from "./viprControl";
+import type { ViprModel } from "./viprModel";
 
 export interface ControlParts {
   readonly services: readonly Service[];
@@ -14,6 +16,7 @@ export interface ControlParts {
   readonly log: WritableLog;
   readonly clock: Clock;
   readonly cinder: CinderModel;
+  readonly vipr: ViprModel;
   readonly seed: number;
   revokeTokens(): void;
   reset(): void;
@@ -102,6 +105,7 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       cinder.behaviour(behaviourFromJson(body));
       return json(201, { ok: true });
     }),
+    ...viprControls(parts.vipr, route),
   ];
 }
 

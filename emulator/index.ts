@@ -11,6 +11,9 @@ import { Ids } from "./ids";
 import { KeystoneModel, KeystoneService, REGION } from "./keystone";
 import { createLog, type RequestLog } from "./log";
 import { startServer } from "./server";
+import { ViprService } from "./vipr";
+import { ViprAuth } from "./viprAuth";
+import { VIPR_TIMINGS, ViprModel, type ViprTimings } from "./viprModel";
 
 export type {
   Behaviour,
@@ -35,9 +38,21 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export { VIPR_UNAVAILABLE } from "./vipr";
+export { ViprAuth, type ViprUser } from "./viprAuth";
+export {
+  SEED_SESSIONS,
+  type ViprBehaviour,
+  type ViprGroup,
+  ViprModel,
+  type ViprSession,
+  type ViprTarget,
+  type ViprTask,
+  type ViprVolume,
+} from "./viprModel";
 
 /** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings {
+export interface Timings extends CinderTimings, ViprTimings {
   tokenLife: number;
 }
 
@@ -78,6 +93,18 @@ export interface Login {
   connection(): OpenStackConnection;
 }
 
+export interface ViprConnection {
+  kind: "vipr";
+  url: string;
+  username: string;
+  password: string;
+}
+
+export interface ViprLogin {
+  env(): Record<string, string>;
+  connection(): ViprConnection;
+}
+
 export interface Emulator extends Login {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
@@ -87,6 +114,10 @@ export interface Emulator extends Login {
   readonly clock: { now(): Date; tick(ms: number): void };
   readonly cinder: CinderModel;
   readonly keystone: KeystoneModel;
+  readonly vipr: ViprModel;
+  readonly viprAuth: ViprAuth;
+  /** The login of ViPR's root. */
+  readonly viprLogin: ViprLogin;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -102,6 +133,7 @@ const DEFAULT_TIMINGS: Timings = {
   volumeCreate: 1000,
   volumeDelete: 1000,
   tokenLife: 3_600_000,
+  ...VIPR_TIMINGS,
 };
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
@@ -115,10 +147,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const keystone = new KeystoneModel(clock, ids, () => timings.tokenLife);
   const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
+  const vipr = new ViprModel(clock, ids, timings);
+  const viprAuth = new ViprAuth(clock, ids, timings);
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
     new KeystoneService(keystone, ids, clock),
     new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
+    new ViprService(vipr, viprAuth),
   ];
 
   const reset = () => {
@@ -151,9 +186,16 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         cinder,
         seed,
         reset,
-        revokeTokens: () => keystone.revokeAll(),
+        vipr,
+        revokeTokens: () => {
+          keystone.revokeAll();
+          viprAuth.revokeAll();
+        },
       }),
-      invalidateToken: (token) => keystone.revoke(token),
+      invalidateToken: (token) => {
+        keystone.revoke(token);
+        viprAuth.revoke(token);
+      },
     },
   );
 
@@ -166,10 +208,21 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     clock,
     cinder,
     keystone,
+    vipr,
+    viprAuth,
+    viprLogin: viprLogin(`${server.url}/vipr`),
     faults,
     requests: log.entries,
     reset,
     close: () => server.close(),
+  };
+}
+
+function viprLogin(url: string): ViprLogin {
+  const [username, password] = ["root", "secret"];
+  return {
+    connection: () => ({ kind: "vipr", url, username, password }),
+    env: () => ({ VIPR_URL: url, VIPR_USERNAME: username, VIPR_PASSWORD: password }),
   };
 }
 
