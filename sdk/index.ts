@@ -2,6 +2,12 @@
 
 export type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
 export {
+  type LinkedTarget,
+  LinkedTargetSet,
+  type LinkedTargetSetArgs,
+  type PromotedVolume,
+} from "./linkedTargetSet";
+export {
   getSnapshot,
   getSnapshotOutput,
   listSnapshots,
