@@ -143,7 +143,9 @@ export class ViprService implements Service {
   }
 
   errorReply(status: number, request: EmulatorRequest): Reply {
-    if (status === 401 || status === 302) return toLogin(request);
+    if (status === 401 && request.path === `${this.prefix}/login`) return challenge();
+    // A GET gets a 401 where it has been to the login already (§1).
+    if (status === 401 || status === 302) return toLogin(request, status);
     if (status === 502 || status === 503) {
       return { ...VIPR_UNAVAILABLE.nginx, body: JSON.stringify(VIPR_UNAVAILABLE.nginx.body) };
     }
@@ -713,13 +715,13 @@ function challenge(): Reply {
 }
 
 /** No token, or one that has ended (§0.9). */
-function toLogin(request: EmulatorRequest): Reply {
+function toLogin(request: EmulatorRequest, status = request.method === "GET" ? 302 : 401): Reply {
   const service = encodeURIComponent(`${request.origin}${request.target}`);
   const Location = `${request.origin}/vipr/login?service=${service}`;
-  if (request.method === "GET") return { status: 302, headers: { Location }, body: "" };
+  if (status === 302) return { status, headers: { Location }, body: "" };
   const said = `Error 401 Non GET Unauthenticated request: authenticate using ${Location}`;
   const headers = { Location, "Content-Type": "text/html;charset=ISO-8859-1" };
-  return { status: 401, headers, body: `<html><head><title>${said}</title></head><body>${said}</body></html>\n` };
+  return { status, headers, body: `<html><head><title>${said}</title></head><body>${said}</body></html>\n` };
 }
 
 /** XML whatever was asked for (§0.9). */

@@ -93,6 +93,7 @@ interface ViprRequest<T> extends Omit<HttpRequest<T>, "url" | "service"> {
 
 export class ViprClient {
   private readonly http: Http;
+  private readonly ownsHttp: boolean;
   private readonly clock: Clock;
   private token: string | undefined;
   private loggingIn: Promise<string> | undefined;
@@ -103,6 +104,7 @@ export class ViprClient {
     options: { http?: Http; clock?: Clock } = {},
   ) {
     this.clock = options.clock ?? systemClock;
+    this.ownsHttp = options.http === undefined;
     this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock });
     protect(settings.password);
   }
@@ -202,14 +204,17 @@ export class ViprClient {
 
   // --- the login
 
-  /** Each login makes a token, and a user has a hundred of them (§0.10): so the last thing a run does is this. */
+  /**
+   * Each login makes a token, and a user has a hundred of them (§0.10): so the last thing a run does is this. An Http that
+   * was handed in belongs to whoever made it.
+   */
   async logout(): Promise<void> {
     const { token } = this;
     this.token = undefined;
     try {
       if (token !== undefined) await this.http.request(this.prepared({ method: "GET", path: "/logout" }, token));
     } finally {
-      await this.http.close();
+      if (this.ownsHttp) await this.http.close();
     }
   }
 
@@ -282,7 +287,7 @@ export class ViprClient {
       sourceKind === "stackConfig"
         ? " After a change of the stack config, refresh and destroy need --run-program (docs/connections.md)."
         : "";
-    return `User and password come from ${source}. ${more}${stale}`;
+    return `The credentials come from ${source}. ${more}${stale}`;
   }
 
   // --- requests

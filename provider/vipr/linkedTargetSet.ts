@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { Accepted, Definition, Job, Observed, OpenObject, State, Task as Work } from "../core/definition";
 import { canonical } from "../core/diff";
 import { isKind, SnapcloneError } from "../core/errors";
+import { waitFor } from "../core/wait";
 import { codeOf, type LinkedTarget, type SnapshotSession, type Task, type ViprClient } from "./client";
 import { type Controller, hasEnded, orMissing, vipr } from "./controller";
 import {
@@ -143,11 +144,19 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
         task = await controller.ended(taskId, doing(kind), job, accepted.seen as Task | undefined);
       }
       const known: State = { ...inputs, refreshedBy: refreshedBy(accepted.task) ?? inputs.refreshTriggers ?? [] };
-      const view = await atRest(controller, id, known, job, [asText(session)]);
+      const view = await waitFor({
+        what: "a look at the targets",
+        look: () => atRest(controller, id, known, job, [asText(session)]),
+        judge: ({ groups }) => ({ is: "done", progress: `${groups.length} linked` }),
+        pace: { first: 1_000, most: 10_000 },
+        job,
+      });
       if (task?.state === "error") throw taskFailed(task, view, inputs);
       // Only a link that has just been made is measured by the count that was asked for.
       if (accepted.seen !== undefined && view.groups.length < inputs.count) throw tooFew(view, inputs);
       return observedOf(view, known);
+    } catch (error) {
+      throw neverGone(error);
     } finally {
       controller.release(id);
     }
@@ -172,7 +181,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
       // What an unfinished relink has refreshed, only its task knows: it is in `from`.
       return await bringIntoLine(controller, id, inputs, { ...known, refreshedBy: from.state.refreshedBy }, job);
     } catch (error) {
-      throw isKind(error, "notFound") ? new SnapcloneError({ ...error.parts, kind: "refused" }) : error;
+      throw neverGone(error);
     } finally {
       free();
     }
@@ -195,6 +204,8 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
       if (known.deleteTargetsOnUnlink === false && kept.length > 0) {
         job.warn(`kept as volumes, which nobody manages from now on: ${kept.join(", ")}`);
       }
+    } catch (error) {
+      throw neverGone(error);
     } finally {
       free();
     }
@@ -300,9 +311,10 @@ async function unlink(
       if (!deleting) kept.push(...(await keptVolumes(controller.client, here, job.signal)));
     } catch (error) {
       // One of them may have been unlinked by somebody else in the meantime: then a fresh look shows fewer.
-      if (!isKind(error, "refused") || !GONE_MEANWHILE.includes(codeOf(error) ?? 0)) throw error;
+      const isMeanwhile = isKind(error, "refused") && GONE_MEANWHILE.includes(codeOf(error) ?? 0);
+      if (!isMeanwhile && !isKind(error, "notFound")) throw error;
       if (refused) throw error;
-      refused = error;
+      refused = error as SnapcloneError;
     }
     const after = await lookAt(controller, view.id, { ...known, promotedVolumes: kept }, job.signal);
     const left = which(after).filter((member) => here.some(({ row }) => row.id === member.row.id) && member.session);
@@ -461,6 +473,11 @@ function doing(kind: unknown): string {
 }
 
 // --- what went wrong
+
+/** That one thing is missing does not make the set gone: only a look at all of it tells. */
+function neverGone(error: unknown): unknown {
+  return isKind(error, "notFound") ? new SnapcloneError({ ...error.parts, kind: "refused" }) : error;
+}
 
 function taskFailed(task: Task, view: View, inputs: LinkedTargetSetInputs | undefined): SnapcloneError {
   const { service_error: error, message, description, id } = task;

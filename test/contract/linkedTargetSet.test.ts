@@ -109,7 +109,7 @@ describe("create", () => {
     expect([...emulator.vipr.targets.values()].map(({ copyMode }) => copyMode)).toEqual(Array(12).fill("copy"));
     expect(posts("link")).toBe(1);
     expect(emulator.requests.count({ operation: "login" })).toBe(1);
-    expect(log.at(-1)).toBe("status: linking targets: ready");
+    expect(log.slice(-2)).toEqual(["status: linking targets: ready", "status: 12 linked"]);
   });
 
   test("of a consistency group, one target for each volume and number", async () => {

@@ -276,7 +276,7 @@ describe("the login", () => {
     const errors = await Promise.all(Array.from({ length: 30 }, () => failure(wrong.showSession(monday))));
     errors.push(await failure(wrong.showSession(monday)));
     expect(new Set(errors.map(({ kind }) => kind))).toEqual(new Set(["unauthorized"]));
-    expect(errors[0]?.message).toMatch(/login of "root" is refused[\s\S]*come from a test/);
+    expect(errors[0]?.message).toMatch(/login of "root" is refused[\s\S]*credentials come from a test/);
     expect(emulator.requests.count({ operation: "login" })).toBe(1);
     expect(errors[0]?.message).not.toContain("not it");
   });
