@@ -40,7 +40,7 @@ describeEngine("examples", () => {
   test.each(readdirSync(EXAMPLES).filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
     const stack = await newStack({
       program: { dir: join(EXAMPLES, name) },
-      config: { ...backend.connections, backup: backend.connections.default },
+      config: { ...backend.connections, backup: backend.connections.default, vipr: cloud.viprLogin.connection() },
       settings: SETTINGS[name] ?? {},
     });
     try {
@@ -54,6 +54,7 @@ describeEngine("examples", () => {
       expect(same).toBeGreaterThan(1);
       expect((await stack.destroy()).code).toBe(0);
       expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);
+      expect(cloud.vipr.active()).toEqual([]);
     } finally {
       await stack.close();
     }
