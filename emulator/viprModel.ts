@@ -621,6 +621,6 @@ export class ViprModel {
 }
 
 /** ResourceOnlyNameGenerator (§4, "Names"). */
-export function sanitised(name: string): string {
+function sanitised(name: string): string {
   return name.replace(/[^a-zA-Z0-9_#@+-]/g, "").slice(0, NAME_MOST);
 }

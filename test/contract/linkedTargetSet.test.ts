@@ -221,6 +221,21 @@ describe("create", () => {
     expect(second?.startedAt).toBeGreaterThanOrEqual(first?.endedAt ?? Number.POSITIVE_INFINITY);
   });
 
+  test("tasks that are in flight together are looked at together", async () => {
+    await start({ timings: { viprLink: 60_000 } });
+    const more = emulator.vipr.createSession("more", { volume: emulator.vipr.createVolume("more").id }).id;
+    const run = newRun();
+    const sets = await Promise.all(
+      [monday, tuesday, logs, shopMonday, more].map((snapshotSessionId, n) =>
+        create(definition, run, { ...NEWS, snapshotSessionId, __owner: `${NEWS.__owner}-${n}` }),
+      ),
+    );
+    expect(sets.map(({ outs }) => outs.count)).toEqual([2, 2, 2, 2, 2]);
+    expect(emulator.requests.count({ operation: "tasks.bulk" })).toBeGreaterThan(0);
+    const asked = emulator.requests.find(({ operation }) => operation === "tasks.bulk")?.body as { id: string[] };
+    expect(asked.id.length).toBeGreaterThan(2);
+  });
+
   test("the turn does not come before the deadline: nothing was sent", async () => {
     await start();
     emulator.vipr.failNext({ operation: "link", stuck: true });

@@ -180,7 +180,8 @@ describe("refusals, in ViPR's own words", () => {
   it("of unlinks and relinks", async () => {
     const { emulator, client } = await start();
     const said = async (work: Promise<unknown>) => (await failure(work)).message;
-    const unlink = (id: string, session: string = monday) => client.unlinkTargets(session, [{ id, delete_target: true }]);
+    const unlink = (id: string, session: string = monday) =>
+      client.unlinkTargets(session, [{ id, delete_target: true }]);
     expect(await said(unlink(NOWHERE.replace("Session", "")))).toContain("does not have any linked targets");
     await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
     const [one = "", two = ""] = linked(emulator);
