@@ -2,12 +2,15 @@
 // the last, another session of the same source relinks them in place.
 
 import { z } from "zod";
-import type { Accepted, Definition, Job, Observed, OpenObject, State, Task as Work } from "../core/definition";
+import type { Accepted, Definition, Job, Observed, OpenObject, State } from "../core/definition";
 import { canonical } from "../core/diff";
 import { isKind, SnapcloneError } from "../core/errors";
+import { connectionName } from "../core/inputs";
 import { waitFor } from "../core/wait";
 import { codeOf, type LinkedTarget, type SnapshotSession, type Task, type ViprClient } from "./client";
-import { type Controller, hasEnded, orMissing, vipr } from "./controller";
+import { type Controller, orMissing, vipr } from "./controller";
+import { carryOut, doing, type Errand, idle, refreshedBy, work } from "./errands";
+import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
 import {
   ADOPTED,
   asList,
@@ -27,35 +30,13 @@ import {
   type PromotedVolume,
   placeOf,
   SETTLED,
-  sourceOf,
-  TARGET_NAME_MOST,
   type TargetOutput,
   type View,
 } from "./targetSet";
-
-export interface LinkedTargetSetInputs {
-  snapshotSessionId: string;
-  targetName: string;
-  count: number;
-  copyMode: "copy" | "nocopy";
-  deleteTargetsOnUnlink: boolean;
-  refreshTriggers?: unknown[];
-  connection?: string;
-}
-
-/** What ViPR's tasks are called that change who is linked to what (§3, "Task model"). */
-const LINKING = /SNAPSHOT SESSION/;
-const NAMES = {
-  link: /^LINK SNAPSHOT SESSION/,
-  unlink: /^UNLINK SNAPSHOT SESSION/,
-  relink: /^RELINK (CONSISTENCY GROUP )?SNAPSHOT SESSION/,
-} as const;
-type Kind = keyof typeof NAMES;
+import { linkedNowhere, neverGone, noSession, otherSource, stillLinked, taskFailed, tooFew } from "./troubles";
 
 /** What operations take turns at: ViPR lets two link or unlink requests run against each other (§0.13). */
 const SESSION = "snapshot session";
-/** After a lost reply: how long to look for the task that it would have told of, in milliseconds between looks. */
-const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
 /** What ViPR says of a target that is not where it was a moment ago (§3, "unlink"). */
 const GONE_MEANWHILE = [1004, 1006, 1013];
 
@@ -70,14 +51,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
       schema: sessionId(),
     },
     targetName: { onChange: "replace", schema: targetName() },
-    count: {
-      onChange: "update",
-      schema: z
-        .number(requiredOr("must be a whole number from 1 to 1024"))
-        .int("must be a whole number from 1 to 1024")
-        .min(1, "must be at least 1")
-        .max(1024, "must not be more than 1024, which is all that a source can have"),
-    },
+    count: { onChange: "update", schema: count() },
     // It can't be changed on a linked target, nor be read back (§0.8).
     copyMode: {
       onChange: "replace",
@@ -241,13 +215,14 @@ async function bringIntoLine(
 ): Promise<Observed> {
   const { snapshotSessionId: wanted, count } = inputs;
   // What was linked to is looked at as well, and what was kept stays in the outputs.
-  const known: State = { ...before, ...inputs };
+  let known: State = { ...before, ...inputs };
   let view = await atRest(controller, id, known, job, [asText(before.snapshotSessionId)]);
   const session = await destination(controller, wanted, job.signal);
   const home = view.members.find((member) => member.session)?.session;
   if (home && !isOfSameSource(home, session)) throw otherSource(view, session);
 
   view = await unlink(controller, view, ({ groups, broken }) => [...groups.slice(count), ...broken].flat(), known, job);
+  known = { ...known, promotedVolumes: view.promoted };
 
   const refresh = wantsRefresh(inputs, before);
   const moving = view.groups.flat().filter((member) => refresh || member.session?.id !== wanted);
@@ -353,67 +328,6 @@ function isProvisioned({ wwn, native_id }: LinkedTarget): boolean {
   return Boolean(wwn || native_id);
 }
 
-// --- tasks
-
-interface Errand {
-  kind: Kind;
-  session: string;
-  /** One request, never repeated. */
-  send(): Promise<Task>;
-  /** What the targets will have been refreshed by when it has ended well. */
-  refreshedBy: unknown;
-}
-
-/** Sends the request and waits for its task. A lost reply is made up for by the session's own tasks. */
-async function carryOut(
-  controller: Controller,
-  { kind, session, send, refreshedBy: by }: Errand,
-  view: View,
-  job: Job,
-  inputs?: LinkedTargetSetInputs,
-): Promise<void> {
-  const before = new Set((await controller.client.listSessionTasks(session, job.signal)).map(({ id }) => id));
-  let task: Task;
-  try {
-    task = await send();
-  } catch (error) {
-    const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, job) : undefined;
-    if (found === undefined) throw error;
-    task = found;
-  }
-  job.accepted({ ...work(kind, session, task), ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }) });
-  const end = await controller.ended(task.id, doing(kind), job, task);
-  if (end?.state === "error") throw taskFailed(end, view, inputs);
-  job.done();
-}
-
-async function lostTask(
-  { client }: Controller,
-  kind: Kind,
-  session: string,
-  before: ReadonlySet<string>,
-  job: Job,
-): Promise<Task | undefined> {
-  for (const pause of LOST_REPLY_LOOKS_MS) {
-    await job.clock.sleep(pause, job.signal);
-    const tasks = await client.listSessionTasks(session, job.signal).catch(() => []);
-    const found = tasks.find(({ id, name }) => !before.has(id) && NAMES[kind].test(name ?? ""));
-    if (found) return found;
-  }
-  return undefined;
-}
-
-/** Waits for what is at work on these sessions: ViPR itself lets one request run into another (§0.13). */
-async function idle(controller: Controller, sessions: readonly string[], job: Job): Promise<void> {
-  for (const session of new Set(sessions)) {
-    const tasks = (await orMissing(controller.client.listSessionTasks(session, job.signal))) ?? [];
-    for (const task of tasks) {
-      if (hasEnded(task) || !LINKING.test(task.name ?? "")) continue;
-      await controller.ended(task.id, `${task.description ?? task.name} before`, job, task);
-    }
-  }
-}
-
 /** A fresh look at a set on which nobody is at work: what is not linked then, never will be. */
 async function atRest(
   controller: Controller,
@@ -458,128 +372,6 @@ function openObject(id: string, members: Group): OpenObject[] {
   const { owner, inputs, targetName } = mark;
   const task: Accepted["task"] = {};
   return [{ id, task, owner, inputs, state: { targetName, targets: members.map(({ row }) => ({ id: row.id })) } }];
-}
-
-function work(kind: Kind, session: string, task: Task): Work {
-  return { kind, session, task: task.id };
-}
-
-function refreshedBy({ refreshedBy: by }: Work): unknown {
-  return typeof by === "string" ? JSON.parse(by) : undefined;
-}
-
-function doing(kind: unknown): string {
-  return typeof kind === "string" && kind in NAMES ? `${kind}ing targets` : "working on targets";
-}
-
-// --- what went wrong
-
-/** That one thing is missing does not make the set gone: only a look at all of it tells. */
-function neverGone(error: unknown): unknown {
-  return isKind(error, "notFound") ? new SnapcloneError({ ...error.parts, kind: "refused" }) : error;
-}
-
-function taskFailed(task: Task, view: View, inputs: LinkedTargetSetInputs | undefined): SnapcloneError {
-  const { service_error: error, message, description, id } = task;
-  const why = error
-    ? `code ${error.code}, ${[error.description, error.details].filter(Boolean).join(": ")}`
-    : message || "it does not say why";
-  const there = inputs ? ` ${view.groups.length} of ${inputs.count} are there.` : "";
-  return new SnapcloneError({
-    kind: "failed",
-    said: `ViPR's task ${id} (${description ?? task.name ?? "no description"}) ended in error: ${why.trim()}.${there}`,
-    remedy: "Look at the storage array and its provider (SMI-S).",
-  });
-}
-
-function tooFew(view: View, { count }: LinkedTargetSetInputs): SnapcloneError {
-  const said = `ViPR says that the targets are linked, and ${view.groups.length} of ${count} are`;
-  return new SnapcloneError({ kind: "failed", said, remedy: "Look at the tasks of the snapshot session." });
-}
-
-function stillLinked(left: Group): SnapcloneError {
-  const names = left.map(({ row }) => row.name).join(", ");
-  return new SnapcloneError({ kind: "failed", said: `ViPR says that they are unlinked, and these are not: ${names}` });
-}
-
-function linkedNowhere(stray: Group): SnapcloneError {
-  const names = stray.map(({ row }) => `${row.name} (${row.id})`).join(", ");
-  return new SnapcloneError({
-    kind: "failed",
-    said: `ViPR has these targets, on the array as well, and no snapshot session to unlink them from: ${names}`,
-    remedy: "Look at them in ViPR, and delete them there: POST /block/snapshots/{id}/deactivate.",
-  });
-}
-
-function noSession(id: string): SnapcloneError {
-  return new SnapcloneError({
-    kind: "refused",
-    said: `there is no snapshot session ${id}`,
-    remedy: "Name a session that exists: GET /block/volumes/{id}/protection/snapshot-sessions lists those of a volume.",
-  });
-}
-
-function otherSource(view: View, session: SnapshotSession): SnapcloneError {
-  return new SnapcloneError({
-    kind: "refused",
-    said: `the snapshot session "${session.name}" (${session.id}) is of another source (${sourceOf(session)}) than the targets (${view.source}): they can't be relinked to it`,
-    remedy:
-      'Nothing was changed. Run the same command again: it now knows, and replaces the set. To have that at once another time, give the resource the option replaceOnChanges: ["snapshotSessionId"].',
-  });
-}
-
-// --- what the inputs may be
-
-function sessionId() {
-  return z
-    .string(requiredOr("must be a string"))
-    .trim()
-    .superRefine((id, context) => {
-      const type = /^urn:storageos:([A-Za-z]+):[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i.exec(
-        id,
-      )?.[1];
-      const like = "urn:storageos:BlockSnapshotSession:5e0f7c1a-6d2b-4b43-8f0a-3f6f2f7a9b10:vdc1";
-      if (type === undefined)
-        context.addIssue({ code: "custom", message: `must be the URN of a session, like ${like}` });
-      else if (type.toLowerCase() !== "blocksnapshotsession") {
-        context.addIssue({
-          code: "custom",
-          message: `is the URN of a ${type}; it must be that of a BlockSnapshotSession`,
-        });
-      }
-    });
-}
-
-/** ViPR itself takes an empty name, and none at all, for one (§3, "Validation of link-targets"). */
-function targetName() {
-  return z
-    .string(requiredOr("must be a string"))
-    .trim()
-    .superRefine((name, context) => {
-      const refuse = (message: string) => context.addIssue({ code: "custom", message });
-      if (name === "") refuse("must not be empty");
-      else if (/\p{Cc}/u.test(name)) refuse("must not contain line breaks, tabs or other control characters");
-      // What is left of it on the array (§4, "Names").
-      else if (!/[a-zA-Z0-9_#@+-]/.test(name))
-        refuse("must have letters, digits or _ # @ + - in it: ViPR leaves out all else");
-      if (name.length > TARGET_NAME_MOST) {
-        refuse(
-          `must not be longer than ${TARGET_NAME_MOST} characters: ViPR allows 63, and the rest tells the targets apart`,
-        );
-      }
-    });
-}
-
-/** "default" is what no connection means, so both are the same in the state. */
-function connectionName() {
-  return z
-    .string("must be the name of a connection")
-    .min(1, "must be the name of a connection")
-    .transform((name) => (name === "default" ? undefined : name));
-}
-
-function requiredOr(message: string) {
-  return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
 }
 
 function isDefined<T>(value: T | undefined): value is T {
