@@ -90,6 +90,9 @@ describe("the calls", () => {
     expect((await client.listSessionTasks(monday)).map(({ id }) => id)).toEqual([task.id]);
     const [first] = await client.bulkTargets(ids);
     expect(first).toMatchObject({ wwn: expect.stringMatching(/^6000/), provisioned_capacity_gb: "10.00" });
+    // Stored, and never shown (§0.8); and nothing leads from a target to its session.
+    expect(Object.keys(first ?? {}).filter((key) => /copy|session/.test(key))).toEqual([]);
+    expect(emulator.vipr.active().map(({ copyMode }) => copyMode)).toEqual(["copy", "copy"]);
 
     await client.tagTarget(ids[0] ?? "", { add: ["snapclone:settled"], remove: ["nothing there"] });
     await client.tagTarget(ids[0] ?? "", { add: ["snapclone:settled"] });
