@@ -17,6 +17,7 @@ export function tables(results: Results): string {
     walls(results),
     requests(results),
     sizes(results),
+    others(results),
     waits(results),
     loading(results),
     table(
@@ -80,6 +81,37 @@ function sizes({ runs }: Results): string {
       provider.snapshot?.delayP99Ms ?? "",
       provider.null?.delayP99Ms ?? "",
       provider.snapshot?.delayMaxMs ?? "",
+    ]),
+  );
+}
+
+function others({ others: measured }: Results): string {
+  return table(
+    [
+      "resource",
+      "N",
+      "up s",
+      "null s",
+      "preview s",
+      "null s",
+      "destroy s",
+      "null s",
+      "requests up",
+      "destroy",
+      "B of state",
+    ],
+    measured.map((one) => [
+      one.resource,
+      one.n,
+      one.up,
+      one.null.up,
+      one.preview,
+      one.null.preview,
+      one.destroy,
+      one.null.destroy,
+      one.upRequests,
+      one.destroyRequests,
+      one.stateBytesPerResource,
     ]),
   );
 }
