@@ -75,10 +75,6 @@ describeEngine("LinkedTargetSet on the emulator", () => {
     cloud.vipr.unlinkNow(second.targets[0]?.id ?? "");
     await ok(stack.refresh());
     expect((await set()).outputs.count).toBe(1);
-    const preview = await ok(stack.preview({ args: ["--diff"] }));
-    expect(preview.stdout).toMatch(/count\s*: 1 => 2/);
-    await ok(stack.up());
-    expect((await set()).targets).toHaveLength(2);
 
     await ok(stack.destroy());
     expect(cloud.vipr.active()).toEqual([]);
