@@ -14,6 +14,8 @@ import { startServer } from "./server";
 import { ViprService } from "./vipr";
 import { ViprAuth } from "./viprAuth";
 import { VIPR_TIMINGS, ViprModel, type ViprTimings } from "./viprModel";
+import { ZStackService } from "./zstack";
+import { ZStackModel, type ZStackSettings, type ZStackTimings } from "./zstackModel";
 
 export type {
   Behaviour,
@@ -50,9 +52,11 @@ export {
   type ViprTask,
   type ViprVolume,
 } from "./viprModel";
+export type { CloneBehaviour, ZStackSettings, ZStackVm, ZStackVolume } from "./zstackModel";
+export { ZSTACK_SEED, ZStackModel } from "./zstackModel";
 
 /** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings, ViprTimings {
+export interface Timings extends CinderTimings, ViprTimings, ZStackTimings {
   tokenLife: number;
 }
 
@@ -70,6 +74,8 @@ export interface EmulatorOptions {
   maxMicroversion?: string;
   /** For every project; generous by default. */
   quotas?: Partial<Quotas>;
+  /** ZStack's version, language and global configuration; default 5.2.1 in Chinese. */
+  zstack?: Partial<ZStackSettings>;
   /** PEM; https is served then. */
   tls?: { cert: string; key: string };
   /** Added to every answer. */
@@ -85,6 +91,13 @@ export interface OpenStackConnection {
   userDomainName: string;
   projectDomainName: string;
   region: string;
+}
+
+export interface ZStackConnection {
+  kind: "zstack";
+  url: string;
+  accountName: string;
+  password: string;
 }
 
 /** The same login as environment variables and as a connection of this package. */
@@ -118,6 +131,9 @@ export interface Emulator extends Login {
   readonly viprAuth: ViprAuth;
   /** The login of ViPR's root. */
   readonly viprLogin: ViprLogin;
+  readonly zstack: ZStackModel;
+  /** ZStack's administrator. */
+  zstackConnection(): ZStackConnection;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -134,6 +150,10 @@ const DEFAULT_TIMINGS: Timings = {
   volumeDelete: 1000,
   tokenLife: 3_600_000,
   ...VIPR_TIMINGS,
+  zstackImage: 1000,
+  zstackClone: 1000,
+  zstackAction: 500,
+  zstackSession: 7_200_000,
 };
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
@@ -149,11 +169,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
   const vipr = new ViprModel(clock, ids, timings);
   const viprAuth = new ViprAuth(clock, ids, timings);
+  const zstack = new ZStackModel(clock, ids, timings, options.zstack ?? {});
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
     new KeystoneService(keystone, ids, clock),
     new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
     new ViprService(vipr, viprAuth),
+    new ZStackService(zstack),
   ];
 
   const reset = () => {
@@ -211,6 +233,8 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     vipr,
     viprAuth,
     viprLogin: viprLogin(`${server.url}/vipr`),
+    zstack,
+    zstackConnection: () => ({ kind: "zstack", url: server.url, accountName: "admin", password: "password" }),
     faults,
     requests: log.entries,
     reset,

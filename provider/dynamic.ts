@@ -18,6 +18,8 @@ export const linkedTargetSet = front(
   () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
 );
 
+export const clonedVm = front(() => load<typeof import("./zstack/clonedVm")>("./zstack/clonedVm").clonedVm);
+
 /** Loaded on first use, one resource type by one: each process pays for what its program uses. */
 function load<Module>(path: string): Module {
   return require(path);
