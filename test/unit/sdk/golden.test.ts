@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { LinkedTargetSet, Snapshot } from "../../../sdk";
+import { ClonedVm, LinkedTargetSet, Snapshot } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -48,13 +48,19 @@ test("type and provider text of LinkedTargetSet", async () => {
   expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").linkedTargetSet');
 });
 
+test("type and provider text of ClonedVm", async () => {
+  const { type, inputs } = await register(() => new ClonedVm("web", { vmInstanceUuid: "v", names: ["web-1"] }));
+  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:ClonedVm");
+  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").clonedVm');
+});
+
 test("the module that the text names is there, and has the resource", () => {
   const { exports } = createRequire(__filename)("../../../package.json") as {
     exports: Record<string, { default: string }>;
   };
   expect(exports["./dynamic/v1"]?.default).toBe("./dist/provider/dynamic.js");
   const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
-  expect(Object.keys(front)).toEqual(expect.arrayContaining(["snapshot", "linkedTargetSet"]));
+  expect(Object.keys(front)).toEqual(expect.arrayContaining(["snapshot", "linkedTargetSet", "clonedVm"]));
   expect(Object.keys(front.snapshot ?? {}).sort()).toEqual(
     ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
   );

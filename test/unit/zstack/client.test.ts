@@ -1,0 +1,318 @@
+// The client against servers that say what no emulator would.
+
+import { createHash } from "node:crypto";
+import { SnapcloneError } from "../../../provider/core/errors";
+import { hasCode, serverDate, signature, ZStack } from "../../../provider/zstack/client";
+import { resolveZStack } from "../../../provider/zstack/connection";
+import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/cloud";
+
+const SESSION = "b86c9016b4f24953a9edefb53ca0678c";
+const JOB = "d0345d3ddcae485f8170572b15a2b581";
+const VM = "327b60d6b8cd31489ade6f4830bcec16";
+const login: Reply = { body: { inventory: { uuid: SESSION, expiredDate: "Nov 15, 2017 12:20:57 AM" } } };
+const isLogin = ({ path }: Call) => path === "/zstack/v1/accounts/login";
+const fault = (code: string, more: object = {}): Reply => ({
+  status: 503,
+  body: { error: { code, description: "d", details: "会话过期", ...more } },
+});
+
+const endings: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0)) await end();
+});
+
+async function zstackOf(
+  answer: (call: Call) => Reply | Promise<Reply>,
+  config: object = { accountName: "admin", password: "correct horse" },
+): Promise<{ zstack: ZStack; cloud: Cloud; clock: ReturnType<typeof fakeClock> }> {
+  const cloud = await startCloud((call) => (isLogin(call) ? login : answer(call)));
+  const clock = fakeClock();
+  const settings = resolveZStack({
+    name: "default",
+    config: { url: cloud.url, ...config },
+    env: {},
+    cwd: "/",
+    home: "/",
+  });
+  const zstack = new ZStack(settings, { clock });
+  endings.push(
+    () => zstack.close(),
+    () => cloud.close(),
+  );
+  return { zstack, cloud, clock };
+}
+
+async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
+  const error: unknown = await work.then(
+    () => new Error("it went well"),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof SnapcloneError)) throw error;
+  return error;
+}
+
+describe("signing in", () => {
+  test("SHA-512 in lower case, one session for all, sent as OAuth and never in clear", async () => {
+    const { zstack, cloud } = await zstackOf(() => ({ body: { inventories: [] } }));
+    await Promise.all(Array.from({ length: 20 }, () => zstack.queryVmInstances([])));
+    const password = createHash("sha512").update("correct horse").digest("hex");
+    const logins = cloud.calls.filter(isLogin);
+    expect(logins.map(({ body }) => body)).toEqual([{ logInByAccount: { accountName: "admin", password } }]);
+    expect(logins[0]?.headers.authorization).toBeUndefined();
+    expect(new Set(cloud.calls.filter((call) => !isLogin(call)).map(({ headers }) => headers.authorization))).toEqual(
+      new Set([`OAuth ${SESSION}`]),
+    );
+  });
+
+  test("a wrong password is asked about once, and names where it came from and no secret", async () => {
+    let asked = 0;
+    const cloud = await startCloud(() => {
+      asked += 1;
+      return fault("ID.1000", { details: "wrong: correct horse" });
+    });
+    const config = { url: cloud.url, accountName: "admin", password: "correct horse" };
+    const zstack = new ZStack(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), {
+      clock: fakeClock(),
+    });
+    endings.push(
+      () => zstack.close(),
+      () => cloud.close(),
+    );
+    const errors = await Promise.all(Array.from({ length: 5 }, () => failure(zstack.queryVmInstances([]))));
+    errors.push(await failure(zstack.queryUserTags([])));
+    expect([asked, new Set(errors.map(({ kind }) => kind))]).toEqual([1, new Set(["unauthorized"])]);
+    expect(errors[0]?.message).toContain("snapclone:connections.default");
+    expect(errors[0]?.message).toContain("--run-program");
+    expect(errors[0]?.message).not.toContain("correct horse");
+  });
+
+  test("a lost session costs a question one new login; twice in a row it is told", async () => {
+    let lost = 1;
+    const { zstack, cloud } = await zstackOf(() => {
+      lost -= 1;
+      return lost >= 0 ? fault("ID.1001") : { body: { inventories: [] } };
+    });
+    expect(await zstack.queryVmInstances([])).toEqual([]);
+    expect(cloud.calls.filter(isLogin)).toHaveLength(2);
+    lost = 99;
+    const error = await failure(zstack.queryVmInstances([]));
+    expect([error.kind, hasCode(error, "ID.1001")]).toEqual(["unauthorized", true]);
+    expect(error.message).not.toContain(SESSION);
+  });
+
+  test("after a long idle the session is asked after, and used again if it lives", async () => {
+    let valid = true;
+    const { zstack, cloud, clock } = await zstackOf(({ path }) =>
+      path.endsWith("/valid") ? { body: { valid } } : { body: { inventories: [] } },
+    );
+    await zstack.queryVmInstances([]);
+    clock.advance(30 * 60_000);
+    await zstack.queryVmInstances([]);
+    expect(cloud.calls.filter(isLogin)).toHaveLength(1);
+    valid = false;
+    clock.advance(30 * 60_000);
+    await zstack.queryVmInstances([]);
+    expect(cloud.calls.filter(isLogin)).toHaveLength(2);
+  });
+});
+
+describe("access keys", () => {
+  test("the reference's test vector", () => {
+    const uri = "/v1/vm-instances/c4d628c203433f64b062ad07c8edf10d/actions";
+    expect(signature("2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA", "PUT", "Thu, 05 Jun 2025 15:47:29 CST", uri)).toBe(
+      "K/3JlNuA5r8QbWZpl4gNMMnBytw=",
+    );
+  });
+
+  test.each([
+    ["+08:00", "Thu, 05 Jun 2025 15:47:29 GMT+08:00"],
+    ["Asia/Shanghai", "Thu, 05 Jun 2025 15:47:29 GMT+08:00"],
+    ["America/New_York", "Thu, 05 Jun 2025 03:47:29 GMT-04:00"],
+    ["-03:30", "Thu, 05 Jun 2025 04:17:29 GMT-03:30"],
+    ["UTC", "Thu, 05 Jun 2025 07:47:29 GMT"],
+  ])("the date on a clock in %s", (zone, date) => {
+    expect(serverDate(new Date("2025-06-05T07:47:29Z"), zone)).toBe(date);
+  });
+
+  test("no login; the signature is of the path without the context path and the query", async () => {
+    const secret = "2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA";
+    const config = { accessKeyId: "key", accessKeySecret: secret, timeZone: "+08:00" };
+    const { zstack, cloud } = await zstackOf(() => ({ body: { inventories: [] } }), config);
+    await zstack.queryVmInstances(["name=x"]);
+    const [call] = cloud.calls;
+    const date = "Thu, 01 Jan 1970 08:00:00 GMT+08:00";
+    expect(call?.headers.date).toBe(date);
+    expect(call?.headers.authorization).toBe(`ZStack key:${signature(secret, "GET", date, "/v1/vm-instances")}`);
+    expect(cloud.calls.filter(isLogin)).toEqual([]);
+  });
+
+  test("a plain refusal says what the time zone has to do with it", async () => {
+    const config = { accessKeyId: "key", accessKeySecret: "s3cret", timeZone: "UTC" };
+    const { zstack } = await zstackOf(() => ({ status: 403, body: "requestTimeTooSkewed" }), config);
+    const error = await failure(zstack.queryVmInstances([]));
+    expect([error.kind, error.message]).toEqual([
+      "unauthorized",
+      expect.stringContaining("the time zone in use is UTC"),
+    ]);
+  });
+});
+
+describe("what is accepted", () => {
+  const send = (zstack: ZStack) => zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, timeoutSeconds: 90 });
+
+  test.each<[string, Reply, string]>([
+    ["an internal host", { status: 202, body: { location: `http://172.20.14.227:8080/zstack/v1/api-jobs/${VM}` } }, VM],
+    ["no location", { status: 202, body: {} }, JOB],
+    ["a location that is none", { status: 202, body: { location: "http://evil/../../x" } }, JOB],
+    ["a cut-off answer", { status: 202, body: '{"location":"http://172.' }, JOB],
+    ["an empty one", { status: 202, body: "" }, JOB],
+    ["seen before", { status: 400, body: `Duplicate job uuid[${JOB}]` }, JOB],
+  ])("%s", async (_name, reply, job) => {
+    const { zstack, cloud } = await zstackOf(() => reply);
+    expect((await send(zstack)).job).toBe(job);
+    expect(cloud.calls.at(-1)?.headers).toMatchObject({ "x-job-uuid": JOB, "x-api-timeout": "90" });
+  });
+
+  test.each<[string, Reply, string, string]>([
+    ["200 is not", { body: { inventory: {} } }, "ambiguous", "200"],
+    ["a proxy's page", { status: 502, body: "<html>" }, "ambiguous", "HTML"],
+    ["a broken connection", "reset", "ambiguous", "broke off"],
+    ["an unknown action", { status: 400, body: "the body doesn't contain action mapping" }, "refused", "mapping"],
+    ["a wrong address", { status: 404, body: "no api mapping to /v1/x" }, "config", "Correct the address"],
+    ["a node that starts", fault("SYS.1010"), "transient", "not ready"],
+    [
+      "a redirect",
+      { status: 301, headers: { location: "https://h" }, body: "" },
+      "config",
+      "not sent after a redirect",
+    ],
+  ])("%s: never sent twice", async (_name, reply, kind, said) => {
+    const { zstack, cloud } = await zstackOf(() => reply);
+    const error = await failure(send(zstack));
+    expect([error.kind, error.message]).toEqual([kind, expect.stringContaining(said)]);
+    expect(cloud.calls.filter(({ method, path }) => method === "PUT" && path.endsWith("/actions"))).toHaveLength(1);
+  });
+
+  test("what may be done twice is sent again under the same id", async () => {
+    const replies: Reply[] = ["reset", { status: 502, body: "" }, { status: 400, body: `Duplicate job uuid[${JOB}]` }];
+    const { zstack, cloud } = await zstackOf(() => replies.shift() ?? { status: 500, body: "" });
+    expect((await zstack.destroyVmInstance(VM, JOB)).job).toBe(JOB);
+    expect(
+      new Set(cloud.calls.filter(({ method }) => method === "DELETE").map((call) => call.headers["x-job-uuid"])),
+    ).toEqual(new Set([JOB]));
+  });
+
+  test("system tags stand beside the action, and only if there are any", async () => {
+    const { zstack, cloud } = await zstackOf(() => ({ status: 202, body: {} }));
+    await zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, systemTags: ["x::y"] });
+    await zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB });
+    expect(cloud.calls.slice(-2).map(({ body }) => body)).toEqual([
+      { cloneVmInstance: { names: ["a"] }, systemTags: ["x::y"] },
+      { cloneVmInstance: { names: ["a"] } },
+    ]);
+  });
+});
+
+describe("jobs", () => {
+  const done = { result: { numberOfClonedVm: 1 } };
+  test.each<[string, Reply, object]>([
+    ["running", { status: 202, body: {} }, { is: "running" }],
+    ["running, with an empty body", { status: 202, body: "" }, { is: "running" }],
+    ["done", { body: done }, { is: "done", body: done }],
+    [
+      "done, with an error in it",
+      { body: { error: { code: "SYS.1006" } } },
+      { is: "failed", fault: { codes: ["SYS.1006"] } },
+    ],
+    ["done without success", { body: { success: false } }, { is: "failed", fault: { codes: [] } }],
+    ["failed", fault("SYS.1001"), { is: "failed", fault: { codes: ["SYS.1001"] } }],
+    ["unknown", { status: 404, body: "the job has been expired" }, { is: "gone" }],
+  ])("%s", async (_name, reply, expected) => {
+    const { zstack, cloud } = await zstackOf(() => reply);
+    expect(await zstack.queryJob(JOB)).toMatchObject(expected);
+    // Without credentials, on the configured address.
+    expect(cloud.calls.map(({ path, headers }) => [path, headers.authorization])).toEqual([
+      [`/zstack/v1/api-jobs/${JOB}`, undefined],
+    ]);
+  });
+
+  test.each<[string, Reply, string]>([
+    ["a proxy's 404", { status: 404, body: "<html>not here</html>" }, "refused"],
+    ["a proxy's 503", { status: 503, body: "<html>" }, "transient"],
+    ["a page instead of a result", { body: "<html>" }, "malformed"],
+  ])("%s is no end of a job", async (_name, reply, kind) => {
+    const { zstack } = await zstackOf(() => reply);
+    expect((await failure(zstack.queryJob(JOB))).kind).toBe(kind);
+  });
+});
+
+describe("errors", () => {
+  test("codes of all causes, the deepest is told, entities are unescaped", async () => {
+    const { zstack } = await zstackOf(() =>
+      fault("SYS.1006", {
+        details: "state[Destroyed] doesn&#39;t allow",
+        cause: {
+          code: "VM.1010",
+          details: "x",
+          causes: [{ code: "HOST_ALLOCATION.1001", details: "no &lt;host&gt;" }],
+        },
+      }),
+    );
+    const error = await failure(zstack.queryVolumes([]));
+    expect(error.message).toContain(
+      "SYS.1006: state[Destroyed] doesn't allow (cause: HOST_ALLOCATION.1001: no <host>)",
+    );
+    expect(["SYS.1006", "VM.1010", "HOST_ALLOCATION.1001"].every((code) => hasCode(error, code))).toBe(true);
+    expect(error.kind).toBe("refused");
+  });
+
+  test("an error whose cause is a missing thing is not itself a missing thing", async () => {
+    const { zstack } = await zstackOf(() => fault("SYS.1004", { cause: { code: "SYS.1003", details: "x" } }));
+    expect((await failure(zstack.queryVolumes([]))).kind).toBe("refused");
+  });
+
+  test.each([
+    ["ID.1002", "forbidden"],
+    ["ID.1003", "refused"],
+    ["SYS.1003", "notFound"],
+    ["SYS.1007", "refused"],
+    ["SYS.1011", "transient"],
+    ["SYS.1000", "transient"],
+    ["LICENSE.1000", "refused"],
+    ["NEW.4711", "refused"],
+  ])("%s of a question", async (code, kind) => {
+    const { zstack } = await zstackOf(() => fault(code));
+    expect((await failure(zstack.queryVolumes([]))).kind).toBe(kind);
+  });
+
+  test.each<[string, unknown]>([
+    ["no list", { inventories: null }],
+    ["rows without a uuid", { inventories: [{ name: "x", state: "Running" }] }],
+    ["a uuid that can't stand in an address", { inventories: [{ uuid: "../x", name: "x", state: "Running" }] }],
+    ["a name that is none", { inventories: [{ uuid: VM, name: 7, state: "Running" }] }],
+    ["something else", "[]"],
+  ])("%s is malformed", async (_name, body) => {
+    const { zstack } = await zstackOf(() => ({ body }));
+    expect((await failure(zstack.queryVmInstances([]))).kind).toBe("malformed");
+  });
+
+  test("an id that is none never gets into an address", async () => {
+    const { zstack, cloud } = await zstackOf(() => ({ body: {} }));
+    expect((await failure(zstack.queryJob("../accounts"))).kind).toBe("input");
+    expect(cloud.calls).toEqual([]);
+  });
+});
+
+test("lists are read to the end", async () => {
+  const row = (index: number) => ({ uuid: index.toString(16).padStart(32, "0"), name: "n", state: "Running" });
+  const { zstack, cloud } = await zstackOf(({ query }) => {
+    const start = Number(query.get("start"));
+    return { body: { inventories: Array.from({ length: start === 0 ? 1000 : 3 }, (_, index) => row(start + index)) } };
+  });
+  expect(await zstack.queryVmInstances(["name~=%.sc-x", "state!=Destroyed"])).toHaveLength(1003);
+  const pages = cloud.calls.filter((call) => !isLogin(call));
+  expect(pages.map(({ query }) => [query.getAll("q"), query.get("start")])).toEqual([
+    [["name~=%.sc-x", "state!=Destroyed"], "0"],
+    [["name~=%.sc-x", "state!=Destroyed"], "1000"],
+  ]);
+});
