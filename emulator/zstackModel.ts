@@ -168,6 +168,7 @@ export class ZStackModel {
   private behaviours: { rule: CloneBehaviour; left: number }[] = [];
   private due: Due[] = [];
   private order = 0;
+  private happening: number | undefined;
   private addresses = 0;
 
   constructor(
@@ -261,7 +262,9 @@ export class ZStackModel {
   after(ms: number, run: () => void): void {
     if (!Number.isFinite(ms)) return;
     this.order += 1;
-    this.due.push({ at: this.clock.nowMs() + this.clock.duration(ms), order: this.order, run });
+    // What follows from an event is reckoned from when that was due, not from when somebody looked.
+    const from = this.happening ?? this.clock.nowMs();
+    this.due.push({ at: from + this.clock.duration(ms), order: this.order, run });
   }
 
   settle(): void {
@@ -270,7 +273,12 @@ export class ZStackModel {
       const [next] = this.due.filter(({ at }) => at <= now).sort((a, b) => a.at - b.at || a.order - b.order);
       if (next === undefined) break;
       this.due = this.due.filter((other) => other !== next);
-      next.run();
+      this.happening = next.at;
+      try {
+        next.run();
+      } finally {
+        this.happening = undefined;
+      }
     }
     // By the time of submission, not of its end (reference §2.4, "Retention").
     for (const job of this.jobs.values()) {

@@ -158,6 +158,13 @@ export class ZStack {
     await this.http.close();
   }
 
+  /** An account may have 500 sessions, and they live for two hours (reference §1.2): none is left behind. */
+  async logOut(): Promise<void> {
+    const uuid = this.session?.uuid;
+    this.session = undefined;
+    if (uuid !== undefined) await this.call({ method: "DELETE", path: `/accounts/sessions/${uuid}`, open: true });
+  }
+
   // --- what can be asked without a login
 
   async getVersion(signal?: AbortSignal): Promise<string> {

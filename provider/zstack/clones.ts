@@ -198,10 +198,7 @@ export function cloneFailure(
     kind,
     said: `${missing.join(", ")} could not be cloned (${done}): ${why}`,
     request: jobUuid === undefined ? undefined : `job ${jobUuid}`,
-    remedy:
-      there.length === 0
-        ? "Nothing was left behind. Run again when the cause is gone."
-        : "The next `pulumi up` clones only what is missing.",
+    remedy: there.length === 0 ? "Nothing was left behind. Run again when the cause is gone." : undefined,
   });
 }
 

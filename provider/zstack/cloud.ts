@@ -26,6 +26,7 @@ export const zstack: ConnectionKind<ZStackCloud> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new ZStackCloud(settings);
   },
+  close: (cloud) => cloud.wire.logOut(),
 };
 
 /** What a wait needs of a run. */

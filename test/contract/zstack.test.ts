@@ -126,6 +126,17 @@ test("a login that ends all others", async () => {
   expect((await session()).authorization).not.toBe(authorization);
 });
 
+test("the end of a run leaves no session behind", async () => {
+  await start();
+  await zstack.logOut();
+  expect(emulator.requests.length).toBe(0);
+  await zstack.queryVmInstances([]);
+  expect(emulator.zstack.sessions.size).toBe(1);
+  await zstack.logOut();
+  expect(emulator.zstack.sessions.size).toBe(0);
+  expect(await zstack.queryVmInstances(["name=web"])).toHaveLength(1);
+});
+
 test("progress while it runs, and a job that is purged", async () => {
   await start({ clock: "manual" });
   const { job } = await zstack.cloneVmInstance(ZSTACK_SEED.web, { names: ["a"] }, { job: newUuid() });

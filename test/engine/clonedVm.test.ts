@@ -82,6 +82,8 @@ describeEngine("ClonedVm on the emulator", () => {
     expect((await state()).id).toBe(id);
     await ok(stack.destroy());
     expect([names(), sourceTags()]).toEqual([[], []]);
+    // Each run has signed out.
+    expect(emulator.zstack.sessions.size).toBe(0);
   });
 
   test("kill -9 before there are any VMs: the next up adopts, no second set", async () => {
