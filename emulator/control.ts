@@ -9,6 +9,7 @@ import type { WritableLog } from "./log";
 import { CONTROL_PREFIX } from "./server";
 import { viprControls } from "./viprControl";
 import type { ViprModel } from "./viprModel";
+import { CLONE_OUTCOMES, type CloneBehaviour, type ZStackModel, type ZStackSettings } from "./zstackModel";
 
 export interface ControlParts {
   readonly services: readonly Service[];
@@ -17,6 +18,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly cinder: CinderModel;
   readonly vipr: ViprModel;
+  readonly zstack: ZStackModel;
   readonly seed: number;
   revokeTokens(): void;
   reset(): void;
@@ -42,7 +44,7 @@ export function createControl(parts: ControlParts): (request: EmulatorRequest) =
 }
 
 function controlRoutes(parts: ControlParts): Route<Answer>[] {
-  const { services, faults, log, clock, cinder } = parts;
+  const { services, faults, log, clock, cinder, zstack } = parts;
   const route = (method: string, path: string, handler: Answer): Route<Answer> => ({
     operation: `control ${method} ${path}`,
     method,
@@ -106,6 +108,15 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       return json(201, { ok: true });
     }),
     ...viprControls(parts.vipr, route),
+    route("POST", "/zstack/clone-behaviours", (body) => {
+      zstack.cloneBehaviour(cloneBehaviourFromJson(body));
+      return json(201, { ok: true });
+    }),
+    route("PATCH", "/zstack/settings", (body) => {
+      const given = rowFields<ZStackSettings>(body, Object.keys(zstack.settings));
+      return json(200, Object.assign(zstack.settings, given));
+    }),
+    route("DELETE", "/zstack/vms/{uuid}", (_, { uuid }) => removed("VM", uuid, zstack.removeVm(uuid ?? ""))),
   ];
 }
 
@@ -137,6 +148,15 @@ function rowFields<Row>(body: unknown, known: readonly string[]): Partial<Row> {
   const unknown = Object.keys(given).filter((key) => !known.includes(key));
   if (unknown.length > 0) throw new Error(`unknown field: ${unknown.join(", ")} (known: ${known.join(", ")})`);
   return given as Partial<Row>;
+}
+
+function cloneBehaviourFromJson(body: unknown): CloneBehaviour {
+  const given = rowFields<CloneBehaviour>(body, ["match", "outcome", "times"]);
+  const outcome = CLONE_OUTCOMES.find((one) => one === given.outcome);
+  if (outcome === undefined) throw new Error(`outcome is one of ${CLONE_OUTCOMES.join(", ")}`);
+  const name = given.match?.name;
+  const match = typeof name === "string" && name.startsWith("re:") ? { name: new RegExp(name.slice(3)) } : given.match;
+  return { ...given, outcome, ...(match ? { match } : {}) };
 }
 
 function behaviourFromJson(body: unknown): Behaviour {

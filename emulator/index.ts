@@ -209,14 +209,17 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         seed,
         reset,
         vipr,
+        zstack,
         revokeTokens: () => {
           keystone.revokeAll();
           viprAuth.revokeAll();
+          zstack.endAllSessions();
         },
       }),
       invalidateToken: (token) => {
         keystone.revoke(token);
         viprAuth.revoke(token);
+        zstack.endSession(token.replace(/^OAuth /, ""));
       },
     },
   );

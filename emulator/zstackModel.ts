@@ -84,18 +84,21 @@ export interface ZStackError {
  * and without their data volumes, "timeout" is the server's own deadline with VMs left over (SYS.1001), "stuck" never
  * ends though the VMs are there, "purged" ends and its job is unknown at once (§2.4).
  */
+export const CLONE_OUTCOMES = [
+  "no-host",
+  "start-failed",
+  "start-failed-gone",
+  "refused",
+  "orphans",
+  "unattached",
+  "timeout",
+  "stuck",
+  "purged",
+] as const;
+
 export interface CloneBehaviour {
   readonly match?: { readonly name?: string | RegExp };
-  readonly outcome:
-    | "no-host"
-    | "start-failed"
-    | "start-failed-gone"
-    | "refused"
-    | "orphans"
-    | "unattached"
-    | "timeout"
-    | "stuck"
-    | "purged";
+  readonly outcome: (typeof CLONE_OUTCOMES)[number];
   /** How many VMs, or calls, it applies to; all if not said. */
   readonly times?: number;
 }
@@ -216,6 +219,10 @@ export class ZStackModel {
     );
     if (found) found.left -= 1;
     return found?.rule.outcome;
+  }
+
+  endSession(uuid: string): void {
+    this.sessions.delete(uuid);
   }
 
   endAllSessions(): void {

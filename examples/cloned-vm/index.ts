@@ -13,6 +13,7 @@ const preview = new ClonedVm("preview", {
   userTags: [`pull-request::${pullRequest}`],
   powerState: "Running",
   deletion: "expunge",
+  connection: "zstack",
 });
 
 export const addresses = preview.vms.apply((vms) => Object.fromEntries(vms.map(({ name, ips }) => [name, ips[0]])));

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
 import type { Job } from "../core/definition";
 import { isKind } from "../core/errors";
+import type { Http } from "../core/http";
 import { type Verdict, waitFor } from "../core/wait";
 import {
   hasCode,
@@ -77,8 +78,9 @@ export class ZStackCloud {
   constructor(
     readonly settings: ZStackSettings,
     private readonly clock: Clock = systemClock,
+    http?: Http,
   ) {
-    this.wire = new ZStack(settings, { clock });
+    this.wire = new ZStack(settings, { clock, ...(http ? { http } : {}) });
   }
 
   /** undefined where the server does not say; asked once a run. */

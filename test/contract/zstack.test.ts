@@ -137,6 +137,25 @@ test("the end of a run leaves no session behind", async () => {
   expect(await zstack.queryVmInstances(["name=web"])).toHaveLength(1);
 });
 
+test("what another process can tell the emulator", async () => {
+  await start();
+  const tell = (method: string, path: string, body?: unknown) =>
+    fetch(`${emulator.url}/_emulator/${path}`, { method, ...(body ? { body: JSON.stringify(body) } : {}) });
+  expect((await tell("POST", "zstack/clone-behaviours", { outcome: "none" })).status).toBe(400);
+  expect((await tell("PATCH", "zstack/settings", { verison: "1" })).status).toBe(400);
+  expect((await tell("PATCH", "zstack/settings", { version: "4.4.0" })).status).toBe(200);
+  expect(await zstack.getVersion()).toBe("4.4.0");
+  const rule = { match: { name: "re:^b" }, outcome: "no-host" };
+  expect((await tell("POST", "zstack/clone-behaviours", rule)).status).toBe(201);
+  const { job } = await zstack.cloneVmInstance(ZSTACK_SEED.web, { names: ["a", "b"] }, { job: newUuid() });
+  expect(await zstack.queryJob(job)).toMatchObject({ body: { result: { numberOfClonedVm: 1 } } });
+  expect((await tell("DELETE", `zstack/vms/${emulator.zstack.named("a")?.uuid}`)).status).toBe(200);
+  expect((await tell("DELETE", "tokens")).status).toBe(200);
+  expect([emulator.zstack.vms.size, emulator.zstack.sessions.size]).toEqual([2, 0]);
+  const rows = (await (await tell("GET", "state")).json()) as { services: { zstack: { vms: unknown[] } } };
+  expect(rows.services.zstack.vms).toHaveLength(2);
+});
+
 test("progress while it runs, and a job that is purged", async () => {
   await start({ clock: "manual" });
   const { job } = await zstack.cloneVmInstance(ZSTACK_SEED.web, { names: ["a"] }, { job: newUuid() });

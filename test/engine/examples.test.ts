@@ -40,7 +40,12 @@ describeEngine("examples", () => {
   test.each(readdirSync(EXAMPLES).filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
     const stack = await newStack({
       program: { dir: join(EXAMPLES, name) },
-      config: { ...backend.connections, backup: backend.connections.default, vipr: cloud.viprLogin.connection() },
+      config: {
+        ...backend.connections,
+        backup: backend.connections.default,
+        vipr: cloud.viprLogin.connection(),
+        zstack: cloud.zstackConnection(),
+      },
       settings: SETTINGS[name] ?? {},
     });
     try {
@@ -55,6 +60,7 @@ describeEngine("examples", () => {
       expect((await stack.destroy()).code).toBe(0);
       expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);
       expect(cloud.vipr.active()).toEqual([]);
+      expect(cloud.zstack.living().map((vm) => vm.name)).toEqual(["web", "db"]);
     } finally {
       await stack.close();
     }

@@ -1,7 +1,7 @@
 // The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
+import { clonedVm, linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -11,6 +11,7 @@ import {
   type CatalogueEntry,
   CinderModel,
   type ClockMode,
+  type CloneBehaviour,
   type Emulator,
   type EmulatorOptions,
   FAULT_ACTIONS,
@@ -48,10 +49,17 @@ import {
   type ViprVolume,
   type VolumeAttachment,
   type VolumeRow,
+  ZSTACK_SEED,
+  type ZStackConnection,
+  ZStackModel,
+  type ZStackSettings,
+  type ZStackVm,
+  type ZStackVolume,
 } from "pulumi-snapclone/emulator";
 
 export const provider: pulumi.dynamic.ResourceProvider = snapshot;
 export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
+export const clones: pulumi.dynamic.ResourceProvider = clonedVm;
 
 const clock: ClockMode = "instant";
 const timings: Partial<Timings> = { snapshotCreate: 100 };
@@ -100,4 +108,14 @@ export interface Rows {
   vipr: [ViprVolume, ViprGroup, ViprSession, ViprTask];
   identity: [Project, User, Assignment, ApplicationCredential, Token, CatalogueEntry, CatalogueEndpoint];
   storage: [VolumeAttachment, MessageRow];
+}
+
+export function zstackTour(emulator: Emulator, settings: Partial<ZStackSettings>): (string | undefined)[] {
+  const connection: ZStackConnection = emulator.zstackConnection();
+  const behaviour: CloneBehaviour = { match: { name: /^web/ }, outcome: "no-host", times: 1 };
+  emulator.zstack.cloneBehaviour(behaviour).remove();
+  Object.assign(emulator.zstack.settings, settings);
+  const vm: ZStackVm | undefined = emulator.zstack.vms.get(ZSTACK_SEED.web);
+  const volumes: ZStackVolume[] = [...emulator.zstack.volumes.values()];
+  return [connection.url, vm?.name, String(emulator.zstack instanceof ZStackModel), ...volumes.map(({ name }) => name)];
 }

@@ -3,6 +3,9 @@
 
 import * as pulumi from "@pulumi/pulumi";
 import {
+  ClonedVm,
+  type ClonedVmArgs,
+  type ClonedVmInstance,
   type GetSnapshotArgs,
   getSnapshot,
   getSnapshotOutput,
@@ -75,3 +78,12 @@ new LinkedTargetSet("wrong", { ...setArgs, copyMode: "COPY" });
 export const targets: pulumi.Output<LinkedTarget[]> = set.targets;
 export const kept: pulumi.Output<PromotedVolume[]> = set.promotedVolumes;
 export const ours: boolean = LinkedTargetSet.isInstance(set);
+
+const clones: ClonedVmArgs = { vmInstanceUuid: config.require("vm"), names: ["a", pulumi.getStack()], full: true };
+const cloned = new ClonedVm("web", { ...clones, powerState: "Running", deletion: "expunge", userTags: ["a"] });
+// @ts-expect-error: a strategy is one of two
+new ClonedVm("wrong", { ...clones, strategy: "JustCreate" });
+export const addresses: pulumi.Output<string[]> = ClonedVm.get("read", cloned.id).vms.apply((vms: ClonedVmInstance[]) =>
+  vms.flatMap(({ ips }) => ips),
+);
+export const isClone: boolean = ClonedVm.isInstance(cloned);
