@@ -437,7 +437,7 @@ export class ZStack {
       const of = call.path.startsWith("/api-jobs/") ? "job" : call.method === "GET" ? "question" : "request";
       return { said: fault.said, ...this.judge(fault.codes, of) };
     }
-    if (status >= 300 && status < 400) {
+    if (status >= 300 && status < 400 && call.path === "/accounts/login") {
       return {
         kind: "config",
         said: "the address has moved",
@@ -446,7 +446,10 @@ export class ZStack {
     }
     if (/^\s*</.test(text)) return undefined;
     const said = `"${unescaped(text.trim()).slice(0, 400)}"`;
-    if (status === 403) return { kind: "unauthorized", said, remedy: this.keyRemedy() };
+    // ZStack itself says 403 of access keys only (reference §1.4).
+    if (status === 403 && this.settings.auth.method === "accessKey") {
+      return { kind: "unauthorized", said, remedy: this.keyRemedy() };
+    }
     if (status === 404 && text.includes("the job has been expired")) return { kind: "notFound", said };
     if (status === 404) {
       return {
@@ -460,8 +463,7 @@ export class ZStack {
 
   private keyRemedy(): string {
     const { auth, source } = this.settings;
-    if (auth.method === "account") return `The credentials come from ${source}.`;
-    const zone = auth.timeZone ?? "this machine's own";
+    const zone = (auth.method === "accessKey" ? auth.timeZone : undefined) ?? "this machine's own";
     return [
       `The access key comes from ${source}. Check its id and secret, and that it is enabled.`,
       // rest/checkTimeZone is off by default: digits of the wall clock are compared, ±15 minutes (reference §1.4).
@@ -491,7 +493,8 @@ export class ZStack {
       return { kind: "forbidden", remedy: "The account's roles do not allow this. Ask an administrator." };
     }
     const kind: ErrorKind = of === "job" ? "failed" : "refused";
-    if (codes[0] === NOT_FOUND) return { kind: "notFound" };
+    // What a query does not find is an empty list (reference §9.5): of a question this code proves nothing.
+    if (codes[0] === NOT_FOUND && of !== "question") return { kind: "notFound" };
     const remedy = REMEDIES.find(([pattern]) => has(pattern))?.[1];
     const told = remedy === undefined ? {} : { remedy };
     // Not carried out, and it passes: the management node is starting, or its bus is.

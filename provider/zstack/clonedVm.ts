@@ -10,7 +10,7 @@ import { z } from "zod";
 import type { Accepted, Definition, Job, Marker, Observed, OpenObject, State, Task } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import { waitFor } from "../core/wait";
-import type { VmRow } from "./client";
+import type { TagRow, VmRow } from "./client";
 import {
   type ClonedVmInputs,
   connectionName,
@@ -27,6 +27,7 @@ import {
   asVms,
   isPending,
   knownUuids,
+  type Member,
   observed,
   type Stock,
   tagsOf,
@@ -42,6 +43,7 @@ import {
   explained,
   isSessionLost,
   MOVING,
+  onMember,
   PACE,
   refreshed,
   resultSchema,
@@ -302,24 +304,33 @@ async function bringIntoLine(
   job: Job,
 ): Promise<void> {
   const tags = await tagsOf(cloud, members, inputs.userTags ?? managed, job.signal);
-  await all(members, async ({ row, name }) => {
-    const { description: wanted } = inputs;
-    if (wanted !== undefined && (row.description ?? "") !== wanted) {
-      const changes = { description: wanted };
-      await cloud.run(`"${name}" to be described`, (one) => cloud.wire.updateVmInstance(row.uuid, changes, one), job);
-    }
-    const own = tags.filter(({ resourceUuid }) => resourceUuid === row.uuid);
-    const wantedTags = inputs.userTags ?? [];
-    const unset = own.filter(({ tag }) => !wantedTags.includes(tag) && (managed === "all" || managed.includes(tag)));
-    for (const tag of wantedTags) {
-      if (!own.some((one) => one.tag === tag)) await cloud.tagVm(row.uuid, tag, job);
-    }
-    await cloud.untag(
-      unset.map(({ uuid: tag }) => tag),
-      job,
-    );
-    if (inputs.powerState !== undefined) await power(cloud, row, name, inputs.powerState, job);
-  });
+  await all(members, (member) => onMember(member.name, () => align(cloud, member, tags, inputs, managed, job)));
+}
+
+async function align(
+  cloud: ZStackCloud,
+  { row, name }: Member,
+  tags: readonly TagRow[],
+  inputs: ClonedVmInputs,
+  managed: readonly string[] | "all",
+  job: Job,
+): Promise<void> {
+  const { description: wanted } = inputs;
+  if (wanted !== undefined && (row.description ?? "") !== wanted) {
+    const changes = { description: wanted };
+    await cloud.run(`"${name}" to be described`, (one) => cloud.wire.updateVmInstance(row.uuid, changes, one), job);
+  }
+  const own = tags.filter(({ resourceUuid }) => resourceUuid === row.uuid);
+  const wantedTags = inputs.userTags ?? [];
+  const unset = own.filter(({ tag }) => !wantedTags.includes(tag) && (managed === "all" || managed.includes(tag)));
+  for (const tag of wantedTags) {
+    if (!own.some((one) => one.tag === tag)) await cloud.tagVm(row.uuid, tag, job);
+  }
+  await cloud.untag(
+    unset.map(({ uuid: tag }) => tag),
+    job,
+  );
+  if (inputs.powerState !== undefined) await power(cloud, row, name, inputs.powerState, job);
 }
 
 async function power(cloud: ZStackCloud, row: VmRow, name: string, wanted: "Running" | "Stopped", job: Job) {

@@ -14,6 +14,8 @@ import { type JobEnd, type Marks, plainName, provisionalName, type ZStackCloud }
 /** States in which a VM is between two others (reference §4, "States"). */
 export const MOVING =
   /^(Starting|Stopping|Rebooting|Destroying|Migrating|Expunging|Pausing|Resuming|VolumeMigrating|VolumeRecovering)$/;
+/** States in which nothing more comes by itself. One that nobody has heard of is waited out. */
+const RESTING = /^(Created|Running|Stopped|Paused|Unknown|NoState|Error|Crashed)$/;
 /** A clone that ended in one of these never became a VM to use: without a root volume, or broken (reference §3.1, §3.4). */
 const UNFINISHED = /^(Created|Error)$/;
 export const PACE = { first: 500, most: 5_000 };
@@ -247,7 +249,7 @@ export async function takeStock(
       reasons.push(`"${name}" ${why}, and was removed`);
     }
   }
-  await all(whole, (row) => complete(cloud, id, row, inputs, job));
+  await all(whole, (row) => onMember(plainName(row.name, id), () => complete(cloud, id, row, inputs, job)));
   await all(broken, async (row) => {
     // Its disks first bear the mark: a run killed in between must not leave them to nobody.
     await all(dataVolumes(row), (disk) => cloud.markDisk(id, row.uuid, disk, job));
@@ -304,7 +306,7 @@ async function atRest(cloud: ZStackCloud, id: string, marks: Marks, known: reado
     what: "the clones to come to rest",
     look: (signal) => cloud.members(id, marks, known, signal),
     judge: (rows) => {
-      const moving = rows.filter(({ name, state }) => plainName(name, id) !== name && MOVING.test(state));
+      const moving = rows.filter(({ name, state }) => plainName(name, id) !== name && !RESTING.test(state));
       if (moving.length === 0) return { is: "done", progress: `${rows.length} VMs` };
       const states = moving.map(({ name, state }) => `${plainName(name, id)} ${state}`).join(", ");
       return { is: "pending", progress: states };
@@ -354,21 +356,35 @@ export async function destroy(
       job,
     });
   if (row.state !== "Destroyed") {
-    await cloud.run(`"${name}" to be destroyed`, (one) => cloud.wire.destroyVmInstance(vm, one), job);
+    await unlessMissing(cloud.run(`"${name}" to be destroyed`, (one) => cloud.wire.destroyVmInstance(vm, one), job));
   }
   const gone = await until((state) => state === undefined || state === "Destroyed" || state === "Expunging");
   if (expunge && gone) {
-    try {
-      await cloud.run(`"${name}" to be expunged`, (one) => cloud.wire.expungeVmInstance(vm, one), job);
-    } catch (error) {
-      // Not idempotent: what is gone already is an error there (reference §4, "Expunge").
-      if (!isKind(error, "notFound")) throw error;
-    }
+    // Not idempotent: what is gone already is an error there (reference §4, "Expunge").
+    await unlessMissing(cloud.run(`"${name}" to be expunged`, (one) => cloud.wire.expungeVmInstance(vm, one), job));
     await until((state) => state === undefined);
   }
   if (keep) return;
   const disks = marks.disks.filter((disk) => disk.vm === vm);
   await all(disks, ({ volume }) => deleteDisk(cloud, volume, vm, expunge, job));
+}
+
+/** What is not there need not be removed; whether it is gone, a look tells. */
+async function unlessMissing(work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => {
+    if (!isKind(error, "notFound")) throw error;
+  });
+}
+
+/** A clone that vanishes under our hands is one that is missing: the set itself is still there. */
+export async function onMember(name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isKind(error, "notFound")) throw error;
+    const said = `"${name}" vanished: ${error.parts.said}`;
+    throw new SnapcloneError({ ...error.parts, kind: "failed", said });
+  }
 }
 
 /** Destroying a VM detaches its data volumes and keeps them (reference §4, "Data volumes"). */

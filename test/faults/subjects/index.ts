@@ -1,7 +1,8 @@
 // The resources of the fault table, in the order of docs/faults.md.
 
 import type { Subject } from "../subject";
+import { clonedVm } from "./clonedVm";
 import { linkedTargetSet } from "./linkedTargetSet";
 import { snapshot } from "./snapshot";
 
-export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet];
+export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet, clonedVm];

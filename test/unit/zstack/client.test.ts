@@ -274,7 +274,7 @@ describe("errors", () => {
   test.each([
     ["ID.1002", "forbidden"],
     ["ID.1003", "refused"],
-    ["SYS.1003", "notFound"],
+    ["SYS.1003", "refused"],
     ["SYS.1007", "refused"],
     ["SYS.1011", "transient"],
     ["SYS.1000", "transient"],
