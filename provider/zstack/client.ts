@@ -445,20 +445,22 @@ export class ZStack {
       };
     }
     if (/^\s*</.test(text)) return undefined;
-    const said = `"${unescaped(text.trim()).slice(0, 400)}"`;
+    const words = text.trim() === "" ? {} : { said: `"${unescaped(text.trim()).slice(0, 400)}"` };
+    // Not ZStack's (reference §1.3): a gateway in front of it wants to know who asks.
+    if (status === 401) return { ...words, remedy: `The credentials come from ${this.settings.source}.` };
     // ZStack itself says 403 of access keys only (reference §1.4).
     if (status === 403 && this.settings.auth.method === "accessKey") {
-      return { kind: "unauthorized", said, remedy: this.keyRemedy() };
+      return { kind: "unauthorized", ...words, remedy: this.keyRemedy() };
     }
-    if (status === 404 && text.includes("the job has been expired")) return { kind: "notFound", said };
+    if (status === 404 && text.includes("the job has been expired")) return { kind: "notFound", ...words };
     if (status === 404) {
       return {
         kind: "config",
-        said,
+        ...words,
         remedy: `Correct the address in ${this.settings.source}: http://<host>:8080/zstack.`,
       };
     }
-    return status === 400 || status === 405 ? { kind: "refused", said } : undefined;
+    return status === 400 || status === 405 ? { kind: "refused", ...words } : undefined;
   }
 
   private keyRemedy(): string {

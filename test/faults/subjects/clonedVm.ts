@@ -129,7 +129,7 @@ const cellsBy = (rule: Rule): Record<string, Cell> =>
 /** Whether it has arrived is asked of its job, whose id is ours; then it is sent once more under the same id (reference §5). */
 const lost = (says = /Whether it was carried out is not known/) => ({ make: fails("failed", at(0, 2), says) });
 /** ZStack has no 401 (reference §1.3): nothing that a new login would mend. */
-const refused401 = cellsBy(everywhere("unauthorized", /answered 401/));
+const { login: _, ...refused401 } = cellsBy(everywhere("unauthorized", /answered 401/));
 /** A 503 with its own JSON is ZStack's "no" (reference §2.6), and not one that passes: only questions are asked again. */
 const no = {
   login: fails("refused", at(0, 0), /SYS\.1000/),
@@ -153,7 +153,7 @@ export const clonedVm: Subject = {
   places: PLACES,
   cells: {
     "401, once": refused401,
-    "401, for ever": refused401,
+    "401, for ever": { make: fails("unauthorized", at(0, 1), /answered 401/) },
     "404, in the service's own words": {
       // A query finds an empty list, never nothing: of a question this word proves nothing (reference §9.5).
       ...cellsBy(everywhere("refused", /SYS\.1003: could not be found/)),

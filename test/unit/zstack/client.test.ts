@@ -183,8 +183,8 @@ describe("what is accepted", () => {
     [
       "a redirect",
       { status: 301, headers: { location: "https://h" }, body: "" },
-      "config",
-      "not sent after a redirect",
+      "ambiguous",
+      "a redirect to https://h",
     ],
   ])("%s: never sent twice", async (_name, reply, kind, said) => {
     const { zstack, cloud } = await zstackOf(() => reply);
