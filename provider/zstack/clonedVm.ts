@@ -9,18 +9,10 @@
 import { z } from "zod";
 import type { Accepted, Definition, Job, Marker, Observed, OpenObject, State, Task } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
+import { connectionName } from "../core/inputs";
 import { waitFor } from "../core/wait";
 import type { TagRow, VmRow } from "./client";
-import {
-  type ClonedVmInputs,
-  connectionName,
-  description,
-  names,
-  oneOf,
-  systemTags,
-  userTags,
-  uuid,
-} from "./clonedVmInputs";
+import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./clonedVmInputs";
 import {
   asMembers,
   asTexts,

@@ -1,6 +1,7 @@
 // What the inputs of a ClonedVm may be: reference zstack.md §3.1, §3.6 and §4, "Query gotchas".
 
 import { z } from "zod";
+import { requiredOr } from "../core/inputs";
 import { isMark } from "./cloud";
 
 export interface ClonedVmInputs {
@@ -94,16 +95,4 @@ export function systemTags() {
       "is a tag of volumes: use volumeProvisioningStrategy",
     );
   return z.array(tag, "must be a list of strings");
-}
-
-/** "default" is what no connection means, so both are the same in the state. */
-export function connectionName() {
-  return z
-    .string("must be the name of a connection")
-    .min(1, "must be the name of a connection")
-    .transform((name) => (name === "default" ? undefined : name));
-}
-
-function requiredOr(message: string) {
-  return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
 }
