@@ -117,7 +117,7 @@ export function hasCode(error: unknown, code: string): boolean {
 
 /** The session was lost: nothing was carried out, since an interceptor turned it away (reference §1.3). */
 export const SESSION_LOST = "ID.1001";
-export const NOT_FOUND = "SYS.1003";
+const NOT_FOUND = "SYS.1003";
 
 interface Call<T> extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "repeatable"> {
   /** Below `/v1`, plain: ids and fixed words. */

@@ -1,5 +1,5 @@
 // The making, counting and removing of single clones, as ClonedVm's hooks use it. The order of steps is what keeps a
-// killed run harmless: the intent, the clone, the end of its job, the marks, and the name last.
+// killed run harmless: the intent, the clone, the end of its job, the marks, and the name last. "reference" is zstack.md.
 
 import { z } from "zod";
 import type { Job, Task } from "../core/definition";
