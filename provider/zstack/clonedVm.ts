@@ -146,6 +146,8 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
   finish,
 
   async observe(cloud, id, known, signal) {
+    // Given to `get` by hand: no id of ours, and perhaps an operator to ZStack's queries.
+    if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
     const marks = await cloud.marks(id, signal);
     const rows = await cloud.members(id, marks, knownUuids(known), signal);
     if (rows.length === 0 && !isPending(known)) return undefined;

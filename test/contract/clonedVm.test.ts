@@ -533,6 +533,16 @@ describe("read", () => {
     await expect(read(definition, newRun(), id, outs)).rejects.toThrow(/cannot read clones/);
   });
 
+  test("get finds a set by its id alone, and what is no id is an error", async () => {
+    await start();
+    const { id } = await create(definition, newRun(), NEWS);
+    const { props } = await read(definition, newRun(), id, {});
+    expect(props).toMatchObject({ names: ["web-1", "web-2"], vms: [{ state: "Running" }, { state: "Running" }] });
+    for (const wrong of ["x!=y", "0".repeat(32)]) {
+      await expect(read(definition, newRun(), wrong, {})).rejects.toThrow(/there is no set of clones with the id/);
+    }
+  });
+
   test("a tag taken away by hand does not lose what the state knows", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
