@@ -105,7 +105,7 @@ export interface ClonedVmInstance {
  *
  * Timeouts (`customTimeouts`): create 3 h, update 3 h, delete 30 min; the first two are also handed to ZStack, which then
  * gives up, too. A create that takes longer is recorded, and the next `pulumi up` goes on waiting for it. See
- * docs/clonedVm.md, which also says what happens when a run is killed.
+ * docs/cloned-vm.md, which also says what happens when a run is killed.
  */
 export class ClonedVm extends SnapcloneResource {
   declare readonly vmInstanceUuid: pulumi.Output<string>;
