@@ -6,6 +6,7 @@ import type { Clock } from "./clock";
 import { type Faults, ruleFromJson } from "./faults";
 import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
 import type { WritableLog } from "./log";
+import type { FlowBehaviour, PowerVcModel } from "./powervcModel";
 import { CONTROL_PREFIX } from "./server";
 import { viprControls } from "./viprControl";
 import type { ViprModel } from "./viprModel";
@@ -17,6 +18,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly cinder: CinderModel;
   readonly vipr: ViprModel;
+  readonly powervc: PowerVcModel;
   readonly seed: number;
   revokeTokens(): void;
   reset(): void;
@@ -42,7 +44,7 @@ export function createControl(parts: ControlParts): (request: EmulatorRequest) =
 }
 
 function controlRoutes(parts: ControlParts): Route<Answer>[] {
-  const { services, faults, log, clock, cinder } = parts;
+  const { services, faults, log, clock, cinder, powervc } = parts;
   const route = (method: string, path: string, handler: Answer): Route<Answer> => ({
     operation: `control ${method} ${path}`,
     method,
@@ -106,6 +108,15 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       return json(201, { ok: true });
     }),
     ...viprControls(parts.vipr, route),
+    route("POST", "/powervc/behaviours", (body) => {
+      const given = rowFields<FlowBehaviour>(body, ["step", "fails", "leaves", "takes", "times"]);
+      powervc.behaviour(given as FlowBehaviour);
+      return json(201, { ok: true });
+    }),
+    route("DELETE", "/powervc/tasks", () => {
+      powervc.forgetTasks();
+      return done();
+    }),
   ];
 }
 

@@ -10,6 +10,8 @@ import type { Service } from "./http";
 import { Ids } from "./ids";
 import { KeystoneModel, KeystoneService, REGION } from "./keystone";
 import { createLog, type RequestLog } from "./log";
+import { PowerVcService } from "./powervc";
+import { PowerVcModel } from "./powervcModel";
 import { startServer } from "./server";
 import { ViprService } from "./vipr";
 import { ViprAuth } from "./viprAuth";
@@ -38,6 +40,14 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export {
+  CLONE_STEPS,
+  type CloneRequest,
+  type CloneStep,
+  type CloneTask,
+  type FlowBehaviour,
+  PowerVcModel,
+} from "./powervcModel";
 export { VIPR_UNAVAILABLE } from "./vipr";
 export { ViprAuth, type ViprUser } from "./viprAuth";
 export {
@@ -54,6 +64,8 @@ export {
 /** Milliseconds of the emulator's own time. */
 export interface Timings extends CinderTimings, ViprTimings {
   tokenLife: number;
+  /** Each of the steps of PowerVC's clone flow. */
+  cloneStep: number;
 }
 
 export interface EmulatorOptions {
@@ -87,6 +99,10 @@ export interface OpenStackConnection {
   region: string;
 }
 
+export interface PowerVcConnection extends Omit<OpenStackConnection, "kind"> {
+  kind: "powervc";
+}
+
 /** The same login as environment variables and as a connection of this package. */
 export interface Login {
   env(): Record<string, string>;
@@ -118,6 +134,9 @@ export interface Emulator extends Login {
   readonly viprAuth: ViprAuth;
   /** The login of ViPR's root. */
   readonly viprLogin: ViprLogin;
+  readonly powervc: PowerVcModel;
+  /** The login of `demo` at PowerVC, whose volumes are Cinder's. */
+  powervcConnection(): PowerVcConnection;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -134,6 +153,7 @@ const DEFAULT_TIMINGS: Timings = {
   volumeDelete: 1000,
   tokenLife: 3_600_000,
   ...VIPR_TIMINGS,
+  cloneStep: 200,
 };
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
@@ -149,11 +169,16 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
   const vipr = new ViprModel(clock, ids, timings);
   const viprAuth = new ViprAuth(clock, ids, timings);
+  const powervc = new PowerVcModel(clock, ids, cinder, () => timings.cloneStep);
+  const keystoneService = new KeystoneService(keystone, ids, clock);
+  const cinderService = new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70");
+  const behind = { keystone: keystoneService, cinder: cinderService };
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
-    new KeystoneService(keystone, ids, clock),
-    new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
+    keystoneService,
+    cinderService,
     new ViprService(vipr, viprAuth),
+    new PowerVcService(powervc, cinder, keystone, behind, ids),
   ];
 
   const reset = () => {
@@ -184,6 +209,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         log,
         clock,
         cinder,
+        powervc,
         seed,
         reset,
         vipr,
@@ -200,6 +226,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   );
 
   const authUrl = `${server.url}/identity/v3`;
+  const powervcUrl = `${server.url}/powervc/openstack/identity/v3`;
   return {
     url: server.url,
     authUrl,
@@ -211,6 +238,8 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     vipr,
     viprAuth,
     viprLogin: viprLogin(`${server.url}/vipr`),
+    powervc,
+    powervcConnection: () => ({ ...login(powervcUrl, "demo").connection(), kind: "powervc" }),
     faults,
     requests: log.entries,
     reset,
