@@ -17,6 +17,9 @@ export const snapshot = front(() => load<typeof import("./openstack/snapshot")>(
 export const linkedTargetSet = front(
   () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
 );
+export const volumeClone = front(
+  () => load<typeof import("./powervc/volumeClone")>("./powervc/volumeClone").volumeClone,
+);
 
 /** Loaded on first use, one resource type by one: each process pays for what its program uses. */
 function load<Module>(path: string): Module {

@@ -3,6 +3,7 @@
 
 import * as pulumi from "@pulumi/pulumi";
 import {
+  type ClonedVolume,
   type GetSnapshotArgs,
   getSnapshot,
   getSnapshotOutput,
@@ -16,6 +17,8 @@ import {
   Snapshot,
   type SnapshotArgs,
   type SnapshotInfo,
+  VolumeClone,
+  type VolumeCloneArgs,
 } from "pulumi-snapclone";
 
 const config = new pulumi.Config();
@@ -75,3 +78,22 @@ new LinkedTargetSet("wrong", { ...setArgs, copyMode: "COPY" });
 export const targets: pulumi.Output<LinkedTarget[]> = set.targets;
 export const kept: pulumi.Output<PromotedVolume[]> = set.promotedVolumes;
 export const ours: boolean = LinkedTargetSet.isInstance(set);
+
+const cloneArgs: VolumeCloneArgs = {
+  volumes: [snapshot.volumeId, config.require("volume")],
+  displayName: pulumi.interpolate`before-${pulumi.getStack()}`,
+  description: "the day before",
+  targetVolumeTypeId: config.require("type"),
+  triggers: [1, "two", true],
+  connection: "powervc",
+};
+const clones = new VolumeClone("before", cloneArgs, { customTimeouts: { create: "2h" } });
+const theirs = VolumeClone.get("theirs", clones.id, { connection: "powervc" });
+
+// @ts-expect-error: the volumes are required
+new VolumeClone("nothing", { displayName: "x" });
+
+export const cloneOf: pulumi.Output<string | undefined> = clones.clones.apply((map) => map[config.require("volume")]);
+export const details: pulumi.Output<ClonedVolume[]> = theirs.clonedVolumes;
+export const taskId: pulumi.Output<string | undefined> = VolumeClone.isInstance(theirs) ? theirs.taskId : clones.taskId;
+export const about = pulumi.all([clones.namePrefix, clones.missing, clones.flow, clones.displayName]);

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { LinkedTargetSet, Snapshot } from "../../../sdk";
+import { LinkedTargetSet, Snapshot, VolumeClone } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -48,17 +48,27 @@ test("type and provider text of LinkedTargetSet", async () => {
   expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").linkedTargetSet');
 });
 
-test("the module that the text names is there, and has the resource", () => {
-  const { exports } = createRequire(__filename)("../../../package.json") as {
-    exports: Record<string, { default: string }>;
-  };
-  expect(exports["./dynamic/v1"]?.default).toBe("./dist/provider/dynamic.js");
-  const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
-  expect(Object.keys(front)).toEqual(expect.arrayContaining(["snapshot", "linkedTargetSet"]));
-  expect(Object.keys(front.snapshot ?? {}).sort()).toEqual(
-    ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
-  );
+test("type and provider text of a VolumeClone", async () => {
+  const { type, inputs } = await register(() => new VolumeClone("before", { volumes: ["v"] }));
+  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:VolumeClone");
+  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").volumeClone');
+  expect(String(inputs.__provider).length).toBeLessThanOrEqual(100);
 });
+
+test.each(["snapshot", "linkedTargetSet", "volumeClone"])(
+  "the module that the text names is there, and has %s",
+  (name) => {
+    const { exports } = createRequire(__filename)("../../../package.json") as {
+      exports: Record<string, { default: string }>;
+    };
+    expect(exports["./dynamic/v1"]?.default).toBe("./dist/provider/dynamic.js");
+    const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
+    expect(Object.keys(front)).toContain(name);
+    expect(Object.keys(front[name] ?? {}).sort()).toEqual(
+      ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
+    );
+  },
+);
 
 test("the owner is the URN, parents included, and timeouts are copied", async () => {
   const component = new pulumi.ComponentResource("shop:index:Backups", "backups");
@@ -78,6 +88,8 @@ test("what is only read has no owner", async () => {
 
 test("isInstance knows its own, and an instance of another copy", async () => {
   const mine = new Snapshot("mine", { volumeId: "v" });
+  const clones = VolumeClone.get("theirs", "snapclone-1");
   const component = new pulumi.ComponentResource("shop:index:Other", "other");
   expect([mine, component, undefined, {}].map((one) => Snapshot.isInstance(one))).toEqual([true, false, false, false]);
+  expect([clones, mine, undefined].map((one) => VolumeClone.isInstance(one))).toEqual([true, false, false]);
 });
