@@ -28,6 +28,8 @@ export class PowerVc {
   readonly experience = { deleting: new Experience() };
   /** On which volume the intent of a set is noted, where this run has seen it. */
   readonly places = new Map<string, string>();
+  /** The sets that this run has asked PowerVC for. */
+  readonly asked = new Set<string>();
 
   constructor(
     readonly session: OpenStackSession,

@@ -28,7 +28,7 @@ const PACE = { first: 1_000, most: 10_000 };
  * From the request to the moment when the flow puts the source volumes into a group of its own, nothing shows: two tasks
  * of the document's list come before that (create_group_type, create_src_vol_group). Far longer than these take.
  */
-export const NOTHING_SHOWS_MS = 120_000;
+const NOTHING_SHOWS_MS = 120_000;
 
 type Seen = { progress: Progress } | { rows: readonly VolumeRow[] };
 

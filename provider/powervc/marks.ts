@@ -112,6 +112,10 @@ export function openSets(cloud: PowerVc, rows: readonly VolumeRow[]): OpenObject
   for (const row of rows) {
     for (const { id, owner, inputs, taskId, groupBefore } of intentsOn(row)) {
       cloud.places.set(id, row.id);
+      // Of a request whose answer this very run has lost, the intent says what we know already: it takes a trace of the
+      // flow to say more. A later run has no other word than the intent, and looks for longer.
+      const shows = () => (row.group_id ?? undefined) !== groupBefore || membersOf(rows, id, []).length > 0;
+      if (cloud.asked.has(id) && taskId === undefined && !shows()) continue;
       sets.set(id, { id, owner, inputs, task: taskOf(taskId, groupBefore), state: {} });
     }
   }

@@ -184,6 +184,7 @@ interface ClonedVolume {
 
 /** The one request that makes something, and the note of what it was answered. */
 async function ask(cloud: PowerVc, id: string, inputs: VolumeCloneInputs): Promise<string> {
+  cloud.asked.add(id);
   const taskId = await cloud.client.cloneVolumes({
     // The set's id, by which every clone can be found whatever becomes of this run; the program's name comes later.
     "display-name": id,

@@ -454,6 +454,19 @@ describe("a reply that is lost", () => {
     expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
   });
 
+  test("before it was carried out: nothing shows, so the outcome is unknown, and only a later run asks again", async () => {
+    await start();
+    emulator.faults.add({ match: { operation: "clones.create" }, status: 500 });
+    const error: unknown = await create(definition, newRun(), NEWS).catch((thrown: unknown) => thrown);
+    expect(error).not.toBeInstanceOf(PartialFailure);
+    expect(String(error)).toMatch(/cannot create volume clone "before": Cinder answered 500/);
+    expect([clones(), requests("clones.create")]).toEqual([[], 1]);
+    await cloud.session.close();
+    cloud = newCloud();
+    await create(definition, newRun(), NEWS);
+    expect([clones().length, requests("clones.create")]).toEqual([3, 2]);
+  });
+
   test("an answer without a usable task is no reason to ask again", async () => {
     await start();
     emulator.faults.add({ match: { operation: "clones.create" }, action: "truncate" });
