@@ -104,7 +104,9 @@ class Steps {
     const odd = states.find((state) => !/^(RUNNING|SUCCESS|PENDING)$/i.test(state));
     const done = Object.keys(completed).filter((task) => task !== INJECTOR).length;
     const over = states.length > 0 && states.every(isSuccess);
-    const step = over ? undefined : (current(pending) ?? (done > 0 ? `${done} steps done` : undefined));
+    const step = over
+      ? undefined
+      : (current(pending) ?? (done > 0 ? `${done} ${done === 1 ? "step" : "steps"} done` : undefined));
     return [percent === undefined ? undefined : `${percent} %`, odd, step].filter(Boolean).join(" · ") || "cloning";
   }
 }

@@ -76,12 +76,15 @@ export async function noteAdoption(cloud: PowerVc, id: string, run: string): Pro
 
 /** The set is open no more. What is gone already is no trouble. */
 export async function withdrawIntent(cloud: PowerVc, id: string, place: string): Promise<void> {
+  const source = await cloud.volume(place);
+  const keys = Object.keys(source?.metadata ?? {}).filter((name) => name.startsWith(key(id, "")));
+  const intent = key(id, "intent");
   // First the key that makes it one: without it the others mean nothing.
-  for (const keys of [["intent"], ["owner", "task", "adopted"]] as const) {
+  for (const names of [keys.filter((name) => name === intent), keys.filter((name) => name !== intent)]) {
     await Promise.all(
-      keys.map(async (what) => {
+      names.map(async (name) => {
         try {
-          await cloud.cinder.deleteVolumeMetadataKey(place, key(id, what));
+          await cloud.cinder.deleteVolumeMetadataKey(place, name);
         } catch (error) {
           if (!isKind(error, "notFound") || whatIsMissing(error) === undefined) throw error;
         }
@@ -164,6 +167,6 @@ export function isTechnicalName(name: string | null): boolean {
   return NAMED.test(name ?? "");
 }
 
-function key(id: string, what: "intent" | "owner" | "task" | "adopted"): string {
+function key(id: string, what: "intent" | "owner" | "task" | "adopted" | ""): string {
   return `snapclone:${id}:${what}`;
 }

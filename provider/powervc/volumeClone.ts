@@ -4,7 +4,9 @@
 import { z } from "zod";
 import type { Accepted, Definition, Job, Observed, Pending, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
+import { connectionName } from "../core/inputs";
 import type { VolumeRow } from "../openstack/cinder";
+import { uuid } from "../openstack/inputs";
 import { type PowerVc, powervc } from "./cloud";
 import { type Flow, flowEnd, type Outcome } from "./flow";
 import {
@@ -446,10 +448,6 @@ function sourceVolumes() {
   });
 }
 
-function uuid(what: string) {
-  return z.string("must be a string").toLowerCase().regex(UUID, shape(what));
-}
-
 function shape(what: string): string {
   return `must be the UUID of ${what}, such as 11111111-2222-4333-8444-555555555555`;
 }
@@ -476,12 +474,4 @@ function printable() {
     .string("must be a string")
     .trim()
     .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters");
-}
-
-/** "default" is what no connection means, so both are the same in the state. */
-function connectionName() {
-  return z
-    .string("must be the name of a connection")
-    .min(1, "must be the name of a connection")
-    .transform((name) => (name === "default" ? undefined : name));
 }
