@@ -3,5 +3,6 @@
 import type { Subject } from "../subject";
 import { linkedTargetSet } from "./linkedTargetSet";
 import { snapshot } from "./snapshot";
+import { volumeClone } from "./volumeClone";
 
-export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet];
+export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet, volumeClone];
