@@ -116,6 +116,19 @@ it("an OpenStack that is no PowerVC says so", async () => {
   expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("this Cinder has no clone-volumes")]);
 });
 
+it("is told over HTTP how the next flows go, and to forget its tasks", async () => {
+  const { emulator, cloud } = await start({ clock: "instant" });
+  const control = (method: string, path: string, body?: object) =>
+    fetch(`${emulator.url}/_emulator/powervc/${path}`, { method, ...(body ? { body: JSON.stringify(body) } : {}) });
+  const behaviour = { step: "create_group_clone", fails: "no space", times: 1 };
+  expect((await control("POST", "behaviours", behaviour)).status).toBe(201);
+  expect((await control("POST", "behaviours", { step: "create_everything" })).status).toBe(400);
+  const task = await cloud.client.cloneVolumes({ volumes: [data] });
+  expect(await cloud.client.progress(task)).toMatchObject({ failure: "no space" });
+  expect((await control("DELETE", "tasks")).status).toBe(200);
+  expect(await cloud.client.progress(task)).toBeUndefined();
+});
+
 it("an expired token is renewed under way", async () => {
   const { emulator, cloud } = await start();
   const task = await cloud.client.cloneVolumes({ volumes: [data] });
