@@ -41,8 +41,16 @@ interface Handler {
 }
 
 type Action = (context: Context) => Reply;
+type Metadata = Record<string, unknown>;
+/** What has metadata: a snapshot or a volume. */
+type Described = Pick<SnapshotRow | VolumeRow, "id" | "metadata" | "updated_at">;
 
 const MIN_VERSION = "3.0";
+
+const METADATA_WRITES = [
+  ["POST", "merge"],
+  ["PUT", "replace"],
+] as const;
 
 export class CinderService implements Service {
   readonly name = "cinder";
@@ -166,16 +174,37 @@ export class CinderService implements Service {
     add("snapshots.metadata.list", "GET", "/snapshots/{id}/metadata", (context) =>
       json(200, { metadata: this.snapshot(context).metadata }),
     );
-    add("snapshots.metadata.merge", "POST", "/snapshots/{id}/metadata", (context) =>
-      this.writeMetadata(context, "merge"),
+    for (const [method, how] of METADATA_WRITES) {
+      add(`snapshots.metadata.${how}`, method, "/snapshots/{id}/metadata", (context) => {
+        const given = element(context, "metadata");
+        return this.writeMetadata(this.snapshot(context), how, given);
+      });
+      add(`volumes.metadata.${how}`, method, "/volumes/{id}/metadata", (context) => {
+        const given = validated(schemas.VOLUME_METADATA_WRITE, context, "metadata");
+        return this.writeMetadata(this.volumeForMetadata(context, "Updating"), how, given);
+      });
+    }
+    add("snapshots.metadata.get", "GET", "/snapshots/{id}/metadata/{key}", (context) =>
+      this.getMetadataKey(context, this.snapshot(context), "Snapshot"),
     );
-    add("snapshots.metadata.replace", "PUT", "/snapshots/{id}/metadata", (context) =>
-      this.writeMetadata(context, "replace"),
+    add("snapshots.metadata.set", "PUT", "/snapshots/{id}/metadata/{key}", (context) =>
+      this.setMetadataKey(context, () => this.snapshot(context), element(context, "meta")),
     );
-    add("snapshots.metadata.get", "GET", "/snapshots/{id}/metadata/{key}", (context) => this.getMetadataKey(context));
-    add("snapshots.metadata.set", "PUT", "/snapshots/{id}/metadata/{key}", (context) => this.setMetadataKey(context));
     add("snapshots.metadata.delete", "DELETE", "/snapshots/{id}/metadata/{key}", (context) =>
-      this.deleteMetadataKey(context),
+      this.deleteMetadataKey(context, this.snapshot(context), "Snapshot"),
+    );
+    add("volumes.metadata.list", "GET", "/volumes/{id}/metadata", (context) =>
+      json(200, { metadata: this.volume(context).metadata }),
+    );
+    add("volumes.metadata.get", "GET", "/volumes/{id}/metadata/{key}", (context) =>
+      this.getMetadataKey(context, this.volume(context), "Volume"),
+    );
+    add("volumes.metadata.set", "PUT", "/volumes/{id}/metadata/{key}", (context) => {
+      const given = validated(schemas.VOLUME_METADATA_KEY, context, "meta");
+      return this.setMetadataKey(context, () => this.volumeForMetadata(context, "Updating"), given);
+    });
+    add("volumes.metadata.delete", "DELETE", "/volumes/{id}/metadata/{key}", (context) =>
+      this.deleteMetadataKey(context, this.volumeForMetadata(context, "Deleting"), "Volume"),
     );
     add("volumes.create", "POST", "/volumes", (context) => this.createVolume(context));
     add("volumes.list", "GET", "/volumes", (context) => this.listVolumes(context, "volumes"));
@@ -403,43 +432,46 @@ export class CinderService implements Service {
     return Object.entries(row).find(([column]) => column === key)?.[1];
   }
 
-  // ---- snapshot metadata: no schema in Zed (reference A7) --------------------------------------------------------
+  // ---- metadata: of snapshots without a schema in Zed (reference A7), of volumes with one -------------------------
 
-  private writeMetadata(context: Context, how: "merge" | "replace"): Reply {
-    const given = element(context, "metadata");
-    const row = this.snapshot(context);
+  private writeMetadata(row: Described, how: "merge" | "replace", given: Metadata): Reply {
     const metadata = how === "merge" ? { ...row.metadata, ...given } : given;
     row.metadata = checkedMetadata(metadata);
     row.updated_at = this.model.stamp();
     return json(200, { metadata: row.metadata });
   }
 
-  private getMetadataKey(context: Context): Reply {
-    const row = this.snapshot(context);
-    const { key, value } = metadataItem(row, context.params.key ?? "");
+  private getMetadataKey(context: Context, row: Described, noun: string): Reply {
+    const { key, value } = metadataItem(row, noun, context.params.key ?? "");
     return json(200, { meta: { [key]: value } });
   }
 
-  private setMetadataKey(context: Context): Reply {
-    const given = element(context, "meta");
+  private setMetadataKey(context: Context, row: () => Described, given: Metadata): Reply {
     const key = context.params.key ?? "";
     // exchanges: 'metadata key mismatch', 'metadata too many'
     if (!(key in given)) throw invalid("Request body and URI mismatch");
     if (Object.keys(given).length > 1) throw invalid("Request body contains too many items");
-    const row = this.snapshot(context);
-    row.metadata = checkedMetadata({ ...row.metadata, ...given });
-    row.updated_at = this.model.stamp();
-    return json(200, { meta: { [key]: row.metadata[key] } });
+    const described = row();
+    described.metadata = checkedMetadata({ ...described.metadata, ...given });
+    described.updated_at = this.model.stamp();
+    return json(200, { meta: { [key]: described.metadata[key] } });
   }
 
-  private deleteMetadataKey(context: Context): Reply {
-    const row = this.snapshot(context);
-    const { key } = metadataItem(row, context.params.key ?? "");
+  private deleteMetadataKey(context: Context, row: Described, noun: string): Reply {
+    const { key } = metadataItem(row, noun, context.params.key ?? "");
     const { [key]: _, ...rest } = row.metadata;
     row.metadata = rest;
     row.updated_at = this.model.stamp();
     // 200 and empty (exchanges: 'metadata delete key')
     return { status: 200, headers: HTML, body: "" };
+  }
+
+  /** cinder/volume/api.py _update_volume_metadata, delete_volume_metadata. */
+  private volumeForMetadata(context: Context, doing: "Updating" | "Deleting"): VolumeRow {
+    const row = this.volume(context);
+    if (["maintenance", "uploading"].includes(row.status))
+      throw invalid(`Invalid volume: ${doing} volume metadata is not allowed for volumes in ${row.status} status.`);
+    return row;
   }
 
   // ---- actions --------------------------------------------------------------------------------------------------
@@ -863,7 +895,7 @@ const SNAPSHOT_STATUSES = [
   "restoring",
 ];
 
-class CinderError extends Error {
+export class CinderError extends Error {
   constructor(
     readonly status: number,
     message: string,
@@ -904,7 +936,7 @@ const FAULT_NAMES: Readonly<Record<number, string>> = {
   503: "serviceUnavailable",
 };
 
-function faultReply(error: CinderError): Reply {
+export function faultReply(error: CinderError): Reply {
   const { status, message, retryAfter } = error;
   const fault = { code: status, message, ...(retryAfter === undefined ? {} : { retryAfter }) };
   return json(
@@ -915,7 +947,7 @@ function faultReply(error: CinderError): Reply {
 }
 
 /** keystonemiddleware's own form (reference A10). */
-function unauthenticated(request: EmulatorRequest): Reply {
+export function unauthenticated(request: EmulatorRequest): Reply {
   const body = {
     error: { code: 401, title: "Unauthorized", message: "The request you have made requires authentication." },
   };
@@ -923,7 +955,7 @@ function unauthenticated(request: EmulatorRequest): Reply {
 }
 
 /** webob's own form: not an itemNotFound, and no proof that anything is gone (exchanges: 'the documented singular path'). */
-function notRouted(): Reply {
+export function notRouted(): Reply {
   return json(404, {
     message: "The resource could not be found.<br /><br />\n\n\n",
     code: "404 Not Found",
@@ -1059,9 +1091,9 @@ function checkedMetadata(given: Record<string, unknown>): Record<string, string>
   return strings(given);
 }
 
-function metadataItem(row: SnapshotRow, key: string): { key: string; value: string } {
+function metadataItem(row: Described, noun: string, key: string): { key: string; value: string } {
   const value = Object.hasOwn(row.metadata, key) ? row.metadata[key] : undefined;
-  if (value === undefined) throw new CinderError(404, `Snapshot ${row.id} has no metadata with key ${key}.`);
+  if (value === undefined) throw new CinderError(404, `${noun} ${row.id} has no metadata with key ${key}.`);
   return { key, value };
 }
 

@@ -273,6 +273,15 @@ export const VOLUME_UPDATE_353 = wrapped("volume", {
   anyRequired: ["name", "description", "display_name", "display_description", "metadata"],
 });
 
+/** cinder/api/schemas/volume_metadata.py, parameter_types.py extra_specs: no slash in keys here. */
+const VOLUME_METADATA_ITEMS: Schema = {
+  patternKeys: { expression: /^[a-zA-Z0-9-_:. ]{1,255}$/, values: { types: ["string"], maxLength: 255 } },
+  additional: false,
+};
+
+export const VOLUME_METADATA_WRITE = wrapped("metadata", VOLUME_METADATA_ITEMS);
+export const VOLUME_METADATA_KEY = wrapped("meta", VOLUME_METADATA_ITEMS);
+
 /** The kilobytes that a refused description prints (exchanges: 'description with newline'), as re.escape writes them. */
 function printableRanges(): string {
   let text = "";

@@ -6,6 +6,7 @@ import type { Clock } from "./clock";
 import { type Faults, ruleFromJson } from "./faults";
 import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
 import type { WritableLog } from "./log";
+import type { FlowBehaviour, PowerVcModel } from "./powervcModel";
 import { CONTROL_PREFIX } from "./server";
 import { viprControls } from "./viprControl";
 import type { ViprModel } from "./viprModel";
@@ -19,6 +20,7 @@ export interface ControlParts {
   readonly cinder: CinderModel;
   readonly vipr: ViprModel;
   readonly zstack: ZStackModel;
+  readonly powervc: PowerVcModel;
   readonly seed: number;
   revokeTokens(): void;
   reset(): void;
@@ -44,7 +46,7 @@ export function createControl(parts: ControlParts): (request: EmulatorRequest) =
 }
 
 function controlRoutes(parts: ControlParts): Route<Answer>[] {
-  const { services, faults, log, clock, cinder, zstack } = parts;
+  const { services, faults, log, clock, cinder, zstack, powervc } = parts;
   const route = (method: string, path: string, handler: Answer): Route<Answer> => ({
     operation: `control ${method} ${path}`,
     method,
@@ -117,6 +119,15 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       return json(200, Object.assign(zstack.settings, given));
     }),
     route("DELETE", "/zstack/vms/{uuid}", (_, { uuid }) => removed("VM", uuid, zstack.removeVm(uuid ?? ""))),
+    route("POST", "/powervc/behaviours", (body) => {
+      const given = rowFields<FlowBehaviour>(body, ["step", "fails", "leaves", "takes", "times"]);
+      powervc.behaviour(given as FlowBehaviour);
+      return json(201, { ok: true });
+    }),
+    route("DELETE", "/powervc/tasks", () => {
+      powervc.forgetTasks();
+      return done();
+    }),
   ];
 }
 

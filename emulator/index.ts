@@ -10,6 +10,8 @@ import type { Service } from "./http";
 import { Ids } from "./ids";
 import { KeystoneModel, KeystoneService, REGION } from "./keystone";
 import { createLog, type RequestLog } from "./log";
+import { PowerVcService } from "./powervc";
+import { PowerVcModel } from "./powervcModel";
 import { startServer } from "./server";
 import { ViprService } from "./vipr";
 import { ViprAuth } from "./viprAuth";
@@ -40,6 +42,14 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export {
+  CLONE_STEPS,
+  type CloneRequest,
+  type CloneStep,
+  type CloneTask,
+  type FlowBehaviour,
+  PowerVcModel,
+} from "./powervcModel";
 export { VIPR_UNAVAILABLE } from "./vipr";
 export { ViprAuth, type ViprUser } from "./viprAuth";
 export {
@@ -58,6 +68,8 @@ export { ZSTACK_SEED, ZStackModel } from "./zstackModel";
 /** Milliseconds of the emulator's own time. */
 export interface Timings extends CinderTimings, ViprTimings, ZStackTimings {
   tokenLife: number;
+  /** Each of the steps of PowerVC's clone flow. */
+  cloneStep: number;
 }
 
 export interface EmulatorOptions {
@@ -100,6 +112,10 @@ export interface ZStackConnection {
   password: string;
 }
 
+export interface PowerVcConnection extends Omit<OpenStackConnection, "kind"> {
+  kind: "powervc";
+}
+
 /** The same login as environment variables and as a connection of this package. */
 export interface Login {
   env(): Record<string, string>;
@@ -134,6 +150,9 @@ export interface Emulator extends Login {
   readonly zstack: ZStackModel;
   /** ZStack's administrator. */
   zstackConnection(): ZStackConnection;
+  readonly powervc: PowerVcModel;
+  /** The login of `demo` at PowerVC, whose volumes are Cinder's. */
+  powervcConnection(): PowerVcConnection;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -154,6 +173,7 @@ const DEFAULT_TIMINGS: Timings = {
   zstackClone: 1000,
   zstackAction: 500,
   zstackSession: 7_200_000,
+  cloneStep: 200,
 };
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
@@ -170,12 +190,17 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const vipr = new ViprModel(clock, ids, timings);
   const viprAuth = new ViprAuth(clock, ids, timings);
   const zstack = new ZStackModel(clock, ids, timings, options.zstack ?? {});
+  const powervc = new PowerVcModel(clock, ids, cinder, () => timings.cloneStep);
+  const keystoneService = new KeystoneService(keystone, ids, clock);
+  const cinderService = new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70");
+  const behind = { keystone: keystoneService, cinder: cinderService };
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
-    new KeystoneService(keystone, ids, clock),
-    new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
+    keystoneService,
+    cinderService,
     new ViprService(vipr, viprAuth),
     new ZStackService(zstack),
+    new PowerVcService(powervc, cinder, keystone, behind, ids),
   ];
 
   const reset = () => {
@@ -206,6 +231,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         log,
         clock,
         cinder,
+        powervc,
         seed,
         reset,
         vipr,
@@ -225,6 +251,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   );
 
   const authUrl = `${server.url}/identity/v3`;
+  const powervcUrl = `${server.url}/powervc/openstack/identity/v3`;
   return {
     url: server.url,
     authUrl,
@@ -238,6 +265,8 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     viprLogin: viprLogin(`${server.url}/vipr`),
     zstack,
     zstackConnection: () => ({ kind: "zstack", url: server.url, accountName: "admin", password: "password" }),
+    powervc,
+    powervcConnection: () => ({ ...login(powervcUrl, "demo").connection(), kind: "powervc" }),
     faults,
     requests: log.entries,
     reset,

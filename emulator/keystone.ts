@@ -295,6 +295,8 @@ export class KeystoneModel {
     this.addService({ type: "volumev3", name: "cinderv3" });
     this.addService({ type: "volumev3", name: "cinderv3", url: "{origin}/volume/v3/%(project_id)s" });
     this.addService({ type: "block-storage", name: "cinder", url: "{origin}/volume/v3/%(project_id)s" });
+    // PowerVC's Cinder, under the type that IBM's own clients look for (reference F3).
+    this.addService({ type: "volume", name: "powervc", url: "{origin}/powervc/openstack/volume/v3/%(project_id)s" });
   }
 }
 

@@ -17,6 +17,9 @@ export const snapshot = front(() => load<typeof import("./openstack/snapshot")>(
 export const linkedTargetSet = front(
   () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
 );
+export const volumeClone = front(
+  () => load<typeof import("./powervc/volumeClone")>("./powervc/volumeClone").volumeClone,
+);
 
 export const clonedVm = front(() => load<typeof import("./zstack/clonedVm")>("./zstack/clonedVm").clonedVm);
 

@@ -16,3 +16,4 @@ export {
   Snapshot,
   type SnapshotArgs,
 } from "./snapshot";
+export { type ClonedVolume, VolumeClone, type VolumeCloneArgs } from "./volumeClone";

@@ -1,7 +1,7 @@
-// The Block Storage API v3 on the wire: every call on snapshots and their metadata, and the few on volumes, messages
-// and limits that explain them. Field names are the API's own; nothing here waits.
+// The Block Storage API v3 on the wire: every call on snapshots and their metadata, those on volumes that clones need,
+// and the few on messages and limits that explain them. Field names are the API's own; nothing here waits.
 
-import { z } from "zod";
+import { type ZodType, z } from "zod";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Explained, RawAnswer } from "../core/http";
 import { unlessStopped } from "../core/stop";
@@ -38,10 +38,13 @@ const volumeSchema = z.looseObject({
   status: z.string(),
   size: z.number(),
   name: nullableString,
+  description: nullableString,
   metadata: z.record(z.string(), z.string()).default({}),
-  attachments: z.array(z.looseObject({ server_id: z.string().nullish() })).default([]),
+  attachments: z.array(z.looseObject({ server_id: z.string().nullish(), device: z.string().nullish() })).default([]),
   volume_type: z.string().nullish(),
+  /** From 3.13 on. */
   group_id: z.string().nullish(),
+  source_volid: z.string().nullish(),
   created_at: nullableString,
 });
 
@@ -81,6 +84,10 @@ const answers = {
   metadata: z.looseObject({ metadata: z.record(z.string(), z.string()) }),
   messages: z.looseObject({ messages: z.array(messageSchema) }),
   volume: z.looseObject({ volume: volumeSchema }),
+  volumes: z.looseObject({
+    volumes: z.array(volumeSchema),
+    volumes_links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]),
+  }),
   limits: z.looseObject({ limits: z.looseObject({ absolute: limitsSchema }) }),
   versions: z.looseObject({
     versions: z.array(z.looseObject({ id: z.string(), version: versionSchema, min_version: versionSchema })),
@@ -134,6 +141,21 @@ export interface ListSnapshots {
   with_count?: boolean | undefined;
 }
 
+export interface UpdateVolume {
+  name?: string | null | undefined;
+  description?: string | null | undefined;
+}
+
+/** The filters that a cloud allows to a member by default (/etc/cinder/resource_filters.json, §A6). */
+export interface ListVolumes {
+  name?: string | undefined;
+  status?: string | undefined;
+  /** Every entry must be there. Checked here too. */
+  metadata?: Metadata | undefined;
+  /** The size of a page. All pages are read. */
+  limit?: number | undefined;
+}
+
 export interface SnapshotList {
   snapshots: SnapshotRow[];
   /** Cinder's own count, when asked for: of everything that matches, whatever `marker` and `offset` left out. */
@@ -172,11 +194,11 @@ export class Cinder {
 
   /** Summaries: without what 3.14, 3.41, 3.65 and os-extended-snapshot-attributes add. */
   async listSnapshots(query: ListSnapshots = {}, signal?: AbortSignal): Promise<SnapshotList> {
-    return this.list("/snapshots", query, signal);
+    return snapshotList(await this.list("/snapshots", query, snapshotPage, signal));
   }
 
   async listSnapshotsDetail(query: ListSnapshots = {}, signal?: AbortSignal): Promise<SnapshotList> {
-    return this.list("/snapshots/detail", query, signal);
+    return snapshotList(await this.list("/snapshots/detail", query, snapshotPage, signal));
   }
 
   /** In any status. */
@@ -205,16 +227,19 @@ export class Cinder {
   }
 
   async showSnapshotMetadataKey(id: string, key: string, signal?: AbortSignal): Promise<string> {
-    return this.metadataKey({ method: "GET", path: metadataKeyPath(id, key), signal }, key);
+    return this.metadataKey({ method: "GET", path: metadataKeyPath(snapshotPath(id), key), signal }, key);
   }
 
   /** Makes the key if it isn't there (§A7). */
   async updateSnapshotMetadataKey(id: string, key: string, value: string): Promise<string> {
-    return this.metadataKey({ method: "PUT", path: metadataKeyPath(id, key), body: { meta: { [key]: value } } }, key);
+    return this.metadataKey(
+      { method: "PUT", path: metadataKeyPath(snapshotPath(id), key), body: { meta: { [key]: value } } },
+      key,
+    );
   }
 
   async deleteSnapshotMetadataKey(id: string, key: string): Promise<void> {
-    await this.call({ method: "DELETE", path: metadataKeyPath(id, key) });
+    await this.call({ method: "DELETE", path: metadataKeyPath(snapshotPath(id), key) });
   }
 
   /** What Cinder told the user about a resource: the newest twenty, newest first. Below 3.3 there is nothing. */
@@ -233,8 +258,35 @@ export class Cinder {
   }
 
   async showVolume(id: string, signal?: AbortSignal): Promise<VolumeRow> {
-    const path = `/volumes/${segment(id, "a volume id")}`;
-    return (await this.call({ method: "GET", path, schema: answers.volume, signal })).volume;
+    return (await this.call({ method: "GET", path: volumePath(id), schema: answers.volume, signal })).volume;
+  }
+
+  async listVolumesDetail(query: ListVolumes = {}, signal?: AbortSignal): Promise<VolumeRow[]> {
+    return (await this.list("/volumes/detail", query, volumePage, signal)).rows;
+  }
+
+  /** In any status (cinder/volume/api.py update refuses only a migrating one). */
+  async updateVolume(id: string, volume: UpdateVolume): Promise<VolumeRow> {
+    const path = volumePath(id);
+    return (await this.call({ method: "PUT", path, body: { volume }, schema: answers.volume })).volume;
+  }
+
+  /** Accepted, not done: gone is when `showVolume` says notFound. */
+  async deleteVolume(id: string): Promise<void> {
+    await this.call({ method: "DELETE", path: volumePath(id) });
+  }
+
+  /**
+   * Adds these entries and overwrites those of the same key; returns the whole. Refused while the volume is in
+   * maintenance or uploading (cinder/volume/api.py _update_volume_metadata).
+   */
+  async createVolumeMetadata(id: string, metadata: Metadata): Promise<Metadata> {
+    const path = `${volumePath(id)}/metadata`;
+    return this.metadata({ method: "POST", path, body: { metadata }, repeatable: true });
+  }
+
+  async deleteVolumeMetadataKey(id: string, key: string): Promise<void> {
+    await this.call({ method: "DELETE", path: metadataKeyPath(volumePath(id), key) });
   }
 
   /** The project's quota and what of it is in use. */
@@ -275,41 +327,50 @@ export class Cinder {
     return this.call({ ...call, schema: schema.pipe(z.string()) });
   }
 
-  private async list(path: string, query: ListSnapshots, signal: AbortSignal | undefined): Promise<SnapshotList> {
+  private async list<Row extends Listed>(
+    path: string,
+    query: ListSnapshots | ListVolumes,
+    kind: Page<Row>,
+    signal: AbortSignal | undefined,
+  ): Promise<Listing<Row>> {
     const { metadata, ...rest } = query;
     const filters: Query = metadata ? { ...rest, metadata: JSON.stringify(metadata) } : rest;
     for (let restarts = 0; ; restarts += 1) {
       try {
-        const list = await this.pages(path, filters, signal);
-        return { ...list, snapshots: list.snapshots.filter((row) => carries(row, metadata)) };
+        const list = await this.pages(path, filters, kind, signal);
+        return { ...list, rows: list.rows.filter((row) => carries(row, metadata)) };
       } catch (error) {
-        // The snapshot that ended a page was deleted before the next page was asked for: begin again.
+        // What ended a page was deleted before the next page was asked for: begin again.
         if (!(error instanceof LostMarker)) throw error;
         if (restarts >= 3) throw error.reason;
       }
     }
   }
 
-  private async pages(path: string, filters: Query, signal: AbortSignal | undefined): Promise<SnapshotList> {
-    const schema = answers.snapshots;
-    const snapshots: SnapshotRow[] = [];
+  private async pages<Row extends Listed>(
+    path: string,
+    filters: Query,
+    { what, schema }: Page<Row>,
+    signal: AbortSignal | undefined,
+  ): Promise<Listing<Row>> {
+    const rows: Row[] = [];
     const seen = new Set<string>();
     let count: number | undefined;
     let query = filters;
     for (;;) {
       const page = await this.call({ method: "GET", path, query, schema, signal }).catch((error: unknown) => {
-        throw seen.size > 0 && isKind(error, "notFound") ? new LostMarker(error) : error;
+        throw seen.size > 0 && isKind(error, "notFound") ? new LostMarker(error, what) : error;
       });
-      snapshots.push(...page.snapshots);
+      rows.push(...page.rows);
       count ??= page.count;
-      const next = page.snapshots_links.find(({ rel }) => rel === "next");
-      if (!next) return count === undefined ? { snapshots } : { snapshots, count };
+      const next = page.links.find(({ rel }) => rel === "next");
+      if (!next) return count === undefined ? { rows } : { rows, count };
       // The link's host is what Cinder was called (§A6), often not where it can be reached: only its marker counts.
-      const marker = markerOf(next.href) ?? page.snapshots.at(-1)?.id;
+      const marker = markerOf(next.href) ?? page.rows.at(-1)?.id;
       if (marker === undefined || seen.has(marker)) {
         throw new SnapcloneError({
           kind: "malformed",
-          said: `Cinder's list of snapshots does not end: its next page is ${marker ? `${marker} again` : "nowhere"}`,
+          said: `Cinder's list of ${what} does not end: its next page is ${marker ? `${marker} again` : "nowhere"}`,
           remedy: "Check that no proxy answers in Cinder's place or takes away the query of a request.",
         });
       }
@@ -389,13 +450,50 @@ export class Cinder {
   }
 }
 
-/** Which object a notFound is about: a snapshot that has no such key is itself still there (§A7). */
+/**
+ * Which object a notFound is about: a snapshot that has no such key is itself still there (§A7). The last two forms are
+ * those of older clouds' volume metadata (cinder/api/v2/volume_metadata.py).
+ */
 export function whatIsMissing(error: unknown): "snapshot" | "volume" | "metadataKey" | undefined {
   if (!isKind(error, "notFound")) return undefined;
   const { said } = error.parts;
-  if (/has no metadata with key/.test(said)) return "metadataKey";
+  if (/has no metadata with key|Metadata item was not found/.test(said)) return "metadataKey";
   if (/\bSnapshot \S+ could not be found/.test(said)) return "snapshot";
-  return /\bVolume \S+ could not be found/.test(said) ? "volume" : undefined;
+  return /\bVolume \S+ could not be found|\bvolume does not exist/.test(said) ? "volume" : undefined;
+}
+
+interface Listed {
+  id: string;
+  metadata: Metadata;
+}
+
+interface Listing<Row> {
+  rows: Row[];
+  count?: number;
+}
+
+/** One page of a list, whatever its fields are called. */
+interface Page<Row> {
+  what: string;
+  schema: ZodType<{ rows: Row[]; links: { rel: string; href: string }[]; count?: number | undefined }>;
+}
+
+const snapshotPage: Page<SnapshotRow> = {
+  what: "snapshots",
+  schema: answers.snapshots.transform(({ snapshots, snapshots_links, count }) => ({
+    rows: snapshots,
+    links: snapshots_links,
+    count,
+  })),
+};
+
+const volumePage: Page<VolumeRow> = {
+  what: "volumes",
+  schema: answers.volumes.transform(({ volumes, volumes_links }) => ({ rows: volumes, links: volumes_links })),
+};
+
+function snapshotList({ rows, count }: Listing<SnapshotRow>): SnapshotList {
+  return count === undefined ? { snapshots: rows } : { snapshots: rows, count };
 }
 
 /**
@@ -412,17 +510,17 @@ export function blockStorageAddress(endpoint: string, projectId: string): { root
 class LostMarker extends Error {
   readonly reason: SnapcloneError;
 
-  constructor(notFound: SnapcloneError) {
+  constructor(notFound: SnapcloneError, what: string) {
     super("the marker of a list is gone");
     this.reason = new SnapcloneError({
       ...notFound.parts,
       kind: "transient",
-      remedy: "Snapshots vanish faster than they can be listed. Run again.",
+      remedy: `There are ${what} that vanish faster than they can be listed. Run again.`,
     });
   }
 }
 
-function carries(row: SnapshotRow, metadata: Metadata | undefined): boolean {
+function carries(row: Listed, metadata: Metadata | undefined): boolean {
   return Object.entries(metadata ?? {}).every(([key, value]) => row.metadata[key] === value);
 }
 
@@ -435,7 +533,11 @@ function snapshotPath(id: string): string {
   return `/snapshots/${segment(id, "a snapshot id")}`;
 }
 
-function metadataKeyPath(id: string, key: string): string {
+function volumePath(id: string): string {
+  return `/volumes/${segment(id, "a volume id")}`;
+}
+
+function metadataKeyPath(object: string, key: string): string {
   // Cinder routes by the decoded path and reads it as Latin-1: seen on 21.3, "a/b" finds no route, and "é" is another
   // key, so that deleting it would look as if it had been deleted before.
   if (!/^[ -.0-~]+$/.test(key)) {
@@ -445,7 +547,7 @@ function metadataKeyPath(id: string, key: string): string {
       remedy: "Keys with a slash or beyond ASCII can be set and removed with the whole metadata only.",
     });
   }
-  return `${snapshotPath(id)}/metadata/${segment(key, "a metadata key")}`;
+  return `${object}/metadata/${segment(key, "a metadata key")}`;
 }
 
 /** One part of a path. What a URL reads as no part or a step up would make "delete this key" delete the snapshot. */
@@ -490,7 +592,7 @@ function faultOf(json: unknown): Fault | undefined {
 }
 
 /** The error bodies of §A10. What is left out here follows from the status. */
-function explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
+export function explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
   const found = faultOf(json);
   if (!found) {
     if (status !== 404 || !unroutedSchema.safeParse(json).success) return undefined;
@@ -551,6 +653,10 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /Snapshot status must be available or error and must not be part of a group/,
     "The snapshot is busy (creating, deleting, backing up, restoring), stuck in error_deleting, which only an administrator can end (`openstack snapshot set --state error`), or part of a group snapshot, which goes as a whole (`openstack volume group snapshot delete`).",
+  ],
+  [
+    /Volume status must be available or error or .*must not be migrating, attached, belong to a group, have snapshots/,
+    "The volume is busy, attached, part of a group, or has snapshots: Cinder has one text for all of these (`openstack volume show`).",
   ],
   [/^Snapshot \S+ has no metadata with key/, "The snapshot is there, the key is not."],
   [

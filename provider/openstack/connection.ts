@@ -63,6 +63,8 @@ export interface OpenStackRequest extends Surroundings {
   name: string;
   /** The entry `snapclone:connections.<name>`, parsed; undefined where there is none. */
   config: unknown;
+  /** What messages call it, where it is one that signs in as OpenStack does. Default: "OpenStack". */
+  product?: string;
 }
 
 /** Throws a SnapcloneError of kind "config" that names every place looked at, or every field that is wrong. */
@@ -81,7 +83,7 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
   }
   if (name !== DEFAULT_CONNECTION) {
     if (files.clouds.has(name)) return fromFiles(files, name, "the connection's name", {}, request);
-    throw nothingFound(name, [notSet(key), `(2) a cloud "${name}" in ${place(files)}`]);
+    throw nothingFound(request, [notSet(key), `(2) a cloud "${name}" in ${place(files)}`]);
   }
   const environment = isBlank(env.OS_CLOUD_NAME) ? "envvars" : String(env.OS_CLOUD_NAME);
   if (osCloud !== undefined && osCloud !== environment) return fromFiles(files, osCloud, "OS_CLOUD", {}, request);
@@ -93,7 +95,7 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
   const [only] = files.clouds.size === 1 ? files.clouds.keys() : [DEFAULT_CONNECTION];
   if (osCloud === undefined && only !== undefined && files.clouds.has(only))
     return fromFiles(files, only, "", {}, request);
-  throw nothingFound(name, [
+  throw nothingFound(request, [
     notSet(key),
     `(2) OS_CLOUD: ${osCloud === undefined ? "not set" : `names the environment ("${environment}")`}`,
     `(3) ${CREDENTIALS.slice(0, 3).join(", ")}, …: not set`,
@@ -526,11 +528,11 @@ function notSet(key: string): string {
   return `(1) stack config ${key}: not set`;
 }
 
-function nothingFound(name: string, looked: readonly string[]): SnapcloneError {
+function nothingFound({ name, product = "OpenStack" }: OpenStackRequest, looked: readonly string[]): SnapcloneError {
   const key = `snapclone:connections.${name}`;
   return new SnapcloneError({
     kind: "config",
-    said: `there is no OpenStack connection "${name}"; looked at, in this order: ${looked.join("; ")}`,
+    said: `there is no ${product} connection "${name}"; looked at, in this order: ${looked.join("; ")}`,
     remedy: [
       `Either name a cloud of clouds.yaml: ${name === DEFAULT_CONNECTION ? "export OS_CLOUD=<cloud>" : `pulumi config set --path ${key}.cloud <cloud>`}`,
       `or configure it in the stack: pulumi config set --path ${key}.authUrl https://… (and username, userDomainName, projectName, projectDomainName; --secret for password). See docs/connections.md.`,

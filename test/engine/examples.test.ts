@@ -22,6 +22,13 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
     "snapclone-test:replica": "22222222-2222-4222-8222-222222222222",
   },
+  "database-clone": {
+    "snapclone-test:volumes": JSON.stringify([
+      "11111111-1111-4111-8111-111111111111",
+      "22222222-2222-4222-8222-222222222222",
+      "33333333-3333-4333-8333-333333333333",
+    ]),
+  },
 };
 /** Snapshots that stay, because the program says so. */
 const RETAINED: Record<string, number> = { snapshot: 1 };
@@ -32,6 +39,7 @@ describeEngine("examples", () => {
 
   beforeAll(async () => {
     ({ cloud, backend } = await emulatorBackend({ snapshotCreate: 300, snapshotDelete: 300 }));
+    cloud.cinder.createVolume({ id: "33333333-3333-4333-8333-333333333333", name: "temp", size: 5 });
   });
 
   afterEach(() => cloud.cinder.snapshots.clear());
@@ -45,6 +53,7 @@ describeEngine("examples", () => {
         backup: backend.connections.default,
         vipr: cloud.viprLogin.connection(),
         zstack: cloud.zstackConnection(),
+        powervc: cloud.powervcConnection(),
       },
       settings: SETTINGS[name] ?? {},
     });
@@ -61,6 +70,7 @@ describeEngine("examples", () => {
       expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);
       expect(cloud.vipr.active()).toEqual([]);
       expect(cloud.zstack.living().map((vm) => vm.name)).toEqual(["web", "db"]);
+      expect(cloud.cinder.volumes.size).toBe(3);
     } finally {
       await stack.close();
     }

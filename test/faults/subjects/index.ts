@@ -4,5 +4,6 @@ import type { Subject } from "../subject";
 import { clonedVm } from "./clonedVm";
 import { linkedTargetSet } from "./linkedTargetSet";
 import { snapshot } from "./snapshot";
+import { volumeClone } from "./volumeClone";
 
-export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet, clonedVm];
+export const SUBJECTS: readonly Subject[] = [snapshot, volumeClone, linkedTargetSet, clonedVm];

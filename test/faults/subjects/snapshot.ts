@@ -294,7 +294,7 @@ export function openCloud(authUrl: string, clock: Clock, http: Http): Cloud {
   return new Cloud(new OpenStackSession(settingsOf(authUrl), { clock, http }), clock);
 }
 
-function settingsOf(authUrl: string): OpenStackSettings {
+export function settingsOf(authUrl: string): OpenStackSettings {
   const domain = { name: "Default" };
   return {
     authUrl,

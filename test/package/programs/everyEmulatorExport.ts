@@ -1,7 +1,7 @@
 // The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { clonedVm, linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
+import { clonedVm, linkedTargetSet, snapshot, volumeClone } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -10,8 +10,12 @@ import {
   type CatalogueEndpoint,
   type CatalogueEntry,
   CinderModel,
+  CLONE_STEPS,
   type ClockMode,
   type CloneBehaviour,
+  type CloneRequest,
+  type CloneStep,
+  type CloneTask,
   type Emulator,
   type EmulatorOptions,
   FAULT_ACTIONS,
@@ -19,10 +23,13 @@ import {
   type FaultHandle,
   type FaultMatch,
   type FaultRule,
+  type FlowBehaviour,
   KeystoneModel,
   type Login,
   type MessageRow,
   type OpenStackConnection,
+  type PowerVcConnection,
+  PowerVcModel,
   type Project,
   type Quotas,
   type RequestLog,
@@ -60,6 +67,7 @@ import {
 export const provider: pulumi.dynamic.ResourceProvider = snapshot;
 export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
 export const clones: pulumi.dynamic.ResourceProvider = clonedVm;
+export const volumes: pulumi.dynamic.ResourceProvider = volumeClone;
 
 const clock: ClockMode = "instant";
 const timings: Partial<Timings> = { snapshotCreate: 100 };
@@ -81,11 +89,14 @@ export async function tour(): Promise<string[]> {
   const entries: readonly RequestLogEntry[] = [...requests];
   const models = emulator.cinder instanceof CinderModel && emulator.keystone instanceof KeystoneModel;
   const volume: VolumeRow | undefined = emulator.cinder.volumes.get(SEED_VOLUMES.data);
+  const flow: FlowBehaviour = { step: CLONE_STEPS[0] ?? "create_group_type", fails: "no space", times: 1 };
+  const powervc = emulator.powervc instanceof PowerVcModel && emulator.powervc.behaviour(flow);
+  const login2: PowerVcConnection = emulator.powervcConnection();
   const rows: SnapshotRow[] = [...emulator.cinder.snapshots.values()];
   await emulator.close();
   return [
     connection.authUrl,
-    String([fault, handle, asked, models, volume]),
+    String([fault, handle, asked, models, volume, powervc, login2]),
     ...entries.map(String),
     ...rows.map(String),
   ];
@@ -108,6 +119,7 @@ export interface Rows {
   vipr: [ViprVolume, ViprGroup, ViprSession, ViprTask];
   identity: [Project, User, Assignment, ApplicationCredential, Token, CatalogueEntry, CatalogueEndpoint];
   storage: [VolumeAttachment, MessageRow];
+  clones: [CloneTask, CloneRequest, CloneStep];
 }
 
 export function zstackTour(emulator: Emulator, settings: Partial<ZStackSettings>): (string | undefined)[] {

@@ -6,6 +6,7 @@ import {
   ClonedVm,
   type ClonedVmArgs,
   type ClonedVmInstance,
+  type ClonedVolume,
   type GetSnapshotArgs,
   getSnapshot,
   getSnapshotOutput,
@@ -19,6 +20,8 @@ import {
   Snapshot,
   type SnapshotArgs,
   type SnapshotInfo,
+  VolumeClone,
+  type VolumeCloneArgs,
 } from "pulumi-snapclone";
 
 const config = new pulumi.Config();
@@ -87,3 +90,23 @@ export const addresses: pulumi.Output<string[]> = ClonedVm.get("read", cloned.id
   vms.flatMap(({ ips }) => ips),
 );
 export const isClone: boolean = ClonedVm.isInstance(cloned);
+const cloneArgs: VolumeCloneArgs = {
+  volumes: [snapshot.volumeId, config.require("volume")],
+  displayName: pulumi.interpolate`before-${pulumi.getStack()}`,
+  description: "the day before",
+  targetVolumeTypeId: config.require("type"),
+  triggers: [1, "two", true],
+  connection: "powervc",
+};
+const instant = new VolumeClone("before", cloneArgs, { customTimeouts: { create: "2h" } });
+const theirs = VolumeClone.get("theirs", instant.id, { connection: "powervc" });
+
+// @ts-expect-error: the volumes are required
+new VolumeClone("nothing", { displayName: "x" });
+
+export const cloneOf: pulumi.Output<string | undefined> = instant.clones.apply((map) => map[config.require("volume")]);
+export const details: pulumi.Output<ClonedVolume[]> = theirs.clonedVolumes;
+export const taskId: pulumi.Output<string | undefined> = VolumeClone.isInstance(theirs)
+  ? theirs.taskId
+  : instant.taskId;
+export const about = pulumi.all([instant.namePrefix, instant.missing, instant.flow, instant.displayName]);

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { ClonedVm, LinkedTargetSet, Snapshot } from "../../../sdk";
+import { ClonedVm, LinkedTargetSet, Snapshot, VolumeClone } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -34,36 +34,37 @@ async function register(make: () => pulumi.CustomResource): Promise<Registered> 
   return made;
 }
 
-test("type and provider text", async () => {
-  const { type, inputs } = await register(() => new Snapshot("nightly", { volumeId: "v" }));
-  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:Snapshot");
-  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").snapshot');
+/** Each resource with the name that stands in its provider text: both are in users' states for ever. */
+const RESOURCES: readonly [string, string, () => pulumi.CustomResource][] = [
+  ["Snapshot", "snapshot", () => new Snapshot("nightly", { volumeId: "v" })],
+  ["VolumeClone", "volumeClone", () => new VolumeClone("before", { volumes: ["v"] })],
+  [
+    "LinkedTargetSet",
+    "linkedTargetSet",
+    () => new LinkedTargetSet("dev", { snapshotSessionId: "s", targetName: "dev", count: 1 }),
+  ],
+  ["ClonedVm", "clonedVm", () => new ClonedVm("web", { vmInstanceUuid: "v", names: ["web-1"] })],
+];
+
+test.each(RESOURCES)("type and provider text of %s", async (type, name, make) => {
+  const { type: registeredType, inputs } = await register(make);
+  expect(registeredType).toBe(`pulumi-nodejs:dynamic/snapclone:${type}`);
+  expect(inputs.__provider).toBe(`exports.handler=()=>require("pulumi-snapclone/dynamic/v1").${name}`);
   expect(String(inputs.__provider).length).toBeLessThanOrEqual(100);
 });
 
-test("type and provider text of LinkedTargetSet", async () => {
-  const args = { snapshotSessionId: "s", targetName: "dev", count: 1 };
-  const { type, inputs } = await register(() => new LinkedTargetSet("dev", args));
-  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:LinkedTargetSet");
-  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").linkedTargetSet');
-});
-
-test("type and provider text of ClonedVm", async () => {
-  const { type, inputs } = await register(() => new ClonedVm("web", { vmInstanceUuid: "v", names: ["web-1"] }));
-  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:ClonedVm");
-  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").clonedVm');
-});
-
-test("the module that the text names is there, and has the resource", () => {
+test("the module that the texts name is there, and has them all", () => {
   const { exports } = createRequire(__filename)("../../../package.json") as {
     exports: Record<string, { default: string }>;
   };
   expect(exports["./dynamic/v1"]?.default).toBe("./dist/provider/dynamic.js");
   const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
-  expect(Object.keys(front)).toEqual(expect.arrayContaining(["snapshot", "linkedTargetSet", "clonedVm"]));
-  expect(Object.keys(front.snapshot ?? {}).sort()).toEqual(
-    ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
-  );
+  expect(Object.keys(front).sort()).toEqual(RESOURCES.map(([, name]) => name).sort());
+  for (const provider of Object.values(front)) {
+    expect(Object.keys(provider).sort()).toEqual(
+      ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
+    );
+  }
 });
 
 test("the owner is the URN, parents included, and timeouts are copied", async () => {
@@ -84,6 +85,8 @@ test("what is only read has no owner", async () => {
 
 test("isInstance knows its own, and an instance of another copy", async () => {
   const mine = new Snapshot("mine", { volumeId: "v" });
+  const clones = VolumeClone.get("theirs", "snapclone-1");
   const component = new pulumi.ComponentResource("shop:index:Other", "other");
   expect([mine, component, undefined, {}].map((one) => Snapshot.isInstance(one))).toEqual([true, false, false, false]);
+  expect([clones, mine, undefined].map((one) => VolumeClone.isInstance(one))).toEqual([true, false, false]);
 });
