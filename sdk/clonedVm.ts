@@ -111,7 +111,8 @@ export class ClonedVm extends SnapcloneResource {
   declare readonly vmInstanceUuid: pulumi.Output<string>;
   declare readonly names: pulumi.Output<string[]>;
   declare readonly description: pulumi.Output<string | undefined>;
-  declare readonly powerState: pulumi.Output<"Running" | "Stopped" | undefined>;
+  /** After a refresh: the state of a clone that is in another one than the program wants. */
+  declare readonly powerState: pulumi.Output<string | undefined>;
   declare readonly userTags: pulumi.Output<string[] | undefined>;
   /** In the order of `names`. */
   declare readonly vms: pulumi.Output<ClonedVmInstance[]>;

@@ -82,8 +82,7 @@ function descriptionOf(members: readonly Member[], wanted: unknown): unknown {
 }
 
 function powerOf(members: readonly Member[], wanted: unknown): unknown {
-  if (members.every(({ row }) => row.state === wanted)) return wanted;
-  return wanted === "Running" ? "Stopped" : "Running";
+  return members.find(({ row }) => row.state !== wanted)?.row.state ?? wanted;
 }
 
 export function asMembers(id: string, rows: readonly VmRow[]): Member[] {

@@ -477,7 +477,7 @@ describe("change", () => {
     if (one) one.state = "Paused";
     emulator.zstack.removeVm(emulator.zstack.named("web-2")?.uuid ?? "");
     const { props } = await read(definition, newRun(), id, outs);
-    expect(props).toMatchObject({ names: ["web-1"], powerState: "Stopped" });
+    expect(props).toMatchObject({ names: ["web-1"], powerState: "Paused" });
     const { outs: mended } = await update(definition, newRun(), id, props ?? {}, { ...NEWS, powerState: "Running" });
     expect(vmsOf(mended)).toMatchObject([
       { uuid: one?.uuid, state: "Running" },

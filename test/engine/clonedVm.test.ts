@@ -71,10 +71,10 @@ describeEngine("ClonedVm on the emulator", () => {
     expect(changes(await ok(stack.up()))).toEqual({ same: 1, update: 1 });
     expect(clones()).toMatchObject([{ name: "web-3", state: "Stopped" }]);
 
-    // Somebody wakes it, half: refresh shows that it is not what was wanted.
+    // Somebody wakes it, half: refresh shows what it is.
     for (const vm of clones()) vm.state = "Paused";
     await ok(stack.refresh());
-    expect((await state()).outputs).toMatchObject({ powerState: "Running", vms: [{ state: "Paused" }] });
+    expect((await state()).outputs).toMatchObject({ powerState: "Paused", vms: [{ state: "Paused" }] });
     declare({ names: ["web-3"], powerState: "Running" });
     await ok(stack.up());
     expect(clones()).toMatchObject([{ name: "web-3", state: "Running" }]);
