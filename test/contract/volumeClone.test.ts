@@ -52,7 +52,12 @@ let emulator: Emulator;
 let cloud: PowerVc;
 const log: string[] = [];
 const definition = { ...released, connection: { kind: "powervc", open: () => cloud } };
-const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
+const runs: Run[] = [];
+function newRun(): Run {
+  const run = new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
+  runs.push(run);
+  return run;
+}
 
 async function start(options: EmulatorOptions = {}): Promise<void> {
   emulator = await startEmulator({
@@ -72,6 +77,8 @@ function newCloud(): PowerVc {
 }
 
 afterEach(async () => {
+  // What settles in the background must not outlive its test.
+  await Promise.all(runs.splice(0).map((run) => run.end()));
   await cloud.session.close();
   await emulator.close();
 });
