@@ -10,6 +10,8 @@ import type { Service } from "./http";
 import { Ids } from "./ids";
 import { KeystoneModel, KeystoneService, REGION } from "./keystone";
 import { createLog, type RequestLog } from "./log";
+import { NovaService } from "./nova";
+import { NovaModel, type NovaTimings } from "./novaModel";
 import { startServer } from "./server";
 
 export type {
@@ -35,9 +37,11 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export type { FileRow, NovaTrouble, ServerRow } from "./novaModel";
+export { NovaModel } from "./novaModel";
 
 /** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings {
+export interface Timings extends CinderTimings, NovaTimings {
   tokenLife: number;
 }
 
@@ -87,6 +91,7 @@ export interface Emulator extends Login {
   readonly clock: { now(): Date; tick(ms: number): void };
   readonly cinder: CinderModel;
   readonly keystone: KeystoneModel;
+  readonly nova: NovaModel;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -101,6 +106,8 @@ const DEFAULT_TIMINGS: Timings = {
   snapshotRevert: 1000,
   volumeCreate: 1000,
   volumeDelete: 1000,
+  assistedCreate: 400,
+  assistedDelete: 1000,
   tokenLife: 3_600_000,
 };
 
@@ -115,10 +122,12 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const keystone = new KeystoneModel(clock, ids, () => timings.tokenLife);
   const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
+  const nova = new NovaModel(clock, ids, timings, cinder);
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
     new KeystoneService(keystone, ids, clock),
     new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
+    new NovaService(nova, cinder, keystone, ids),
   ];
 
   const reset = () => {
@@ -149,6 +158,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         log,
         clock,
         cinder,
+        nova,
         seed,
         reset,
         revokeTokens: () => keystone.revokeAll(),
@@ -166,6 +176,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     clock,
     cinder,
     keystone,
+    nova,
     faults,
     requests: log.entries,
     reset,

@@ -295,6 +295,7 @@ export class KeystoneModel {
     this.addService({ type: "volumev3", name: "cinderv3" });
     this.addService({ type: "volumev3", name: "cinderv3", url: "{origin}/volume/v3/%(project_id)s" });
     this.addService({ type: "block-storage", name: "cinder", url: "{origin}/volume/v3/%(project_id)s" });
+    this.addService({ type: "compute", name: "nova", url: "{origin}/compute/v2.1" });
   }
 }
 
