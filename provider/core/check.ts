@@ -46,8 +46,21 @@ export function check(
       if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
     }
   }
-  failures.push(...badTimeouts(news));
+  failures.push(...contradictions(definition, inputs, failures), ...badTimeouts(news));
   return { inputs, failures };
+}
+
+function contradictions(
+  definition: AnyDefinition,
+  inputs: Record<string, unknown>,
+  failures: readonly CheckFailure[],
+): CheckFailure[] {
+  const isSettled = (key: string) =>
+    unknownPaths(inputs[key]).length === 0 && !failures.some(({ property }) => property.split(/[.[]/)[0] === key);
+  return (definition.combinations ?? []).flatMap(({ of, refuse }) => {
+    const reason = of.every(isSettled) ? refuse(inputs) : undefined;
+    return reason === undefined ? [] : [{ property: propertyPath([of[0]]), reason }];
+  });
 }
 
 export function isHidden(key: string): boolean {

@@ -15,6 +15,12 @@ export interface InputRule<T> {
   onChange: Effect | ((olds: State, news: State) => Effect);
 }
 
+export interface Combination<Inputs> {
+  of: readonly [keyof Inputs & string, ...(keyof Inputs & string)[]];
+  /** Why these don't go together; undefined if they do. */
+  refuse(inputs: Inputs): string | undefined;
+}
+
 /** A resource's outputs as Pulumi stores them; untyped, because old builds wrote some of them. */
 export type State = Readonly<Record<string, unknown>>;
 
@@ -75,6 +81,8 @@ export interface Definition<Inputs extends object, Client> {
   connection: ConnectionKind<Client>;
   /** Each input exactly once. */
   inputs: { [K in keyof Inputs]-?: InputRule<Inputs[K]> };
+  /** What no input can tell by itself. Only asked when all that it is about are known and valid; the failure is the first's. */
+  combinations?: readonly Combination<Inputs>[];
   /** The input that gets `<resource>-<7 hex>` where the program gives none. */
   autoName?: keyof Inputs & string;
   /** Defaults of `customTimeouts`, as Go durations. */

@@ -53,6 +53,19 @@ describe("check", () => {
     );
   });
 
+  test("what doesn't go together is refused, once all of it is known and valid", () => {
+    const together: AnyDefinition = {
+      ...toy,
+      combinations: [{ of: ["hint", "name"], refuse: ({ hint, name }) => (hint === name ? "is the name" : undefined) }],
+    };
+    const refused = (news: object) =>
+      check(together, {}, { source: "v", ...news }).failures.map(({ property, reason }) => `${property} ${reason}`);
+    expect(refused({ name: "n", hint: "n" })).toEqual(["hint is the name"]);
+    expect(refused({ name: "n", hint: "h" })).toEqual([]);
+    expect(refused({ name: UNKNOWN, hint: UNKNOWN })).toEqual([]);
+    expect(refused({ name: "n".repeat(21), hint: "n".repeat(21) })).toEqual([expect.stringContaining("name ")]);
+  });
+
   test("an unknown hides nothing that is wrong elsewhere", () => {
     const news = { source: UNKNOWN, tags: { a: UNKNOWN, b: 1 }, nmae: "x" };
     expect(check(toy, {}, news).failures.map(({ property }) => property)).toEqual(["nmae", "tags.b"]);
