@@ -141,6 +141,11 @@ export class NovaModel {
 
   /** The files of the guest's disk, the active one first: libvirt's own record of it. */
   chain(volumeId: string): string[] {
+    this.settle();
+    return this.files(volumeId);
+  }
+
+  private files(volumeId: string): string[] {
     const names: string[] = [];
     let name: string | null = this.activeFile(volumeId);
     while (name !== null && !names.includes(name)) {
@@ -202,7 +207,7 @@ export class NovaModel {
     const file = this.folder(volumeId).get(newFile);
     // VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT: nobody makes the file here.
     if (file === undefined) throw new ComputeError(`libvirtError: missing existing file for disk: ${newFile}`);
-    if (this.chain(volumeId).includes(newFile))
+    if (this.files(volumeId).includes(newFile))
       throw new ComputeError(`libvirtError: ${newFile} is in use by the disk already`);
     this.active.set(volumeId, newFile);
   }
@@ -219,7 +224,7 @@ export class NovaModel {
 
   /** blockRebase: the active file takes in everything down to `base`, or everything there is. */
   private pull(volumeId: string, base: string | null): void {
-    const chain = this.chain(volumeId);
+    const chain = this.files(volumeId);
     const end = base === null ? chain.length : chain.indexOf(base);
     if (end < 1) throw new ComputeError(`libvirtError: could not find base '${String(base)}' in the chain of the disk`);
     const between = chain.slice(1, end);
@@ -231,7 +236,7 @@ export class NovaModel {
 
   /** blockCommit without the flag for the active file, so never of the active file. */
   private commit(volumeId: string, top: string | null, target: string): void {
-    const chain = this.chain(volumeId);
+    const chain = this.files(volumeId);
     const at = top === null ? 0 : chain.indexOf(top);
     if (at === 0) throw new ComputeError("libvirtError: commit of the active layer requires active flag");
     if (at < 0 || chain[at + 1] !== target)

@@ -27,7 +27,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
   noun: "snapshot",
   connection: openstack,
   inputs: {
-    volumeId: { onChange: "replace", schema: uuid() },
+    volumeId: { onChange: "replace", schema: uuid("a volume") },
     name: { onChange: "update", schema: text().optional() },
     description: { onChange: "update", schema: printable().optional() },
     metadata: { onChange: "update", schema: metadata().optional() },
@@ -297,14 +297,14 @@ function utc(time: string | null): string | undefined {
 
 // --- what the inputs may be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py (reference §A2) ---
 
-function uuid() {
+export function uuid(of: string) {
   // Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing (§A2, volume_id).
   return z
     .string(requiredOr("must be a string"))
     .toLowerCase()
     .regex(
       /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
-      "must be the UUID of a volume, such as 11111111-2222-4333-8444-555555555555",
+      `must be the UUID of ${of}, such as 11111111-2222-4333-8444-555555555555`,
     );
 }
 
@@ -342,7 +342,7 @@ function metadata() {
 }
 
 /** "default" is what no connection means, so both are the same in the state. */
-function connectionName() {
+export function connectionName() {
   return z
     .string("must be the name of a connection")
     .min(1, "must be the name of a connection")

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { Snapshot } from "../../../sdk";
+import { AssistedSnapshot, Snapshot } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -39,6 +39,16 @@ test("type and provider text", async () => {
   expect(type).toBe("pulumi-nodejs:dynamic/snapclone:Snapshot");
   expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").snapshot');
   expect(String(inputs.__provider).length).toBeLessThanOrEqual(100);
+});
+
+test("type and provider text of AssistedSnapshot, which always lets the old one go first", async () => {
+  const args = { volumeId: "v", snapshotId: "s", newFile: "f", fileToMerge: null, mergeTargetFile: null };
+  const { type, inputs } = await register(() => new AssistedSnapshot("overlay", args));
+  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:AssistedSnapshot");
+  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").assistedSnapshot');
+  expect(String(inputs.__provider).length).toBeLessThanOrEqual(100);
+  const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
+  expect(Object.keys(front)).toContain("assistedSnapshot");
 });
 
 test("the module that the text names is there, and has the resource", () => {
