@@ -67,6 +67,7 @@ const [BEGUN, FINISHED] = ["0%", "100%"];
 /** Put in the place of an old report, so that the new one can be told from it. */
 const NOT_REPORTED = "10%";
 
+const INTERRUPTED = "a run was stopped on its way to Nova";
 const LOOK =
   "nova-compute's log on the server's host has the reason. Usual ones: the server is not running, its driver is not libvirt, `newFile` is missing in the volume's folder or cannot be read by QEMU.";
 
@@ -125,27 +126,10 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
   },
 
   async start(cloud, inputs, marker, job) {
-    const { volumeId, snapshotId, newFile, type } = inputs;
+    const { volumeId, snapshotId } = inputs;
     await takeTurn(cloud, volumeId, job);
     try {
-      const row = await untilFree(cloud, { volumeId, snapshotId }, job, (found) => mayCreate(found, inputs));
-      const managed =
-        inputs.manageStatus === true && row.status.toLowerCase() === "available" && progressOf(row) !== undefined;
-      if (managed) await putInto(cloud, row, "creating");
-      try {
-        await mark(cloud, snapshotId, { ...marks(marker), [ASSISTED.file]: newFile, [ASSISTED.step]: STEP.asking });
-        const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
-        await cloud.nova.createAssistedSnapshot(volumeId, info);
-      } catch (error) {
-        // Whatever else it is, Nova was not asked, or has said no.
-        if (!isKind(error, "ambiguous")) {
-          await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.none, [ASSISTED.phase]: "settled" }));
-          if (managed) await quietly(cloud.cinder.resetSnapshotStatus(snapshotId, row.status));
-        }
-        throw error;
-      }
-      // Nova has accepted it: nothing may hide that.
-      await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.asked }));
+      await askForOverlay(cloud, inputs, marks(marker), job);
       return { id: `${volumeId}/${snapshotId}`, task: { asked: true } };
     } catch (error) {
       cloud.turns.leave(volumeId, job);
@@ -157,12 +141,17 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     const { volumeId, snapshotId } = partsOf(id);
     await takeTurn(cloud, volumeId, job);
     try {
-      const first = await present(cloud, snapshotId, job.signal);
+      let first = await present(cloud, snapshotId, job.signal);
+      // Somebody has looked: the run that was stopped on its way to Nova had not got there.
+      const anew = stepOf(first) === STEP.none;
+      if (anew) {
+        await askForOverlay(cloud, inputs, {}, job);
+        first = await present(cloud, snapshotId, job.signal);
+      }
       const step = stepOf(first);
-      if (step === STEP.none) throw nothingMade(snapshotId);
       if (step === STEP.unseen) return observed(first, {});
       if (step !== STEP.made) {
-        const asked = task.asked === true || step === STEP.asked;
+        const asked = anew || task.asked === true || step === STEP.asked;
         const row = await untilSwitched(cloud, first, asked, inputs, job);
         const seen = isReported(row, "creating");
         await mark(cloud, snapshotId, { [ASSISTED.step]: seen ? STEP.made : STEP.unseen });
@@ -216,6 +205,33 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
 };
 
 // --- create ---
+
+/** All checks, the mark, and the one request. Its outcome comes later. */
+async function askForOverlay(
+  cloud: Cloud,
+  inputs: AssistedSnapshotInputs,
+  own: Record<string, string>,
+  job: Job,
+): Promise<void> {
+  const { volumeId, snapshotId, newFile, type, manageStatus } = inputs;
+  const row = await untilFree(cloud, { volumeId, snapshotId }, job, (found) => mayCreate(found, inputs));
+  const managed = manageStatus === true && row.status.toLowerCase() === "available" && progressOf(row) !== undefined;
+  if (managed) await putInto(cloud, row, "creating");
+  try {
+    await mark(cloud, snapshotId, { ...own, [ASSISTED.file]: newFile, [ASSISTED.step]: STEP.asking });
+    const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
+    await cloud.nova.createAssistedSnapshot(volumeId, info);
+  } catch (error) {
+    // Whatever else it is, Nova was not asked, or has said no.
+    if (!isKind(error, "ambiguous")) {
+      await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.none, [ASSISTED.phase]: "settled" }));
+      if (managed) await quietly(cloud.cinder.resetSnapshotStatus(snapshotId, row.status));
+    }
+    throw error;
+  }
+  // Nova has accepted it: nothing may hide that.
+  await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.asked }));
+}
 
 /** Everything that Nova does not look at. */
 function mayCreate({ volume, row, others }: Checked, { manageStatus }: AssistedSnapshotInputs): Verdict {
@@ -318,13 +334,6 @@ async function judgeSwitch(
   }
 }
 
-function nothingMade(id: string): SnapcloneError {
-  return new SnapcloneError({
-    kind: "failed",
-    said: `there is no overlay: the mark on snapshot ${id} says "${STEP.none}"`,
-  });
-}
-
 // --- delete ---
 
 async function removeOverlay(cloud: Cloud, row: SnapshotRow, known: State, job: Job): Promise<void> {
@@ -350,7 +359,7 @@ async function removeOverlay(cloud: Cloud, row: SnapshotRow, known: State, job: 
       );
     case STEP.mergeAsking:
     case STEP.mergeAsked:
-      return untilMerged(cloud, row, info, known, step === STEP.mergeAsked, job);
+      return untilMerged(cloud, row, info, known, step === STEP.mergeAsked ? undefined : INTERRUPTED, job);
     default:
       throw new SnapcloneError({
         kind: "refused",
@@ -431,7 +440,7 @@ async function askToMerge(cloud: Cloud, id: string, info: DeleteInfo, known: Sta
     await takeBack(before);
     throw error;
   }
-  let asked = true;
+  let doubt: string | undefined;
   try {
     await cloud.nova.deleteAssistedSnapshot(id, info);
     await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.mergeAsked }));
@@ -442,22 +451,23 @@ async function askToMerge(cloud: Cloud, id: string, info: DeleteInfo, known: Sta
       await takeBack(before);
       throw error;
     }
-    if (!shows) throw mergeUnknown(id, info, error.parts.said);
-    asked = false;
+    doubt = error.parts.said;
+    if (!shows) throw mergeUnknown(id, info, doubt);
   }
-  return untilMerged(cloud, await present(cloud, id, job.signal), info, known, asked, job);
+  return untilMerged(cloud, await present(cloud, id, job.signal), info, known, doubt, job);
 }
 
-/** Nova was asked, by this run or by an earlier one. */
+/** Nova was asked, by this run or by an earlier one; `doubt` is why that is not sure. */
 async function untilMerged(
   cloud: Cloud,
   first: SnapshotRow,
   info: DeleteInfo,
   known: State,
-  asked: boolean,
+  doubt: string | undefined,
   job: Job,
 ): Promise<void> {
   const { id } = first;
+  const asked = doubt === undefined;
   const leave = cloud.assistedMerging.join();
   let row: SnapshotRow | undefined;
   try {
@@ -472,7 +482,7 @@ async function untilMerged(
     });
   } catch (error) {
     if (!isKind(error, "deadline")) throw error;
-    if (!asked) throw mergeUnknown(id, info, error.parts.said);
+    if (!asked) throw mergeUnknown(id, info, `${doubt}; ${error.parts.said}`);
     throw new SnapcloneError({ ...error.parts, remedy: `Asked was ${JSON.stringify(info)}. ${LOOK}` });
   } finally {
     leave();
@@ -707,7 +717,7 @@ function observed(row: SnapshotRow, { unverifiedReason }: State): Observed {
 }
 
 const UNVERIFIED: Readonly<Record<string, string>> = {
-  [STEP.asking]: "a run was stopped on its way to Nova",
+  [STEP.asking]: INTERRUPTED,
   [STEP.asked]: "Nova has accepted it, and its report has not been seen yet",
   [STEP.unseen]:
     "Cinder's record was not in status \"creating\", or its progress is hidden, so it could not show Nova's report",

@@ -468,9 +468,11 @@ describe("interrupted", () => {
     const { outs } = await update(definition, newRun(), failure.id, failure.properties, news);
     expect(outs).toMatchObject({ verified: false });
 
+    // Nothing was made: it is asked for now.
     row().metadata["snapclone:assisted-step"] = "none";
-    const none = await partial(update(definition, newRun(), failure.id, failure.properties, news));
-    expect(none.properties.pending).toMatchObject({ failed: true });
+    const anew = await update(definition, newRun(), failure.id, failure.properties, news);
+    expect(anew.outs).toMatchObject({ verified: true });
+    expect([asked("create").length, chain()[0]]).toEqual([1, OVERLAY]);
   });
 
   test("the reply was lost: the record tells", async () => {
