@@ -62,7 +62,7 @@ export interface OpenStackLab {
   novaUrl: string;
   /** The folder: logs in `log`, configuration, clouds.yaml, openrc. */
   folder: string;
-  /** A signed-in request. `path` is below cinderUrl, or a whole URL. The microversion is 3.66 unless a header says otherwise. */
+  /** A signed-in request; a text goes out as it is. `path` is below cinderUrl, or a whole URL. The microversion is 3.66 unless a header says otherwise. */
   request(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<LabAnswer>;
 }
 
@@ -211,7 +211,7 @@ async function request(
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
       signal: AbortSignal.timeout(30_000),
     });
   let response = await send();
