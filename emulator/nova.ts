@@ -162,7 +162,7 @@ export class NovaService implements Service {
         : {
             "OpenStack-API-Version": `compute ${version}`,
             "X-OpenStack-Nova-API-Version": version,
-            Vary: "X-OpenStack-Nova-API-Version",
+            Vary: "OpenStack-API-Version, X-OpenStack-Nova-API-Version",
           };
     const ids = { "x-openstack-request-id": requestId, "x-compute-request-id": requestId };
     return { ...reply, headers: { ...reply.headers, ...versionHeaders, ...ids } };

@@ -25,7 +25,8 @@ describeNova("a real Nova answers as the emulator does", (lab) => {
       requestBody === undefined ? undefined : title === "bad json" ? requestBody : JSON.parse(requestBody),
       {
         as: admin ? lab().adminConnection : lab().connection,
-        headers: { "OpenStack-API-Version": version ?? "compute 2.1" },
+        // Without it an address that is not routed answers with a web page (webob).
+        headers: { "OpenStack-API-Version": version ?? "compute 2.1", Accept: "application/json" },
       },
     );
     const text = typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body);
