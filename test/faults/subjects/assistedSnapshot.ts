@@ -154,6 +154,14 @@ const faultBody = (place: string, name: string, code: number, message: string): 
 /** Nobody knows what became of it, and Cinder's record has not shown it within a minute: it is in the state, and asked once. */
 const unknown: Cell = pending("ambiguous", at(0, 1), /is not known: waited .*\n.*virsh domblklist/);
 
+/** What is looked at before anything is asked gets two minutes, which is less than three attempts of a minute each. */
+const noAnswer: Cell = fails("deadline", at(0, 0), /the last look got no answer/);
+const unanswered = { volume: noAnswer, snapshot: noAnswer, others: noAnswer };
+
+/** The same of a merge: the next run does not ask again either, it asks somebody to look. */
+const unmerged = (why: RegExp): Cell =>
+  fails("ambiguous", at(1, 1), new RegExp(`is not known: ${why.source}.*\\n.*virsh domblklist`));
+
 export const assistedSnapshot: Subject = {
   title: "AssistedSnapshot",
   objects: "overlays",
@@ -171,7 +179,6 @@ export const assistedSnapshot: Subject = {
       login: fails("unauthorized", at(0, 0), /could not be found/),
       volume: fails("refused", at(0, 0), /Cinder has no volume/),
       snapshot: fails("refused", at(0, 0), /Cinder has no snapshot/),
-      others: fails("notFound", at(0, 0), /could not be found/),
       read: gone(at(1, 0)),
       look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
       // Nova lies here, and is not asked twice.
@@ -188,9 +195,10 @@ export const assistedSnapshot: Subject = {
     "502 with HTML": { make: unknown },
     "503, once": { make: unknown },
     "503, for ever": { make: unknown },
-    "a reset before the answer, once": { make: unknown },
-    "a reset before the answer, for ever": { make: unknown },
-    "a hang": { make: unknown },
+    "a reset before the answer, once": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
+    "a reset before the answer, for ever": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
+    "a trickle (a byte each 200 ms)": unanswered,
+    "a hang": { ...unanswered, make: unknown, remove: unmerged(/Nova did not answer in time/) },
     "10 MB of garbage": { make: unknown },
     "599, a status nobody has heard of": { make: unknown },
     "an object in a status nobody has heard of": {
