@@ -8,6 +8,8 @@ import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Rout
 import type { WritableLog } from "./log";
 import type { NovaModel, ServerRow } from "./novaModel";
 import { CONTROL_PREFIX } from "./server";
+import { viprControls } from "./viprControl";
+import type { ViprModel } from "./viprModel";
 
 export interface ControlParts {
   readonly services: readonly Service[];
@@ -16,6 +18,7 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly cinder: CinderModel;
   readonly nova: NovaModel;
+  readonly vipr: ViprModel;
   readonly seed: number;
   revokeTokens(): void;
   reset(): void;
@@ -121,6 +124,7 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       cinder.behaviour(behaviourFromJson(body));
       return json(201, { ok: true });
     }),
+    ...viprControls(parts.vipr, route),
   ];
 }
 

@@ -13,6 +13,9 @@ import { createLog, type RequestLog } from "./log";
 import { NovaService } from "./nova";
 import { NovaModel, type NovaTimings } from "./novaModel";
 import { startServer } from "./server";
+import { ViprService } from "./vipr";
+import { ViprAuth } from "./viprAuth";
+import { VIPR_TIMINGS, ViprModel, type ViprTimings } from "./viprModel";
 
 export type {
   Behaviour,
@@ -39,9 +42,21 @@ export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
 export type { FileRow, NovaTrouble, ServerRow } from "./novaModel";
 export { NovaModel } from "./novaModel";
+export { VIPR_UNAVAILABLE } from "./vipr";
+export { ViprAuth, type ViprUser } from "./viprAuth";
+export {
+  SEED_SESSIONS,
+  type ViprBehaviour,
+  type ViprGroup,
+  ViprModel,
+  type ViprSession,
+  type ViprTarget,
+  type ViprTask,
+  type ViprVolume,
+} from "./viprModel";
 
 /** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings, NovaTimings {
+export interface Timings extends CinderTimings, NovaTimings, ViprTimings {
   tokenLife: number;
 }
 
@@ -82,6 +97,18 @@ export interface Login {
   connection(): OpenStackConnection;
 }
 
+export interface ViprConnection {
+  kind: "vipr";
+  url: string;
+  username: string;
+  password: string;
+}
+
+export interface ViprLogin {
+  env(): Record<string, string>;
+  connection(): ViprConnection;
+}
+
 export interface Emulator extends Login {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
@@ -92,6 +119,10 @@ export interface Emulator extends Login {
   readonly cinder: CinderModel;
   readonly keystone: KeystoneModel;
   readonly nova: NovaModel;
+  readonly vipr: ViprModel;
+  readonly viprAuth: ViprAuth;
+  /** The login of ViPR's root. */
+  readonly viprLogin: ViprLogin;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -109,6 +140,7 @@ const DEFAULT_TIMINGS: Timings = {
   assistedCreate: 400,
   assistedDelete: 1000,
   tokenLife: 3_600_000,
+  ...VIPR_TIMINGS,
 };
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
@@ -123,11 +155,14 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
   const nova = new NovaModel(clock, ids, timings, cinder);
+  const vipr = new ViprModel(clock, ids, timings);
+  const viprAuth = new ViprAuth(clock, ids, timings);
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [
     new KeystoneService(keystone, ids, clock),
     new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70"),
     new NovaService(nova, cinder, keystone, ids),
+    new ViprService(vipr, viprAuth),
   ];
 
   const reset = () => {
@@ -161,9 +196,16 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         nova,
         seed,
         reset,
-        revokeTokens: () => keystone.revokeAll(),
+        vipr,
+        revokeTokens: () => {
+          keystone.revokeAll();
+          viprAuth.revokeAll();
+        },
       }),
-      invalidateToken: (token) => keystone.revoke(token),
+      invalidateToken: (token) => {
+        keystone.revoke(token);
+        viprAuth.revoke(token);
+      },
     },
   );
 
@@ -177,10 +219,21 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     cinder,
     keystone,
     nova,
+    vipr,
+    viprAuth,
+    viprLogin: viprLogin(`${server.url}/vipr`),
     faults,
     requests: log.entries,
     reset,
     close: () => server.close(),
+  };
+}
+
+function viprLogin(url: string): ViprLogin {
+  const [username, password] = ["root", "secret"];
+  return {
+    connection: () => ({ kind: "vipr", url, username, password }),
+    env: () => ({ VIPR_URL: url, VIPR_USERNAME: username, VIPR_PASSWORD: password }),
   };
 }
 

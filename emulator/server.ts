@@ -148,7 +148,7 @@ class Exchange {
         this.incoming.socket.destroy();
         return;
       case "expire-token":
-        this.parts.invalidateToken(header(request, "X-Auth-Token") ?? "");
+        this.parts.invalidateToken(header(request, "X-Auth-Token") ?? header(request, "X-SDS-AUTH-TOKEN") ?? "");
         this.send(mark(call.run()), entry);
         return;
       case "trickle":

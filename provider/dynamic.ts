@@ -17,6 +17,9 @@ export const snapshot = front(() => load<typeof import("./openstack/snapshot")>(
 export const assistedSnapshot = front(
   () => load<typeof import("./openstack/assistedSnapshot")>("./openstack/assistedSnapshot").assistedSnapshot,
 );
+export const linkedTargetSet = front(
+  () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
+);
 
 /** Loaded on first use, one resource type by one: each process pays for what its program uses. */
 function load<Module>(path: string): Module {
@@ -32,8 +35,12 @@ function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvid
       return Promise.resolve();
     },
     check: (olds, news) =>
-      settled(() => {
-        return check(definitionOf(), olds ?? {}, news);
+      settled(async () => {
+        const checked = check(definitionOf(), olds ?? {}, news);
+        // The engine gives olds to what exists: only what is to be made is rehearsed.
+        const isNew = Object.keys(olds ?? {}).length === 0;
+        if (!isNew || checked.failures.length > 0) return checked;
+        return { ...checked, failures: await lifecycle.rehearse(definitionOf(), run, checked.inputs) };
       }),
     diff: (id, olds, news) =>
       settled(() => {

@@ -3,6 +3,12 @@
 export type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
 export { AssistedSnapshot, type AssistedSnapshotArgs } from "./assistedSnapshot";
 export {
+  type LinkedTarget,
+  LinkedTargetSet,
+  type LinkedTargetSetArgs,
+  type PromotedVolume,
+} from "./linkedTargetSet";
+export {
   getSnapshot,
   getSnapshotOutput,
   listSnapshots,

@@ -26,6 +26,8 @@ export function check(
 ): Checked {
   const failures: CheckFailure[] = [];
   const inputs: Record<string, unknown> = {};
+  const valid: Record<string, unknown> = {};
+  const unsure = new Set<string>();
 
   for (const [key, value] of Object.entries(news)) {
     if (isHidden(key)) inputs[key] = value;
@@ -38,29 +40,19 @@ export function check(
     if (result.success) {
       const checked = unknowns.length === 0 ? result.data : value;
       if (checked !== undefined) inputs[key] = checked;
+      if (unknowns.length > 0) unsure.add(key);
+      else if (checked !== undefined) valid[key] = checked;
       continue;
     }
+    unsure.add(key);
     inputs[key] = value;
     for (const issue of result.error.issues) {
       const path = issue.path.map(String);
       if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
     }
   }
-  failures.push(...contradictions(definition, inputs, failures), ...badTimeouts(news));
+  failures.push(...(definition.contradictions?.(valid, unsure) ?? []), ...badTimeouts(news));
   return { inputs, failures };
-}
-
-function contradictions(
-  definition: AnyDefinition,
-  inputs: Record<string, unknown>,
-  failures: readonly CheckFailure[],
-): CheckFailure[] {
-  const isSettled = (key: string) =>
-    unknownPaths(inputs[key]).length === 0 && !failures.some(({ property }) => property.split(/[.[]/)[0] === key);
-  return (definition.combinations ?? []).flatMap(({ of, refuse }) => {
-    const reason = of.every(isSettled) ? refuse(inputs) : undefined;
-    return reason === undefined ? [] : [{ property: propertyPath([of[0]]), reason }];
-  });
 }
 
 export function isHidden(key: string): boolean {

@@ -10,6 +10,8 @@ export interface ConnectionKind<Client> {
   kind: string;
   /** Throws a "config" error that names every key and file it looked at. Opens no socket. */
   open(request: ConnectionRequest): Client;
+  /** At the end of the run, within its few seconds: for a login that outlives the process and counts against a limit. */
+  close?(client: Client): Promise<void>;
 }
 
 export interface ConnectionRequest {
@@ -24,7 +26,7 @@ export interface ConnectionRequest {
 }
 
 export class Connections {
-  private readonly opened = new Map<string, unknown>();
+  private readonly opened = new Map<string, { client: unknown; close?(): Promise<void> }>();
 
   constructor(
     /** The stack config's value of `snapclone:connections`: JSON text, as Pulumi hands structured config over. */
@@ -35,8 +37,18 @@ export class Connections {
   open<Client>(kind: ConnectionKind<Client>, name: string | undefined): Client {
     const wanted = name ?? DEFAULT_CONNECTION;
     const key = `${kind.kind}:${wanted}`;
-    if (!this.opened.has(key)) this.opened.set(key, this.make(kind, wanted));
-    return this.opened.get(key) as Client;
+    const earlier = this.opened.get(key);
+    if (earlier !== undefined) return earlier.client as Client;
+    const client = this.make(kind, wanted);
+    this.opened.set(key, { client, ...(kind.close ? { close: async () => kind.close?.(client) } : {}) });
+    return client;
+  }
+
+  /** A connection that can't be closed keeps no other one open: nobody is left to hear of it. */
+  async close(): Promise<void> {
+    const all = [...this.opened.values()];
+    this.opened.clear();
+    await Promise.allSettled(all.map(({ close }) => close?.()));
   }
 
   private make<Client>(kind: ConnectionKind<Client>, name: string): Client {

@@ -2,6 +2,7 @@
 // else (checking, diffing, adopting, waiting with a deadline, recording, resuming) happens once, in this folder.
 
 import type { ZodType } from "zod";
+import type { CheckFailure } from "./check";
 import type { Clock } from "./clock";
 import type { ConnectionKind } from "./connections";
 
@@ -13,12 +14,8 @@ export interface InputRule<T> {
   schema: ZodType<T | undefined>;
   /** A function where old state decides, without the network: `diff` runs in previews. */
   onChange: Effect | ((olds: State, news: State) => Effect);
-}
-
-export interface Combination<Inputs> {
-  of: readonly [keyof Inputs & string, ...(keyof Inputs & string)[]];
-  /** Why these don't go together; undefined if they do. */
-  refuse(inputs: Inputs): string | undefined;
+  /** What of it can't be changed in place, where that is neither all (`replace`) nor nothing: part of the marker. */
+  fixed?(value: T | undefined): unknown;
 }
 
 /** A resource's outputs as Pulumi stores them; untyped, because old builds wrote some of them. */
@@ -38,7 +35,7 @@ export interface Accepted {
 
 /** What identifies our own objects on the backend. See ledger.ts for how the two phases keep a killed run harmless. */
 export interface Marker {
-  /** The resource's place in the user's stacks, at most 255 characters. */
+  /** The resource's place in the user's stacks, at most 255 characters or as many as `markLengths` allows. */
   owner: string;
   /** A fingerprint of the inputs that can't change in place. */
   inputs: string;
@@ -81,22 +78,35 @@ export interface Definition<Inputs extends object, Client> {
   connection: ConnectionKind<Client>;
   /** Each input exactly once. */
   inputs: { [K in keyof Inputs]-?: InputRule<Inputs[K]> };
-  /** What no input can tell by itself. Only asked when all that it is about are known and valid; the failure is the first's. */
-  combinations?: readonly Combination<Inputs>[];
   /** The input that gets `<resource>-<7 hex>` where the program gives none. */
   autoName?: keyof Inputs & string;
   /** Defaults of `customTimeouts`, as Go durations. */
   timeouts: Record<Operation, string>;
   /** Where a replacement can't stand beside what it replaces. Default false: create first, so that data is never without a copy. */
   deleteBeforeReplace?: boolean;
+  /** How many characters the backend's place for a marker takes, where that is less than 255 and 32. */
+  markLengths?: { owner: number; inputs: number };
   /** What the next `up` does about a create that ended in failure: make it anew, or mend it by `change`. */
   afterFailedCreate: "replace" | "update";
+
+  /** What is wrong between inputs that are each right. `unsure` names those that a preview does not know, or that are wrong. */
+  contradictions?(inputs: Partial<Inputs>, unsure: ReadonlySet<string>): CheckFailure[];
+  /**
+   * Asks the backend whether it would do it, and changes nothing. `check` calls it for what is to be made, when all
+   * inputs are known and valid; also in previews, so it sends nothing unless its connection asks for that.
+   */
+  rehearse?(client: Client, inputs: Inputs, job: Pick<Job, "clock" | "signal" | "warn">): Promise<CheckFailure[]>;
 
   /** How a message names one of these: `snapshot "nightly"`. Gets inputs or outputs, whichever there are. */
   describe(known: State): string;
 
-  /** All objects with an open marker, whoever's: one list answers every create of a run. */
-  listOpen(client: Client): Promise<readonly OpenObject[]>;
+  /**
+   * Where the backend can't list by phase: what a list of the open objects of this marker is asked by. Creates with the
+   * same answer share a list. Default: one list answers every create of a run.
+   */
+  openIn?(marker: Marker, inputs: State): string;
+  /** All objects with an open marker (in what `openIn` said), whoever's. */
+  listOpen(client: Client, place: string): Promise<readonly OpenObject[]>;
   /** Notes on an object with an open marker which run adopts it. The marker stays open. */
   claim(client: Client, id: string, run: string): Promise<void>;
   /** Turns the marker of a recorded object from open to settled. */

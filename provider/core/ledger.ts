@@ -14,22 +14,28 @@ import { canonical } from "./diff";
 const SETTLE_AT_ONCE = 16;
 
 export class Ledger {
-  private list: Promise<readonly OpenObject[]> | undefined;
+  private readonly lists = new Map<string, Promise<readonly OpenObject[]>>();
   private readonly recorded = new Set<string>();
   private readonly madeHere = new Set<string>();
   private readonly adoptedHere = new Set<string>();
   private readonly settling = new Map<string, Promise<void>>();
 
   constructor(
-    private readonly listOpen: () => Promise<readonly OpenObject[]>,
+    private readonly listOpen: (place: string) => Promise<readonly OpenObject[]>,
     private readonly settle: (id: string) => Promise<void>,
     /** Ids that some call of this run carried: the engine knows them. */
     private readonly known: ReadonlySet<string>,
   ) {}
 
   /** What an interrupted run of this owner left: the one to adopt, and those that can't become what is wanted. */
-  async debris(marker: Marker, look: "once" | "afresh"): Promise<{ adopt?: OpenObject; left: OpenObject[] }> {
-    const ours = (await this.listed(look)).filter(({ owner, id }) => owner === marker.owner && !this.madeHere.has(id));
+  async debris(
+    marker: Marker,
+    place: string,
+    look: "once" | "afresh",
+  ): Promise<{ adopt?: OpenObject; left: OpenObject[] }> {
+    const ours = (await this.listed(place, look)).filter(
+      ({ owner, id }) => owner === marker.owner && !this.madeHere.has(id),
+    );
     const debris = ours.filter(({ id }) => !this.known.has(id));
     for (const { id } of ours) if (this.known.has(id)) this.settleSoon(id);
     const adopt = debris.find(({ inputs }) => inputs === marker.inputs);
@@ -37,8 +43,8 @@ export class Ledger {
   }
 
   /** Was its mark open when this run looked first? */
-  async isOpen(id: string): Promise<boolean> {
-    return (await this.listed("once")).some((object) => object.id === id);
+  async isOpen(id: string, place: string): Promise<boolean> {
+    return (await this.listed(place, "once")).some((object) => object.id === id);
   }
 
   /** This run's create has made (or adopted) it and is about to hand its id to the engine. */
@@ -74,13 +80,14 @@ export class Ledger {
     await Promise.all(this.settling.values());
   }
 
-  private listed(look: "once" | "afresh"): Promise<readonly OpenObject[]> {
-    if (look === "once" && this.list !== undefined) return this.list;
-    const list = this.listOpen();
-    this.list = list;
+  private listed(place: string, look: "once" | "afresh"): Promise<readonly OpenObject[]> {
+    const earlier = this.lists.get(place);
+    if (look === "once" && earlier !== undefined) return earlier;
+    const list = this.listOpen(place);
+    this.lists.set(place, list);
     // A list that failed answers nobody else: the next one who needs it asks again.
     list.catch(() => {
-      if (this.list === list) this.list = undefined;
+      if (this.lists.get(place) === list) this.lists.delete(place);
     });
     return list;
   }
@@ -89,14 +96,25 @@ export class Ledger {
 /** The marker of a resource: who it is, and a fingerprint of what can't be changed in place. */
 export function markerOf(definition: AnyDefinition, owner: string, inputs: Record<string, unknown>): Marker {
   const fixed = Object.entries(definition.inputs)
-    .filter(([, { onChange }]) => onChange === "replace")
-    .map(([key]) => [key, inputs[key]]);
-  return { owner: shortOwner(owner), inputs: digest(canonical(Object.fromEntries(fixed))) };
+    .filter(([, { onChange, fixed }]) => onChange === "replace" || fixed !== undefined)
+    .map(([key, { fixed }]) => [key, fixed ? fixed(inputs[key]) : inputs[key]]);
+  const inputsLength = definition.markLengths?.inputs ?? 32;
+  return {
+    owner: shortOwner(definition, owner),
+    inputs: digest(canonical(Object.fromEntries(fixed))).slice(0, inputsLength),
+  };
 }
 
-/** URNs may be long; places for markers take 255 characters (Cinder's metadata values, ViPR's and ZStack's tags). */
-export function shortOwner(urn: string): string {
-  return urn.length <= 255 ? urn : `${urn.slice(0, 180)}…${digest(urn)}`;
+/** Where `listOpen` has to look for what this owner's interrupted runs have left. */
+export function placeOf(definition: AnyDefinition, owner: string, inputs: Record<string, unknown>): string {
+  return definition.openIn?.(markerOf(definition, owner, inputs), inputs) ?? "";
+}
+
+/** URNs may be long; places for markers take 255 characters (Cinder's metadata values, ZStack's tags), some far less. */
+export function shortOwner({ markLengths }: AnyDefinition, urn: string): string {
+  const most = markLengths?.owner ?? 255;
+  if (most < 64) return urn === "" ? "" : digest(urn).slice(0, most);
+  return urn.length <= most ? urn : `${urn.slice(0, most - 75)}…${digest(urn)}`;
 }
 
 function digest(text: string): string {

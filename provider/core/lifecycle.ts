@@ -1,7 +1,7 @@
 // create, read, update and delete of every resource: what must be the same everywhere so that nothing is lost and
 // nothing is made twice. Throws a PartialFailure when something exists that the engine has to record.
 
-import { isHidden } from "./check";
+import { type CheckFailure, isHidden, unknownPaths } from "./check";
 import type {
   Accepted,
   AnyDefinition,
@@ -17,7 +17,7 @@ import type {
 import { canonical } from "./diff";
 import { parseDuration } from "./duration";
 import { asSnapcloneError, type ErrorKind, isKind, SnapcloneError } from "./errors";
-import { type Ledger, markerOf, shortOwner } from "./ledger";
+import { type Ledger, markerOf, placeOf, shortOwner } from "./ledger";
 import type { Run } from "./run";
 import { plain } from "./sanitise";
 import { stopped } from "./stop";
@@ -54,13 +54,14 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
     const job = new RunningJob(definition, run, "create", hidden);
     const ledger = run.ledger(definition, client);
     const marker = markerOf(definition, hidden.__owner ?? "", inputs);
+    const place = placeOf(definition, hidden.__owner ?? "", inputs);
 
     let adopted: OpenObject | undefined;
     let accepted: Accepted;
     try {
-      adopted = await findDebris(definition, ledger, marker, job);
+      adopted = await findDebris(definition, ledger, marker, place, job);
       if (adopted) await definition.claim(client, adopted.id, run.id);
-      accepted = adopted ?? (await startOnce(definition, client, ledger, inputs, marker, job));
+      accepted = adopted ?? (await startOnce(definition, client, ledger, inputs, marker, place, job));
     } catch (error) {
       throw asSnapcloneError(error, doing);
     }
@@ -78,6 +79,29 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
       // It went away by itself: there is nothing to record.
       if (isKind(failure, "notFound")) throw failure;
       throw await record(definition, client, id, entry, {}, job.afterwards(failure), failure);
+    }
+  });
+}
+
+/** The dry run of what a `create` would do, for `check`. A backend that can't be asked is no failure: previews need none. */
+export async function rehearse(definition: AnyDefinition, run: Run, news: Properties): Promise<CheckFailure[]> {
+  if (!definition.rehearse || unknownPaths(news).length > 0) return [];
+  const { __owner } = news as HiddenInputs;
+  const warn = (text: string) => run.log("warning", text, __owner);
+  const doing = `rehearse the making of ${definition.describe(news)}`;
+  let client: unknown;
+  try {
+    client = connect(definition, run, news, doing);
+  } catch {
+    return [];
+  }
+  return run.track(async () => {
+    try {
+      const inputs = parseInputs(definition, news, doing);
+      return (await definition.rehearse?.(client, inputs, { clock: run.clock, signal: run.signal, warn })) ?? [];
+    } catch (error) {
+      warn(asSnapcloneError(error, doing).message);
+      return [];
     }
   });
 }
@@ -185,18 +209,18 @@ async function adoptedByThisRun(
   run: Run,
   client: unknown,
   id: string,
-  known: Properties,
+  known: HiddenInputs & Properties,
 ): Promise<boolean> {
   const ledger = run.ledger(definition, client);
   if (ledger.wasAdoptedHere(id)) return true;
-  if (!(await ledger.isOpen(id))) return false;
+  if (!(await ledger.isOpen(id, placeOf(definition, known.__owner ?? "", known)))) return false;
   return (await definition.observe(client, id, known, run.signal))?.adoptedBy === run.id;
 }
 
 /** Adopts the debris of an interrupted run, and says what can't be adopted. */
-async function findDebris(definition: AnyDefinition, ledger: Ledger, marker: Marker, job: Job) {
+async function findDebris(definition: AnyDefinition, ledger: Ledger, marker: Marker, place: string, job: Job) {
   if (marker.owner === "") return undefined;
-  const { adopt, left } = await ledger.debris(marker, "once");
+  const { adopt, left } = await ledger.debris(marker, place, "once");
   for (const { id } of left) {
     job.warn(
       `an interrupted run left the ${definition.noun} ${id}, made for this resource from other inputs. ` +
@@ -214,6 +238,7 @@ async function startOnce(
   ledger: Ledger,
   inputs: Properties,
   marker: Marker,
+  place: string,
   job: Job,
 ): Promise<Accepted> {
   if (job.signal.aborted) throw stopped("the run was stopped; nothing was sent");
@@ -223,7 +248,7 @@ async function startOnce(
     if (!isKind(error, "ambiguous") || marker.owner === "") throw error;
     for (const pause of LOST_REPLY_LOOKS_MS) {
       await job.clock.sleep(pause, job.signal);
-      const found = await ledger.debris(marker, "afresh").catch(() => undefined);
+      const found = await ledger.debris(marker, place, "afresh").catch(() => undefined);
       if (found?.adopt) return found.adopt;
     }
     throw error;
@@ -246,7 +271,7 @@ async function record(
     .catch(() => undefined);
   const told = new SnapcloneError({
     ...failure.parts,
-    remedy: [failure.parts.remedy, remedyOf(pending)].filter(Boolean).join("\n"),
+    remedy: [failure.parts.remedy, remedyOf(definition, pending)].filter(Boolean).join("\n"),
   });
   const base = observed ? news : { ...news, ...olds, __provider: news.__provider, __owner: news.__owner };
   const record = (state: Observed["state"]) =>
@@ -259,10 +284,11 @@ async function record(
   }
 }
 
-function remedyOf(pending: Pending | undefined): string {
+function remedyOf({ afterFailedCreate }: AnyDefinition, pending: Pending | undefined): string {
   if (!pending) return "The state holds what is there now. Run `pulumi up` again when the cause is gone.";
   if (!pending.failed) return "It is recorded, and nothing is lost: the next `pulumi up` goes on waiting for it.";
-  return "It is recorded: the next `pulumi up` replaces it, `pulumi destroy` removes it.";
+  const mends = pending.operation !== "create" || afterFailedCreate === "update";
+  return `It is recorded: the next \`pulumi up\` ${mends ? "does what is left" : "replaces it"}, \`pulumi destroy\` removes it.`;
 }
 
 /** What goes into the state: the inputs as given, and over them all that was observed. */
@@ -353,7 +379,7 @@ function settleIfOurs(
   { __owner }: HiddenInputs,
   { openOwner }: Observed,
 ): void {
-  if (openOwner !== undefined && __owner !== undefined && openOwner === shortOwner(__owner)) {
+  if (openOwner !== undefined && __owner !== undefined && openOwner === shortOwner(definition, __owner)) {
     run.ledger(definition, client).settleSoon(id);
   }
 }

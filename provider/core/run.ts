@@ -88,7 +88,7 @@ export class Run {
     let ledger = byClient.get(client);
     if (!ledger) {
       ledger = new Ledger(
-        () => definition.listOpen(client),
+        (place) => definition.listOpen(client, place),
         (id) => definition.settle(client, id),
         this.idsOf(definition),
       );
@@ -110,9 +110,12 @@ export class Run {
    * "terminated runs skip End").
    */
   async end(): Promise<void> {
-    if (this.interrupted || this.inFlight > 0) return;
-    const all = [...this.ledgers.values()].flatMap((byClient) => [...byClient.values()]);
-    await Promise.all(all.map((ledger) => ledger.settleAll()));
+    if (this.inFlight > 0) return;
+    if (!this.interrupted) {
+      const all = [...this.ledgers.values()].flatMap((byClient) => [...byClient.values()]);
+      await Promise.all(all.map((ledger) => ledger.settleAll()));
+    }
+    await this.connections.close();
   }
 
   private idsOf(definition: AnyDefinition): Set<string> {

@@ -9,9 +9,13 @@ export class Slots {
 
   constructor(private readonly most: number) {}
 
+  get isFull(): boolean {
+    return this.taken >= this.most;
+  }
+
   /** An abort takes `work` out of the queue; once begun, it is the work's own business. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.taken >= this.most) await this.turn(signal);
+    if (this.isFull) await this.turn(signal);
     else this.taken += 1;
     try {
       return await work();

@@ -1,38 +1,59 @@
-// One at a time for each thing: who may work on it now. It only keeps the record; whoever wants a turn waits with waitFor.
+// One operation at a time on a thing (a snapshot session, a volume) where the backend lets two run against each other.
+
+import type { Job } from "./definition";
+import { formatDuration } from "./duration";
+import { SnapcloneError } from "./errors";
+import { Slots } from "./slots";
+import { stopped } from "./stop";
 
 export class Turns {
-  private readonly holders = new Map<string, object>();
-  private readonly listeners = new Set<() => void>();
+  private readonly lines = new Map<string, Slots>();
 
-  /** Is it `who`'s turn from now on? To take it twice is the same as once. */
-  take(thing: string, who: object): boolean {
-    const holder = this.holders.get(thing);
-    if (holder !== undefined && holder !== who) return false;
-    this.holders.set(thing, who);
-    return true;
-  }
-
-  leave(thing: string, who: object): void {
-    if (this.holders.get(thing) !== who) return;
-    this.holders.delete(thing);
-    for (const tell of this.listeners) tell();
-  }
-
-  /** Resolves when somebody leaves; rejects when `signal` aborts. */
-  left(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = () => {
-        this.listeners.delete(tell);
-        reject(signal.reason);
+  /** Waits for its turn at all of them, first come, first served. Call the result when the work has ended. */
+  async take(
+    things: readonly string[],
+    /** What the things are: "snapshot session". */
+    noun: string,
+    job: Pick<Job, "clock" | "deadline" | "signal" | "progress">,
+  ): Promise<() => void> {
+    const begun = job.clock.now();
+    const giveUp = new AbortController();
+    const enough = new AbortController();
+    const forward = () => giveUp.abort();
+    job.signal.addEventListener("abort", forward, { once: true });
+    if (job.signal.aborted) forward();
+    const tooLong = job.clock.sleep(Math.max(0, job.deadline - begun), enough.signal).then(forward, () => {});
+    const taken: (() => void)[] = [];
+    try {
+      // In one order for all, so that no two of them each hold what the other waits for.
+      for (const thing of [...new Set(things)].sort()) {
+        giveUp.signal.throwIfAborted();
+        const line = this.lines.get(thing) ?? new Slots(1);
+        this.lines.set(thing, line);
+        if (line.isFull) job.progress(`waiting for another operation on the ${noun} ${thing}`);
+        taken.push(await enter(line, giveUp.signal));
+      }
+      return () => {
+        for (const leave of taken.splice(0)) leave();
       };
-      const tell = () => {
-        this.listeners.delete(tell);
-        signal.removeEventListener("abort", stop);
-        resolve();
-      };
-      this.listeners.add(tell);
-      signal.addEventListener("abort", stop, { once: true });
-      if (signal.aborted) stop();
-    });
+    } catch {
+      for (const leave of taken) leave();
+      if (job.signal.aborted) throw stopped("the run was stopped; nothing was sent");
+      throw new SnapcloneError({
+        kind: "deadline",
+        said: `waited ${formatDuration(job.clock.now() - begun)} for other work of this run on the same ${noun}; nothing was sent`,
+        remedy: "Run again, or give it more time by customTimeouts.",
+      });
+    } finally {
+      job.signal.removeEventListener("abort", forward);
+      enough.abort();
+      await tooLong;
+    }
   }
+}
+
+function enter(line: Slots, signal: AbortSignal): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    line.run(() => new Promise<void>((leave) => resolve(leave)), signal).catch(reject);
+  });
 }

@@ -5,11 +5,12 @@
 import { z } from "zod";
 import type { Definition, Job, Marker, Observed, OpenObject, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
+import { connectionName } from "../core/inputs";
 import { type Verdict, type Wait, waitFor } from "../core/wait";
 import { type SnapshotRow, type VolumeRow, whatIsMissing } from "./cinder";
 import { ASSISTED, type Cloud, openstack } from "./cloud";
+import { uuid } from "./inputs";
 import type { DeleteInfo } from "./nova";
-import { connectionName, uuid } from "./snapshot";
 
 export interface AssistedSnapshotInputs {
   volumeId: string;
@@ -87,19 +88,14 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     manageStatus: { onChange: "update", schema: z.boolean("must be true or false").optional() },
     connection: { onChange: "replace", schema: connectionName().optional() },
   },
-  combinations: [
-    {
-      of: ["mergeTargetFile", "fileToMerge"],
-      refuse: ({ fileToMerge, mergeTargetFile }) => {
-        if (mergeTargetFile === undefined) return undefined;
-        // libvirt would take the active file for what is missing, and refuse that, later and unseen.
-        if (fileToMerge === undefined) return "needs fileToMerge, the file that is merged into it";
-        return fileToMerge === mergeTargetFile
-          ? "is the same as fileToMerge: a file can't be merged into itself"
-          : undefined;
-      },
-    },
-  ],
+  contradictions({ fileToMerge, mergeTargetFile }, unsure) {
+    if (mergeTargetFile === undefined || unsure.has("fileToMerge")) return [];
+    const property = "mergeTargetFile";
+    // libvirt would take the active file for what is missing, and refuse that, later and unseen.
+    if (fileToMerge === undefined) return [{ property, reason: "needs fileToMerge, the file that is merged into it" }];
+    if (fileToMerge !== mergeTargetFile) return [];
+    return [{ property, reason: "is the same as fileToMerge: a file can't be merged into itself" }];
+  },
   // Cinder gives Nova 600 s for an overlay and 7200 s for a merge (cinder/volume/drivers/remotefs.py:1917–2080).
   timeouts: { create: "10m", update: "5m", delete: "2h" },
   // One overlay for each snapshot, and a new one beside it would be merged with it.
@@ -132,7 +128,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
       await askForOverlay(cloud, inputs, marks(marker), job);
       return { id: `${volumeId}/${snapshotId}`, task: { asked: true } };
     } catch (error) {
-      cloud.turns.leave(volumeId, job);
+      leaveTurn(cloud, job);
       throw error;
     }
   },
@@ -169,7 +165,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
       await cloud.cinder.updateSnapshotStatus(snapshotId, "available", FINISHED);
       return observed(await present(cloud, snapshotId, job.signal), {});
     } finally {
-      cloud.turns.leave(volumeId, job);
+      leaveTurn(cloud, job);
     }
   },
 
@@ -194,7 +190,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
       }
       await removeOverlay(cloud, row, { ...known, newFile: row.metadata[ASSISTED.file] ?? known.newFile }, job);
     } finally {
-      cloud.turns.leave(volumeId, job);
+      leaveTurn(cloud, job);
     }
   },
 
@@ -638,27 +634,15 @@ async function putInto(cloud: Cloud, row: SnapshotRow, status: "creating" | "del
   }
 }
 
+/** Taken by `start`, kept until `finish` has ended: both are given the same job. */
 async function takeTurn(cloud: Cloud, volumeId: string, job: Job): Promise<void> {
-  const take = () => cloud.turns.take(volumeId, job);
-  try {
-    await waitFor<boolean>({
-      what: `the operations of this run on volume ${volumeId} that were there before`,
-      look: async () => take(),
-      news: async (signal) => {
-        await cloud.turns.left(signal);
-        return take();
-      },
-      judge: (ours) =>
-        ours
-          ? { is: "done", progress: "" }
-          : { is: "pending", progress: `waiting for another operation on volume ${volumeId}` },
-      pace: PACE,
-      job,
-    });
-  } catch (error) {
-    cloud.turns.leave(volumeId, job);
-    throw error;
-  }
+  if (cloud.assistedTurns.has(job)) return;
+  cloud.assistedTurns.set(job, await cloud.turns.take([volumeId], "volume", job));
+}
+
+function leaveTurn(cloud: Cloud, job: Job): void {
+  cloud.assistedTurns.get(job)?.();
+  cloud.assistedTurns.delete(job);
 }
 
 function shorter(job: Job, most: number): Wait<unknown>["job"] {

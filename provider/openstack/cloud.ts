@@ -46,6 +46,8 @@ export class Cloud {
   readonly nova: Nova;
   /** By volume: its chain of files takes one assisted operation at a time. */
   readonly turns = new Turns();
+  /** The turns that were taken, by the job that took them. */
+  readonly assistedTurns = new WeakMap<object, () => void>();
   /** For snapshots that are being made: ours bear an open mark until the run has ended. */
   readonly creating: SharedLook<SnapshotRow>;
   readonly deleting: SharedLook<SnapshotRow>;

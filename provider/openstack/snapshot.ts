@@ -4,9 +4,11 @@
 import { z } from "zod";
 import type { Definition, Job, Marker, Observed, OpenObject, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
+import { connectionName } from "../core/inputs";
 import { type Verdict, waitFor } from "../core/wait";
 import { type SnapshotRow, whatIsMissing } from "./cinder";
 import { type Cloud, MARKS, openstack } from "./cloud";
+import { printable, text, uuid } from "./inputs";
 
 export interface SnapshotInputs {
   volumeId: string;
@@ -295,29 +297,7 @@ function utc(time: string | null): string | undefined {
   return /(Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
 }
 
-// --- what the inputs may be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py (reference §A2) ---
-
-export function uuid(of: string) {
-  // Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing (§A2, volume_id).
-  return z
-    .string(requiredOr("must be a string"))
-    .toLowerCase()
-    .regex(
-      /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
-      `must be the UUID of ${of}, such as 11111111-2222-4333-8444-555555555555`,
-    );
-}
-
-function text() {
-  // The server strips blanks (§A2): with them, every refresh would show a drift.
-  return z.string("must be a string").trim().max(255, "must not be longer than 255 characters");
-}
-
-function printable() {
-  return text()
-    .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters")
-    .regex(/^[\0-\ufffe]*$/u, "must not contain emoji or other characters above U+FFFE");
-}
+// --- what the metadata may be: cinder/api/validation/parameter_types.py (reference §A2)
 
 function metadata() {
   return z.unknown().transform((value, context): Record<string, string> => {
@@ -339,16 +319,4 @@ function metadata() {
     }
     return value as Record<string, string>;
   });
-}
-
-/** "default" is what no connection means, so both are the same in the state. */
-export function connectionName() {
-  return z
-    .string("must be the name of a connection")
-    .min(1, "must be the name of a connection")
-    .transform((name) => (name === "default" ? undefined : name));
-}
-
-function requiredOr(message: string) {
-  return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
 }

@@ -535,7 +535,7 @@ test("two overlays of one volume are made one after the other, two of different 
   ]);
   expect(all.map(({ outs }) => outs.verified)).toEqual([true, true, true]);
   expect(chain()).toEqual(["overlay-2", OVERLAY, BASE]);
-  expect(log).toContain(`status: waiting for another operation on volume ${VOLUME}`);
+  expect(log).toContain(`status: waiting for another operation on the volume ${VOLUME}`);
   // Whoever fails lets the next one in.
   await expect(create(definition, run, { ...news, ...owner(4) })).rejects.toThrow(/has an overlay already/);
   await Promise.all([all[0], all[1]].map((made) => made && remove(definition, run, made.id, { ...made.outs })));

@@ -45,7 +45,12 @@ describeEngine("examples", () => {
     BEFORE[name]?.(cloud);
     const stack = await newStack({
       program: { dir: join(EXAMPLES, name) },
-      config: { ...backend.connections, backup: backend.connections.default, admin: { ...cloud.admin.connection() } },
+      config: {
+        ...backend.connections,
+        backup: backend.connections.default,
+        admin: { ...cloud.admin.connection() },
+        vipr: cloud.viprLogin.connection(),
+      },
       settings: SETTINGS[name] ?? {},
     });
     try {
@@ -59,6 +64,7 @@ describeEngine("examples", () => {
       expect(same).toBeGreaterThan(1);
       expect((await stack.destroy()).code).toBe(0);
       expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);
+      expect(cloud.vipr.active()).toEqual([]);
     } finally {
       await stack.close();
     }

@@ -38,8 +38,12 @@ export function everywhere(kind: ErrorKind, says: RegExp, tries = 1): Rule {
     const counts = place.failed(tries);
     if (place.role === "detour") return ok(place.well(1));
     if (place.role === "poll") return pending(kind, counts, says);
-    return place.role === "change" ? recorded(kind, counts, says) : fails(kind, counts, says);
+    return isChange(place) ? recorded(kind, counts, says) : fails(kind, counts, says);
   };
+}
+
+function isChange({ role }: Place): boolean {
+  return role === "change" || role === "rework";
 }
 
 /** The same, for what may pass by itself: a wait goes on until its deadline, and then says what it has seen. */
@@ -53,14 +57,14 @@ export function passing(kind: ErrorKind, says: RegExp, tries: number): Rule {
 
 /** For some roles another rule. */
 export function except(usual: Rule, others: { readonly [role in Place["role"]]?: Rule }): Rule {
-  return (place) => (others[place.role] ?? usual)(place);
+  return (place) => (others[place.role] ?? (place.role === "rework" ? others.make : undefined) ?? usual)(place);
 }
 
 /** What makes something is sent once; nobody knows what became of it, and nothing was found that bears its mark. */
 const ambiguous =
   (says: RegExp): Rule =>
   (place) =>
-    fails("ambiguous", place.failed(1), says);
+    (isChange(place) ? recorded : fails)("ambiguous", place.failed(1), says);
 
 /** An answer whose body is not looked at can have any. */
 const unlessUnread =
@@ -102,7 +106,7 @@ const FAULT_ROWS = {
   "409": { how: { answer: { status: 409 } }, rule: everywhere("refused", /answered 409/) },
   "413 with `Retry-After: 0` (a full quota)": {
     how: { answer: (subject, place) => subject.quota(place) },
-    rule: everywhere("refused", /exceeded/),
+    rule: everywhere("refused", /exceed/),
   },
   "429 with `Retry-After: 7`, once": {
     how: once({ status: 429, headers: { "Retry-After": "7" } }),

@@ -27,9 +27,9 @@ export interface Counts {
 /**
  * login: before anything. question: a look before anything was changed. detour: a look that another address can stand in
  * for. make: the request that makes the resource. poll: each look at accepted work. change: a request after which the
- * state needs to be told what is there. remove: the request that deletes. vanish: each look until it is gone.
+ * state needs to be told what is there. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
  */
-export type Role = "login" | "question" | "detour" | "make" | "poll" | "change" | "remove" | "vanish";
+export type Role = "login" | "question" | "detour" | "make" | "poll" | "change" | "rework" | "remove" | "vanish";
 
 export interface Place {
   of: Operation;

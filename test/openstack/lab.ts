@@ -127,9 +127,13 @@ function noLab(): never {
   throw new Error("the lab is not up yet: ask for it inside a test or a beforeAll");
 }
 
-/** Ends a lab that a test run has started, unless SNAPCLONE_KEEP_LAB=1. */
+/** A lab that a test run has started, unless SNAPCLONE_KEEP_LAB=1. */
+export function endsWithTheRun(): boolean {
+  return existsSync(STARTED_BY_TESTS) && process.env.SNAPCLONE_KEEP_LAB !== "1";
+}
+
 export async function down(): Promise<void> {
-  if (existsSync(STARTED_BY_TESTS) && process.env.SNAPCLONE_KEEP_LAB !== "1") await run("down.sh", 120_000);
+  if (endsWithTheRun()) await run("down.sh", 120_000);
 }
 
 /** Brought up if it isn't: minutes, the first time. */

@@ -51,7 +51,7 @@ export interface Comparison {
   provider: { snapshot: Meter | undefined; null: Meter | undefined };
 }
 
-interface Round {
+export interface Round {
   up: number;
   preview: number;
   destroy: number;
@@ -100,7 +100,7 @@ export async function compare(
   };
 }
 
-async function runOnce(
+export async function runOnce(
   engine: FoundEngine,
   emulator: EmulatorProcess,
   program: Program,
@@ -108,7 +108,7 @@ async function runOnce(
   parallel: number | undefined,
 ): Promise<Round> {
   await emulator.reset();
-  const connection = { ...emulator.connection };
+  const connection = emulator.connections[program.connection];
   const stack = await newStack({ engine, program: program.text(n), connection, parallel });
   try {
     const up = await stack.run("up");

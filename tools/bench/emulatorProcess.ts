@@ -3,12 +3,15 @@
 
 import { fork } from "node:child_process";
 import { type OpenStackConnection, type RequestLogEntry, startEmulator } from "../../emulator";
+import type { Program } from "./programs";
 
 export type LoggedRequest = Pick<RequestLogEntry, "at" | "service" | "operation" | "status">;
 
 export interface EmulatorProcess {
   connection: OpenStackConnection;
-  /** The same as environment variables. */
+  /** Of each kind, as the stack config has them. */
+  connections: Record<Program["connection"], object>;
+  /** The OpenStack one as environment variables. */
   env: Record<string, string>;
   /** What has been asked since the last reset, as far as the log reaches back (10 000). */
   requests(): Promise<LoggedRequest[]>;
@@ -24,12 +27,13 @@ const START_MS = 20_000;
 interface Started {
   url: string;
   connection: OpenStackConnection;
+  connections: EmulatorProcess["connections"];
   env: Record<string, string>;
 }
 
 export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promise<EmulatorProcess> {
   const child = fork(__filename, [String(createMs)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
-  const { url, connection, env } = await new Promise<Started>((resolve, reject) => {
+  const { url, connection, connections, env } = await new Promise<Started>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the emulator did not start")), START_MS);
     child.once("message", (message) => {
       clearTimeout(timer);
@@ -45,6 +49,7 @@ export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promis
   };
   return {
     connection,
+    connections,
     env,
     requests: async () => ((await control("GET", "requests")) as { requests: LoggedRequest[] }).requests,
     reset: async () => {
@@ -63,7 +68,9 @@ async function serve(createMs: number): Promise<void> {
     timings: { snapshotCreate: createMs, snapshotDelete: BACKEND_MS.delete },
     quotas: { snapshots: -1, gigabytes: -1 },
   });
-  const started: Started = { url: emulator.url, connection: emulator.connection(), env: emulator.env() };
+  const connection = emulator.connection();
+  const connections = { openstack: connection, vipr: emulator.viprLogin.connection() };
+  const started: Started = { url: emulator.url, connection, connections, env: emulator.env() };
   process.send?.(started);
   // Whoever started it is gone: nobody is left to ask.
   process.once("disconnect", () => process.exit(0));

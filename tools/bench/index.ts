@@ -3,7 +3,7 @@
 //
 //   --n 1,50          how many resources (default 1,50,200,500)
 //   --rounds 3        runs of each, up to 200 resources; above, one
-//   --only runs       one part: runs, waits, loading or sdk; nothing is written then
+//   --only runs       one part: runs, others, waits, loading or sdk; nothing is written then
 
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -15,6 +15,7 @@ import { type Case, type Comparison, compare } from "./comparison";
 import { type EmulatorProcess, startEmulatorProcess } from "./emulatorProcess";
 import { type Loading, measureLoading } from "./loading";
 import { measureSdk, type OpenStackSdk, sdkVersion } from "./openstacksdk";
+import { measureOthers, type OtherResource } from "./others";
 import { tables } from "./tables";
 import { judge, type Target } from "./targets";
 import { measureWaits, type Waits } from "./waits";
@@ -26,6 +27,7 @@ export interface Results {
   /** How many operations the engine starts at once when `--parallel` isn't given. */
   enginesDefaultParallel: number;
   runs: Comparison[];
+  others: OtherResource[];
   waits: Waits[];
   loading: Loading | undefined;
   openstacksdk: OpenStackSdk[];
@@ -45,7 +47,9 @@ const output = path.join(repository, "bench", "results.json");
 const CHEAP = 200;
 /** The one size that is also run with the engine's own default parallelism, and with openstacksdk. */
 const COMMON = 200;
-const PARTS = ["runs", "waits", "loading", "sdk"];
+/** Of each of the resources that are measured in one size. */
+const FEW = 20;
+const PARTS = ["runs", "others", "waits", "loading", "sdk"];
 
 async function main(argv: readonly string[]): Promise<number> {
   const begun = performance.now();
@@ -96,6 +100,12 @@ function stepsOf(options: Options, engine: FoundEngine, emulator: EmulatorProces
       },
     }),
   );
+  const others: Step = {
+    what: `the other resources, ${FEW} of each`,
+    run: async () => {
+      results.others = await measureOthers(engine, emulator, FEW);
+    },
+  };
   const sdk: Step = {
     what: "openstacksdk",
     run: async () => {
@@ -111,7 +121,7 @@ function stepsOf(options: Options, engine: FoundEngine, emulator: EmulatorProces
       },
     }),
   );
-  const parts: Record<string, Step[]> = { loading: [loading], sdk: [sdk], waits, runs };
+  const parts: Record<string, Step[]> = { loading: [loading], sdk: [sdk], waits, others: [others], runs };
   return options.only === undefined ? Object.values(parts).flat() : (parts[options.only] ?? []);
 }
 
@@ -122,6 +132,7 @@ function empty(engine: FoundEngine): Results {
     versions: versions(engine),
     enginesDefaultParallel: defaultParallel(engine),
     runs: [],
+    others: [],
     waits: [],
     loading: undefined,
     openstacksdk: [],

@@ -1,7 +1,10 @@
-// The two programs that are compared: N snapshots, and N dynamic resources of the same shape whose provider does nothing.
+// The programs that are measured: N of a resource, and N dynamic resources whose provider does nothing.
 
 export interface Program {
-  name: "snapshot" | "null";
+  /** The resource's class. */
+  name: string;
+  /** The kind of connection that it needs. */
+  connection: "openstack" | "vipr";
   /** index.js of the project. */
   text(n: number): string;
 }
@@ -9,12 +12,26 @@ export interface Program {
 export const VOLUME = "11111111-1111-4111-8111-111111111111";
 
 export const snapshots: Program = {
-  name: "snapshot",
+  name: "Snapshot",
+  connection: "openstack",
   text: (n) => `
 const { Snapshot } = require("pulumi-snapclone");
 for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" });
 `,
 };
+
+/** What is measured in less detail: one size, once. */
+export const OTHERS: readonly Program[] = [
+  {
+    name: "LinkedTargetSet",
+    connection: "vipr",
+    text: (n) => `
+const { LinkedTargetSet } = require("pulumi-snapclone");
+const snapshotSessionId = "urn:storageos:BlockSnapshotSession:aaaaaaaa-1111-4111-8111-111111111111:vdc1";
+for (let i = 0; i < ${n}; i += 1) new LinkedTargetSet("s" + i, { snapshotSessionId, targetName: "s" + i, count: 2 });
+`,
+  },
+];
 
 /** Name and text of the package that the null resource's provider is loaded from. */
 export const NULL_PACKAGE = {
@@ -34,6 +51,7 @@ exports.nothing = {
 
 export const nulls: Program = {
   name: "null",
+  connection: "openstack",
   text: (n) => `
 const pulumi = require("@pulumi/pulumi");
 const noOutputs = Object.fromEntries(${JSON.stringify(outputNames())}.map((name) => [name, undefined]));

@@ -21,7 +21,7 @@ export interface StackOptions {
   /** index.js of the project. */
   program: string;
   /** The value of `snapclone:connections.default`. */
-  connection: Record<string, string>;
+  connection: object;
   /** Undefined: the engine's default. */
   parallel: number | undefined;
 }

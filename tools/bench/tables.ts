@@ -17,6 +17,7 @@ export function tables(results: Results): string {
     walls(results),
     requests(results),
     sizes(results),
+    others(results),
     waits(results),
     loading(results),
     table(
@@ -84,6 +85,37 @@ function sizes({ runs }: Results): string {
   );
 }
 
+function others({ others: measured }: Results): string {
+  return table(
+    [
+      "resource",
+      "N",
+      "up s",
+      "null s",
+      "preview s",
+      "null s",
+      "destroy s",
+      "null s",
+      "requests up",
+      "destroy",
+      "B of state",
+    ],
+    measured.map((one) => [
+      one.resource,
+      one.n,
+      one.up,
+      one.null.up,
+      one.preview,
+      one.null.preview,
+      one.destroy,
+      one.null.destroy,
+      one.upRequests,
+      one.destroyRequests,
+      one.stateBytesPerResource,
+    ]),
+  );
+}
+
 function waits(results: Results): string {
   return table(
     [
@@ -93,6 +125,7 @@ function waits(results: Results): string {
       "bare MiB",
       "loaded",
       "peak",
+      "live KiB/wait",
       "p99 sending",
       "p99 waiting",
       "max waiting",
@@ -106,6 +139,7 @@ function waits(results: Results): string {
       one.bareMiB,
       one.loadedMiB,
       one.peakMiB,
+      one.liveKiBPerWait,
       one.sending.delayP99Ms,
       one.waiting.delayP99Ms,
       one.waiting.delayMaxMs,

@@ -2,6 +2,7 @@
 
 import type { Subject } from "../subject";
 import { assistedSnapshot } from "./assistedSnapshot";
+import { linkedTargetSet } from "./linkedTargetSet";
 import { snapshot } from "./snapshot";
 
-export const SUBJECTS: readonly Subject[] = [snapshot, assistedSnapshot];
+export const SUBJECTS: readonly Subject[] = [snapshot, linkedTargetSet, assistedSnapshot];

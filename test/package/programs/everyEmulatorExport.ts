@@ -1,7 +1,7 @@
 // The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { snapshot } from "pulumi-snapclone/dynamic/v1";
+import { linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -27,17 +27,31 @@ import {
   type RequestLog,
   type RequestLogEntry,
   type RequestMatch,
+  SEED_SESSIONS,
   SEED_VOLUMES,
   type SnapshotRow,
   startEmulator,
   type Timings,
   type Token,
   type User,
+  VIPR_UNAVAILABLE,
+  ViprAuth,
+  type ViprBehaviour,
+  type ViprConnection,
+  type ViprGroup,
+  type ViprLogin,
+  ViprModel,
+  type ViprSession,
+  type ViprTarget,
+  type ViprTask,
+  type ViprUser,
+  type ViprVolume,
   type VolumeAttachment,
   type VolumeRow,
 } from "pulumi-snapclone/emulator";
 
 export const provider: pulumi.dynamic.ResourceProvider = snapshot;
+export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
 
 const clock: ClockMode = "instant";
 const timings: Partial<Timings> = { snapshotCreate: 100 };
@@ -69,7 +83,21 @@ export async function tour(): Promise<string[]> {
   ];
 }
 
+export function viprTour({ vipr, viprAuth, viprLogin, faults }: Emulator): string[] {
+  const login: ViprLogin = viprLogin;
+  const connection: ViprConnection = login.connection();
+  const behaviour: ViprBehaviour = { operation: "link", succeed: 1 };
+  vipr.failNext(behaviour);
+  faults.add({ match: { operation: "tasks.show" }, ...VIPR_UNAVAILABLE.locator });
+  const user: ViprUser = { name: "u", password: "p", role: "monitor" };
+  viprAuth.addUser(user);
+  const models = vipr instanceof ViprModel && viprAuth instanceof ViprAuth;
+  const targets: ViprTarget[] = vipr.active();
+  return [connection.url, String(models), ...targets.map(({ id }) => id), ...vipr.linkedNames(SEED_SESSIONS.monday)];
+}
+
 export interface Rows {
+  vipr: [ViprVolume, ViprGroup, ViprSession, ViprTask];
   identity: [Project, User, Assignment, ApplicationCredential, Token, CatalogueEntry, CatalogueEndpoint];
   storage: [VolumeAttachment, MessageRow];
 }

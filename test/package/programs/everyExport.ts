@@ -6,9 +6,13 @@ import {
   type GetSnapshotArgs,
   getSnapshot,
   getSnapshotOutput,
+  type LinkedTarget,
+  LinkedTargetSet,
+  type LinkedTargetSetArgs,
   type ListSnapshotsArgs,
   listSnapshots,
   listSnapshotsOutput,
+  type PromotedVolume,
   Snapshot,
   type SnapshotArgs,
   type SnapshotInfo,
@@ -54,3 +58,20 @@ export const later: pulumi.Output<string> = getSnapshotOutput({ id: snapshot.id 
 export const count: pulumi.Output<number> = listSnapshotsOutput({ volumeId: snapshot.volumeId }).apply(
   (all) => all.length,
 );
+
+const setArgs: LinkedTargetSetArgs = {
+  snapshotSessionId: config.require("session"),
+  targetName: pulumi.interpolate`dev-${pulumi.getStack()}`,
+  count: 2,
+  copyMode: "copy",
+  deleteTargetsOnUnlink: false,
+  refreshTriggers: ["monday", 7],
+  connection: "vipr",
+};
+const set = new LinkedTargetSet("targets", setArgs, { replaceOnChanges: ["snapshotSessionId"] });
+// @ts-expect-error: there are two copy modes
+new LinkedTargetSet("wrong", { ...setArgs, copyMode: "COPY" });
+
+export const targets: pulumi.Output<LinkedTarget[]> = set.targets;
+export const kept: pulumi.Output<PromotedVolume[]> = set.promotedVolumes;
+export const ours: boolean = LinkedTargetSet.isInstance(set);

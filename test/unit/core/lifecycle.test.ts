@@ -99,6 +99,23 @@ describe("create", () => {
     expect(cloud.lists).toBe(1);
   });
 
+  test("where the backend can't list by phase, creates share the list of the place that they would be found in", async () => {
+    const { cloud, definition, clock, run, newRun } = setUp();
+    definition.markLengths = { owner: 8, inputs: 4 };
+    definition.openIn = ({ owner }, { name }) => `${name}-${owner}`;
+    const asked: string[] = [];
+    const { listOpen } = definition;
+    definition.listOpen = (client, place) => {
+      asked.push(place);
+      return listOpen(client, place);
+    };
+    await clock.run(() => Promise.all(["a", "a", "b"].map((name) => create(definition, run, { ...NEWS, name }))));
+    expect(asked).toHaveLength(2);
+    const [row] = cloud.rows.values();
+    expect(asked[0]).toBe(`a-${row?.owner}`);
+    expect((await clock.run(() => create(definition, newRun(), NEWS))).id).toBe("toy-1");
+  });
+
   test("a failed list sends nothing, and the next create asks again", async () => {
     const { cloud, definition, clock, run } = setUp();
     const { listOpen } = definition;
@@ -228,6 +245,63 @@ describe("create", () => {
     expect(cloud.rows.get("toy-1")?.phase).toBe("open");
     await expect(create(definition, run, { ...NEWS, __owner: "other" })).rejects.toThrow("stopped");
     expect(cloud.posts).toBe(1);
+  });
+});
+
+test("what is mended is not said to be replaced", async () => {
+  const { cloud, definition, clock, run } = setUp();
+  definition.afterFailedCreate = "update";
+  cloud.looksUntilReady = 9;
+  const failure = await clock.run(async () => {
+    const creating = failureOf(create(definition, run, NEWS));
+    await clock.sleep(1);
+    for (const row of cloud.rows.values()) row.status = "broken";
+    return creating;
+  });
+  expect(failure.reasons[0]).toContain("the next `pulumi up` does what is left");
+});
+
+describe("the end of the run", () => {
+  test("closes what it has opened, after it has settled", async () => {
+    const { cloud, definition, clock, run } = setUp();
+    const closed: string[] = [];
+    definition.connection.close = async (client) => {
+      closed.push([...client.rows.values()].map(({ phase }) => phase).join());
+    };
+    await clock.run(() => create(definition, run, NEWS));
+    await run.end();
+    await run.end();
+    expect(closed).toEqual(["settled"]);
+    expect(cloud.rows.size).toBe(1);
+  });
+
+  test("one that can't be closed keeps no other open, and no run from ending", async () => {
+    const { definition, clock, run } = setUp();
+    const closed: string[] = [];
+    definition.connection.close = (client) => {
+      closed.push("tried");
+      return Promise.reject(new Error(String(client)));
+    };
+    await clock.run(() => create(definition, run, NEWS));
+    await clock.run(() => create(definition, run, { ...NEWS, connection: "other" }));
+    await run.end();
+    expect(closed).toEqual(["tried", "tried"]);
+  });
+
+  test("leaves open what is in use: a login that is taken away would fail what is still under way", async () => {
+    const { definition, clock, run } = setUp();
+    let closed = 0;
+    definition.connection.close = async () => {
+      closed += 1;
+    };
+    await clock.run(async () => {
+      const creating = create(definition, run, NEWS);
+      await run.end();
+      await creating;
+    });
+    expect(closed).toBe(0);
+    await run.end();
+    expect(closed).toBe(1);
   });
 });
 

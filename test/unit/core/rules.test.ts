@@ -53,19 +53,6 @@ describe("check", () => {
     );
   });
 
-  test("what doesn't go together is refused, once all of it is known and valid", () => {
-    const together: AnyDefinition = {
-      ...toy,
-      combinations: [{ of: ["hint", "name"], refuse: ({ hint, name }) => (hint === name ? "is the name" : undefined) }],
-    };
-    const refused = (news: object) =>
-      check(together, {}, { source: "v", ...news }).failures.map(({ property, reason }) => `${property} ${reason}`);
-    expect(refused({ name: "n", hint: "n" })).toEqual(["hint is the name"]);
-    expect(refused({ name: "n", hint: "h" })).toEqual([]);
-    expect(refused({ name: UNKNOWN, hint: UNKNOWN })).toEqual([]);
-    expect(refused({ name: "n".repeat(21), hint: "n".repeat(21) })).toEqual([expect.stringContaining("name ")]);
-  });
-
   test("an unknown hides nothing that is wrong elsewhere", () => {
     const news = { source: UNKNOWN, tags: { a: UNKNOWN, b: 1 }, nmae: "x" };
     expect(check(toy, {}, news).failures.map(({ property }) => property)).toEqual(["nmae", "tags.b"]);
@@ -238,13 +225,38 @@ describe("markers", () => {
     expect(markerOf(toy, OWNER, { source: "w", name: "a" }).inputs).not.toBe(base.inputs);
   });
 
+  test("of an input that can change in part, its marker has the other part", () => {
+    const source = {
+      schema: toy.inputs.source?.schema,
+      onChange: () => "update",
+      fixed: (text = "") => text.toLowerCase(),
+    };
+    const part = { ...toy, inputs: { ...toy.inputs, source } } as AnyDefinition;
+    const base = markerOf(part, OWNER, { source: "vol" });
+    expect(markerOf(part, OWNER, { source: "VOL" })).toEqual(base);
+    expect(markerOf(part, OWNER, { source: "other" }).inputs).not.toBe(base.inputs);
+  });
+
   test("property: owners fit into 255 characters and stay distinct", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 200, maxLength: 600 }), (tail) => {
-        const [a, b] = [shortOwner(OWNER + tail), shortOwner(`${OWNER + tail}x`)];
+        const [a, b] = [shortOwner(toy, OWNER + tail), shortOwner(toy, `${OWNER + tail}x`)];
         expect(a.length).toBeLessThanOrEqual(255);
         expect(a).not.toBe(b);
       }),
     );
+  });
+
+  test("are as short as the backend's place for them", () => {
+    const short = { ...toy, markLengths: { owner: 8, inputs: 4 } };
+    const marker = markerOf(short, OWNER, { source: "v" });
+    expect(marker).toEqual({
+      owner: expect.stringMatching(/^[0-9a-f]{8}$/),
+      inputs: expect.stringMatching(/^[0-9a-f]{4}$/),
+    });
+    expect(markerOf(short, `${OWNER}x`, { source: "v" }).owner).not.toBe(marker.owner);
+    expect(markerOf(short, OWNER, { source: "w" }).inputs).not.toBe(marker.inputs);
+    // No owner stays none: such an object is never adopted.
+    expect(markerOf(short, "", { source: "v" }).owner).toBe("");
   });
 });

@@ -1,28 +1,65 @@
 import { Turns } from "../../../provider/core/turns";
+import { FakeClock } from "../../support/fakeClock";
 
-const [ann, bob] = [{ name: "ann" }, { name: "bob" }];
+function setUp() {
+  const clock = new FakeClock();
+  const said: string[] = [];
+  const stop = new AbortController();
+  const job = { clock, deadline: 60_000, signal: stop.signal, progress: (text: string) => said.push(text) };
+  return { turns: new Turns(), clock, job, said, stop };
+}
 
-test("one at a time, for each thing", () => {
-  const turns = new Turns();
-  expect(turns.take("a", ann)).toBe(true);
-  expect(turns.take("a", ann)).toBe(true);
-  expect(turns.take("a", bob)).toBe(false);
-  expect(turns.take("b", bob)).toBe(true);
-  turns.leave("a", bob);
-  expect(turns.take("a", bob)).toBe(false);
-  turns.leave("a", ann);
-  expect(turns.take("a", bob)).toBe(true);
+/** Everything that can happen without time passing has happened. */
+const settled = async () => {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+};
+
+test("one at a time on a thing, first come, first served; other things are free", async () => {
+  const { turns, job, said } = setUp();
+  const order: string[] = [];
+  const first = await turns.take(["a"], "volume", job);
+  const second = turns.take(["a"], "volume", job).then((leave) => {
+    order.push("second");
+    return leave;
+  });
+  const third = turns.take(["a", "b"], "volume", job).then((leave) => {
+    order.push("third");
+    return leave;
+  });
+  (await turns.take(["b"], "volume", job))();
+  await settled();
+  expect(order).toEqual([]);
+  expect(said).toEqual(Array(2).fill("waiting for another operation on the volume a"));
+  first();
+  (await second)();
+  (await third)();
+  expect(order).toEqual(["second", "third"]);
 });
 
-test("who waits is told, and may go away", async () => {
-  const turns = new Turns();
-  turns.take("a", ann);
-  const [patient, hasty] = [new AbortController(), new AbortController()];
-  const told = turns.left(patient.signal);
-  const gone = turns.left(hasty.signal);
-  hasty.abort(new Error("enough"));
-  await expect(gone).rejects.toThrow("enough");
-  await expect(turns.left(hasty.signal)).rejects.toThrow("enough");
-  turns.leave("a", ann);
-  await told;
+test("two that want the same things in another order don't wait for each other", async () => {
+  const { turns, job } = setUp();
+  const both = [turns.take(["a", "b"], "volume", job), turns.take(["b", "a"], "volume", job)];
+  for (const one of both) (await one)();
+});
+
+test("what it has already is given back when the deadline comes", async () => {
+  const { turns, clock, job } = setUp();
+  const leave = await turns.take(["b"], "volume", job);
+  await expect(clock.run(() => turns.take(["a", "b"], "volume", job))).rejects.toMatchObject({
+    kind: "deadline",
+    message: expect.stringContaining("waited 1 min for other work of this run on the same volume; nothing was sent"),
+  });
+  (await turns.take(["a"], "volume", job))();
+  leave();
+  (await turns.take(["b"], "volume", job))();
+});
+
+test("a stopped run waits for nothing", async () => {
+  const { turns, job, stop } = setUp();
+  const leave = await turns.take(["a"], "volume", job);
+  const waiting = turns.take(["a"], "volume", job);
+  stop.abort(new Error("Ctrl-C"));
+  await expect(waiting).rejects.toMatchObject({ kind: "stopped" });
+  await expect(turns.take(["b"], "volume", job)).rejects.toMatchObject({ kind: "stopped" });
+  leave();
 });

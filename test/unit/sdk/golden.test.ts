@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { AssistedSnapshot, Snapshot } from "../../../sdk";
+import { AssistedSnapshot, LinkedTargetSet, Snapshot } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -51,13 +51,20 @@ test("type and provider text of AssistedSnapshot, which always lets the old one 
   expect(Object.keys(front)).toContain("assistedSnapshot");
 });
 
+test("type and provider text of LinkedTargetSet", async () => {
+  const args = { snapshotSessionId: "s", targetName: "dev", count: 1 };
+  const { type, inputs } = await register(() => new LinkedTargetSet("dev", args));
+  expect(type).toBe("pulumi-nodejs:dynamic/snapclone:LinkedTargetSet");
+  expect(inputs.__provider).toBe('exports.handler=()=>require("pulumi-snapclone/dynamic/v1").linkedTargetSet');
+});
+
 test("the module that the text names is there, and has the resource", () => {
   const { exports } = createRequire(__filename)("../../../package.json") as {
     exports: Record<string, { default: string }>;
   };
   expect(exports["./dynamic/v1"]?.default).toBe("./dist/provider/dynamic.js");
   const front = createRequire(__filename)("../../../provider/dynamic") as Record<string, object>;
-  expect(Object.keys(front)).toContain("snapshot");
+  expect(Object.keys(front)).toEqual(expect.arrayContaining(["snapshot", "linkedTargetSet"]));
   expect(Object.keys(front.snapshot ?? {}).sort()).toEqual(
     ["check", "configure", "create", "delete", "diff", "read", "update"].sort(),
   );

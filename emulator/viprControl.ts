@@ -1,0 +1,54 @@
+// What the control API offers of ViPR, for programs in another process.
+
+import { isObject, json, type Reply, type Route } from "./http";
+import type { ViprBehaviour, ViprModel } from "./viprModel";
+
+type Answer = (body: unknown, params: Readonly<Record<string, string>>) => Reply;
+
+export function viprControls(
+  vipr: ViprModel,
+  route: (method: string, path: string, handler: Answer) => Route<Answer>,
+): Route<Answer>[] {
+  const done = () => json(200, { ok: true });
+  return [
+    route("POST", "/vipr/sessions", (body) => {
+      const { label, volume, group, ...rest } = fields(body);
+      refuseUnknown(rest);
+      if (typeof label !== "string") throw new Error("label is text");
+      const of = typeof group === "string" ? { group } : { volume: String(volume) };
+      return json(201, { id: vipr.createSession(label, of).id });
+    }),
+    route("POST", "/vipr/behaviours", (body) => {
+      const { operation, succeed, suspend, stuck, ms, ...rest } = fields(body);
+      refuseUnknown(rest);
+      if (!["link", "unlink", "relink"].includes(String(operation)))
+        throw new Error("operation is link, unlink or relink");
+      const given = { operation, succeed, suspend, stuck, ms };
+      const behaviour = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+      vipr.failNext(behaviour as unknown as ViprBehaviour);
+      return json(201, { ok: true });
+    }),
+    route("POST", "/vipr/targets/{id}/export", (_, { id }) => {
+      vipr.setExported(id ?? "");
+      return done();
+    }),
+    route("DELETE", "/vipr/targets/{id}/export", (_, { id }) => {
+      vipr.setExported(id ?? "", false);
+      return done();
+    }),
+    route("DELETE", "/vipr/targets/{id}", (_, { id }) => {
+      vipr.unlinkNow(id ?? "");
+      return done();
+    }),
+  ];
+}
+
+function fields(body: unknown): Record<string, unknown> {
+  if (!isObject(body)) throw new Error("the body is an object");
+  return body;
+}
+
+function refuseUnknown(rest: Record<string, unknown>): void {
+  const unknown = Object.keys(rest);
+  if (unknown.length > 0) throw new Error(`unknown field: ${unknown.join(", ")}`);
+}

@@ -1,0 +1,27 @@
+// What OpenStack's own schemas let inputs be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py
+// (reference openstack-powervc.md §A2).
+
+import { z } from "zod";
+import { requiredOr } from "../core/inputs";
+
+/** Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing (§A2, volume_id). */
+export function uuid(what: string) {
+  return z
+    .string(requiredOr("must be a string"))
+    .toLowerCase()
+    .regex(
+      /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+      `must be the UUID of ${what}, such as 11111111-2222-4333-8444-555555555555`,
+    );
+}
+
+/** The server strips blanks (§A2): with them, every refresh would show a drift. */
+export function text() {
+  return z.string("must be a string").trim().max(255, "must not be longer than 255 characters");
+}
+
+export function printable() {
+  return text()
+    .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters")
+    .regex(/^[\0-\ufffe]*$/u, "must not contain emoji or other characters above U+FFFE");
+}

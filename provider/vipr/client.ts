@@ -1,0 +1,442 @@
+// The wire of ViPR Controller (CoprHD): one login, shared by everything that uses the connection, and a method for each
+// call. JSON bodies are bare, without the root element that the API's documents show (reference vipr.md §0.1).
+
+import { z } from "zod";
+import { type Clock, systemClock } from "../core/clock";
+import { isKind, protect, SnapcloneError } from "../core/errors";
+import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
+import { stopped, unlessStopped } from "../core/stop";
+import type { ViprSettings } from "./connection";
+
+/** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (§2, "URNs"). */
+const URN = /^urn:storageos:[A-Za-z]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i;
+
+const urn = z.string().regex(URN, "is not a URN");
+const reference = z.looseObject({ id: urn });
+/** A single object where a list is due: old servers' JSON, as ViPR's own test client allows for (§2, "Lists"). */
+const list = <T extends z.ZodType>(item: T) =>
+  z.preprocess((value) => (isRecord(value) ? [value] : value), z.array(item));
+
+const taskSchema = z.looseObject({
+  id: urn,
+  name: z.string().nullish(),
+  description: z.string().nullish(),
+  // New states are to be expected (§9).
+  state: z.string(),
+  progress: z.number().nullish(),
+  message: z.string().nullish(),
+  service_error: z
+    .looseObject({ code: z.number(), description: z.string().nullish(), details: z.string().nullish() })
+    .nullish(),
+  allowed_operations: z.string().nullish(),
+});
+
+const sessionSchema = z.looseObject({
+  id: urn,
+  name: z.string(),
+  inactive: z.boolean(),
+  // A volume's session has a parent; a consistency group's has the group instead (§4, "Consistency groups").
+  parent: reference.nullish(),
+  consistency_group: reference.nullish(),
+  replication_group_instance: z.string().nullish(),
+  // Never left out: an empty list is `[]` (§2), and a missing one must not look as if all were unlinked.
+  linked_targets: list(reference),
+});
+
+const snapshotSchema = z.looseObject({
+  id: urn,
+  name: z.string(),
+  inactive: z.boolean(),
+  tags: z.array(z.string()).default([]),
+  // Not there while it is being provisioned (§3, "Linked target model").
+  wwn: z.string().nullish(),
+  native_id: z.string().nullish(),
+  parent: reference.nullish(),
+  provisioned_capacity_gb: z.string().nullish(),
+});
+
+const volumeSchema = z.looseObject({ id: urn, name: z.string(), inactive: z.boolean(), wwn: z.string().nullish() });
+
+const oneTask = z.looseObject({ task: list(taskSchema).refine((tasks) => tasks.length > 0, "has no task") });
+const searchResult = z.looseObject({
+  resource: list(z.looseObject({ id: urn, match: z.string().nullish() })),
+});
+const bulk = <T extends z.ZodType>(schema: T) => list(schema);
+
+export type Task = z.infer<typeof taskSchema>;
+export type SnapshotSession = z.infer<typeof sessionSchema>;
+export type LinkedTarget = z.infer<typeof snapshotSchema>;
+export type Volume = z.infer<typeof volumeSchema>;
+
+export interface NewLinkedTargets {
+  count: number;
+  target_name: string;
+  copy_mode: string;
+}
+
+export interface UnlinkTarget {
+  id: string;
+  delete_target: boolean;
+}
+
+/** A server's limit is 4000 (TaggedResource, DEFAULT_MAX_BULK_SIZE); above it says 400/1031. */
+const BULK = 1000;
+/** How long an unreachable ViPR is left alone: a wave of callers fails with the first, the next poll tries anew. */
+const UNREACHABLE_MS = 2_000;
+/** The login's own header and the one that all other requests carry (§1). */
+const TOKEN = "x-sds-auth-token";
+
+interface ViprRequest<T> extends Omit<HttpRequest<T>, "url" | "service"> {
+  path: string;
+  query?: Record<string, string>;
+}
+
+export class ViprClient {
+  private readonly http: Http;
+  private readonly ownsHttp: boolean;
+  private readonly clock: Clock;
+  private token: string | undefined;
+  private loggingIn: Promise<string> | undefined;
+  private failed: { error: SnapcloneError; until: number } | undefined;
+
+  constructor(
+    private readonly settings: ViprSettings,
+    options: { http?: Http; clock?: Clock } = {},
+  ) {
+    this.clock = options.clock ?? systemClock;
+    this.ownsHttp = options.http === undefined;
+    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock });
+    protect(settings.password);
+  }
+
+  // --- snapshot sessions
+
+  /** Inactive ones are shown until they are collected (§0.12): whoever asks looks at `inactive`. */
+  async showSession(id: string, signal?: AbortSignal): Promise<SnapshotSession> {
+    return this.get(`${SESSIONS}/${segment(id)}`, sessionSchema, signal);
+  }
+
+  /** Those that exist; others are left out without a word (§4, "Visibility of deleted things"). */
+  async bulkSessions(ids: readonly string[], signal?: AbortSignal): Promise<SnapshotSession[]> {
+    const schema = z.looseObject({ block_snapshot_session: bulk(sessionSchema) });
+    return this.inBulk(`${SESSIONS}/bulk`, ids, schema, (body) => body.block_snapshot_session, signal);
+  }
+
+  /** Ids of the sessions of a volume or of a consistency group. */
+  async listSessions(source: string, signal?: AbortSignal): Promise<string[]> {
+    const of = /^urn:storageos:BlockConsistencyGroup:/i.test(source) ? "consistency-groups" : "volumes";
+    const schema = z.looseObject({ snapshot_session: list(reference) });
+    const path = `/block/${of}/${segment(source)}/protection/snapshot-sessions`;
+    return (await this.get(path, schema, signal)).snapshot_session.map(({ id }) => id);
+  }
+
+  /** Of the last seven days, whatever became of them (§3, "Related"). */
+  async listSessionTasks(id: string, signal?: AbortSignal): Promise<Task[]> {
+    const schema = z.looseObject({ task: list(taskSchema) });
+    return (await this.get(`${SESSIONS}/${segment(id)}/tasks`, schema, signal)).task;
+  }
+
+  /** The answer is a list with one task (§0.3), which never tells the new targets (§0.4). */
+  async linkTargets(session: string, targets: NewLinkedTargets): Promise<Task> {
+    const path = `${SESSIONS}/${segment(session)}/link-targets`;
+    return firstOf(await this.post(path, { new_linked_targets: targets }, oneTask));
+  }
+
+  /** `session` is where they are to be linked, whatever they are linked to now. */
+  async relinkTargets(session: string, ids: readonly string[]): Promise<Task> {
+    return firstOf(await this.post(`${SESSIONS}/${segment(session)}/relink-targets`, { ids }, oneTask));
+  }
+
+  /** The answer is a task, not in a list (§0.3). One bad id refuses all of them (§3, "unlink"). */
+  async unlinkTargets(session: string, targets: readonly UnlinkTarget[]): Promise<Task> {
+    return this.post(`${SESSIONS}/${segment(session)}/unlink-targets`, { linked_targets: targets }, taskSchema);
+  }
+
+  // --- linked targets
+
+  async showTarget(id: string, signal?: AbortSignal): Promise<LinkedTarget> {
+    return this.get(`/block/snapshots/${segment(id)}`, snapshotSchema, signal);
+  }
+
+  async bulkTargets(ids: readonly string[], signal?: AbortSignal): Promise<LinkedTarget[]> {
+    const schema = z.looseObject({ block_snapshot: bulk(snapshotSchema) });
+    return this.inBulk("/block/snapshots/bulk", ids, schema, (body) => body.block_snapshot, signal);
+  }
+
+  /** Ids of those whose name begins so, case aside; only those that the user may see (TaggedResource.search). */
+  async searchTargets(name: string, signal?: AbortSignal): Promise<string[]> {
+    return this.search("/block/snapshots/search", { name }, signal);
+  }
+
+  /** Tags survive a relink (§3, "Related"). What is set already, or not there to be taken away, is no error. */
+  async tagTarget(id: string, tags: { add?: readonly string[]; remove?: readonly string[] }): Promise<void> {
+    await this.send({ method: "PUT", path: `/block/snapshots/${segment(id)}/tags`, body: tags });
+  }
+
+  /** Takes one out of ViPR's books that was never provisioned (§9, "Debris cleanup"). */
+  async forgetTarget(id: string): Promise<Task> {
+    const path = `/block/snapshots/${segment(id)}/deactivate`;
+    return firstOf(await this.post(path, undefined, oneTask, { type: "VIPR_ONLY" }));
+  }
+
+  // --- volumes that were linked targets
+
+  async bulkVolumes(ids: readonly string[], signal?: AbortSignal): Promise<Volume[]> {
+    const schema = z.looseObject({ volume: bulk(volumeSchema) });
+    return this.inBulk("/block/volumes/bulk", ids, schema, (body) => body.volume, signal);
+  }
+
+  async searchVolumes(by: { wwn: string } | { name: string }, signal?: AbortSignal): Promise<string[]> {
+    return this.search("/block/volumes/search", { ...by }, signal);
+  }
+
+  // --- tasks
+
+  /** By the task's URN; its `op_id` would be refused (§3, "Related"). */
+  async showTask(id: string, signal?: AbortSignal): Promise<Task> {
+    return this.get(`/vdc/tasks/${segment(id)}`, taskSchema, signal);
+  }
+
+  async bulkTasks(ids: readonly string[], signal?: AbortSignal): Promise<Task[]> {
+    const schema = z.looseObject({ task: bulk(taskSchema) });
+    return this.inBulk("/vdc/tasks/bulk", ids, schema, (body) => body.task, signal);
+  }
+
+  // --- the login
+
+  /**
+   * Each login makes a token, and a user has a hundred of them (§0.10): so the last thing a run does is this. An Http that
+   * was handed in belongs to whoever made it.
+   */
+  async logout(): Promise<void> {
+    const { token } = this;
+    this.token = undefined;
+    try {
+      if (token !== undefined) await this.http.request(this.prepared({ method: "GET", path: "/logout" }, token));
+    } finally {
+      if (this.ownsHttp) await this.http.close();
+    }
+  }
+
+  private async login(signal: AbortSignal | undefined): Promise<string> {
+    if (signal?.aborted) throw stopped();
+    if (this.token !== undefined) return this.token;
+    // One login for all who wait: it obeys nobody's signal, each waits for it as long as its own allows.
+    this.loggingIn ??= this.authenticate().finally(() => {
+      this.loggingIn = undefined;
+    });
+    return unlessStopped(this.loggingIn, signal);
+  }
+
+  private async authenticate(): Promise<string> {
+    if (this.failed && this.clock.now() < this.failed.until) throw this.failed.error;
+    try {
+      this.token = await this.issueToken();
+      this.failed = undefined;
+      return this.token;
+    } catch (error) {
+      const failure = error as SnapcloneError;
+      // Ten failed logins lock this address out for ten minutes, right ones included (§1, "Login"): a login that was
+      // refused is refused for the life of this client.
+      const passing = isKind(failure, "transient", "malformed");
+      this.failed = { error: failure, until: passing ? this.clock.now() + UNREACHABLE_MS : Number.POSITIVE_INFINITY };
+      throw failure;
+    }
+  }
+
+  private async issueToken(): Promise<string> {
+    const { url, username, password } = this.settings;
+    const basic = Buffer.from(`${username}:${password}`, "utf8").toString("base64");
+    protect(basic);
+    const { headers, status } = await this.http.request({
+      method: "GET",
+      url: `${url}/login`,
+      service: "ViPR",
+      // Never with a token beside it: one that can't be read fails before the credentials are looked at (§1).
+      headers: { authorization: `Basic ${basic}` },
+      explain: (answer) => this.explainLogin(answer),
+    });
+    const token = headers[TOKEN];
+    if (!token) {
+      throw new SnapcloneError({
+        kind: "malformed",
+        said: `ViPR answered ${status} to the login without a token (header X-SDS-AUTH-TOKEN)`,
+        remedy: `Check that ${url} is the API's own address (port 4443; 443 is the portal) and that no proxy takes its headers away.`,
+      });
+    }
+    protect(token);
+    return token;
+  }
+
+  /** A refused login has an empty body, a locked address the one that says so (§1). */
+  private explainLogin(answer: RawAnswer): Partial<Explained> | undefined {
+    if (answer.status !== 401) return explain(answer);
+    const told = errorBody(answer)?.details;
+    return {
+      kind: "unauthorized",
+      said: told ?? `the login of "${this.settings.username}" is refused`,
+      remedy: /max number of tokens/i.test(told ?? "")
+        ? "The user has 100 tokens in use. Log some out (GET /logout?force=true drops all of them), or wait two hours."
+        : this.whereFrom("It is not tried again in this run: ten failed logins lock this address out for ten minutes."),
+    };
+  }
+
+  private whereFrom(more: string): string {
+    const { source, sourceKind } = this.settings;
+    const stale =
+      sourceKind === "stackConfig"
+        ? " After a change of the stack config, refresh and destroy need --run-program (docs/connections.md)."
+        : "";
+    return `The credentials come from ${source}. ${more}${stale}`;
+  }
+
+  // --- requests
+
+  private get<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal | undefined): Promise<T> {
+    return this.send({ method: "GET", path, schema, signal });
+  }
+
+  private post<T>(path: string, body: unknown, schema: z.ZodType<T>, query?: Record<string, string>): Promise<T> {
+    return this.send({ method: "POST", path, body, schema, ...(query ? { query } : {}) });
+  }
+
+  private async search(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
+    const found = await this.send({ method: "GET", path, query, schema: searchResult, signal });
+    return found.resource.map(({ id }) => id);
+  }
+
+  private async inBulk<Body, Row>(
+    path: string,
+    ids: readonly string[],
+    schema: z.ZodType<Body>,
+    rowsOf: (body: Body) => Row[],
+    signal: AbortSignal | undefined,
+  ): Promise<Row[]> {
+    const rows: Row[] = [];
+    for (let from = 0; from < ids.length; from += BULK) {
+      const body = { id: ids.slice(from, from + BULK) };
+      // A question, whatever its method.
+      rows.push(...rowsOf(await this.send({ method: "POST", path, body, schema, repeatable: true, signal })));
+    }
+    return rows;
+  }
+
+  /** What is turned away for its token was not carried out, POSTs included: once more, with a new one. */
+  private async send<T>(request: ViprRequest<T>): Promise<T> {
+    const first = await this.login(request.signal);
+    try {
+      return (await this.exchange(request, first)).body;
+    } catch (error) {
+      if (!isKind(error, "unauthorized")) throw error;
+    }
+    // Of many requests that come back with the same old token only the first drops it; the others find the new one.
+    if (this.token === first) this.token = undefined;
+    const second = await this.login(request.signal);
+    try {
+      return (await this.exchange(request, second)).body;
+    } catch (error) {
+      if (!isKind(error, "unauthorized")) throw error;
+      throw new SnapcloneError({ ...error.parts, remedy: this.whereFrom("ViPR issued this token a moment ago.") });
+    }
+  }
+
+  private exchange<T>(request: ViprRequest<T>, token: string): Promise<HttpAnswer<T>> {
+    return this.http.request(this.prepared(request, token));
+  }
+
+  private prepared<T>({ path, query, ...rest }: ViprRequest<T>, token: string): HttpRequest<T> {
+    const parameters = query === undefined ? "" : `?${new URLSearchParams(query)}`;
+    return {
+      ...rest,
+      url: `${this.settings.url}${path}${parameters}`,
+      service: "ViPR",
+      headers: { [TOKEN]: token },
+      explain,
+    };
+  }
+}
+
+const SESSIONS = "/block/snapshot-sessions";
+
+/** The number in ViPR's error body (§5). */
+export function codeOf(error: unknown): number | undefined {
+  const found =
+    error instanceof SnapcloneError ? /ViPR answered \d+: code (\d+)/.exec(error.parts.said)?.[1] : undefined;
+  return found === undefined ? undefined : Number(found);
+}
+
+/** An id goes into an address: nothing but a URN does. */
+function segment(id: string): string {
+  if (URN.test(id)) return id;
+  throw new SnapcloneError({ kind: "input", said: `"${id}" is not a URN of ViPR` });
+}
+
+function firstOf({ task }: z.infer<typeof oneTask>): Task {
+  return task[0] as Task;
+}
+
+interface ErrorBody {
+  code: number;
+  description?: string | undefined;
+  details?: string | undefined;
+}
+
+/** JSON where JSON was asked for, and XML all the same where the filter in front of it answers (§0.9). */
+function errorBody({ json, text }: RawAnswer): ErrorBody | undefined {
+  if (isRecord(json) && typeof json.code === "number") {
+    const { code, description, details } = json;
+    return {
+      code,
+      description: typeof description === "string" ? description : undefined,
+      details: typeof details === "string" ? details : undefined,
+    };
+  }
+  const element = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1]?.trim();
+  const code = Number(element("code"));
+  if (!/<error[\s>]/.test(text) || !Number.isInteger(code)) return undefined;
+  return { code, description: element("description"), details: element("details") };
+}
+
+function explain(answer: RawAnswer): Partial<Explained> | undefined {
+  const { status, headers } = answer;
+  // A GET with a stale token is not refused but sent to the login (§0.9). Nothing follows it there.
+  if (status === 302 && /\/login(\?|$)/.test(headers.location ?? "")) {
+    return { kind: "unauthorized", said: "the token is not good any more" };
+  }
+  const body = errorBody(answer);
+  if (status === 401) return { kind: "unauthorized", said: body?.details ?? "the token is not good any more" };
+  if (body === undefined) return undefined;
+  const { code, description, details } = body;
+  const said = `code ${code}, ${[description, details].filter(Boolean).join(": ")}`;
+  const kind = kindOf(status, code, details);
+  const remedy = remedyOf(code, details);
+  return { said, ...(kind === undefined ? {} : { kind }), ...(remedy === undefined ? {} : { remedy }) };
+}
+
+/** undefined: as the status has it. A 503 does not depend on the word `retryable` (§0.15). */
+function kindOf(status: number, code: number, details: string | undefined): Explained["kind"] | undefined {
+  // An unknown address has the same code, and no details (§5).
+  if (status === 404 && (code === 2001 || (code === 2000 && details !== undefined))) return "notFound";
+  // The request did not get as far as the storage: what was prepared is taken back (§4, "What link does in time").
+  if (code === 9501) return "transient";
+  return undefined;
+}
+
+function remedyOf(code: number, details = ""): string | undefined {
+  if (/exported to a host|references of type ExportGroup/.test(details)) {
+    return "Take the target out of its export groups, then run again. Nothing was unlinked.";
+  }
+  if (/must be deleted/.test(details)) return "Set deleteTargetsOnUnlink: true; a VPLEX cannot keep such targets.";
+  if (/exposed as volume/.test(details)) return "Delete the VPLEX volume that was built on it, then run again.";
+  if (/would exceed the maximum/.test(details)) {
+    return "A source has at most 1024 linked targets over all its sessions: unlink others first, or lower count.";
+  }
+  if (code === 1056) return "Somebody else's task is at work on it: run again when that has ended.";
+  if (code === 1007) return "Snapshot sessions work on VMAX3, and on VPLEX or RecoverPoint in front of one.";
+  if (code === 3000) return "The user needs TENANT_ADMIN of the project's tenant, or OWN or ALL on the project.";
+  return undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
