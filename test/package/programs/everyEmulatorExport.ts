@@ -1,7 +1,7 @@
 // The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
+import { assistedSnapshot, linkedTargetSet, snapshot } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -18,9 +18,12 @@ import {
   type FaultHandle,
   type FaultMatch,
   type FaultRule,
+  type FileRow,
   KeystoneModel,
   type Login,
   type MessageRow,
+  NovaModel,
+  type NovaTrouble,
   type OpenStackConnection,
   type Project,
   type Quotas,
@@ -29,6 +32,7 @@ import {
   type RequestMatch,
   SEED_SESSIONS,
   SEED_VOLUMES,
+  type ServerRow,
   type SnapshotRow,
   startEmulator,
   type Timings,
@@ -51,6 +55,7 @@ import {
 } from "pulumi-snapclone/emulator";
 
 export const provider: pulumi.dynamic.ResourceProvider = snapshot;
+export const overlayProvider: pulumi.dynamic.ResourceProvider = assistedSnapshot;
 export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
 
 const clock: ClockMode = "instant";
@@ -81,6 +86,14 @@ export async function tour(): Promise<string[]> {
     ...entries.map(String),
     ...rows.map(String),
   ];
+}
+
+export function novaTour({ nova }: Emulator): string[] {
+  const trouble: NovaTrouble = "error";
+  nova.failNext("create", trouble);
+  const file: FileRow = nova.createFile(SEED_VOLUMES.logs, "overlay");
+  const server: ServerRow | undefined = nova.serverOf(SEED_VOLUMES.logs);
+  return [String(nova instanceof NovaModel), file.name, String(server?.vm_state), ...nova.chain(SEED_VOLUMES.logs)];
 }
 
 export function viprTour({ vipr, viprAuth, viprLogin, faults }: Emulator): string[] {
