@@ -21,6 +21,9 @@ module.exports = {
     project("faults"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
     project("engine"),
-    project("openstack", { globalTeardown: "<rootDir>/test/openstack/teardown.ts" }),
+    project("openstack", {
+      globalSetup: "<rootDir>/test/openstack/setup.ts",
+      globalTeardown: "<rootDir>/test/openstack/teardown.ts",
+    }),
   ],
 };

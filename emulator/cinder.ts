@@ -503,17 +503,9 @@ export class CinderService implements Service {
   private updateSnapshotStatus(context: Context): Reply {
     const { status, progress } = validated(schemas.SNAPSHOT_UPDATE_STATUS, context, "os-update_snapshot_status");
     const row = this.snapshot(context);
-    const allowed: Readonly<Record<string, readonly string[]>> = {
-      creating: ["creating", "available", "error"],
-      deleting: ["deleting", "error_deleting"],
-    };
-    const next = allowed[row.status];
-    if (next === undefined) throw invalid(`Snapshot status ${row.status} not allowed for update_snapshot_status`);
-    if (!next.includes(String(status)))
-      throw invalid(`Provided snapshot status ${String(status)} not allowed for snapshot with status ${row.status}.`);
-    if (typeof progress === "string") row.progress = checkedProgress(progress);
-    row.status = String(status);
-    row.updated_at = this.model.stamp();
+    const refusal = this.model.statusUpdateRefusal(row.id, String(status));
+    if (refusal !== undefined) throw invalid(refusal);
+    this.model.updateStatus(row, String(status), typeof progress === "string" ? checkedProgress(progress) : undefined);
     return accepted();
   }
 

@@ -131,6 +131,7 @@ export class CinderModel {
   private behaviours: { rule: Behaviour; left: number }[] = [];
   private readonly snapshotTasks: TaskRunner<SnapshotRow, Event>;
   private readonly volumeTasks: TaskRunner<VolumeRow, Event>;
+  private readonly reporters: (() => void)[] = [];
 
   constructor(
     private readonly clock: Clock,
@@ -172,6 +173,12 @@ export class CinderModel {
   settle(): void {
     this.snapshotTasks.settle();
     this.volumeTasks.settle();
+    for (const reporter of this.reporters) reporter();
+  }
+
+  /** Somebody whose work ends in a report to Cinder: brought up to date with it. */
+  addReporter(settle: () => void): void {
+    this.reporters.push(settle);
   }
 
   /** A volume that is there at once, whatever its status. */
@@ -257,6 +264,23 @@ export class CinderModel {
     outcome: { create: NonNullable<Behaviour["create"]> } | { delete: NonNullable<Behaviour["delete"]> },
   ): BehaviourHandle {
     return this.behaviour({ ...outcome, times: 1 });
+  }
+
+  /** Why `os-update_snapshot_status`, what Nova reports by, is refused (cinder/api/contrib/snapshot_actions.py). */
+  statusUpdateRefusal(id: string, status: string): string | undefined {
+    const row = this.snapshots.get(id);
+    if (row === undefined) return `Snapshot ${id} could not be found.`;
+    const next = STATUS_UPDATES[row.status];
+    if (next === undefined) return `Snapshot status ${row.status} not allowed for update_snapshot_status`;
+    if (!next.includes(status))
+      return `Provided snapshot status ${status} not allowed for snapshot with status ${row.status}.`;
+    return undefined;
+  }
+
+  updateStatus(row: SnapshotRow, status: string, progress: string | undefined, atMs?: number): void {
+    if (progress !== undefined) row.progress = progress;
+    row.status = status;
+    row.updated_at = this.stamp(atMs);
   }
 
   snapshotsOf(volumeId: string): SnapshotRow[] {
@@ -372,6 +396,12 @@ export class CinderModel {
     });
   }
 }
+
+/** From which status to which others. */
+const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
+  creating: ["creating", "available", "error"],
+  deleting: ["deleting", "error_deleting"],
+};
 
 type MessageKind = "create-failed" | "busy" | "delete-failed";
 

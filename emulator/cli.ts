@@ -35,7 +35,7 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   return 0;
 }
 
-const HELP = `snapclone-emulator: OpenStack Keystone and Cinder in one process, in memory.
+const HELP = `snapclone-emulator: OpenStack Keystone and Cinder, and Nova's assisted snapshots, in one process, in memory.
 
   --port <n>             where to listen (default 8776; 0 takes a free one)
   --host <address>       default 127.0.0.1

@@ -6,6 +6,7 @@ import type { Clock } from "./clock";
 import { type Faults, ruleFromJson } from "./faults";
 import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
 import type { WritableLog } from "./log";
+import type { NovaModel, ServerRow } from "./novaModel";
 import type { FlowBehaviour, PowerVcModel } from "./powervcModel";
 import { CONTROL_PREFIX } from "./server";
 import { viprControls } from "./viprControl";
@@ -18,6 +19,7 @@ export interface ControlParts {
   readonly log: WritableLog;
   readonly clock: Clock;
   readonly cinder: CinderModel;
+  readonly nova: NovaModel;
   readonly vipr: ViprModel;
   readonly zstack: ZStackModel;
   readonly powervc: PowerVcModel;
@@ -46,7 +48,7 @@ export function createControl(parts: ControlParts): (request: EmulatorRequest) =
 }
 
 function controlRoutes(parts: ControlParts): Route<Answer>[] {
-  const { services, faults, log, clock, cinder, zstack, powervc } = parts;
+  const { services, faults, log, clock, cinder, zstack, powervc, nova } = parts;
   const route = (method: string, path: string, handler: Answer): Route<Answer> => ({
     operation: `control ${method} ${path}`,
     method,
@@ -105,6 +107,23 @@ function controlRoutes(parts: ControlParts): Route<Answer>[] {
       return json(200, { snapshot: Object.assign(row, rowFields<SnapshotRow>(body, SNAPSHOT_FIELDS)) });
     }),
     route("DELETE", "/snapshots/{id}", (_, { id }) => removed("snapshot", id, cinder.removeSnapshot(id ?? ""))),
+    // A qcow2 file in the volume's folder, as `qemu-img create` makes it: AssistedSnapshot needs one.
+    route("POST", "/volumes/{id}/files", (body, { id }) => {
+      if (!cinder.volumes.has(id ?? "")) return removed("volume", id, false);
+      const { name, ...given } = rowFields<{ name: string; backing: string; absolute: boolean }>(body, FILE_FIELDS);
+      if (typeof name !== "string" || name === "") throw new Error('a file needs {"name": …}');
+      return json(201, { file: nova.createFile(id ?? "", name, given) });
+    }),
+    route("GET", "/volumes/{id}/disk", (_, { id }) => {
+      nova.settle();
+      if (!cinder.volumes.has(id ?? "")) return removed("volume", id, false);
+      return json(200, { chain: nova.chain(id ?? "").map((name) => nova.file(id ?? "", name)) });
+    }),
+    route("PATCH", "/servers/{id}", (body, { id }) => {
+      const row = nova.servers.get(id ?? "");
+      if (row === undefined) return removed("server", id, false);
+      return json(200, { server: Object.assign(row, rowFields<ServerRow>(body, SERVER_FIELDS)) });
+    }),
     route("POST", "/behaviours", (body) => {
       cinder.behaviour(behaviourFromJson(body));
       return json(201, { ok: true });
@@ -143,6 +162,8 @@ const VOLUME_FIELDS = [
   "bootable",
   "group_id",
 ] as const;
+const FILE_FIELDS = ["name", "backing", "absolute"] as const;
+const SERVER_FIELDS = ["host", "vm_state", "task_state", "launched_at"] as const;
 const SNAPSHOT_FIELDS = [
   "name",
   "description",

@@ -10,6 +10,8 @@ import type { Service } from "./http";
 import { Ids } from "./ids";
 import { KeystoneModel, KeystoneService, REGION } from "./keystone";
 import { createLog, type RequestLog } from "./log";
+import { NovaService } from "./nova";
+import { NovaModel, type NovaTimings } from "./novaModel";
 import { PowerVcService } from "./powervc";
 import { PowerVcModel } from "./powervcModel";
 import { startServer } from "./server";
@@ -42,6 +44,8 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export type { FileRow, NovaTrouble, ServerRow } from "./novaModel";
+export { NovaModel } from "./novaModel";
 export {
   CLONE_STEPS,
   type CloneRequest,
@@ -66,7 +70,7 @@ export type { CloneBehaviour, ZStackSettings, ZStackVm, ZStackVolume } from "./z
 export { ZSTACK_SEED, ZStackModel } from "./zstackModel";
 
 /** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings, ViprTimings, ZStackTimings {
+export interface Timings extends CinderTimings, NovaTimings, ViprTimings, ZStackTimings {
   tokenLife: number;
   /** Each of the steps of PowerVC's clone flow. */
   cloneStep: number;
@@ -143,6 +147,7 @@ export interface Emulator extends Login {
   readonly clock: { now(): Date; tick(ms: number): void };
   readonly cinder: CinderModel;
   readonly keystone: KeystoneModel;
+  readonly nova: NovaModel;
   readonly vipr: ViprModel;
   readonly viprAuth: ViprAuth;
   /** The login of ViPR's root. */
@@ -167,6 +172,8 @@ const DEFAULT_TIMINGS: Timings = {
   snapshotRevert: 1000,
   volumeCreate: 1000,
   volumeDelete: 1000,
+  assistedCreate: 400,
+  assistedDelete: 1000,
   tokenLife: 3_600_000,
   ...VIPR_TIMINGS,
   zstackImage: 1000,
@@ -187,6 +194,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const keystone = new KeystoneModel(clock, ids, () => timings.tokenLife);
   const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
   const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
+  const nova = new NovaModel(clock, ids, timings, cinder);
   const vipr = new ViprModel(clock, ids, timings);
   const viprAuth = new ViprAuth(clock, ids, timings);
   const zstack = new ZStackModel(clock, ids, timings, options.zstack ?? {});
@@ -198,6 +206,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const services: readonly Service[] = [
     keystoneService,
     cinderService,
+    new NovaService(nova, cinder, keystone, ids),
     new ViprService(vipr, viprAuth),
     new ZStackService(zstack),
     new PowerVcService(powervc, cinder, keystone, behind, ids),
@@ -232,6 +241,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
         clock,
         cinder,
         powervc,
+        nova,
         seed,
         reset,
         vipr,
@@ -260,6 +270,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     clock,
     cinder,
     keystone,
+    nova,
     vipr,
     viprAuth,
     viprLogin: viprLogin(`${server.url}/vipr`),

@@ -297,6 +297,7 @@ export class KeystoneModel {
     this.addService({ type: "block-storage", name: "cinder", url: "{origin}/volume/v3/%(project_id)s" });
     // PowerVC's Cinder, under the type that IBM's own clients look for (reference F3).
     this.addService({ type: "volume", name: "powervc", url: "{origin}/powervc/openstack/volume/v3/%(project_id)s" });
+    this.addService({ type: "compute", name: "nova", url: "{origin}/compute/v2.1" });
   }
 }
 

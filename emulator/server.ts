@@ -239,6 +239,11 @@ class Exchange {
 
   /** Blanks for ever: legal before the end of a JSON text, so that nothing but a size limit stops the reader. */
   private endless(reply: Reply, entry: RequestLogEntry): void {
+    // No body, no end of one: to write it would be a loop that Node swallows for ever.
+    if (reply.status === 204) {
+      this.send(reply, entry);
+      return;
+    }
     this.head(reply, entry);
     const blanks = Buffer.alloc(64 * 1024, " ");
     const more = () => {

@@ -14,6 +14,9 @@ const run = new Run({ log: engineLog(), ...engineRunId() });
 superviseRun(run);
 
 export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);
+export const assistedSnapshot = front(
+  () => load<typeof import("./openstack/assistedSnapshot")>("./openstack/assistedSnapshot").assistedSnapshot,
+);
 export const linkedTargetSet = front(
   () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
 );

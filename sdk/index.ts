@@ -1,6 +1,7 @@
 // pulumi-snapclone: point-in-time copies of storage and machines as Pulumi resources.
 
 export type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
+export { AssistedSnapshot, type AssistedSnapshotArgs } from "./assistedSnapshot";
 export { ClonedVm, type ClonedVmArgs, type ClonedVmInstance } from "./clonedVm";
 export {
   type LinkedTarget,

@@ -42,6 +42,7 @@ const volumeSchema = z.looseObject({
   metadata: z.record(z.string(), z.string()).default({}),
   attachments: z.array(z.looseObject({ server_id: z.string().nullish(), device: z.string().nullish() })).default([]),
   volume_type: z.string().nullish(),
+  multiattach: z.boolean().nullish(),
   /** From 3.13 on. */
   group_id: z.string().nullish(),
   source_volid: z.string().nullish(),
@@ -209,6 +210,21 @@ export class Cinder {
   /** Accepted, not done: gone is when `showSnapshot` says notFound. */
   async deleteSnapshot(id: string): Promise<void> {
     await this.call({ method: "DELETE", path: snapshotPath(id) });
+  }
+
+  /** Puts the row into any status; its progress stays. For administrators (§A12). */
+  async resetSnapshotStatus(id: string, status: string): Promise<void> {
+    const body = { "os-reset_status": { status } };
+    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, repeatable: true });
+  }
+
+  /**
+   * What Nova reports by: only from `creating` to creating, available or error, and from `deleting` to deleting or
+   * error_deleting (§A12).
+   */
+  async updateSnapshotStatus(id: string, status: string, progress: string): Promise<void> {
+    const body = { "os-update_snapshot_status": { status, progress } };
+    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body });
   }
 
   async showSnapshotMetadata(id: string, signal?: AbortSignal): Promise<Metadata> {
@@ -551,7 +567,7 @@ function metadataKeyPath(object: string, key: string): string {
 }
 
 /** One part of a path. What a URL reads as no part or a step up would make "delete this key" delete the snapshot. */
-function segment(value: string, what: string): string {
+export function segment(value: string, what: string): string {
   if (value === "" || value === "." || value === "..") {
     throw new SnapcloneError({ kind: "input", said: `"${value}" cannot stand in an address as ${what}` });
   }
@@ -575,17 +591,17 @@ function compareVersions(a: string, b: string): number {
   return majorA - majorB || minorA - minorB;
 }
 
-interface Fault {
+export interface Fault {
   fault: string;
   message: string;
 }
 
 const faultSchema = z.record(z.string(), z.looseObject({ message: z.string() }));
 /** webob's own, for an address that no route matches (§A10). */
-const unroutedSchema = z.looseObject({ message: z.string(), code: z.string(), title: z.string() });
+export const unroutedSchema = z.looseObject({ message: z.string(), code: z.string(), title: z.string() });
 
 /** `{"itemNotFound": {"code": 404, "message": "…"}}`, and keystonemiddleware's `{"error": {…}}`. */
-function faultOf(json: unknown): Fault | undefined {
+export function faultOf(json: unknown): Fault | undefined {
   const parsed = faultSchema.safeParse(json);
   const [entry, ...others] = parsed.success ? Object.entries(parsed.data) : [];
   return entry && others.length === 0 ? { fault: entry[0], message: entry[1].message } : undefined;
@@ -692,7 +708,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Cinder prints whole regular expressions into a 400 (§A2), and the value before them. */
-function brief(message: string): string {
+export function brief(message: string): string {
   const text = message.replace(/ does not match '[^\n]*/, " has characters that are not allowed");
   return text.length <= 400 ? text : `${text.slice(0, 400)} …`;
 }

@@ -4,10 +4,13 @@ import { type Emulator, startEmulator } from "../../emulator";
 import { type Answer, differences, type Exchange, readExchanges, Translation } from "./emulatorExchanges";
 
 /** Exchanges that can't be replayed, with the reason. */
-const LEFT_OUT: Readonly<Record<"cinder" | "keystone", Readonly<Record<string, string>>>> = {
+const LEFT_OUT: Readonly<Record<Recorded, Readonly<Record<string, string>>>> = {
   cinder: {},
   keystone: {},
+  nova: {},
 };
+
+type Recorded = "cinder" | "keystone" | "nova";
 
 const P = "38d2d7a82d9c4142a295298087bf9459";
 const OTHER = "48d2d7a82d9c4142a295298087bf9459";
@@ -72,6 +75,87 @@ describe("keystone", () => {
     replayed.push(name);
   });
 });
+
+describe("nova", () => {
+  const exchanges = readExchanges("nova");
+  const replayed: string[] = [];
+  const translation = new Translation();
+  let emulator: Emulator;
+  let token: (roles: string) => string;
+
+  beforeAll(async () => {
+    emulator = await startEmulator({ clock: "manual" });
+    token = prepareNova(emulator);
+  });
+  afterAll(async () => {
+    await emulator.close();
+    report("nova", exchanges, replayed);
+  });
+
+  it.each(named(exchanges))("%s", async (name, exchange) => {
+    if (isLeftOut("nova", exchange)) return;
+    // The first of them is before the volume was attached.
+    const attached = exchange.title !== "no such attachment";
+    setNova(emulator, attached, INSTANCE_AT[exchange.title] ?? {});
+    const version = /\((compute [^)]+)\)/.exec(exchange.note)?.[1];
+    const answer = await send(`${emulator.url}/compute`, exchange, translation, {
+      "X-Auth-Token": token(/\[([\w,]+)\]/.exec(exchange.note)?.[1] ?? ""),
+      "Content-Type": "application/json",
+      ...(version === undefined ? {} : { "OpenStack-API-Version": version }),
+    });
+    expect(differences(exchange, answer, translation)).toEqual([]);
+    replayed.push(name);
+  });
+});
+
+const NOVA_VOLUME = "521752a6-acf6-4b2d-bc7a-119f9148cd8c";
+const INSTANCE = "aaaaaaaa-0000-0000-0000-000000000001";
+
+/** The instance and the volume as they were before these were recorded; else running, on a host, and idle. */
+const INSTANCE_AT: Readonly<Record<string, object>> = {
+  "task_state set": { task_state: "rebooting" },
+  "stopped instance": { vm_state: "stopped" },
+  "no host": { host: null },
+  "never launched": { launched_at: null },
+  "delete intermediary while stopped": { vm_state: "stopped" },
+  "delete top while stopped": { vm_state: "stopped" },
+  "delete while rebooting": { task_state: "rebooting" },
+  "multiattach create": { multiattach: true },
+  "multiattach delete": { multiattach: true },
+};
+
+function prepareNova(emulator: Emulator): (roles: string) => string {
+  const { keystone, cinder, nova } = emulator;
+  const user = keystone.createUser({ name: "nova-caller", password: "x" });
+  cinder.createVolume({ id: NOVA_VOLUME });
+  nova.createServer({ id: INSTANCE });
+  return (roles) =>
+    keystone.issue({
+      userId: user.id,
+      methods: ["password"],
+      projectId: cinder.projectId,
+      system: false,
+      roles: roles.split(","),
+      applicationCredentialId: null,
+    }).id;
+}
+
+function setNova(emulator: Emulator, attached: boolean, changes: { multiattach?: boolean }): void {
+  const { multiattach = false, ...server } = changes;
+  const idle = { host: "compute-1", vm_state: "active", task_state: null, launched_at: "2026-11-21T01:00:00.000000" };
+  Object.assign(emulator.nova.servers.get(INSTANCE) ?? {}, idle, server);
+  const attachment = {
+    id: NOVA_VOLUME,
+    attachment_id: "11111111-2222-4333-8444-555555555555",
+    volume_id: NOVA_VOLUME,
+    server_id: INSTANCE,
+    host_name: null,
+    device: "/dev/vda",
+    attached_at: "2026-11-21T01:00:00.000000",
+  };
+  const attachments = attached ? [attachment] : [];
+  Object.assign(emulator.cinder.volumes.get(NOVA_VOLUME) ?? {}, { multiattach, attachments });
+}
 
 /** The clock stands still before these: they look at work that is under way. */
 const IMMEDIATE = new Set([
@@ -198,11 +282,11 @@ function named(exchanges: readonly Exchange[]): [string, Exchange][] {
   ]);
 }
 
-function isLeftOut(service: "cinder" | "keystone", exchange: Exchange): boolean {
+function isLeftOut(service: Recorded, exchange: Exchange): boolean {
   return exchange.title in LEFT_OUT[service];
 }
 
-function report(service: "cinder" | "keystone", exchanges: readonly Exchange[], replayed: readonly string[]): void {
+function report(service: Recorded, exchanges: readonly Exchange[], replayed: readonly string[]): void {
   const left = exchanges.filter((exchange) => isLeftOut(service, exchange));
   const reasons = left.map(({ title }) => `  ${title}: ${LEFT_OUT[service][title]}`);
   process.stdout.write(

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Emulator } from "../../emulator";
+import { type Emulator, SEED_VOLUMES } from "../../emulator";
 import { type Backend, emulatorBackend } from "../scenarios/backend";
 import { describeEngine, newStack } from "./harness";
 
@@ -30,6 +30,10 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     ]),
   },
 };
+/** What is done beforehand to the volume, where something is: the overlay's file is made. */
+const BEFORE: Record<string, (cloud: Emulator) => void> = {
+  "assisted-snapshot": ({ nova }) => void nova.createFile(SEED_VOLUMES.logs, "upgrade.qcow2"),
+};
 /** Snapshots that stay, because the program says so. */
 const RETAINED: Record<string, number> = { snapshot: 1 };
 
@@ -46,14 +50,16 @@ describeEngine("examples", () => {
   afterAll(() => cloud.close());
 
   test.each(readdirSync(EXAMPLES).filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
+    BEFORE[name]?.(cloud);
     const stack = await newStack({
       program: { dir: join(EXAMPLES, name) },
       config: {
         ...backend.connections,
         backup: backend.connections.default,
+        admin: { ...cloud.admin.connection() },
+        powervc: cloud.powervcConnection(),
         vipr: cloud.viprLogin.connection(),
         zstack: cloud.zstackConnection(),
-        powervc: cloud.powervcConnection(),
       },
       settings: SETTINGS[name] ?? {},
     });

@@ -95,6 +95,8 @@ export interface Subject {
   quota(place: string): Answer;
   /** The field in which an answer tells the status. */
   statusField: string;
+  /** What a person does, before the next run, whom an error has asked to look and to say what is there. */
+  looked?(emulator: Emulator): void;
   lookUp?(): Promise<{ id: string }>;
 }
 

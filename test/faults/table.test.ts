@@ -85,6 +85,7 @@ async function runCell(subject: Subject, fault: FaultName, place: string, field?
 
     emulator.faults.clear();
     http.interference = undefined;
+    subject.looked?.(emulator);
     await again(operation, newRun(), before, result);
     subject.settle(emulator);
     expect(subject.statuses(emulator)).toEqual(Array.from({ length: wanted(operation, subject) }, () => subject.fine));

@@ -21,6 +21,7 @@ interface LabFile {
   cinderUrl: string;
   volumes: string[];
   nova: boolean;
+  novaUrl: string;
   folder: string;
 }
 
@@ -57,9 +58,11 @@ export interface OpenStackLab {
   cinderUrl: string;
   projectId: string;
   nova: boolean;
+  /** Nova's endpoint: `…/v2.1`. */
+  novaUrl: string;
   /** The folder: logs in `log`, configuration, clouds.yaml, openrc. */
   folder: string;
-  /** A signed-in request. `path` is below cinderUrl, or a whole URL. The microversion is 3.66 unless a header says otherwise. */
+  /** A signed-in request; a text goes out as it is. `path` is below cinderUrl, or a whole URL. The microversion is 3.66 unless a header says otherwise. */
   request(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<LabAnswer>;
 }
 
@@ -70,6 +73,8 @@ export interface RequestOptions {
 
 const UP_DEADLINE_MS = 20 * 60_000;
 const FOLDER = process.env.SNAPCLONE_OPENSTACK_LAB ?? join(tmpdir(), "snapclone-openstack");
+/** Why there is no Nova, where there is none. */
+const WITHOUT_NOVA = join(FOLDER, "without-nova");
 /** Says that a test run, not a person, started the lab: teardown.ts ends it. */
 const STARTED_BY_TESTS = join(FOLDER, "started-by-tests");
 
@@ -88,6 +93,34 @@ export function describeOpenStack(name: string, tests: (lab: () => OpenStackLab)
     }, UP_DEADLINE_MS + 60_000);
     tests(() => lab ?? noLab());
   });
+}
+
+/** The same for tests that need Nova and a guest in QEMU; setup.ts has found out whether there can be one. */
+export function describeNova(name: string, tests: (lab: () => OpenStackLab) => void): void {
+  const reason = impossible() ?? (existsSync(WITHOUT_NOVA) ? readFileSync(WITHOUT_NOVA, "utf8") : undefined);
+  if (reason === undefined) {
+    describeOpenStack(name, tests);
+    return;
+  }
+  process.stderr.write(`\nSKIPPED: ${name}: a real Nova ${reason}\n\n`);
+  describe.skip(`${name} (skipped: ${reason})`, () => tests(noLab));
+}
+
+/** Brings the lab up with Nova, or else without: then describeNova says why. Whatever else fails is left to the tests. */
+export async function setUp(): Promise<void> {
+  if (impossible() !== undefined) return;
+  const wasThere = existsSync(join(FOLDER, "lab.json"));
+  try {
+    await run("up.sh", UP_DEADLINE_MS, ["--nova"]);
+  } catch (error) {
+    process.stderr.write(`\nno Nova on this machine, going on without it: ${String(error)}\n`);
+    if (wasThere) return writeFileSync(WITHOUT_NOVA, "could not be added to the lab that was there");
+    // A lab that has begun to have Nova goes on trying.
+    await run("down.sh", 120_000);
+    await run("up.sh", UP_DEADLINE_MS).catch(() => {});
+    if (existsSync(FOLDER)) writeFileSync(WITHOUT_NOVA, "could not be brought up: the reason is above");
+  }
+  if (!wasThere && existsSync(FOLDER)) writeFileSync(STARTED_BY_TESTS, "");
 }
 
 function noLab(): never {
@@ -128,6 +161,7 @@ async function bringUp(): Promise<OpenStackLab> {
     cinderUrl: file.cinderUrl,
     projectId: file.projectId,
     nova: file.nova,
+    novaUrl: file.novaUrl,
     folder: file.folder,
     request: (method, path, body, { as = connection, headers = {} } = {}) =>
       request(method, path.startsWith("http") ? path : `${file.cinderUrl}${path}`, body, as, headers),
@@ -144,9 +178,9 @@ function impossible(): string | undefined {
 }
 
 /** Its output is the test run's own: minutes of silence look like a hang. */
-function run(script: string, deadlineMs: number): Promise<void> {
+function run(script: string, deadlineMs: number, args: readonly string[] = []): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(__dirname, script), [], {
+    const child = spawn(join(__dirname, script), args, {
       stdio: ["ignore", 2, 2],
       env: { ...process.env, SNAPCLONE_OPENSTACK_LAB: FOLDER },
     });
@@ -181,7 +215,7 @@ async function request(
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
       signal: AbortSignal.timeout(30_000),
     });
   let response = await send();

@@ -114,6 +114,7 @@ def write(member, volumes):
         "projectId": member.current_project_id, "admin": {"username": "admin", "password": PASSWORD, "projectName": "admin"},
         "stranger": {"username": "stranger", "password": PASSWORD, "projectName": "stranger"},
         "cinderUrl": member.block_storage.get_endpoint(), "volumes": volumes, "nova": options.with_nova == "1",
+        "novaUrl": options.nova,
         "folder": options.lab,
     }
     clouds = {

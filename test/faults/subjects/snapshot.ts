@@ -290,19 +290,19 @@ export const snapshot: Subject = {
   },
 };
 
-export function openCloud(authUrl: string, clock: Clock, http: Http): Cloud {
-  return new Cloud(new OpenStackSession(settingsOf(authUrl), { clock, http }), clock);
+export function openCloud(authUrl: string, clock: Clock, http: Http, name = "demo"): Cloud {
+  return new Cloud(new OpenStackSession(settingsOf(authUrl, name), { clock, http }), clock);
 }
 
-export function settingsOf(authUrl: string): OpenStackSettings {
+export function settingsOf(authUrl: string, name: string): OpenStackSettings {
   const domain = { name: "Default" };
   return {
     authUrl,
     auth: {
       method: "password",
-      user: { name: "demo", domain },
+      user: { name, domain },
       password: PASSWORD,
-      scope: { project: { name: "demo", domain } },
+      scope: { project: { name, domain } },
     },
     region: "RegionOne",
     interface: "public",

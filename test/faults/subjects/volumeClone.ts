@@ -187,7 +187,7 @@ export const volumeClone: Subject = {
     emulator.cinder.createVolume({ id: TEMP, name: "temp", size: 5 });
   },
   open: (emulator, clock, http) => {
-    const settings = { ...settingsOf(emulator.authUrl), serviceType: { blockStorage: "volume" } };
+    const settings = { ...settingsOf(emulator.authUrl, "demo"), serviceType: { blockStorage: "volume" } };
     return new PowerVc(new OpenStackSession(settings, { clock, http }), clock);
   },
   secrets: (emulator) => [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.keystone.tokens.keys()],

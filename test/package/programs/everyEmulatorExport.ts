@@ -1,7 +1,7 @@
 // The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { clonedVm, linkedTargetSet, snapshot, volumeClone } from "pulumi-snapclone/dynamic/v1";
+import { assistedSnapshot, clonedVm, linkedTargetSet, snapshot, volumeClone } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -23,10 +23,13 @@ import {
   type FaultHandle,
   type FaultMatch,
   type FaultRule,
+  type FileRow,
   type FlowBehaviour,
   KeystoneModel,
   type Login,
   type MessageRow,
+  NovaModel,
+  type NovaTrouble,
   type OpenStackConnection,
   type PowerVcConnection,
   PowerVcModel,
@@ -37,6 +40,7 @@ import {
   type RequestMatch,
   SEED_SESSIONS,
   SEED_VOLUMES,
+  type ServerRow,
   type SnapshotRow,
   startEmulator,
   type Timings,
@@ -65,6 +69,7 @@ import {
 } from "pulumi-snapclone/emulator";
 
 export const provider: pulumi.dynamic.ResourceProvider = snapshot;
+export const overlayProvider: pulumi.dynamic.ResourceProvider = assistedSnapshot;
 export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
 export const clones: pulumi.dynamic.ResourceProvider = clonedVm;
 export const volumes: pulumi.dynamic.ResourceProvider = volumeClone;
@@ -100,6 +105,14 @@ export async function tour(): Promise<string[]> {
     ...entries.map(String),
     ...rows.map(String),
   ];
+}
+
+export function novaTour({ nova }: Emulator): string[] {
+  const trouble: NovaTrouble = "error";
+  nova.failNext("create", trouble);
+  const file: FileRow = nova.createFile(SEED_VOLUMES.logs, "overlay");
+  const server: ServerRow | undefined = nova.serverOf(SEED_VOLUMES.logs);
+  return [String(nova instanceof NovaModel), file.name, String(server?.vm_state), ...nova.chain(SEED_VOLUMES.logs)];
 }
 
 export function viprTour({ vipr, viprAuth, viprLogin, faults }: Emulator): string[] {

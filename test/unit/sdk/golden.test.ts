@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
-import { ClonedVm, LinkedTargetSet, Snapshot, VolumeClone } from "../../../sdk";
+import { AssistedSnapshot, ClonedVm, LinkedTargetSet, Snapshot, VolumeClone } from "../../../sdk";
 
 interface Registered {
   type: string;
@@ -44,6 +44,18 @@ const RESOURCES: readonly [string, string, () => pulumi.CustomResource][] = [
     () => new LinkedTargetSet("dev", { snapshotSessionId: "s", targetName: "dev", count: 1 }),
   ],
   ["ClonedVm", "clonedVm", () => new ClonedVm("web", { vmInstanceUuid: "v", names: ["web-1"] })],
+  [
+    "AssistedSnapshot",
+    "assistedSnapshot",
+    () =>
+      new AssistedSnapshot("overlay", {
+        volumeId: "v",
+        snapshotId: "s",
+        newFile: "f",
+        fileToMerge: null,
+        mergeTargetFile: null,
+      }),
+  ],
 ];
 
 test.each(RESOURCES)("type and provider text of %s", async (type, name, make) => {

@@ -1,0 +1,136 @@
+// The Compute API v2.1 on the wire, as far as os-assisted-volume-snapshots go: two calls, and none to look. Field names
+// are the API's own; nothing here waits.
+
+import { z } from "zod";
+import { SnapcloneError } from "../core/errors";
+import type { Explained, RawAnswer } from "../core/http";
+import { brief, faultOf, segment, unroutedSchema } from "./cinder";
+import type { OpenStackSession } from "./keystone";
+
+/** Complete, always: Nova takes less, and does nothing or something else with it (reference openstack-powervc.md §B1). */
+export interface CreateInfo {
+  /** Cinder's snapshot: what Nova's report is addressed to. */
+  snapshot_id: string;
+  type: "qcow2";
+  /** A file that exists already, beside the disk's active one. A name, never a path. */
+  new_file: string;
+  /** Nova answers with it, whatever it is. */
+  id: string;
+}
+
+/**
+ * All four, always: the compute node reads each by index, so that with one missing it stops with a KeyError, long after
+ * the 204 (reference openstack-powervc.md §B2).
+ */
+export interface DeleteInfo {
+  volume_id: string;
+  type: "qcow2";
+  file_to_merge: string | null;
+  merge_target_file: string | null;
+}
+
+const createdSchema = z.looseObject({
+  snapshot: z.looseObject({ id: z.string().nullable(), volumeId: z.string() }),
+});
+
+/** Both calls have been there from the beginning; from 2.75 on Nova refuses query parameters that it doesn't know. */
+const VERSION = { "openstack-api-version": "compute 2.1" };
+const PATH = "/os-assisted-volume-snapshots";
+
+export class Nova {
+  constructor(private readonly session: OpenStackSession) {}
+
+  /** Accepted, not done: the compute node works afterwards, and tells Cinder alone. */
+  async createAssistedSnapshot(volumeId: string, create_info: CreateInfo): Promise<void> {
+    const { body } = await this.session.request("compute", {
+      method: "POST",
+      base: await this.api(),
+      path: PATH,
+      body: { snapshot: { volume_id: volumeId, create_info } },
+      headers: VERSION,
+      schema: createdSchema,
+      accept: [200],
+      explain,
+    });
+    // The id is a bare echo (§B1). If it isn't ours, something else has answered.
+    const { id, volumeId: volume } = body.snapshot;
+    if (id === create_info.id && volume === volumeId) return;
+    throw new SnapcloneError({
+      kind: "ambiguous",
+      said: `Nova answered for snapshot ${id} of volume ${volume}, and was asked for ${create_info.id} of ${volumeId}`,
+      remedy: "Check that the compute endpoint is Nova's own and that no proxy answers in its place.",
+    });
+  }
+
+  /**
+   * Accepted, not done. Nova does not look at the snapshot's id (openstack-seen.md): what is merged follows from
+   * `delete_info` alone. Never sent twice: a second one would merge what the first has left.
+   */
+  async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo): Promise<void> {
+    const { volume_id, type, file_to_merge, merge_target_file } = delete_info;
+    await this.session.request("compute", {
+      method: "DELETE",
+      base: await this.api(),
+      path: `${PATH}/${segment(snapshotId, "a snapshot id")}`,
+      // Without the quotes around it that the API's own document shows: those are a 400 (§B2).
+      query: { delete_info: JSON.stringify({ volume_id, type, file_to_merge, merge_target_file }) },
+      headers: VERSION,
+      repeatable: false,
+      accept: [204],
+      explain,
+    });
+  }
+
+  private async api(): Promise<string> {
+    return computeAddress(await this.session.endpoint("compute"));
+  }
+}
+
+/** Catalogues end in nothing, /v2, /v2.1 or /v2.1/<project id>; the project may always be left out of v2.1. */
+export function computeAddress(endpoint: string): string {
+  const { origin, pathname } = new URL(endpoint);
+  return `${origin}${pathname.replace(/\/+$/, "").replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, "")}/v2.1`;
+}
+
+/** The error bodies of §B3. What is left out here follows from the status. */
+function explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
+  const found = faultOf(json);
+  if (!found) {
+    if (status !== 404 || !unroutedSchema.safeParse(json).success) return undefined;
+    return {
+      kind: "config",
+      said: "there is no such address",
+      remedy: "The endpoint is not the Compute API v2.1's. Correct it in the catalogue, or set the endpoint override.",
+    };
+  }
+  const { fault, message } = found;
+  const said = brief(message);
+  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
+  const explained: Partial<Explained> = remedy === undefined ? { said } : { said, remedy };
+  if (status === 404) {
+    const named = fault === "itemNotFound" && !/^The resource could not be found/.test(message);
+    return { ...explained, kind: named ? "notFound" : "refused" };
+  }
+  if (status === 403) {
+    const rule = /Policy doesn't allow (\S+) to be performed/.exec(message)?.[1];
+    const ask = rule
+      ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
+      : "Nova does not let this user do that: by default it is for administrators alone.";
+    return { ...explained, kind: "forbidden", remedy: ask };
+  }
+  // Raised before anything is sent to a compute node (nova/compute/api.py, _get_bdm_by_volume_id).
+  if (status === 500 && /VolumeBDMIsMultiAttach/.test(message)) return { ...explained, kind: "refused" };
+  return explained;
+}
+
+/** The texts of §B3. */
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [
+    /No volume Block Device Mapping/,
+    "The volume is attached to no server of this Nova. Cinder may say otherwise for a moment while it is being detached.",
+  ],
+  [/in task_state /, "The server is busy with something else. Run again when that has ended."],
+  [/in vm_state /, "Files below the active one can be merged while the server runs only. Start it, and run again."],
+  [/is not ready|in launched_at None/, "The server has not been started yet."],
+  [/multi-?attach/i, "A volume that several servers may have cannot be copied or merged through one of them."],
+];

@@ -1,0 +1,274 @@
+// The client of Nova against the emulator, and the emulator's compute node against what a real one did
+// (reference openstack-seen.md), call by call.
+
+import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { SnapcloneError } from "../../provider/core/errors";
+import { resolveOpenStack } from "../../provider/openstack/connection";
+import { OpenStackSession } from "../../provider/openstack/keystone";
+import { type CreateInfo, Nova } from "../../provider/openstack/nova";
+
+const VOLUME = SEED_VOLUMES.logs;
+const BASE = `volume-${VOLUME}`;
+const NOBODY = "99999999-9999-4999-8999-999999999999";
+
+let emulator: Emulator;
+let nova: Nova;
+let snapshot: string;
+const sessions: OpenStackSession[] = [];
+
+beforeEach(async () => {
+  emulator = await startEmulator({ clock: "manual" });
+  nova = connect(emulator.admin.connection());
+  snapshot = emulator.cinder.createSnapshot({ volume_id: VOLUME, status: "creating" }).id;
+});
+
+afterEach(async () => {
+  for (const session of sessions.splice(0)) await session.close();
+  await emulator.close();
+});
+
+function connect(config: unknown): Nova {
+  const session = new OpenStackSession(resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" }));
+  sessions.push(session);
+  return new Nova(session);
+}
+
+async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
+  const error: unknown = await work.then(
+    () => new Error("it went well"),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof SnapcloneError)) throw error;
+  return error;
+}
+
+const info = (new_file: string, of = snapshot): CreateInfo => ({ snapshot_id: of, type: "qcow2", new_file, id: of });
+const merge = (file_to_merge: string | null = null, merge_target_file: string | null = null) =>
+  nova.deleteAssistedSnapshot(snapshot, { volume_id: VOLUME, type: "qcow2", file_to_merge, merge_target_file });
+const work = () => emulator.clock.tick(60_000);
+const row = () => {
+  emulator.cinder.settle();
+  const found = emulator.cinder.snapshots.get(snapshot);
+  return `${found?.status} ${found?.progress}`;
+};
+const chain = () => {
+  emulator.nova.settle();
+  return emulator.nova.chain(VOLUME);
+};
+const set = (status: string, progress = "100%") =>
+  Object.assign(emulator.cinder.snapshots.get(snapshot) ?? {}, { status, progress });
+
+/** `delete_info` as other clients send it. */
+async function rawDelete(deleteInfo: object): Promise<number> {
+  const user = emulator.keystone.userNamed("admin").id;
+  const { id } = emulator.keystone.issue({
+    userId: user,
+    methods: ["password"],
+    projectId: emulator.cinder.projectId,
+    system: false,
+    roles: ["admin"],
+    applicationCredentialId: null,
+  });
+  const query = new URLSearchParams({ delete_info: JSON.stringify(deleteInfo) });
+  const url = `${emulator.url}/compute/v2.1/os-assisted-volume-snapshots/${snapshot}?${query}`;
+  return (await fetch(url, { method: "DELETE", headers: { "X-Auth-Token": id } })).status;
+}
+
+describe("create", () => {
+  test("answers at once, switches later, tells Cinder", async () => {
+    emulator.nova.createFile(VOLUME, "overlay");
+    await nova.createAssistedSnapshot(VOLUME, info("overlay"));
+    expect([chain(), row()]).toEqual([[BASE], "creating 0%"]);
+    work();
+    expect([row(), chain()]).toEqual(["creating 90%", ["overlay", BASE]]);
+  });
+
+  test("a record in any other status is left as it is: the refusal is in the log alone", async () => {
+    set("available");
+    emulator.nova.createFile(VOLUME, "overlay");
+    await nova.createAssistedSnapshot(VOLUME, info("overlay"));
+    work();
+    expect([row(), chain()[0]]).toEqual(["available 100%", "overlay"]);
+    expect(emulator.nova.log).toEqual([expect.stringContaining("available not allowed for update_snapshot_status")]);
+  });
+
+  test("a snapshot that nobody knows: the disk is switched nevertheless", async () => {
+    emulator.nova.createFile(VOLUME, "overlay");
+    await nova.createAssistedSnapshot(VOLUME, info("overlay", NOBODY));
+    work();
+    expect(chain()[0]).toBe("overlay");
+    expect(emulator.nova.log).toEqual([expect.stringContaining(`Snapshot ${NOBODY} could not be found`)]);
+  });
+
+  test.each([
+    ["a file that isn't there", "missing", "error 90%"],
+    ["the active file", BASE, "error 90%"],
+  ])("%s", async (_name, file, seen) => {
+    await nova.createAssistedSnapshot(VOLUME, info(file));
+    work();
+    expect([row(), chain()]).toEqual([seen, [BASE]]);
+  });
+
+  test("a server that is not running: 200, and never a word", async () => {
+    const server = emulator.nova.serverOf(VOLUME);
+    if (server) server.vm_state = "stopped";
+    emulator.nova.createFile(VOLUME, "overlay");
+    await nova.createAssistedSnapshot(VOLUME, info("overlay"));
+    work();
+    expect([row(), chain(), emulator.nova.log.length]).toEqual(["creating 0%", [BASE], 1]);
+  });
+});
+
+describe("delete", () => {
+  beforeEach(async () => {
+    for (const name of ["one", "two", "three"]) {
+      emulator.nova.createFile(VOLUME, name);
+      await nova.createAssistedSnapshot(VOLUME, info(name));
+      work();
+    }
+    expect(chain()).toEqual(["three", "two", "one", BASE]);
+    set("deleting");
+  });
+
+  const merges: [string, string | null, string | null, string[]][] = [
+    ["everything into the active file", null, null, ["three"]],
+    ["the active file on to one below", "one", null, ["three", "one", BASE]],
+    ["one into its backing file", "two", "one", ["three", "one", BASE]],
+  ];
+  test.each(merges)("%s", async (_name, from, into, left) => {
+    await merge(from, into);
+    expect(row()).toBe("deleting 100%");
+    work();
+    expect([row(), chain()]).toEqual(["deleting 90%", left]);
+  });
+
+  const failures: [string, string | null, string | null][] = [
+    ["the active file into its backing file", "three", "two"],
+    ["no file into another", null, "two"],
+    ["into what is not its backing file", "two", BASE],
+    ["a file of no chain", "four", null],
+  ];
+  test.each(failures)("%s: error_deleting", async (_name, from, into) => {
+    await merge(from, into);
+    work();
+    expect([row(), chain()]).toEqual(["error_deleting 90%", ["three", "two", "one", BASE]]);
+  });
+
+  test("one with a path in the chain: only pulling everything works", async () => {
+    emulator.nova.createFile(VOLUME, "four", { absolute: true });
+    set("creating");
+    await nova.createAssistedSnapshot(VOLUME, info("four"));
+    work();
+    set("deleting");
+    await merge("three");
+    work();
+    expect(row()).toBe("error_deleting 90%");
+    set("deleting");
+    await merge();
+    work();
+    expect([row(), chain()]).toEqual(["deleting 90%", ["four"]]);
+  });
+
+  test.each([
+    ["only volume_id, as the API's document shows it", { volume_id: VOLUME }],
+    ["another type", { volume_id: VOLUME, type: "raw", file_to_merge: null, merge_target_file: null }],
+    ["one name missing", { volume_id: VOLUME, type: "qcow2", merge_target_file: null }],
+  ])("%s: 204, and error_deleting", async (_name, incomplete) => {
+    expect(await rawDelete(incomplete)).toBe(204);
+    work();
+    expect([row(), chain().length]).toEqual(["error_deleting 90%", 4]);
+  });
+
+  test("the same with a record in another status: 204, and nothing is seen", async () => {
+    set("available");
+    expect(await rawDelete({ volume_id: VOLUME })).toBe(204);
+    work();
+    expect([row(), chain().length]).toEqual(["available 100%", 4]);
+  });
+
+  test("the snapshot's id is not looked at", async () => {
+    const everything = { volume_id: VOLUME, type: "qcow2", file_to_merge: null, merge_target_file: null } as const;
+    await nova.deleteAssistedSnapshot(NOBODY, everything);
+    work();
+    expect(chain()).toEqual(["three"]);
+    expect(emulator.nova.log.at(-1)).toContain(`Snapshot ${NOBODY} could not be found`);
+  });
+});
+
+describe("refusals, in plain words", () => {
+  const member = () => connect(emulator.connection());
+  /** A merge, when the server, or its volume, is like that. */
+  const mergeAt = (fields: object, ...names: string[]) => {
+    Object.assign(emulator.nova.serverOf(VOLUME) ?? {}, fields);
+    Object.assign(emulator.cinder.volumes.get(VOLUME) ?? {}, fields);
+    return merge(...names);
+  };
+  const cases: [string, () => Promise<unknown>, string, RegExp][] = [
+    [
+      "not attached",
+      () => nova.createAssistedSnapshot(SEED_VOLUMES.data, info("x")),
+      "refused",
+      /attached to no server/,
+    ],
+    [
+      "a member",
+      () => member().createAssistedSnapshot(VOLUME, info("x")),
+      "forbidden",
+      /policy rule os_compute_api\S+:create/,
+    ],
+    [
+      "a member's delete",
+      () =>
+        member().deleteAssistedSnapshot(snapshot, {
+          volume_id: VOLUME,
+          type: "qcow2",
+          file_to_merge: null,
+          merge_target_file: null,
+        }),
+      "forbidden",
+      /policy rule os_compute_api\S+:delete/,
+    ],
+    ["busy", () => mergeAt({ task_state: "rebooting" }), "refused", /task_state rebooting[\s\S]*busy/],
+    ["stopped", () => mergeAt({ vm_state: "stopped" }, "a", "b"), "refused", /vm_state stopped[\s\S]*Start it/],
+    ["on no host", () => mergeAt({ host: null }), "refused", /is not ready/],
+    [
+      "several servers",
+      () => mergeAt({ multiattach: true }),
+      "refused",
+      /VolumeBDMIsMultiAttach[\s\S]*several servers/,
+    ],
+  ];
+  test.each(cases)("%s", async (_name, ask, kind, said) => {
+    const error = await failure(ask());
+    expect(error.kind).toBe(kind);
+    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(/request id req-/);
+  });
+});
+
+test("the control API makes files, shows disks and changes servers", async () => {
+  const control = async (method: string, path: string, body?: object) => {
+    const reply = await fetch(`${emulator.url}/_emulator${path}`, {
+      method,
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    return { status: reply.status, body: (await reply.json()) as Record<string, unknown> };
+  };
+  expect((await control("POST", `/volumes/${VOLUME}/files`, { name: "overlay" })).status).toBe(201);
+  await nova.createAssistedSnapshot(VOLUME, info("overlay"));
+  work();
+  const { chain: files } = (await control("GET", `/volumes/${VOLUME}/disk`)).body;
+  expect(files).toMatchObject([
+    { name: "overlay", backing: BASE, holds: ["overlay"] },
+    { name: BASE, backing: null },
+  ]);
+  const id = emulator.nova.serverOf(VOLUME)?.id ?? "";
+  expect((await control("PATCH", `/servers/${id}`, { vm_state: "stopped" })).body).toMatchObject({ server: { id } });
+  for (const path of ["/volumes/nowhere/files", "/servers/nowhere"]) {
+    expect((await control(path.startsWith("/s") ? "PATCH" : "POST", path, {})).status).toBe(404);
+  }
+  expect((await control("POST", `/volumes/${VOLUME}/files`, {})).status).toBe(400);
+  expect((await control("GET", "/state")).body).toMatchObject({
+    services: { nova: { disks: { [VOLUME]: ["overlay", BASE] } } },
+  });
+});
