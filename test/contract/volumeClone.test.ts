@@ -22,10 +22,14 @@ const clock: Clock = {
   sleep(ms, signal) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      const leave = () => reject(signal?.reason);
+      signal?.addEventListener("abort", leave, { once: true });
       if (ms > LONGEST_PAUSE_MS) return;
       pass(ms);
-      setImmediate(resolve);
+      setImmediate(() => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      });
     });
   },
 };
