@@ -35,13 +35,13 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   return 0;
 }
 
-const HELP = `snapclone-emulator: OpenStack Keystone and Cinder, and Nova's assisted snapshots, in one process, in memory.
+const HELP = `snapclone-emulator: OpenStack, PowerVC, ViPR and ZStack in one process, in memory, as far as copies need them.
 
   --port <n>             where to listen (default 8776; 0 takes a free one)
   --host <address>       default 127.0.0.1
   --clock <mode>         real (default), instant, manual, or x10 for ten times as fast
   --seed <n>             ids and tokens follow from it (default 1)
-  --write-config <file>  write a Pulumi stack configuration with a connection to it
+  --write-config <file>  write a Pulumi stack configuration with a connection to each of them
   --help
 
 Guide: docs/emulator.md
@@ -92,7 +92,7 @@ function clockMode(text: string): ClockMode {
 function banner(emulator: Emulator, configFile: string | undefined): string {
   const exports = Object.entries(emulator.env()).map(([name, value]) => `export ${name}=${value}`);
   return [
-    `Emulating Keystone and Cinder at ${emulator.url} (Ctrl-C ends it)`,
+    `Emulating OpenStack, PowerVC, ViPR and ZStack at ${emulator.url} (Ctrl-C ends it)`,
     "",
     ...exports,
     "",
@@ -113,8 +113,18 @@ function checkReplaceable(file: string): void {
 }
 
 function stackConfig(emulator: Emulator): string {
-  const lines = Object.entries(emulator.connection()).map(([key, value]) => `      ${key}: ${JSON.stringify(value)}\n`);
-  return `${CONFIG_MARK}config:\n  snapclone:connections:\n    default:\n${lines.join("")}`;
+  const connections = {
+    default: emulator.connection(),
+    admin: emulator.admin.connection(),
+    powervc: emulator.powervcLogin.connection(),
+    vipr: emulator.viprLogin.connection(),
+    zstack: emulator.zstackLogin.connection(),
+  };
+  const entries = Object.entries(connections).map(([name, connection]) => {
+    const lines = Object.entries(connection).map(([key, value]) => `      ${key}: ${JSON.stringify(value)}\n`);
+    return `    ${name}:\n${lines.join("")}`;
+  });
+  return `${CONFIG_MARK}config:\n  snapclone:connections:\n${entries.join("")}`;
 }
 
 function oneLine(error: unknown): string {

@@ -8,8 +8,18 @@ import { createControl } from "./control";
 import { type FaultHandle, type FaultRule, Faults } from "./faults";
 import type { Service } from "./http";
 import { Ids } from "./ids";
-import { KeystoneModel, KeystoneService, REGION } from "./keystone";
+import { KeystoneModel, KeystoneService } from "./keystone";
 import { createLog, type RequestLog } from "./log";
+import {
+  type Login,
+  openstackLogin,
+  type PowerVcConnection,
+  powervcLogin,
+  type ViprConnection,
+  viprLogin,
+  type ZStackConnection,
+  zstackLogin,
+} from "./logins";
 import { NovaService } from "./nova";
 import { NovaModel, type NovaTimings } from "./novaModel";
 import { PowerVcService } from "./powervc";
@@ -44,6 +54,7 @@ export type {
 } from "./keystone";
 export { KeystoneModel } from "./keystone";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
+export type { Login, OpenStackConnection, PowerVcConnection, ViprConnection, ZStackConnection } from "./logins";
 export type { FileRow, NovaTrouble, ServerRow } from "./novaModel";
 export { NovaModel } from "./novaModel";
 export {
@@ -98,46 +109,6 @@ export interface EmulatorOptions {
   latencyMs?: number;
 }
 
-export interface OpenStackConnection {
-  kind: "openstack";
-  authUrl: string;
-  username: string;
-  password: string;
-  projectName: string;
-  userDomainName: string;
-  projectDomainName: string;
-  region: string;
-}
-
-export interface ZStackConnection {
-  kind: "zstack";
-  url: string;
-  accountName: string;
-  password: string;
-}
-
-export interface PowerVcConnection extends Omit<OpenStackConnection, "kind"> {
-  kind: "powervc";
-}
-
-/** The same login as environment variables and as a connection of this package. */
-export interface Login {
-  env(): Record<string, string>;
-  connection(): OpenStackConnection;
-}
-
-export interface ViprConnection {
-  kind: "vipr";
-  url: string;
-  username: string;
-  password: string;
-}
-
-export interface ViprLogin {
-  env(): Record<string, string>;
-  connection(): ViprConnection;
-}
-
 export interface Emulator extends Login {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
@@ -151,13 +122,13 @@ export interface Emulator extends Login {
   readonly vipr: ViprModel;
   readonly viprAuth: ViprAuth;
   /** The login of ViPR's root. */
-  readonly viprLogin: ViprLogin;
+  readonly viprLogin: Login<ViprConnection>;
   readonly zstack: ZStackModel;
   /** ZStack's administrator. */
-  zstackConnection(): ZStackConnection;
+  readonly zstackLogin: Login<ZStackConnection>;
   readonly powervc: PowerVcModel;
   /** The login of `demo` at PowerVC, whose volumes are Cinder's. */
-  powervcConnection(): PowerVcConnection;
+  readonly powervcLogin: Login<PowerVcConnection>;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
   /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
@@ -261,63 +232,25 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   );
 
   const authUrl = `${server.url}/identity/v3`;
-  const powervcUrl = `${server.url}/powervc/openstack/identity/v3`;
   return {
     url: server.url,
     authUrl,
-    ...login(authUrl, "demo"),
-    admin: login(authUrl, "admin"),
+    ...openstackLogin(authUrl, "demo"),
+    admin: openstackLogin(authUrl, "admin"),
     clock,
     cinder,
     keystone,
     nova,
     vipr,
     viprAuth,
-    viprLogin: viprLogin(`${server.url}/vipr`),
+    viprLogin: viprLogin(server.url),
     zstack,
-    zstackConnection: () => ({ kind: "zstack", url: server.url, accountName: "admin", password: "password" }),
+    zstackLogin: zstackLogin(server.url),
     powervc,
-    powervcConnection: () => ({ ...login(powervcUrl, "demo").connection(), kind: "powervc" }),
+    powervcLogin: powervcLogin(server.url),
     faults,
     requests: log.entries,
     reset,
     close: () => server.close(),
-  };
-}
-
-function viprLogin(url: string): ViprLogin {
-  const [username, password] = ["root", "secret"];
-  return {
-    connection: () => ({ kind: "vipr", url, username, password }),
-    env: () => ({ VIPR_URL: url, VIPR_USERNAME: username, VIPR_PASSWORD: password }),
-  };
-}
-
-/** User and project have the same name in the seed data. */
-function login(authUrl: string, name: string): Login {
-  const connection = (): OpenStackConnection => ({
-    kind: "openstack",
-    authUrl,
-    username: name,
-    password: "secret",
-    projectName: name,
-    userDomainName: "Default",
-    projectDomainName: "Default",
-    region: REGION,
-  });
-  return {
-    connection,
-    env: () => {
-      const { username, password, projectName, userDomainName, projectDomainName, region } = connection();
-      return {
-        OS_AUTH_URL: authUrl,
-        OS_USERNAME: username,
-        OS_PASSWORD: password,
-        OS_PROJECT_NAME: projectName,
-        OS_USER_DOMAIN_NAME: userDomainName,
-        OS_PROJECT_DOMAIN_NAME: projectDomainName,
-        OS_REGION_NAME: region,
-      };
-    },
   };
 }

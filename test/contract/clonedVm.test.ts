@@ -44,7 +44,7 @@ async function start(options: Parameters<typeof startEmulator>[0] = {}, more: ob
 
 /** Another process: another login, nothing remembered. */
 function connect(more: object = {}): void {
-  const config = { ...emulator.zstackConnection(), ...more };
+  const config = { ...emulator.zstackLogin.connection(), ...more };
   cloud = new ZStackCloud(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), clock);
   opened.push(cloud);
 }

@@ -20,7 +20,7 @@ afterEach(async () => {
 async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulator; cloud: PowerVc }> {
   const emulator = await startEmulator({ clock: "manual", ...options });
   const session = new OpenStackSession(
-    resolvePowerVc({ name: "default", config: emulator.powervcConnection(), ...PLACE }),
+    resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...PLACE }),
   );
   endings.push(
     () => session.close(),

@@ -76,7 +76,7 @@ async function start(options: EmulatorOptions = {}): Promise<void> {
 
 function newCloud(): PowerVc {
   const place = { env: {}, cwd: "/", home: "/" };
-  const settings = resolvePowerVc({ name: "default", config: emulator.powervcConnection(), ...place });
+  const settings = resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...place });
   return new PowerVc(new OpenStackSession(settings, { clock }), clock);
 }
 

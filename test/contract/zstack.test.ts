@@ -11,7 +11,7 @@ let zstack: ZStack;
 
 async function start(options: Parameters<typeof startEmulator>[0] = {}, auth: object = {}): Promise<void> {
   emulator = await startEmulator({ clock: "instant", ...options });
-  const config = { ...emulator.zstackConnection(), ...auth };
+  const config = { ...emulator.zstackLogin.connection(), ...auth };
   const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
   const clock: Clock = { ...systemClock, date: () => emulator.clock.now() };
   zstack = new ZStack(settings, { clock });

@@ -14,7 +14,7 @@ describeEngine("ClonedVm on the emulator", () => {
     const timings = { zstackImage: 400, zstackClone: 200, zstackAction: 100 };
     emulator = await startEmulator({ timings });
     emulator.zstack.accounts.set("admin", PASSWORD);
-    const { password: _, ...connection } = emulator.zstackConnection();
+    const { password: _, ...connection } = emulator.zstackLogin.connection();
     stack = await newStack({ program: program({}), config: { default: connection } });
     await stack.setConfig("snapclone:connections.default.password", PASSWORD, { secret: true });
   });

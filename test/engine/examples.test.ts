@@ -57,9 +57,9 @@ describeEngine("examples", () => {
         ...backend.connections,
         backup: backend.connections.default,
         admin: { ...cloud.admin.connection() },
-        powervc: cloud.powervcConnection(),
+        powervc: cloud.powervcLogin.connection(),
         vipr: cloud.viprLogin.connection(),
-        zstack: cloud.zstackConnection(),
+        zstack: cloud.zstackLogin.connection(),
       },
       settings: SETTINGS[name] ?? {},
     });

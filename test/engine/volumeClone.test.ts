@@ -21,7 +21,7 @@ describeEngine("VolumeClone on the emulator", () => {
     const user = cloud.keystone.createUser({ name: "operator", password: SECRET });
     cloud.keystone.assign(user.id, cloud.cinder.projectId, ["member"]);
     stack = await newStack({ program: program({}) });
-    const connection = { ...cloud.powervcConnection(), username: "operator", password: SECRET };
+    const connection = { ...cloud.powervcLogin.connection(), username: "operator", password: SECRET };
     for (const [key, value] of Object.entries(connection)) {
       await stack.setConfig(`snapclone:connections.default.${key}`, value, { secret: key === "password" });
     }

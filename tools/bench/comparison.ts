@@ -108,6 +108,7 @@ export async function runOnce(
   parallel: number | undefined,
 ): Promise<Round> {
   await emulator.reset();
+  for (const id of program.volumes ?? []) await emulator.addVolume(id);
   const connection = emulator.connections[program.connection];
   const stack = await newStack({ engine, program: program.text(n), connection, parallel });
   try {

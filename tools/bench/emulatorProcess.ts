@@ -16,6 +16,7 @@ export interface EmulatorProcess {
   /** What has been asked since the last reset, as far as the log reaches back (10 000). */
   requests(): Promise<LoggedRequest[]>;
   reset(): Promise<void>;
+  addVolume(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -42,8 +43,9 @@ export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promis
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the emulator ended with ${code}`)));
   });
-  const control = async (method: string, path: string): Promise<unknown> => {
-    const answer = await fetch(`${url}/_emulator/${path}`, { method });
+  const control = async (method: string, path: string, body?: object): Promise<unknown> => {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const answer = await fetch(`${url}/_emulator/${path}`, { method, ...sent });
     if (!answer.ok) throw new Error(`the emulator answered ${answer.status}: ${await answer.text()}`);
     return answer.json();
   };
@@ -54,6 +56,9 @@ export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promis
     requests: async () => ((await control("GET", "requests")) as { requests: LoggedRequest[] }).requests,
     reset: async () => {
       await control("POST", "reset");
+    },
+    addVolume: async (id) => {
+      await control("POST", "volumes", { id, name: id, size: 1 });
     },
     close: () =>
       new Promise((resolve) => {
@@ -69,7 +74,12 @@ async function serve(createMs: number): Promise<void> {
     quotas: { snapshots: -1, gigabytes: -1 },
   });
   const connection = emulator.connection();
-  const connections = { openstack: connection, vipr: emulator.viprLogin.connection() };
+  const connections = {
+    openstack: connection,
+    powervc: emulator.powervcLogin.connection(),
+    vipr: emulator.viprLogin.connection(),
+    zstack: emulator.zstackLogin.connection(),
+  };
   const started: Started = { url: emulator.url, connection, connections, env: emulator.env() };
   process.send?.(started);
   // Whoever started it is gone: nobody is left to ask.

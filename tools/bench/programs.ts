@@ -1,10 +1,14 @@
 // The programs that are measured: N of a resource, and N dynamic resources whose provider does nothing.
 
+import { ZSTACK_SEED } from "../../emulator";
+
 export interface Program {
   /** The resource's class. */
   name: string;
   /** The kind of connection that it needs. */
-  connection: "openstack" | "vipr";
+  connection: "openstack" | "powervc" | "vipr" | "zstack";
+  /** Volumes that must be there besides the emulator's own. */
+  volumes?: readonly string[];
   /** index.js of the project. */
   text(n: number): string;
 }
@@ -20,8 +24,24 @@ for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" 
 `,
 };
 
+/** As many as are ever cloned. */
+const BENCH_VOLUMES: readonly string[] = Array.from(
+  { length: 20 },
+  (_, i) => `99999999-0000-4000-8000-${String(i).padStart(12, "0")}`,
+);
+
 /** What is measured in less detail: one size, once. */
 export const OTHERS: readonly Program[] = [
+  {
+    name: "VolumeClone",
+    connection: "powervc",
+    volumes: BENCH_VOLUMES,
+    // A volume each: PowerVC undoes a flow whose volume is in another one's hands.
+    text: (n) => `
+const { VolumeClone } = require("pulumi-snapclone");
+for (let i = 0; i < ${n}; i += 1) new VolumeClone("s" + i, { volumes: [${JSON.stringify(BENCH_VOLUMES)}[i]], displayName: "s" + i });
+`,
+  },
   {
     name: "LinkedTargetSet",
     connection: "vipr",
@@ -29,6 +49,15 @@ export const OTHERS: readonly Program[] = [
 const { LinkedTargetSet } = require("pulumi-snapclone");
 const snapshotSessionId = "urn:storageos:BlockSnapshotSession:aaaaaaaa-1111-4111-8111-111111111111:vdc1";
 for (let i = 0; i < ${n}; i += 1) new LinkedTargetSet("s" + i, { snapshotSessionId, targetName: "s" + i, count: 2 });
+`,
+  },
+  {
+    name: "ClonedVm",
+    connection: "zstack",
+    text: (n) => `
+const { ClonedVm } = require("pulumi-snapclone");
+const vmInstanceUuid = "${ZSTACK_SEED.web}";
+for (let i = 0; i < ${n}; i += 1) new ClonedVm("s" + i, { vmInstanceUuid, names: ["s" + i], deletion: "expunge" });
 `,
   },
 ];

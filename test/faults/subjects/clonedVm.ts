@@ -197,7 +197,7 @@ export const clonedVm: Subject = {
     emulator.zstack.accounts.set("admin", PASSWORD);
   },
   open: (emulator, clock, http) => {
-    const config = { ...emulator.zstackConnection(), password: PASSWORD };
+    const config = { ...emulator.zstackLogin.connection(), password: PASSWORD };
     return new ZStackCloud(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), clock, http);
   },
   secrets: (emulator) => [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.zstack.sessions.keys()],

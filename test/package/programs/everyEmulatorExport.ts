@@ -51,7 +51,6 @@ import {
   type ViprBehaviour,
   type ViprConnection,
   type ViprGroup,
-  type ViprLogin,
   ViprModel,
   type ViprSession,
   type ViprTarget,
@@ -96,7 +95,7 @@ export async function tour(): Promise<string[]> {
   const volume: VolumeRow | undefined = emulator.cinder.volumes.get(SEED_VOLUMES.data);
   const flow: FlowBehaviour = { step: CLONE_STEPS[0] ?? "create_group_type", fails: "no space", times: 1 };
   const powervc = emulator.powervc instanceof PowerVcModel && emulator.powervc.behaviour(flow);
-  const login2: PowerVcConnection = emulator.powervcConnection();
+  const login2: PowerVcConnection = emulator.powervcLogin.connection();
   const rows: SnapshotRow[] = [...emulator.cinder.snapshots.values()];
   await emulator.close();
   return [
@@ -116,7 +115,7 @@ export function novaTour({ nova }: Emulator): string[] {
 }
 
 export function viprTour({ vipr, viprAuth, viprLogin, faults }: Emulator): string[] {
-  const login: ViprLogin = viprLogin;
+  const login: Login<ViprConnection> = viprLogin;
   const connection: ViprConnection = login.connection();
   const behaviour: ViprBehaviour = { operation: "link", succeed: 1 };
   vipr.failNext(behaviour);
@@ -136,7 +135,7 @@ export interface Rows {
 }
 
 export function zstackTour(emulator: Emulator, settings: Partial<ZStackSettings>): (string | undefined)[] {
-  const connection: ZStackConnection = emulator.zstackConnection();
+  const connection: ZStackConnection = emulator.zstackLogin.connection();
   const behaviour: CloneBehaviour = { match: { name: /^web/ }, outcome: "no-host", times: 1 };
   emulator.zstack.cloneBehaviour(behaviour).remove();
   Object.assign(emulator.zstack.settings, settings);
