@@ -2,12 +2,13 @@
 // truly gone when `destroy` returns.
 
 import { z } from "zod";
-import type { Definition, Job, Marker, Observed, OpenObject, State } from "../core/definition";
-import { isKind, SnapcloneError } from "../core/errors";
+import type { Definition, Marker, Observed, OpenObject, State } from "../core/definition";
+import { SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
 import { type Verdict, waitFor } from "../core/wait";
 import { type SnapshotRow, whatIsMissing } from "./cinder";
 import { type Cloud, MARKS, openstack } from "./cloud";
+import { type Deletion, deleteUntilGone, PACE } from "./deletion";
 import { printable, text, uuid } from "./inputs";
 
 export interface SnapshotInputs {
@@ -19,11 +20,6 @@ export interface SnapshotInputs {
   triggers?: unknown[];
   connection?: string;
 }
-
-type StatusRow = Pick<SnapshotRow, "id" | "status">;
-
-/** Half a second is what a small snapshot takes (reference openstack-seen.md, times), and 10 s is how Cinder polls Nova itself (§B5). */
-const PACE = { first: 500, most: 10_000 };
 
 export const snapshot: Definition<SnapshotInputs, Cloud> = {
   noun: "snapshot",
@@ -118,7 +114,19 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
   },
 
   async remove(cloud, id, _known, job) {
-    await removeSnapshot(cloud, id, job);
+    const deletion: Deletion = {
+      noun: "snapshot",
+      id,
+      cinder: cloud.cinder,
+      ask: () => cloud.cinder.deleteSnapshot(id),
+      looks: cloud.deleting,
+      experience: cloud.experience.deleting,
+      whenTakenBack:
+        "Something still uses it: delete the volumes that were made from it, or wait for their copies to finish.",
+      whenFailed:
+        "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
+    };
+    await deleteUntilGone(deletion, job);
   },
 
   async problem(cloud, id, { status }) {
@@ -156,66 +164,6 @@ async function creationFailed(cloud: Cloud, { id, volume_id }: SnapshotRow): Pro
     remedy: why
       ? "Look at the storage backend of the volume."
       : "That is how it looks when no backend takes the request: see whether cinder-volume is up (`openstack volume service list`) and has space.",
-  });
-}
-
-/** DELETE is refused unless the status is available or error (§A9), so it is asked for as soon as that is so. */
-async function removeSnapshot(cloud: Cloud, id: string, job: Job): Promise<void> {
-  const leave = cloud.deleting.join();
-  const refusedIn = new Set<string>();
-  let accepted = false;
-  try {
-    let refusal = await askToDelete(cloud, id);
-    accepted = refusal === undefined;
-    await waitFor<StatusRow | undefined>({
-      what: `snapshot ${id} to be deleted`,
-      look: (signal) => cloud.deleting.look(id, signal),
-      news: (signal) => cloud.deleting.news(id, signal),
-      judge: async (row) => {
-        const status = row?.status.toLowerCase();
-        if (!row || status === "deleted") return { is: "done", progress: "deleted" };
-        if (status === "error_deleting") return { is: "failed", error: await deletionFailed(cloud, row) };
-        if (status === "available" || status === "error") {
-          // It was on its way and came back: the backend could not let go of it, and says so nowhere else (§A8).
-          if (accepted) return { is: "failed", error: await deletionFailed(cloud, row) };
-          // Refused although the status allows it: some other reason, and the refusal names it.
-          if (refusal && refusedIn.has(status)) return { is: "failed", error: refusal };
-          refusal = await askToDelete(cloud, id);
-          accepted = refusal === undefined;
-          refusedIn.add(status);
-        } else if (status === "deleting") accepted = true;
-        return { is: "pending", progress: `${accepted ? "" : "waiting to delete: "}${row.status}` };
-      },
-      ...(accepted ? { first: { id, status: "deleting" } } : {}),
-      pace: PACE,
-      experience: cloud.experience.deleting,
-      job,
-    });
-  } finally {
-    leave();
-  }
-}
-
-/** undefined: accepted. A refusal is judged by the snapshot's status; a missing snapshot is thrown, and is success. */
-async function askToDelete(cloud: Cloud, id: string): Promise<SnapcloneError | undefined> {
-  try {
-    await cloud.cinder.deleteSnapshot(id);
-    return undefined;
-  } catch (error) {
-    if (isKind(error, "refused") && error.parts.status === 400) return error;
-    throw error;
-  }
-}
-
-async function deletionFailed(cloud: Cloud, { id, status }: StatusRow): Promise<SnapcloneError> {
-  const why = await cloud.cinder.whyError(id);
-  const back = status.toLowerCase() !== "error_deleting";
-  return new SnapcloneError({
-    kind: "failed",
-    said: `Cinder began to delete snapshot ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
-    remedy: back
-      ? "Something still uses it: delete the volumes that were made from it, or wait for their copies to finish."
-      : "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
   });
 }
 

@@ -1,12 +1,11 @@
 // Clones as what they are to Cinder: volumes that become available, and that go when nothing holds them.
 
 import type { Job } from "../core/definition";
-import { isKind, SnapcloneError } from "../core/errors";
+import { SnapcloneError } from "../core/errors";
 import { waitFor } from "../core/wait";
 import type { VolumeRow } from "../openstack/cinder";
+import { type Deletion, deleteUntilGone, PACE } from "../openstack/deletion";
 import type { PowerVc } from "./cloud";
-
-const PACE = { first: 500, most: 10_000 };
 
 /** Each clone usable. PowerVC's flow has ended by then, so there is hardly ever anything to wait for. */
 export async function untilUsable(cloud: PowerVc, ids: readonly string[], job: Job): Promise<VolumeRow[]> {
@@ -94,66 +93,18 @@ function plainJob(job: Job): Job {
   };
 }
 
-type Status = Pick<VolumeRow, "id" | "status">;
-
 /** DELETE is refused while the volume is busy, in a group, attached or has snapshots, all in one text (§A13). */
-async function removeOne(cloud: PowerVc, id: string, job: Job): Promise<void> {
-  const leave = cloud.deleting.join();
-  const refusedIn = new Set<string>();
-  let accepted = false;
-  try {
-    let refusal = await askToDelete(cloud, id);
-    accepted = refusal === undefined;
-    await waitFor<Status | undefined>({
-      what: `volume ${id} to be deleted`,
-      look: (signal) => cloud.deleting.look(id, signal),
-      news: (signal) => cloud.deleting.news(id, signal),
-      judge: async (row) => {
-        const status = row?.status.toLowerCase();
-        if (!row || status === "deleted") return { is: "done", progress: "deleted" };
-        if (status === "error_deleting") return { is: "failed", error: await deletionFailed(cloud, row) };
-        if (status === "deleting") accepted = true;
-        else if (accepted) return { is: "failed", error: await deletionFailed(cloud, row) };
-        else if (status === "available" || status?.startsWith("error")) {
-          // Refused although the status allows it: some other reason, and the refusal tells which there are.
-          if (refusal && refusedIn.has(status)) return { is: "failed", error: refusal };
-          refusal = await askToDelete(cloud, id);
-          accepted = refusal === undefined;
-          refusedIn.add(status);
-        } else if (status === "in-use" && refusal) return { is: "failed", error: refusal };
-        return { is: "pending", progress: row.status };
-      },
-      ...(accepted ? { first: { id, status: "deleting" } } : {}),
-      pace: PACE,
-      experience: cloud.experience.deleting,
-      job,
-    });
-  } catch (error) {
-    if (!isKind(error, "notFound")) throw error;
-  } finally {
-    leave();
-  }
-}
-
-/** undefined: accepted. */
-async function askToDelete(cloud: PowerVc, id: string): Promise<SnapcloneError | undefined> {
-  try {
-    await cloud.cinder.deleteVolume(id);
-    return undefined;
-  } catch (error) {
-    if (isKind(error, "refused") && error.parts.status === 400) return error;
-    throw error;
-  }
-}
-
-async function deletionFailed(cloud: PowerVc, { id, status }: Status): Promise<SnapcloneError> {
-  const why = await cloud.cinder.whyError(id);
-  const back = status.toLowerCase() !== "error_deleting";
-  return new SnapcloneError({
-    kind: "failed",
-    said: `Cinder began to delete volume ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
-    remedy: back
-      ? "Something still uses it: its copies or snapshots on the storage may have to end first."
-      : "An administrator has to look at the backend and then reset the status (`openstack volume set --state error`).",
-  });
+function removeOne(cloud: PowerVc, id: string, job: Job): Promise<void> {
+  const deletion: Deletion = {
+    noun: "volume",
+    id,
+    cinder: cloud.cinder,
+    ask: () => cloud.cinder.deleteVolume(id),
+    looks: cloud.deleting,
+    experience: cloud.experience.deleting,
+    whenTakenBack: "Something still uses it: its copies or snapshots on the storage may have to end first.",
+    whenFailed:
+      "An administrator has to look at the backend and then reset the status (`openstack volume set --state error`).",
+  };
+  return deleteUntilGone(deletion, job);
 }

@@ -7,12 +7,13 @@ import { check } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { markerOf } from "../../provider/core/ledger";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { assistedSnapshot as released } from "../../provider/openstack/assistedSnapshot";
 import { Cloud } from "../../provider/openstack/cloud";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackSession } from "../../provider/openstack/keystone";
+import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's and ours. */
 const SCALE = 100;
@@ -59,15 +60,6 @@ afterEach(async () => {
 function connect(config: unknown): Cloud {
   const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
   return new Cloud(new OpenStackSession(settings, { clock }), clock);
-}
-
-async function partial(work: Promise<unknown>): Promise<PartialFailure> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof PartialFailure)) throw new Error(`not a PartialFailure: ${String(error)}`);
-  return error;
 }
 
 const row = () => {

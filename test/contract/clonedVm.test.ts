@@ -5,11 +5,12 @@ import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { check } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, rehearse, remove, update } from "../../provider/core/lifecycle";
+import { create, type Properties, read, rehearse, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { clonedVm as released } from "../../provider/zstack/clonedVm";
 import { ZStackCloud } from "../../provider/zstack/cloud";
 import { resolveZStack } from "../../provider/zstack/connection";
+import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's clock and ours. */
 const SCALE = 200;
@@ -53,15 +54,6 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one.wire.close();
   await emulator.close();
 });
-
-async function partial(work: Promise<unknown>): Promise<PartialFailure> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof PartialFailure)) throw new Error(`not a PartialFailure: ${String(error)}`);
-  return error;
-}
 
 /** All VMs that live and are not the seed's. */
 const clones = () => emulator.zstack.living().filter(({ name }) => name !== "web" && name !== "db");

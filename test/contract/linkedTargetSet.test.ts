@@ -12,13 +12,14 @@ import {
 import { check } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { ViprClient } from "../../provider/vipr/client";
 import { resolveVipr } from "../../provider/vipr/connection";
 import { Controller } from "../../provider/vipr/controller";
 import { linkedTargetSet as released } from "../../provider/vipr/linkedTargetSet";
 import type { PromotedVolume, TargetOutput } from "../../provider/vipr/targetSet";
+import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's and ours. */
 let scale = 100;
@@ -65,15 +66,6 @@ afterEach(async () => {
   controllers = [];
   await emulator.close();
 });
-
-async function partial(work: Promise<unknown>): Promise<PartialFailure> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof PartialFailure)) throw new Error(`not a PartialFailure: ${String(error)}`);
-  return error;
-}
 
 const names = (session: string) => emulator.vipr.linkedNames(session);
 const targetsOf = (outs: Properties) => outs.targets as TargetOutput[];

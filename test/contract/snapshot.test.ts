@@ -5,12 +5,13 @@ import { type Emulator, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { Cloud } from "../../provider/openstack/cloud";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackSession } from "../../provider/openstack/keystone";
 import { snapshot as released } from "../../provider/openstack/snapshot";
+import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's and ours. */
 let scale = 100;
@@ -46,15 +47,6 @@ afterEach(async () => {
   await cloud.session.close();
   await emulator.close();
 });
-
-async function partial(work: Promise<unknown>): Promise<PartialFailure> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof PartialFailure)) throw new Error(`not a PartialFailure: ${String(error)}`);
-  return error;
-}
 
 const rows = () => {
   emulator.cinder.settle();

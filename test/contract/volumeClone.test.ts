@@ -10,6 +10,7 @@ import { OpenStackSession } from "../../provider/openstack/keystone";
 import { PowerVc } from "../../provider/powervc/cloud";
 import { resolvePowerVc } from "../../provider/powervc/connection";
 import { volumeClone as released } from "../../provider/powervc/volumeClone";
+import { partial } from "../support/failures";
 
 /**
  * The emulator's time and ours are one, and it passes only while somebody sleeps: each look sees what it would see if
@@ -86,15 +87,6 @@ afterEach(async () => {
   await cloud.session.close();
   await emulator.close();
 });
-
-async function partial(work: Promise<unknown>): Promise<PartialFailure> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof PartialFailure)) throw new Error(`not a PartialFailure: ${String(error)}`);
-  return error;
-}
 
 const SOURCES = [DATA, LOGS, TEMP];
 /** All volumes but the sources. */
