@@ -1,3 +1,5 @@
+const os = require("node:os");
+
 // Projects, fastest first. `unit`, `contract` and `faults` run from the sources; `engine` and `openstack` drive the built
 // package through a real `pulumi`, so they need `npm run build` before (npm test does it).
 const project = (name, extra = {}) => ({
@@ -13,6 +15,8 @@ const project = (name, extra = {}) => ({
 });
 
 module.exports = {
+  // Much of the engine tests is waiting: two at a time also on two cores, where Jest by itself takes one.
+  maxWorkers: Math.max(2, Math.ceil(os.availableParallelism() / 2)),
   // Two loaded cores are slower than the five seconds that Jest allows by itself.
   testTimeout: 20_000,
   projects: [
