@@ -40,14 +40,22 @@ stop() {
   rm -f "$RUN/$1.pid"
 }
 
+# Ends and forgets the guests of this lab, told by their disks: libvirt keeps their definitions beyond its own end, and a
+# new Nova counts its instances from 1 again.
+forget_guests() {
+  local name xml
+  { timeout 20 virsh -q -c qemu:///system list --all --name 2>/dev/null || true; } | while read -r name; do
+    xml=$([ -z "$name" ] || timeout 20 virsh -q -c qemu:///system dumpxml "$name" 2>/dev/null) || continue
+    case $xml in *"'$LAB/"*) ;; *) continue ;; esac
+    timeout 20 virsh -q -c qemu:///system destroy "$name" >/dev/null 2>&1 || true
+    timeout 20 virsh -q -c qemu:///system undefine "$name" >/dev/null 2>&1 || true
+  done
+}
+
 # Ends everything that up.sh started: services first, as one that loses its database or broker takes long to die.
 stop_all() {
   local name record
-  if alive libvirtd; then
-    timeout 20 virsh -q list --name 2>/dev/null | while read -r name; do
-      [ -z "$name" ] || timeout 20 virsh destroy "$name" >/dev/null 2>&1 || true
-    done
-  fi
+  forget_guests
   for record in "$RUN"/*.pid; do
     name=$(basename "$record" .pid)
     case $name in

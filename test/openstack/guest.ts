@@ -65,7 +65,8 @@ export async function bootGuest(lab: OpenStackLab): Promise<Guest> {
 
 function virsh(...args: string[]): string {
   try {
-    return execFileSync("virsh", ["-q", "-c", "qemu:///system", ...args], { encoding: "utf8", timeout: 20_000 });
+    const options = { encoding: "utf8", timeout: 20_000, stdio: ["ignore", "pipe", "ignore"] } as const;
+    return execFileSync("virsh", ["-q", "-c", "qemu:///system", ...args], options);
   } catch {
     return "";
   }

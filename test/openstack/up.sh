@@ -343,6 +343,8 @@ CONF
   pgrep -x virtlogd >/dev/null || start virtlogd "" virtlogd
   timeout 10 virsh -q -c qemu:///system list >/dev/null 2>&1 || start libvirtd "" libvirtd
   until_ok 60 "libvirt" libvirtd timeout 10 virsh -q -c qemu:///system list
+  # Those of a lab that was not ended in good order.
+  alive nova-compute || forget_guests
   start placement "$LAB/placement/placement.conf" env OS_PLACEMENT_CONFIG_DIR="$LAB/placement" \
     uwsgi "${UWSGI[@]}" --http-socket "127.0.0.1:$PLACEMENT_PORT" --wsgi-file /usr/bin/placement-api --processes 1 --threads 4
   until_ok 60 "Placement" placement curl -s --max-time 5 "http://127.0.0.1:$PLACEMENT_PORT/"
