@@ -43,7 +43,7 @@ start_emulator() {
 # that comes before all other places (docs/connections.md of pulumi-snapclone).
 use_emulator_only() {
   local name
-  for name in $(compgen -e | grep -E '^(OS_|PULUMI_(ACCESS_TOKEN|CONFIG|HOME|STACK))' || true); do unset "$name"; done
+  for name in $(compgen -e | grep -E '^(OS_|VIPR_|ZSTACK_|PULUMI_(ACCESS_TOKEN|CONFIG|HOME|STACK))' || true); do unset "$name"; done
   export OS_CLIENT_CONFIG_FILE=/dev/null
   mkdir "$work/state" "$work/home" "$work/config"
   export PULUMI_BACKEND_URL="file://$work/state" PULUMI_HOME="$work/home" PULUMI_SKIP_UPDATE_CHECK=true
@@ -52,17 +52,21 @@ use_emulator_only() {
 }
 
 # The stack's configuration is made beside the project, so that the project's own files stay as they are. What the
-# program needs besides the connection can be in the project's Pulumi.preview.yaml.
+# program needs besides the connections can be in the project's Pulumi.preview.yaml.
 make_stack() {
-  local connection
-  mapfile -t connection < <(
-    sed -n 's/^      \([A-Za-z]*\): "\(.*\)"$/--plaintext\nsnapclone:connections.default.\1=\2/p' "$work/emulator.yaml"
+  local connections
+  mapfile -t connections < <(
+    awk '/^    [^ ]+:$/ { name = $1; sub(":", "", name) }
+         /^      [^ ]+: "/ {
+           key = $1; sub(":", "", key); value = $0; sub(/^[^"]*"/, "", value); sub(/"$/, "", value)
+           print "--plaintext"; print "snapclone:connections." name "." key "=" value
+         }' "$work/emulator.yaml"
   )
   cp Pulumi.yaml "$work/config"
   if [ -f Pulumi.preview.yaml ]; then cp Pulumi.preview.yaml "$work/config"; fi
   cd "$work/config"
   pulumi stack init preview "${quiet[@]}"
-  pulumi config set-all --stack preview --path "${connection[@]}" "${quiet[@]}"
+  pulumi config set-all --stack preview --path "${connections[@]}" "${quiet[@]}"
   cd "$program"
 }
 
