@@ -34,7 +34,7 @@ const UNKNOWN_MS = 60_000;
  * How far an overlay has got, in Cinder's row. Written before and after each request to Nova, since Nova can't be asked:
  * whatever happens in between, the next run knows whether it may ask.
  */
-export const STEP = {
+const STEP = {
   /** Nova is about to be asked for the overlay, or was: a run that died here can't tell. */
   asking: "asking",
   /** Nova has said yes. */

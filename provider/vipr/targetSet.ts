@@ -114,7 +114,7 @@ export function isOpen(members: readonly Member[]): boolean {
   return !members.some(({ row }) => row.tags.includes(SETTLED));
 }
 
-export function adoptedBy(members: readonly Member[]): string | undefined {
+function adoptedBy(members: readonly Member[]): string | undefined {
   for (const { row } of members) {
     const tag = row.tags.find((one) => one.startsWith(ADOPTED));
     if (tag !== undefined) return tag.slice(ADOPTED.length);

@@ -27,7 +27,7 @@ interface Fault {
 }
 
 /** The operation ends as if nothing had happened; a request that makes something has been sent `tries` times. */
-export const well =
+const well =
   (tries = 1): Rule =>
   (place) =>
     ok(place.well(tries));
@@ -47,7 +47,7 @@ function isChange({ role }: Place): boolean {
 }
 
 /** The same, for what may pass by itself: a wait goes on until its deadline, and then says what it has seen. */
-export function passing(kind: ErrorKind, says: RegExp, tries: number): Rule {
+function passing(kind: ErrorKind, says: RegExp, tries: number): Rule {
   const usual = everywhere(kind, says, tries);
   return (place) => {
     if (place.role === "poll") return pending("deadline", place.failed(tries), says);
@@ -56,7 +56,7 @@ export function passing(kind: ErrorKind, says: RegExp, tries: number): Rule {
 }
 
 /** For some roles another rule. */
-export function except(usual: Rule, others: { readonly [role in Place["role"]]?: Rule }): Rule {
+function except(usual: Rule, others: { readonly [role in Place["role"]]?: Rule }): Rule {
   return (place) => (others[place.role] ?? (place.role === "rework" ? others.make : undefined) ?? usual)(place);
 }
 
