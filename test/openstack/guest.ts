@@ -65,8 +65,11 @@ export async function bootGuest(lab: OpenStackLab): Promise<Guest> {
 
 function virsh(...args: string[]): string {
   try {
-    const options = { encoding: "utf8", timeout: 20_000, stdio: ["ignore", "pipe", "ignore"] } as const;
-    return execFileSync("virsh", ["-q", "-c", "qemu:///system", ...args], options);
+    return execFileSync("virsh", ["-q", "-c", "qemu:///system", ...args], {
+      encoding: "utf8",
+      timeout: 20_000,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
   } catch {
     return "";
   }
