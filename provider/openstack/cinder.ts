@@ -598,7 +598,7 @@ export interface Fault {
 
 const faultSchema = z.record(z.string(), z.looseObject({ message: z.string() }));
 /** webob's own, for an address that no route matches (§A10). */
-export const unroutedSchema = z.looseObject({ message: z.string(), code: z.string(), title: z.string() });
+const unroutedSchema = z.looseObject({ message: z.string(), code: z.string(), title: z.string() });
 
 /** `{"itemNotFound": {"code": 404, "message": "…"}}`, and keystonemiddleware's `{"error": {…}}`. */
 export function faultOf(json: unknown): Fault | undefined {
@@ -607,21 +607,25 @@ export function faultOf(json: unknown): Fault | undefined {
   return entry && others.length === 0 ? { fault: entry[0], message: entry[1].message } : undefined;
 }
 
-/** The error bodies of §A10. What is left out here follows from the status. */
-export function explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
+/** How a service of OpenStack words what its error bodies don't say. */
+export interface Wording {
+  /** "the Block Storage API v3". */
+  api: string;
+  remedies: readonly (readonly [RegExp, string])[];
+  forbidden(rule: string | undefined): string;
+}
+
+/** What the error bodies of all OpenStack services have in common. What is left out follows from the status. */
+export function explainFault({ status, json }: RawAnswer, wording: Wording): Partial<Explained> | undefined {
   const found = faultOf(json);
   if (!found) {
     if (status !== 404 || !unroutedSchema.safeParse(json).success) return undefined;
-    return {
-      kind: "config",
-      said: "there is no such address",
-      remedy:
-        "The endpoint is not the Block Storage API v3's. Correct it in the catalogue, or set the endpoint override.",
-    };
+    const remedy = `The endpoint is not ${wording.api}'s. Correct it in the catalogue, or set the endpoint override.`;
+    return { kind: "config", said: "there is no such address", remedy };
   }
   const { fault, message } = found;
   const said = brief(message);
-  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
+  const remedy = wording.remedies.find(([pattern]) => pattern.test(message))?.[1];
   const explained: Partial<Explained> = remedy === undefined ? { said } : { said, remedy };
   if (status === 404) {
     // "The resource could not be found." is a call that this microversion does not have (§A4): nothing is absent.
@@ -630,11 +634,23 @@ export function explain({ status, json }: RawAnswer): Partial<Explained> | undef
   }
   if (status === 403) {
     const rule = /Policy doesn't allow (\S+) to be performed/.exec(message)?.[1];
-    const ask = rule
-      ? `Cinder's policy rule ${rule} does not let this user do that. Ask an administrator for a role that it allows.`
-      : "The user's roles on this project are not enough.";
-    return { ...explained, kind: "forbidden", remedy: ask };
+    return { ...explained, kind: "forbidden", remedy: wording.forbidden(rule) };
   }
+  return explained;
+}
+
+/** The error bodies of §A10. */
+export function explain(answer: RawAnswer): Partial<Explained> | undefined {
+  const { status } = answer;
+  const explained = explainFault(answer, {
+    api: "the Block Storage API v3",
+    remedies: REMEDIES,
+    forbidden: (rule) =>
+      rule
+        ? `Cinder's policy rule ${rule} does not let this user do that. Ask an administrator for a role that it allows.`
+        : "The user's roles on this project are not enough.",
+  });
+  if (!explained) return undefined;
   // Retry-After: 0 on a full quota means nothing (§A10).
   if (status === 413 || status === 501) return { ...explained, kind: "refused" };
   if (status === 500) {
@@ -708,7 +724,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Cinder prints whole regular expressions into a 400 (§A2), and the value before them. */
-export function brief(message: string): string {
+function brief(message: string): string {
   const text = message.replace(/ does not match '[^\n]*/, " has characters that are not allowed");
   return text.length <= 400 ? text : `${text.slice(0, 400)} …`;
 }

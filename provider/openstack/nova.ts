@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
 import type { Explained, RawAnswer } from "../core/http";
-import { brief, faultOf, segment, unroutedSchema } from "./cinder";
+import { explainFault, faultOf, segment } from "./cinder";
 import type { OpenStackSession } from "./keystone";
 
 /** Complete, always: Nova takes less, and does nothing or something else with it (reference openstack-powervc.md §B1). */
@@ -92,35 +92,21 @@ export function computeAddress(endpoint: string): string {
   return `${origin}${pathname.replace(/\/+$/, "").replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, "")}/v2.1`;
 }
 
-/** The error bodies of §B3. What is left out here follows from the status. */
-function explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
-  const found = faultOf(json);
-  if (!found) {
-    if (status !== 404 || !unroutedSchema.safeParse(json).success) return undefined;
-    return {
-      kind: "config",
-      said: "there is no such address",
-      remedy: "The endpoint is not the Compute API v2.1's. Correct it in the catalogue, or set the endpoint override.",
-    };
-  }
-  const { fault, message } = found;
-  const said = brief(message);
-  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
-  const explained: Partial<Explained> = remedy === undefined ? { said } : { said, remedy };
-  if (status === 404) {
-    const named = fault === "itemNotFound" && !/^The resource could not be found/.test(message);
-    return { ...explained, kind: named ? "notFound" : "refused" };
-  }
-  if (status === 403) {
-    const rule = /Policy doesn't allow (\S+) to be performed/.exec(message)?.[1];
-    const ask = rule
-      ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
-      : "Nova does not let this user do that: by default it is for administrators alone.";
-    return { ...explained, kind: "forbidden", remedy: ask };
-  }
+/** The error bodies of §B3. */
+function explain(answer: RawAnswer): Partial<Explained> | undefined {
+  const explained = explainFault(answer, {
+    api: "the Compute API v2.1",
+    remedies: REMEDIES,
+    forbidden: (rule) =>
+      rule
+        ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
+        : "Nova does not let this user do that: by default it is for administrators alone.",
+  });
   // Raised before anything is sent to a compute node (nova/compute/api.py, _get_bdm_by_volume_id).
-  if (status === 500 && /VolumeBDMIsMultiAttach/.test(message)) return { ...explained, kind: "refused" };
-  return explained;
+  const message = answer.status === 500 ? faultOf(answer.json)?.message : undefined;
+  return message !== undefined && /VolumeBDMIsMultiAttach/.test(message)
+    ? { ...explained, kind: "refused" }
+    : explained;
 }
 
 /** The texts of §B3. */
