@@ -3,6 +3,7 @@
 
 import { homedir } from "node:os";
 import { SnapcloneError } from "./errors";
+import { isRecord } from "./values";
 
 export const DEFAULT_CONNECTION = "default";
 
@@ -80,8 +81,4 @@ export class Connections {
       remedy: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
     });
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { protect, SnapcloneError } from "../core/errors";
+import { isBlank } from "../core/values";
 
 export type Dict = Readonly<Record<string, unknown>>;
 
@@ -121,10 +122,6 @@ export function protectSecrets(value: unknown, secret = false): void {
   } else if (secret || (typeof value === "string" && value.includes("PRIVATE KEY"))) {
     protect(value === null || value === undefined ? undefined : String(value));
   }
-}
-
-export function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === "string" && value.trim() === "");
 }
 
 export function isDict(value: unknown): value is Dict {

@@ -5,13 +5,13 @@ import { z } from "zod";
 import { DEFAULT_CONNECTION } from "../core/connections";
 import { SnapcloneError } from "../core/errors";
 import { nearest } from "../core/nearest";
+import { flag, isBlank } from "../core/values";
 import {
   type CloudFiles,
   type Dict,
   environmentCloud,
   type Fields,
   flatten,
-  isBlank,
   isDict,
   path,
   protectSecrets,
@@ -512,12 +512,6 @@ function perService<T>(read: (service: "block_storage" | "compute") => T | undef
   const blockStorage = read("block_storage");
   const compute = read("compute");
   return { ...(blockStorage === undefined ? {} : { blockStorage }), ...(compute === undefined ? {} : { compute }) };
-}
-
-function flag(value: unknown): boolean | undefined {
-  const word = String(value).trim().toLowerCase();
-  if (/^(true|yes|on|1)$/.test(word)) return true;
-  return /^(false|no|off|0)$/.test(word) ? false : undefined;
 }
 
 function brief(text: string): string {

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../core/clock";
 import { isKind, protect, SnapcloneError } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
 import { stopped, unlessStopped } from "../core/stop";
+import { isRecord } from "../core/values";
 import type { ViprSettings } from "./connection";
 
 /** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (§2, "URNs"). */
@@ -435,8 +436,4 @@ function remedyOf(code: number, details = ""): string | undefined {
   if (code === 1007) return "Snapshot sessions work on VMAX3, and on VPLEX or RecoverPoint in front of one.";
   if (code === 3000) return "The user needs TENANT_ADMIN of the project's tenant, or OWN or ALL on the project.";
   return undefined;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

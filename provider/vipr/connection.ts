@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type ConnectionRequest, DEFAULT_CONNECTION } from "../core/connections";
 import { protect, SnapcloneError } from "../core/errors";
 import { nearest } from "../core/nearest";
+import { flag, isBlank, isRecord } from "../core/values";
 
 export interface ViprSettings {
   /** The REST API's own address, without a slash at the end. */
@@ -154,18 +155,4 @@ function absolute(pathOrText: string, cwd: string): string {
 
 function variable(field: Field): string {
   return `VIPR_${field.toUpperCase()}`;
-}
-
-function flag(value: unknown): boolean | undefined {
-  const word = String(value).trim().toLowerCase();
-  if (/^(true|yes|on|1)$/.test(word)) return true;
-  return /^(false|no|off|0)$/.test(word) ? false : undefined;
-}
-
-function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === "string" && value.trim() === "");
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../core/clock";
 import { type ErrorKind, type ErrorParts, isKind, protect, SnapcloneError } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
 import { unlessStopped } from "../core/stop";
+import { isRecord } from "../core/values";
 import type { ZStackSettings } from "./connection";
 
 /** What cannot stand in an address would be recorded and never be found again. */
@@ -560,15 +561,15 @@ function offsetMinutes(now: Date, timeZone: string | undefined): number {
 
 /** `{"error": {…}}` of a 503, of a job's 200, of an entry of a clone's result. `success: false` alone is an error, too. */
 export function faultIn(body: unknown): Fault | undefined {
-  if (!isObject(body)) return undefined;
-  if (isObject(body.error)) return faultOf(body.error);
+  if (!isRecord(body)) return undefined;
+  if (isRecord(body.error)) return faultOf(body.error);
   return body.success === false ? { codes: [], said: "ZStack says that it did not succeed, and not why" } : undefined;
 }
 
 function faultOf(error: Record<string, unknown>): Fault {
   const chain: { code: string; text: string }[] = [];
   const walk = (one: unknown, depth: number) => {
-    if (!isObject(one) || depth > 20) return;
+    if (!isRecord(one) || depth > 20) return;
     const text = [one.details, one.description].find((words) => typeof words === "string" && words.trim() !== "");
     chain.push({ code: typeof one.code === "string" ? one.code : "", text: unescaped(String(text ?? "")).trim() });
     walk(one.cause, depth + 1);
@@ -601,8 +602,4 @@ function segment(uuid: string): string {
 
 function sha512(text: string): string {
   return createHash("sha512").update(text, "utf8").digest("hex");
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -8,6 +8,7 @@ import { type ConnectionRequest, DEFAULT_CONNECTION } from "../core/connections"
 import { protect, SnapcloneError } from "../core/errors";
 import type { TlsSettings } from "../core/http";
 import { nearest } from "../core/nearest";
+import { isBlank } from "../core/values";
 
 export interface ZStackSettings {
   /** Scheme, host, port and context path, as far as the `/v1` that follows: `http://10.0.0.2:8080/zstack`. */
@@ -230,8 +231,4 @@ function isTimeZone(zone: string): boolean {
 function place(text: string, { cwd, home = homedir() }: Pick<Request, "cwd" | "home">): string {
   if (text.includes("-----BEGIN")) return text;
   return resolve(cwd, text === "~" || text.startsWith("~/") ? join(home, text.slice(1)) : text);
-}
-
-function isBlank(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === "string" && value.trim() === "");
 }
