@@ -8,9 +8,9 @@ import { diff } from "./core/diff";
 import { SnapcloneError } from "./core/errors";
 import * as lifecycle from "./core/lifecycle";
 import { Run } from "./core/run";
-import { engineLog, engineRunId, superviseRun } from "./engine";
+import { engineLog, engineRun, superviseRun } from "./engine";
 
-const run = new Run({ log: engineLog(), ...engineRunId() });
+const run = new Run({ log: engineLog(), ...engineRun() });
 superviseRun(run);
 
 export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);

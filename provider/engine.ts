@@ -3,12 +3,13 @@
 // §6, §7), so every piece is looked for and, where it is missing, done without.
 
 import { createHash } from "node:crypto";
-import { fstatSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Client, ServiceError } from "@grpc/grpc-js";
 import { redact } from "./core/errors";
-import type { Log, Run, Severity } from "./core/run";
+import type { Living, Log, Run, Severity, Siblings } from "./core/run";
 
 /** How long the last settling may take: the engine kills the process five seconds after SIGINT (pulumi-engine.md §3). */
 const END_MS = 4_000;
@@ -22,10 +23,50 @@ function pulumiRequire(): NodeJS.Require | undefined {
 }
 
 /** One engine may have several provider processes: its address is what they share. A host's name sets two hosts apart. */
-export function engineRunId(): { id?: string } {
+export function engineRun(): { id?: string; siblings?: Siblings } {
   const address = engineAddress();
   if (address === undefined) return {};
-  return { id: createHash("sha256").update(`${hostname()} ${address}`).digest("hex").slice(0, 16) };
+  const id = createHash("sha256").update(`${hostname()} ${address}`).digest("hex").slice(0, 16);
+  return { id, siblings: siblingsOf(id) };
+}
+
+/** A file beside the processes, that comes to be with the first note: most runs have none. */
+export function siblingsOf(id: string): Siblings {
+  const file = join(tmpdir(), `snapclone-run-${id}`);
+  const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+  const open = <T>(flags: number, use: (descriptor: number) => T): T | undefined => {
+    try {
+      // Windows has no O_NOFOLLOW, and temporary folders of each user's own.
+      const descriptor = openSync(file, flags | (O_NOFOLLOW ?? 0), 0o600);
+      try {
+        // The name can be guessed, in a folder that everybody may write to.
+        return fstatSync(descriptor).uid === (process.getuid?.() ?? 0) ? use(descriptor) : undefined;
+      } finally {
+        closeSync(descriptor);
+      }
+    } catch {
+      return undefined;
+    }
+  };
+  let own = false;
+  return {
+    tell(living) {
+      own = true;
+      open(O_WRONLY | O_APPEND | O_CREAT, (descriptor) => writeSync(descriptor, `${JSON.stringify(living)}\n`));
+    },
+    told: () => open(O_RDONLY, (descriptor) => readFileSync(descriptor, "utf8").split("\n").flatMap(livingIn)) ?? [],
+    forget() {
+      if (own) rmSync(file, { force: true });
+    },
+  };
+}
+
+function livingIn(line: string): Living[] {
+  try {
+    return [JSON.parse(line) as Living];
+  } catch {
+    return [];
+  }
 }
 
 /** Outside a provider process nothing is logged there. */

@@ -18,13 +18,27 @@ export interface RunOptions {
   /** The same in all provider processes of one run of Pulumi, and in no other run. */
   id?: string;
   clock?: Clock;
+  siblings?: Siblings;
 }
+
+/** The other provider processes of this run of Pulumi: after a `--replace "**"` there are two, each with entries of its own. */
+export interface Siblings {
+  tell(living: Living): void;
+  /** By all processes, this one among them. */
+  told(): readonly Living[];
+  /** The run has ended: no note is needed any more. */
+  forget(): void;
+}
+
+/** An entry of the state that goes on living: what it is, its id, and which run adopted it. */
+export type Living = readonly [noun: string, id: string, adopted: string];
 
 export class Run {
   readonly id: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly connections: Connections;
+  private readonly siblings: Siblings | undefined;
   private readonly stopping = new AbortController();
   private readonly ledgers = new Map<AnyDefinition, Map<unknown, Ledger>>();
   private readonly knownIds = new Map<AnyDefinition, Set<string>>();
@@ -33,12 +47,13 @@ export class Run {
   private interrupted = false;
   private stackConfig: string | undefined;
 
-  constructor({ log, id = randomUUID(), clock = systemClock }: RunOptions) {
+  constructor({ log, id = randomUUID(), clock = systemClock, siblings }: RunOptions) {
     // Every wait of the run listens here, hundreds at once: that is no leak to warn of.
     setMaxListeners(0, this.stopping.signal);
     this.log = log;
     this.id = id;
     this.clock = clock;
+    this.siblings = siblings;
     this.connections = new Connections(
       () => this.stackConfig,
       (text) => log("warning", text),
@@ -74,12 +89,16 @@ export class Run {
     const living = this.living.get(definition) ?? new Map<string, string | undefined>();
     this.living.set(definition, living);
     living.set(id, __adopted);
+    // Only what was adopted can have a second entry, and that one may be another process's to delete.
+    if (__adopted !== undefined) this.siblings?.tell([definition.noun, id, __adopted]);
   }
 
   /** Does another entry of the state live on under this id? That comes of a run that adopted, and was killed. */
   livesElsewhere(definition: AnyDefinition, id: string, { __adopted }: HiddenInputs): boolean {
     const living = this.living.get(definition);
-    return living?.has(id) === true && living.get(id) !== __adopted;
+    if (living?.has(id) && living.get(id) !== __adopted) return true;
+    const told = this.siblings?.told() ?? [];
+    return told.some(([noun, other, adopted]) => noun === definition.noun && other === id && adopted !== __adopted);
   }
 
   ledger(definition: AnyDefinition, client: unknown): Ledger {
@@ -115,6 +134,7 @@ export class Run {
       const all = [...this.ledgers.values()].flatMap((byClient) => [...byClient.values()]);
       await Promise.all(all.map((ledger) => ledger.settleAll()));
     }
+    this.siblings?.forget();
     await this.connections.close();
   }
 

@@ -1,7 +1,7 @@
 import type { Definition } from "../../../provider/core/definition";
 import { SnapcloneError } from "../../../provider/core/errors";
 import { create, PartialFailure, read, remove, update } from "../../../provider/core/lifecycle";
-import { Run } from "../../../provider/core/run";
+import { type Living, Run } from "../../../provider/core/run";
 import { FakeClock } from "../../support/fakeClock";
 import { ToyCloud, type ToyInputs, toyDefinition } from "../../support/toyCloud";
 
@@ -462,6 +462,24 @@ describe("delete", () => {
     await remove(definition, last, id, old);
     await remove(definition, last, id, renamed);
     expect(cloud.rows.size).toBe(0);
+  });
+
+  test("does so when the old entry's provider is another process: the two tell each other what lives on", async () => {
+    const { cloud, definition, clock, newRun, run } = setUp();
+    const { id, outs: old } = await clock.run(() => create(definition, run, NEWS));
+    const { outs: adopted } = await clock.run(() => create(definition, newRun(), NEWS));
+    const told: Living[] = [];
+    const siblings = { tell: (living: Living) => told.push(living), told: () => told, forget: () => (told.length = 0) };
+    const processOfTheRun = () => new Run({ clock, id: "one run", log: () => {}, siblings });
+    const [one, other] = [processOfTheRun(), processOfTheRun()];
+    one.sawLiving(definition, id, adopted);
+    await remove(definition, other, id, old);
+    expect(cloud.rows.size).toBe(1);
+    // The living entry itself may leave the program in the same run.
+    await remove(definition, other, id, adopted);
+    expect(cloud.rows.size).toBe(0);
+    await one.end();
+    expect(told).toEqual([]);
   });
 
   test("of what an earlier run adopted and recorded is a delete like any other", async () => {
