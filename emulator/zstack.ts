@@ -602,7 +602,7 @@ export class ZStackService implements Service {
     }
     if (row.state !== "Destroyed") {
       const before = row.state;
-      row.state = "Destroying";
+      model.beginDestroy(row);
       return {
         ms: model.timings.zstackAction,
         run: () => {

@@ -260,6 +260,11 @@ export class ZStackModel {
     return this.vms.delete(uuid);
   }
 
+  /** From the request to the end of the work. */
+  beginDestroy(vm: ZStackVm): void {
+    vm.state = "Destroying";
+  }
+
   detach(volume: ZStackVolume): void {
     volume.lastVmInstanceUuid = volume.vmInstanceUuid;
     volume.vmInstanceUuid = null;

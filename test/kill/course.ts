@@ -1,19 +1,20 @@
 // One case from its beginning to its end: what is interrupted, how the user goes on, and what must be so at each step.
 
 import type { Result } from "../engine/harness";
+import type { Program } from "./kind";
 import type { Case, Kill } from "./plan";
 import { afterDestroy, afterTheBlow, afterUp, type Expected, type Leftovers, settled } from "./verdict";
-import type { Blow, Program, Yard } from "./yard";
+import type { Blow, Yard } from "./yard";
 
 export interface Outcome {
   blow: Blow;
-  /** Snapshots that the interrupted run had begun. */
+  /** Copies that the interrupted run had begun. */
   begun: number;
-  /** Snapshots that the user's next run had to begin itself. */
+  /** Copies that the user's next run had to begin itself. */
   more: number;
   /** What is in no state and stays, as documented. */
   left: number;
-  /** Snapshots that a `--replace` kept, as it found them the way an interrupted run leaves them. */
+  /** Resources that a `--replace` kept, as it found them the way an interrupted run leaves them. */
   kept: number;
   /** Provider processes that were orphaned before our code was in them. */
   strays: number;
@@ -23,24 +24,30 @@ export interface Outcome {
 const KEPT = /was not replaced: this run found \S+ as an interrupted run leaves it/g;
 
 /** An error has the transcript of the whole case in it. */
-export async function runCourse(yard: Yard, one: Case, size = 5): Promise<Outcome> {
+export async function runCourse(yard: Yard, one: Case): Promise<Outcome> {
   try {
-    return await course(yard, one, size);
+    return await course(yard, one);
   } catch (error) {
     throw new Error([String(error), ...yard.transcript].join("\n\n"));
   }
 }
 
-async function course(yard: Yard, { story, replace, kill, second }: Case, size: number): Promise<Outcome> {
-  const [volume, otherVolume] = yard.ground.volumes;
-  const program = declared(size, volume);
+async function course(yard: Yard, { story, replace, kill, second }: Case): Promise<Outcome> {
+  const { kind, ground } = yard;
+  const program = kind.program(ground, kind.size);
   const names = Object.keys(program);
-  const last = names.slice(-1).map((name) => yard.urnOf(name));
+  const countOf = (some: Program) => Object.values(some).flatMap((args) => kind.wanted(args)).length;
+  const whole = countOf(program);
+  const replacing = [
+    "--replace",
+    // With everything the provider is replaced as well: deletes then go to another process than creates.
+    replace === "everything" ? "**" : `urn:pulumi:**:${kind.type}::**`,
+  ];
   const outcome: Outcome = { blow: "too late", begun: 0, more: 0, left: 0, kept: 0, strays: 0 };
   await yard.reset();
   yard.declare(program);
 
-  const made = () => yard.ground.witness?.made.length ?? 0;
+  const made = () => ground.witness?.made.length ?? 0;
   const strike = async (operation: "up" | "destroy", blow: Kill, args: readonly string[] = []) => {
     const before = made();
     const interrupted = await yard.interrupted(operation, blow, args);
@@ -54,7 +61,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
   };
   const up = async (expected: Expected) => {
     const before = made();
-    const result = ok(await yard.run("up"));
+    const result = await helped(yard, "up");
     outcome.more += made() - before;
     outcome.left = await afterUp(yard, expected);
     await settled(yard, createdBy(result, yard));
@@ -62,7 +69,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
   };
   const replaceAll = async () => {
     const before = yard.entries().map(({ id }) => id);
-    const result = ok(await yard.run("up", REPLACE[replace]));
+    const result = ok(await yard.run("up", replacing));
     await afterUp(yard, { program });
     // What wasn't replaced was named in a warning, one for each.
     const kept = yard.entries().filter(({ id }) => before.includes(id)).length;
@@ -71,7 +78,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
     return kept;
   };
   const destroy = async (leftovers: readonly Leftovers[] = []) => {
-    ok(await yard.run("destroy"));
+    await helped(yard, "destroy");
     outcome.left = await afterDestroy(yard, leftovers);
   };
 
@@ -79,7 +86,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
     case "up": {
       await strike("up", kill);
       await up({ program });
-      expectMade(yard, size, size);
+      expectMade(yard, whole, whole);
       await destroy();
       break;
     }
@@ -87,18 +94,16 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
       await strike("up", kill);
       await strike("up", second);
       await up({ program });
-      expectMade(yard, size, size);
+      expectMade(yard, whole, whole);
       await destroy();
       break;
     }
-    case "renamed in between": {
+    case "changed in between": {
       await strike("up", kill);
-      const changed = Object.fromEntries(
-        names.map((name) => [name, { volumeId: volume, name: `${name} anew`, metadata: { keep: "30", tier: "gold" } }]),
-      );
+      const changed = Object.fromEntries(Object.entries(program).map(([name, args]) => [name, kind.changed(args)]));
       yard.declare(changed);
       await up({ program: changed });
-      expectMade(yard, size, size);
+      expectMade(yard, countOf(changed), countOf(changed));
       await destroy();
       break;
     }
@@ -106,29 +111,27 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
       await strike("up", kill);
       const fewer = Object.fromEntries(Object.entries(program).slice(0, -1));
       yard.declare(fewer);
-      const leftovers = last.map((owner) => ({ owner, volumeId: volume }));
-      await up({ program: fewer, leftovers, removed: last });
-      expectMade(yard, size - 1, size);
+      const leftovers = leftoversOf(yard, program, names.slice(-1));
+      await up({ program: fewer, leftovers, removed: leftovers.map(({ owner }) => owner) });
+      expectMade(yard, countOf(fewer), whole);
       await destroy(leftovers);
       break;
     }
     case "other volumes in between": {
       await strike("up", kill);
       const moved = names.slice(-2);
+      const [, volumeId] = ground.sources;
       const changed = Object.fromEntries(
-        Object.entries(program).map(([name, args]) => [
-          name,
-          moved.includes(name) ? { ...args, volumeId: otherVolume } : args,
-        ]),
+        Object.entries(program).map(([name, args]) => [name, moved.includes(name) ? { ...args, volumeId } : args]),
       );
       yard.declare(changed);
-      const leftovers = moved.map((name) => ({ owner: yard.urnOf(name), volumeId: volume }));
+      const leftovers = leftoversOf(yard, program, moved);
       const { stdout } = await up({ program: changed, leftovers });
       const inState = new Set(yard.entries().map(({ id }) => id));
-      for (const { id } of await yard.ground.rows()) {
+      for (const { id } of await ground.copies()) {
         if (!inState.has(id) && !stdout.includes(id)) throw new Error(`nobody was told of ${id}:\n${stdout}`);
       }
-      expectMade(yard, size, size + moved.length);
+      expectMade(yard, whole, whole + moved.length);
       await destroy(leftovers);
       break;
     }
@@ -143,20 +146,29 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
     }
     case "during --replace": {
       ok(await yard.run("up"));
-      await strike("up", kill, REPLACE[replace]);
+      await strike("up", kill, replacing);
       outcome.kept = await replaceAll();
       await up({ program });
-      expectMade(yard, 2 * size, 3 * size);
+      expectMade(yard, 2 * whole, 3 * whole);
       await destroy();
+      break;
+    }
+    case "killed again during --replace, then a plain up": {
+      await strike("up", kill);
+      await strike("up", second, replacing);
+      const leftovers = leftoversOf(yard, program, names);
+      await up({ program, leftovers });
+      expectMade(yard, whole, 2 * whole);
+      await destroy(leftovers);
       break;
     }
     case "during --replace, then a plain up": {
       ok(await yard.run("up"));
-      await strike("up", kill, REPLACE[replace]);
+      await strike("up", kill, replacing);
       // Nothing asks for a new one any more, so nothing adopts what the interrupted replacement has begun.
-      const leftovers = names.map((name) => ({ owner: yard.urnOf(name), volumeId: volume }));
+      const leftovers = leftoversOf(yard, program, names);
       await up({ program, leftovers });
-      expectMade(yard, size, 2 * size);
+      expectMade(yard, whole, 2 * whole);
       await destroy(leftovers);
       break;
     }
@@ -164,24 +176,25 @@ async function course(yard: Yard, { story, replace, kill, second }: Case, size: 
       ok(await yard.run("up"));
       await strike("destroy", kill);
       await destroy();
-      expectMade(yard, size, size);
+      expectMade(yard, whole, whole);
       break;
     }
   }
   return outcome;
 }
 
-/** Resources with all that can be changed in place. */
-export function declared(size: number, volumeId: string): Program {
-  const one = (name: string) => [name, { volumeId, name: `${name} of the day`, metadata: { keep: "7", team: "shop" } }];
-  return Object.fromEntries(Array.from({ length: size }, (_, n) => one(`s${n + 1}`)));
+/** As a user would: what an error asks for is done, and the command is given again. */
+async function helped(yard: Yard, operation: "up" | "destroy"): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await yard.run(operation);
+    if (result.code === 0 || attempt === 3 || !yard.ground.help?.(result.stdout)) return ok(result);
+  }
 }
 
-/** With everything the provider is replaced as well: deletes then go to another process than creates. */
-const REPLACE = {
-  snapshots: ["--replace", "urn:pulumi:**:Snapshot::**"],
-  everything: ["--replace", "**"],
-} as const;
+/** What an interrupted run may have left of these. */
+function leftoversOf(yard: Yard, program: Program, names: readonly string[]): Leftovers[] {
+  return names.map((name) => ({ owner: yard.urnOf(name), args: program[name] ?? {} }));
+}
 
 function ok(result: Result): Result {
   if (result.code !== 0) throw new Error(`exit code ${result.code}, see the last command`);
@@ -196,11 +209,11 @@ function createdBy({ events }: Result, yard: Yard): string[] {
   return yard
     .entries()
     .filter(({ urn }) => urns.includes(urn))
-    .map(({ id }) => id);
+    .flatMap(({ copies }) => copies);
 }
 
 function expectMade({ ground: { witness } }: Yard, least: number, most: number): void {
   if (!witness) return;
   const { length } = witness.made;
-  if (length < least || length > most) throw new Error(`${length} snapshots were made, not ${least} to ${most}`);
+  if (length < least || length > most) throw new Error(`${length} copies were made, not ${least} to ${most}`);
 }

@@ -1,26 +1,24 @@
 // Runs a plan as jest tests: each case is a test, several stacks work off the cases side by side, and a table of what
 // has happened ends it.
 
-import { declared, type Outcome, runCourse } from "./course";
-import type { Ground } from "./ground";
+import { type Outcome, runCourse } from "./course";
+import type { Kind } from "./kind";
 import { type Case, type Plan, titleOf } from "./plan";
 import { Yard } from "./yard";
 
 export interface LaneOptions {
+  kind: Kind;
   plan: Plan;
   /** How many stacks side by side. */
   lanes: number;
-  ground(stackName: string): Promise<Ground>;
-  /** Snapshots in the program; 5. */
-  size?: number;
 }
 
 type Done = { outcome: Outcome; ms: number } | { error: unknown; ms: number };
 
-const CASE_LIMIT_MS = 600_000;
+const CASE_LIMIT_MS = 900_000;
 
 /** Call it inside `describe`. */
-export function killTests({ plan, lanes, ground, size = 5 }: LaneOptions): void {
+export function killTests({ kind, plan, lanes }: LaneOptions): void {
   const waiting = new Map<number, { case: Case; tell(done: Done): void; done: Promise<Done> }>();
   for (const one of plan.cases) {
     let tell: (done: Done) => void = () => {};
@@ -38,14 +36,14 @@ export function killTests({ plan, lanes, ground, size = 5 }: LaneOptions): void 
   const lane = async (yard: Yard) => {
     for (let next = queue.shift(); next !== undefined && !stopped; next = queue.shift()) {
       const started = Date.now();
-      const done = await runCourse(yard, next.case, size).then(
+      const done = await runCourse(yard, next.case).then(
         (outcome): Done => ({ outcome, ms: Date.now() - started }),
         (error: unknown): Done => ({ error, ms: Date.now() - started }),
       );
       finished.push({ case: next.case, done });
       const how = "error" in done ? "FAILED" : done.outcome.blow;
       process.stderr.write(
-        `kills: ${finished.length} of ${plan.cases.length}, ${how}, ${Math.round(done.ms / 1000)} s: ${titleOf(next.case)}\n`,
+        `${kind.type} kills: ${finished.length} of ${plan.cases.length}, ${how}, ${Math.round(done.ms / 1000)} s: ${titleOf(next.case)}\n`,
       );
       next.tell(done);
     }
@@ -54,14 +52,13 @@ export function killTests({ plan, lanes, ground, size = 5 }: LaneOptions): void 
   beforeAll(async () => {
     const count = Math.min(lanes, plan.cases.length);
     for (let n = 1; n <= count; n++) {
-      const stackName = `kill${n}`;
-      yards.push(await Yard.open(await ground(stackName), stackName));
+      yards.push(await Yard.open(kind, `kill${n}`));
     }
     // Side by side, as the cases will run.
-    await Promise.all(yards.map((yard) => yard.measure(declared(size, yard.ground.volumes[0]))));
+    await Promise.all(yards.map((yard) => yard.measure(kind.program(yard.ground, kind.size))));
     const windows = yards.map(({ measured: { up, destroy } }) => `up ${up} ms, destroy ${destroy} ms`).join("; ");
     process.stderr.write(
-      `\nkills: ${plan.cases.length}, SNAPCLONE_KILL_SEED=${plan.seed}; uninterrupted: ${windows}\n`,
+      `\n${kind.type} kills: ${plan.cases.length}, SNAPCLONE_KILL_SEED=${plan.seed}; uninterrupted: ${windows}\n`,
     );
     working = Promise.all(yards.map(lane));
   }, CASE_LIMIT_MS);

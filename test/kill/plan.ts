@@ -1,23 +1,29 @@
 // Which kills a run of the kill tests makes: drawn at random from a seed that is printed, so that any of them can be
 // made again.
 
+import type { Kind } from "./kind";
+
 /** Who is hit: by SIGKILL, or by the SIGINT that a terminal's Ctrl-C sends to the CLI (plugins have their own group). */
 export type Victim = "provider" | "cli" | "both" | "ctrl-c" | "ctrl-c twice";
 
 export const STORIES = [
   "up",
   "up, killed again while it recovers",
-  "renamed in between",
+  "changed in between",
   "one removed in between",
   "other volumes in between",
   "--replace straight after",
   "during --replace",
+  "killed again during --replace, then a plain up",
   "during --replace, then a plain up",
   "during destroy",
 ] as const;
 
 /** What is interrupted, and how the user goes on. */
 export type Story = (typeof STORIES)[number];
+
+/** Those that need no volume in common. */
+export const COMMON_STORIES = STORIES.filter((story) => story !== "other volumes in between");
 
 /** Somewhere between the start of the provider process and the end of the run; or right after something was seen on the wire. */
 export type Instant = { fraction: number } | { after: WireEvent; nth: number };
@@ -36,7 +42,7 @@ export interface Case {
   number: number;
   story: Story;
   /** What `--replace` names, in the stories that have one. */
-  replace: "snapshots" | "everything";
+  replace: "resources" | "everything";
   kill: Kill;
   /** Of the recovery itself. */
   second: Kill;
@@ -53,20 +59,21 @@ const VICTIMS: readonly [Victim, ...Victim[]] = ["provider", "cli", "both", "ctr
  * One round; a plan shorter than that has the first ones. What isn't said is drawn. Ctrl-C once all creates are answered
  * leaves them recorded and their marks open: a forced replacement then meets them.
  */
-const ROUND: readonly { story: Story; victim?: Victim; instant?: Instant }[] = [
+const ROUND: readonly { story: Story; victim?: Victim; afterAll?: WireEvent }[] = [
   { story: "up", victim: "provider" },
   { story: "during destroy" },
   { story: "up", victim: "cli" },
-  { story: "--replace straight after", victim: "ctrl-c", instant: { after: "answered", nth: 5 } },
+  { story: "--replace straight after", victim: "ctrl-c", afterAll: "answered" },
   { story: "up", victim: "both" },
-  { story: "renamed in between" },
+  { story: "changed in between" },
   { story: "up", victim: "ctrl-c" },
-  { story: "during --replace", victim: "ctrl-c", instant: { after: "answered", nth: 5 } },
+  { story: "during --replace", victim: "ctrl-c", afterAll: "answered" },
   { story: "up", victim: "ctrl-c twice" },
   { story: "other volumes in between" },
   { story: "up, killed again while it recovers" },
   { story: "one removed in between" },
   { story: "up", victim: "provider" },
+  { story: "killed again during --replace, then a plain up", victim: "ctrl-c", afterAll: "answered" },
   { story: "during --replace, then a plain up" },
   { story: "--replace straight after" },
   { story: "up", victim: "cli" },
@@ -75,18 +82,20 @@ const ROUND: readonly { story: Story; victim?: Victim; instant?: Instant }[] = [
 ];
 
 /**
- * SNAPCLONE_KILL_COUNT and SNAPCLONE_KILL_SEED; without a count the seed is always the same. SNAPCLONE_KILL_CASES
- * (`3,17`) makes only those of the plan.
+ * SNAPCLONE_KILL_COUNT (of Snapshot; a quarter of it of each other resource) and SNAPCLONE_KILL_SEED; without a count the
+ * seed is always the same. SNAPCLONE_KILL_CASES (`3,17`) makes only those of the plan.
  */
-export function planFromEnvironment(defaultCount: number): Plan {
-  const { SNAPCLONE_KILL_COUNT: count, SNAPCLONE_KILL_SEED: seed, SNAPCLONE_KILL_CASES: only } = process.env;
-  const fresh = count === undefined ? 1 : Math.floor(Math.random() * 1e9);
-  const plan = draw(wholeNumber(seed) ?? fresh, wholeNumber(count) ?? defaultCount);
+export function planFromEnvironment(kind: Kind, defaultCount: number): Plan {
+  const { SNAPCLONE_KILL_COUNT: given, SNAPCLONE_KILL_SEED: seed, SNAPCLONE_KILL_CASES: only } = process.env;
+  const fresh = given === undefined ? 1 : Math.floor(Math.random() * 1e9);
+  const count = wholeNumber(given);
+  const share = kind.type === "Snapshot" ? 1 : 4;
+  const plan = draw(kind, wholeNumber(seed) ?? fresh, count === undefined ? defaultCount : Math.ceil(count / share));
   const wanted = only?.split(",").map(Number);
   return { ...plan, cases: plan.cases.filter(({ number }) => wanted?.includes(number) ?? true) };
 }
 
-function draw(seed: number, count: number): Plan {
+function draw({ stories, size }: Kind, seed: number, count: number): Plan {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
   const kill = (story: Story): Kill => ({
@@ -97,18 +106,23 @@ function draw(seed: number, count: number): Plan {
   const event = (story: Story): Instant => {
     // Deletes have no marks to settle.
     const after = story === "during destroy" ? pick<WireEvent>(["sent", "answered", "looked"]) : pick(EVENTS);
-    return { after, nth: pick([1, 3, 5]) };
+    return { after, nth: Math.min(pick([1, 3, 5]), size) };
   };
+  const round = ROUND.filter(({ story }) => stories.includes(story));
   const cases = Array.from({ length: count }, (_, index): Case => {
-    const { story, ...given } = ROUND[index % ROUND.length] ?? { story: "up" };
-    const replace = (index + Math.floor(index / ROUND.length)) % 4 < 2 ? "snapshots" : "everything";
+    const { story, victim, afterAll } = round[index % round.length] ?? { story: "up" };
+    const replace = (index + Math.floor(index / round.length)) % 4 < 2 ? "resources" : "everything";
+    const given = {
+      ...(victim === undefined ? {} : { victim }),
+      ...(afterAll === undefined ? {} : { instant: { after: afterAll, nth: size } }),
+    };
     return { number: index + 1, story, replace, kill: { ...kill(story), ...given }, second: kill(story) };
   });
   return { seed, cases };
 }
 
 export function titleOf({ number, story, replace, kill, second }: Case): string {
-  const again = story === "up, killed again while it recovers" ? `; then ${wordsOf(second)}` : "";
+  const again = story.includes("killed again") ? `; then ${wordsOf(second)}` : "";
   const what = story.includes("--replace") ? ` (of ${replace})` : "";
   return `${number}. ${story}${what}: ${wordsOf(kill)}${again}`;
 }

@@ -1,32 +1,32 @@
 // The one judge of all kill tests: nothing lost, nothing doubled, nothing left. Every allowed outcome is written here.
 
-import type { BackendSnapshot } from "../scenarios/backend";
-import { type Ground, ownerOf } from "./ground";
-import type { Program, Yard } from "./yard";
+import type { Args, Copy, Ground, Program } from "./kind";
+import type { Yard } from "./yard";
 
 /** What an interrupted run may leave that nothing can adopt: documented, so counted and never passed over. */
 export interface Leftovers {
   owner: string;
-  volumeId: string;
+  /** What was declared then. */
+  args: Args;
 }
 
 export interface Expected {
   program: Program;
-  /** Each of these may have one open snapshot that is in no state. */
+  /** Each of these may have left what it declares once, open and in no state. */
   leftovers?: readonly Leftovers[];
   /** Resources whose deletion was asked for: their last copy may go. */
   removed?: readonly string[];
 }
 
-/** Ends in an error with all that is wrong; else says how many snapshots are left over. */
+/** Ends in an error with all that is wrong; else says how many copies are left over. */
 export async function afterUp(yard: Yard, { program, leftovers = [], removed = [] }: Expected): Promise<number> {
   const wrong: string[] = [];
-  const rows = await yard.ground.rows();
+  const copies = await yard.ground.copies();
   const entries = yard.entries();
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const inState = new Set(entries.map(({ id }) => id));
+  const byId = new Map(copies.map((copy) => [copy.id, copy]));
+  const inState = new Set(entries.flatMap(({ copies }) => copies));
 
-  for (const [name, declared] of Object.entries(program)) {
+  for (const [name, args] of Object.entries(program)) {
     const urn = yard.urnOf(name);
     const own = entries.filter((entry) => entry.urn === urn);
     const [entry] = own;
@@ -34,105 +34,115 @@ export async function afterUp(yard: Yard, { program, leftovers = [], removed = [
       wrong.push(`${name}: ${own.length} entries in the state`);
       continue;
     }
-    if (entry.delete || entry.pending !== undefined || entry.status !== "available") {
+    if (entry.delete || entry.pending !== undefined || !entry.whole) {
       wrong.push(`${name}: the state says ${JSON.stringify(entry)}`);
     }
-    const row = byId.get(entry.id);
-    if (row === undefined) wrong.push(`${name}: LOST, the state's ${entry.id} does not exist`);
-    else wrong.push(...differences(name, row, declared, urn));
+    const lost = entry.copies.filter((id) => !byId.has(id));
+    if (lost.length > 0) wrong.push(`${name}: LOST, the state's ${lost.join(", ")} does not exist`);
+    wrong.push(
+      ...differences(
+        yard,
+        name,
+        args,
+        entry.copies.flatMap((id) => byId.get(id) ?? []),
+      ),
+    );
   }
   const declared = Object.keys(program).map((name) => yard.urnOf(name));
   for (const { urn } of entries) if (!declared.includes(urn)) wrong.push(`${urn} is still in the state`);
 
-  const others = rows.filter(({ id }) => !inState.has(id));
-  wrong.push(...unexplained(others, leftovers));
-  wrong.push(...accounts(yard.ground, rows, removed));
-  say(wrong, yard, rows);
+  const others = copies.filter(({ id }) => !inState.has(id));
+  // What the blow has left recorded and open waits for evidence: a refresh, an update, or its deletion.
+  wrong.push(...unexplained(yard, others, leftovers), ...traces(yard, [...declared, ...ownersOf(leftovers)]));
+  wrong.push(...accounts(yard.ground, copies, removed));
+  say(wrong, yard, copies);
   return others.length;
 }
 
 export async function afterDestroy(yard: Yard, leftovers: readonly Leftovers[] = []): Promise<number> {
-  const rows = await yard.ground.rows();
-  const wrong = unexplained(rows, leftovers);
+  const copies = await yard.ground.copies();
+  const wrong = [...unexplained(yard, copies, leftovers), ...traces(yard, ownersOf(leftovers))];
   const entries = yard.entries();
   if (entries.length > 0) wrong.push(`still in the state: ${JSON.stringify(entries)}`);
   const running = await yard.quiet();
   if (running.length > 0) wrong.push(`still running: ${running.join(", ")}`);
-  const gone = new Set((yard.ground.witness?.deletions ?? []).map(({ id }) => id));
-  const unseen = (yard.ground.witness?.made ?? []).filter((id) => !gone.has(id) && !rows.some((row) => row.id === id));
+  const { made = [], deletions = [] } = yard.ground.witness ?? {};
+  const gone = deletions.map(({ id }) => id);
+  const unseen = made.filter((id) => !gone.includes(id) && !copies.some((copy) => copy.id === id));
   if (unseen.length > 0) wrong.push(`gone without a delete: ${unseen.join(", ")}`);
-  say(wrong, yard, rows);
-  return rows.length;
+  say(wrong, yard, copies);
+  return copies.length;
 }
 
 /** Before the user goes on: whatever the state holds exists, whatever exists is in the state or bears an open mark of its owner. */
 export async function afterTheBlow(yard: Yard): Promise<void> {
-  const rows = await yard.ground.rows();
-  const entries = yard.entries();
-  const wrong = entries
-    .filter(({ id }) => !rows.some((row) => row.id === id) && !wasDeleted(yard.ground, id))
-    .map(({ id }) => `LOST: the state's ${id} does not exist`);
-  for (const row of rows) {
-    const known = entries.some(({ id }) => id === row.id);
-    const open = row.metadata["snapclone:phase"] === "open";
-    if (!known && !open && row.status !== "deleting") {
-      wrong.push(`LOST: ${row.id} of ${ownerOf(row)} is in no state and marked as settled`);
+  const copies = await yard.ground.copies();
+  const known = yard.entries().flatMap((entry) => entry.copies);
+  const wrong = known
+    .filter((id) => !copies.some((copy) => copy.id === id) && !wasDeleted(yard.ground, id))
+    .map((id) => `LOST: the state's ${id} does not exist`);
+  for (const { id, owner, open, leaving } of copies) {
+    if (!known.includes(id) && !open && !leaving) {
+      wrong.push(`LOST: ${id} of ${owner} is in no state and marked as settled`);
     }
   }
-  say(wrong, yard, rows);
+  say(wrong, yard, copies);
 }
 
 /** Marks of what a run that ended in order has made or adopted. */
 export async function settled(yard: Yard, ids: readonly string[]): Promise<void> {
-  const rows = await yard.ground.rows();
-  const wrong = rows
-    .filter(({ id, metadata }) => ids.includes(id) && metadata["snapclone:phase"] !== "settled")
+  const copies = await yard.ground.copies();
+  const wrong = copies
+    .filter(({ id, open }) => ids.includes(id) && open)
     .map(({ id }) => `${id} was made by a run that ended in order, and its mark is open`);
-  say(wrong, yard, rows);
+  say(wrong, yard, copies);
 }
 
-function differences(name: string, row: BackendSnapshot, declared: Program[string], urn: string): string[] {
-  const foreign = Object.fromEntries(Object.entries(row.metadata).filter(([key]) => !key.startsWith("snapclone:")));
-  const seen = {
-    owner: ownerOf(row),
-    status: row.status,
-    volumeId: row.volume_id,
-    name: row.name,
-    metadata: Object.entries(foreign).sort(),
-  };
-  const wanted = {
-    owner: urn,
-    status: "available",
-    volumeId: declared.volumeId,
-    name: declared.name,
-    metadata: Object.entries(declared.metadata).sort(),
-  };
-  if (JSON.stringify(seen) === JSON.stringify(wanted)) return [];
-  return [`${name}: is ${JSON.stringify(seen)} and should be ${JSON.stringify(wanted)}`];
+function differences({ kind, urnOf }: Yard, name: string, args: Args, copies: readonly Copy[]): string[] {
+  const inWords = (list: readonly { from: string; shows: Args }[]) =>
+    list.map(({ from, shows }) => JSON.stringify([from, sorted(shows)])).sort();
+  const [seen, wanted] = [inWords(copies), inWords(kind.wanted(args))];
+  const wrong = copies
+    .filter(({ owner }) => owner !== urnOf(name))
+    .map(({ id, owner }) => `${name}: ${id} is of ${owner}`);
+  if (JSON.stringify(seen) !== JSON.stringify(wanted)) wrong.push(`${name}: is ${seen} and should be ${wanted}`);
+  return wrong;
 }
 
-/** Snapshots that no state holds: one for each leftover at most, open, of that owner and that volume. */
-function unexplained(rows: readonly BackendSnapshot[], leftovers: readonly Leftovers[]): string[] {
-  const free = [...leftovers];
-  return rows.flatMap((row) => {
-    const place = free.findIndex(({ owner, volumeId }) => owner === ownerOf(row) && volumeId === row.volume_id);
-    const allowed = place >= 0 && row.metadata["snapclone:phase"] === "open";
-    if (!allowed) return [`LEFT or DOUBLED: ${row.id} of ${ownerOf(row)}, in no state`];
+/** Copies that no state holds: what a leftover declares, once, open and of that owner. */
+function unexplained({ kind }: Yard, copies: readonly Copy[], leftovers: readonly Leftovers[]): string[] {
+  const free = leftovers.flatMap(({ owner, args }) => kind.wanted(args).map(({ from }) => ({ owner, from })));
+  return copies.flatMap((copy) => {
+    const place = free.findIndex(({ owner, from }) => owner === copy.owner && from === copy.from);
+    if (place < 0 || !copy.open) return [`LEFT or DOUBLED: ${copy.id} of ${copy.owner}, in no state`];
     free.splice(place, 1);
     return [];
   });
 }
 
+/** What was noted beside the copies is for those only who may still need it. */
+function traces({ ground }: Yard, excused: readonly string[]): string[] {
+  const owners = ground.traces?.() ?? [];
+  return owners.filter((owner) => !excused.includes(owner)).map((owner) => `LEFT: a mark of ${owner}`);
+}
+
+function ownersOf(leftovers: readonly Leftovers[]): string[] {
+  return leftovers.map(({ owner }) => owner);
+}
+
 /** Each POST that was carried out made something that is there, or that we deleted when there was another. */
-function accounts({ witness }: Ground, rows: readonly BackendSnapshot[], removed: readonly string[]): string[] {
+function accounts({ witness }: Ground, copies: readonly Copy[], removed: readonly string[]): string[] {
   if (!witness) return [];
-  const there = new Set(rows.map(({ id }) => id));
-  const deleted = new Set(witness.deletions.map(({ id }) => id));
+  const there = new Set(copies.map(({ id }) => id));
+  const deleted = witness.deletions.map(({ id }) => id);
   const wrong = witness.made
-    .filter((id) => !there.has(id) && !deleted.has(id))
+    .filter((id) => !there.has(id) && !deleted.includes(id))
     .map((id) => `LOST: ${id} was made and is gone, and nobody deleted it`);
   for (const { id, owner, another } of witness.deletions) {
     if (!another && !removed.includes(owner)) wrong.push(`LOST: ${id} was the only copy of ${owner} and was deleted`);
+  }
+  for (const id of new Set(deleted)) {
+    if (deleted.filter((other) => other === id).length > 1) wrong.push(`${id} was deleted twice`);
   }
   return wrong;
 }
@@ -142,12 +152,16 @@ function wasDeleted({ witness }: Ground, id: string): boolean {
   return witness === undefined || witness.deletions.some((deletion) => deletion.id === id);
 }
 
-function say(wrong: readonly string[], yard: Yard, rows: readonly BackendSnapshot[]): void {
+function sorted(values: Args): [string, unknown][] {
+  return Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+function say(wrong: readonly string[], yard: Yard, copies: readonly Copy[]): void {
   if (wrong.length === 0) return;
   const { witness } = yard.ground;
   const story = [
     ...wrong,
-    `rows: ${JSON.stringify(rows.map(({ id, name, status, metadata }) => ({ id, name, status, metadata })))}`,
+    `copies: ${JSON.stringify(copies)}`,
     `state: ${JSON.stringify(yard.entries())}`,
     `made: ${witness?.made.join(" ")}; deleted: ${JSON.stringify(witness?.deletions)}`,
   ];

@@ -3,24 +3,17 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { newStack, type Operation, type Result, type Run, type Stack } from "../engine/harness";
-import type { Ground } from "./ground";
+import { type Ground, type Kind, type Program, urnOf } from "./kind";
 import type { Kill } from "./plan";
-
-export interface Declared {
-  volumeId: string;
-  name: string;
-  metadata: Record<string, string>;
-}
-
-/** By resource name. */
-export type Program = Record<string, Declared>;
 
 export interface Entry {
   urn: string;
   id: string;
   /** Waits to be deleted: the old one of a replacement. */
   delete: boolean;
-  status: unknown;
+  /** Ids of what it holds in the backend. */
+  copies: string[];
+  whole: boolean;
   pending: unknown;
 }
 
@@ -37,7 +30,8 @@ export interface Interrupted {
 /** An orphan gives itself two seconds; the rest is a slow machine. */
 const ORPHAN_LIMIT_MS = 20_000;
 const STRAY_MS = 6_000;
-const RUN_LIMIT_MS = 120_000;
+/** After a kill on the way to a PowerVC, a run waits two minutes for a sign of what it was asked for. */
+const RUN_LIMIT_MS = 300_000;
 
 export class Yard {
   /** What the commands of this case have said, for whoever has to find the cause of a failure. */
@@ -47,6 +41,7 @@ export class Yard {
   private readonly emptyState: string;
 
   private constructor(
+    readonly kind: Kind,
     readonly ground: Ground,
     private readonly stack: Stack,
   ) {
@@ -54,18 +49,13 @@ export class Yard {
     fs.cpSync(this.stateFolder, this.emptyState, { recursive: true });
   }
 
-  static async open(ground: Ground, stackName: string): Promise<Yard> {
+  static async open(kind: Kind, stackName: string): Promise<Yard> {
+    const ground = await kind.ground(stackName);
     const stack = await newStack({ name: stackName, program: { js: "" }, config: ground.connections });
-    return new Yard(ground, stack);
+    return new Yard(kind, ground, stack);
   }
 
-  get stackName(): string {
-    return this.stack.name;
-  }
-
-  urnOf(resource: string): string {
-    return `urn:pulumi:${this.stack.name}::snapclone-test::pulumi-nodejs:dynamic/snapclone:Snapshot::${resource}`;
-  }
+  readonly urnOf = (resource: string): string => urnOf(this.stack.name, this.kind.type, resource);
 
   /** Runs once through, to know how long the window is in which to strike. */
   async measure(program: Program): Promise<void> {
@@ -96,8 +86,8 @@ export class Yard {
   declare(program: Program): void {
     this.stack.setProgram({
       js: `
-const { Snapshot } = require("pulumi-snapclone");
-for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Snapshot(name, args);`,
+const { ${this.kind.type}: Resource } = require("pulumi-snapclone");
+for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resource(name, args);`,
     });
   }
 
@@ -138,7 +128,8 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Snaps
         urn,
         id,
         delete: gone,
-        status: outputs.status,
+        copies: this.kind.idsOf({ id, outputs }),
+        whole: this.kind.isWhole(outputs),
         pending: outputs.pending,
       }));
   }

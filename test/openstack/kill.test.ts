@@ -2,7 +2,7 @@
 // sees this wire.
 
 import { describeEngine } from "../engine/harness";
-import { backendGround } from "../kill/ground";
+import { onBackend } from "../kill/kinds/snapshot";
 import { killTests } from "../kill/lanes";
 import { planFromEnvironment } from "../kill/plan";
 import { labBackend } from "./backend";
@@ -10,11 +10,7 @@ import { describeOpenStack } from "./lab";
 
 describeOpenStack("a real Cinder", (lab) => {
   describeEngine("kills", () => {
-    killTests({
-      plan: planFromEnvironment(3),
-      lanes: 1,
-      size: 3,
-      ground: async (stackName) => backendGround(labBackend(lab()), stackName),
-    });
+    const kind = onBackend(() => labBackend(lab()));
+    killTests({ kind, plan: planFromEnvironment(kind, 3), lanes: 1 });
   });
 });

@@ -1,0 +1,107 @@
+// ClonedVm under the kill tests: two clones a resource, each resource with a VM of its own to clone.
+
+import { startEmulator, type ZStackVm } from "../../../emulator";
+import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { COMMON_STORIES } from "../plan";
+
+const SIZE = 3;
+/** Digits of a version 4 UUID: ZStack looks at that. */
+const SOURCES = [1, 2, 3].map((n) => `a000000${n}11114111811111111111111${n}`);
+
+export const clonedVm: Kind = {
+  type: "ClonedVm",
+  stories: COMMON_STORIES,
+  size: SIZE,
+  ground,
+  program: (_ground, size) =>
+    Object.fromEntries(
+      namesOf(size).map((name, at) => [
+        name,
+        {
+          vmInstanceUuid: SOURCES[at],
+          names: [`${name}-a`, `${name}-b`],
+          description: "of the day",
+          userTags: ["team::shop"],
+        },
+      ]),
+    ),
+  changed: (args) => ({ ...args, description: "anew", userTags: ["tier::gold"] }),
+  wanted: ({ vmInstanceUuid, names, description, userTags }) =>
+    (names as string[]).map((name) => ({
+      from: String(vmInstanceUuid),
+      shows: { name, state: "Running", description, userTags },
+    })),
+  idsOf: ({ outputs }) => ((outputs.vms ?? []) as Args[]).map(({ uuid }) => String(uuid)),
+  isWhole: ({ names, vms }) => Array.isArray(vms) && vms.length === (names as string[]).length,
+};
+
+async function ground(stackName: string): Promise<Ground> {
+  const cloud = await startEmulator({
+    latencyMs: LATENCY_MS,
+    timings: { zstackImage: 500, zstackClone: 300, zstackAction: 200 },
+  });
+  const { zstack, requests } = cloud;
+  const witness = new Witness(requests, {
+    create: /^vms\.cloneVmInstance$/,
+    delete: /^vms\.destroy$/,
+    look: /^jobs\.query$/,
+    settle: /^tags\.delete$/,
+  });
+  /** By clone; a description that the program wants comes later. */
+  const sourceOf = new Map<string, string>();
+  const isClone = ({ uuid, description }: ZStackVm) => {
+    const source = /^cloned from vm\[uuid:(\w+)\]$/.exec(description ?? "")?.[1];
+    if (source !== undefined) sourceOf.set(uuid, source);
+    return source !== undefined;
+  };
+  witness.watch(zstack.vms, isClone);
+  const ownerOf = (source: string) => urnOf(stackName, "ClonedVm", namesOf(SIZE)[SOURCES.indexOf(source)] ?? "");
+  const marksOn = (uuid: string) => zstack.tagsOf(uuid).filter((tag) => tag.startsWith("snapclone::"));
+  const copyOf = ({ uuid, name, state, description }: ZStackVm): Copy => {
+    const from = sourceOf.get(uuid) ?? "";
+    const userTags = zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
+    return {
+      id: uuid,
+      owner: ownerOf(from),
+      from,
+      shows: { name, state, description, userTags },
+      open: marksOn(from).some((tag) => tag.startsWith("snapclone::open::")),
+      leaving: state === "Destroying",
+    };
+  };
+  const beginDestroy = zstack.beginDestroy.bind(zstack);
+  zstack.beginDestroy = (row) => {
+    const copy = copyOf(row);
+    const others = [...zstack.vms.values()].filter(
+      (other) => other !== row && sourceOf.get(other.uuid) === copy.from && other.name === row.name,
+    );
+    witness.deleted(
+      copy,
+      others.map(({ state }) => ({ ready: state === "Running" })),
+    );
+    beginDestroy(row);
+  };
+  const prepare = () => {
+    for (const uuid of SOURCES) zstack.furnish(zstack.addVm({ uuid, name: `source ${uuid[7]}`, state: "Running" }));
+    sourceOf.clear();
+    witness.forget();
+  };
+  prepare();
+  return {
+    connections: { default: { ...cloud.zstackLogin.connection() } },
+    sources: SOURCES as [string, string],
+    async copies() {
+      return zstack
+        .living()
+        .filter(({ uuid }) => sourceOf.has(uuid))
+        .map(copyOf);
+    },
+    traces: () => SOURCES.filter((uuid) => marksOn(uuid).length > 0).map(ownerOf),
+    async reset() {
+      cloud.reset();
+      prepare();
+    },
+    witness,
+    close: () => cloud.close(),
+  };
+}

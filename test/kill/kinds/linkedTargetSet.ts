@@ -1,0 +1,70 @@
+// LinkedTargetSet under the kill tests: sets of two targets, all of one session, told apart by their names.
+
+import { SEED_SESSIONS, startEmulator, type ViprTarget } from "../../../emulator";
+import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { COMMON_STORIES } from "../plan";
+
+export const linkedTargetSet: Kind = {
+  type: "LinkedTargetSet",
+  stories: COMMON_STORIES,
+  size: 3,
+  ground,
+  program: ({ sources: [snapshotSessionId] }, size) =>
+    Object.fromEntries(namesOf(size).map((targetName) => [targetName, { snapshotSessionId, targetName, count: 2 }])),
+  changed: (args) => ({ ...args, count: 3 }),
+  wanted: ({ snapshotSessionId, targetName, count }) =>
+    Array.from({ length: Number(count) }, () => ({ from: String(snapshotSessionId), shows: { targetName } })),
+  idsOf: ({ outputs }) => ((outputs.targets ?? []) as Args[]).map(({ id }) => String(id)),
+  isWhole: ({ targets, count }) => Array.isArray(targets) && targets.length === count,
+};
+
+async function ground(stackName: string): Promise<Ground> {
+  const cloud = await startEmulator({ latencyMs: LATENCY_MS, timings: { viprLink: 500, viprUnlink: 200 } });
+  const { vipr, requests } = cloud;
+  const witness = new Witness(requests, {
+    create: /^sessions\.link$/,
+    delete: /^sessions\.unlink$/,
+    look: /^sessions\.task$|^tasks\./,
+    settle: /^targets\.tag$/,
+  });
+  witness.watch(vipr.targets);
+  const setOf = ({ label }: ViprTarget) => label.replace(/g\d+-\d+$/, "");
+  const copyOf = (target: ViprTarget): Copy => {
+    const [targetName = ""] = target.label.split("-");
+    const same = [...vipr.targets.values()].filter((other) => !other.inactive && setOf(other) === setOf(target));
+    return {
+      id: target.id,
+      owner: urnOf(stackName, "LinkedTargetSet", targetName),
+      // What was begun and is not linked yet, or never was, is of no session.
+      from: vipr.isLinkedTo(target)?.id ?? "",
+      shows: { targetName },
+      open: !same.some(({ tags }) => tags.has("snapclone:settled")),
+      leaving: false,
+    };
+  };
+  const unlink = vipr.unlink.bind(vipr);
+  vipr.unlink = (session, wanted) => {
+    const active = [...vipr.targets.values()].filter(({ inactive }) => !inactive);
+    const leaving = active.filter(({ id }) => wanted.has(id)).map(copyOf);
+    for (const copy of leaving) {
+      const others = active.filter((other) => !wanted.has(other.id) && copyOf(other).owner === copy.owner);
+      witness.deleted(
+        copy,
+        others.map((other) => ({ ready: vipr.isLinkedTo(other) !== undefined })),
+      );
+    }
+    return unlink(session, wanted);
+  };
+  witness.forget();
+  return {
+    connections: { default: { ...cloud.viprLogin.connection() } },
+    sources: [SEED_SESSIONS.monday, SEED_SESSIONS.tuesday],
+    copies: async () => vipr.active().map(copyOf),
+    async reset() {
+      cloud.reset();
+      witness.forget();
+    },
+    witness,
+    close: () => cloud.close(),
+  };
+}

@@ -1,0 +1,102 @@
+// VolumeClone under the kill tests: sets of two volumes, each set with sources of its own, on a PowerVC that copies a
+// source's marks with its metadata.
+
+import { startEmulator, type VolumeRow } from "../../../emulator";
+import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { COMMON_STORIES } from "../plan";
+
+const SOURCES = [1, 2, 3, 4, 5, 6].map((n) => `5000000${n}-1111-4111-8111-111111111111`);
+const SIZE = 3;
+
+export const volumeClone: Kind = {
+  type: "VolumeClone",
+  stories: COMMON_STORIES,
+  size: SIZE,
+  ground,
+  program: (_ground, size) =>
+    Object.fromEntries(
+      namesOf(size).map((name, at) => [name, { volumes: sourcesOf(at), displayName: name, description: "of the day" }]),
+    ),
+  changed: ({ volumes, displayName }) => ({ volumes, displayName: `${displayName}-anew`, description: "anew" }),
+  wanted: ({ volumes, displayName, description }) =>
+    (volumes as string[]).map((from, at) => ({
+      from,
+      shows: { status: "available", name: `clone-${displayName}-${at + 1}`, description },
+    })),
+  idsOf: ({ outputs }) => Object.values((outputs.clones ?? {}) as Record<string, string>),
+  isWhole: ({ flow }) => (flow as Args | undefined)?.cloneFlow === "SUCCESS",
+};
+
+async function ground(stackName: string): Promise<Ground> {
+  const cloud = await startEmulator({ latencyMs: LATENCY_MS, timings: { cloneStep: 40, volumeDelete: 300 } });
+  const { cinder, powervc, requests } = cloud;
+  const witness = new Witness(requests, {
+    create: /^clones\.create$/,
+    delete: /^volumes\.delete$/,
+    look: /^(clones\.progress|volumes\.(detail|show))$/,
+    settle: /^volumes\.metadata\.delete$/,
+  });
+  const isClone = ({ source_volid }: VolumeRow) => source_volid !== null;
+  witness.watch(cinder.volumes, isClone);
+  const copyOf = (row: VolumeRow): Copy => {
+    const { id, source_volid, name, status, description, metadata } = row;
+    const from = source_volid ?? "";
+    const owner = urnOf(stackName, "VolumeClone", namesOf(SIZE)[Math.floor(SOURCES.indexOf(from) / 2)] ?? "");
+    const own = metadata["snapclone:volume"] === id;
+    const set = own ? metadata["snapclone:set"] : /snapclone-[0-9a-f]{24}/.exec(name ?? "")?.[0];
+    const isIntended = SOURCES.some((source) =>
+      // Until the flow has named them, only whose source it is tells.
+      Object.keys(cinder.volumes.get(source)?.metadata ?? {}).some((key) =>
+        set === undefined
+          ? source === sourcesOfSameSet(from) && key.endsWith(":intent")
+          : key === `snapclone:${set}:intent`,
+      ),
+    );
+    const open = isIntended || (own && metadata["snapclone:phase"] === "open");
+    return { id, owner, from, shows: { status, name, description }, open, leaving: status === "deleting" };
+  };
+  const startDelete = cinder.startVolumeDelete.bind(cinder);
+  cinder.startVolumeDelete = (row, ...more) => {
+    const copy = copyOf(row);
+    const others = [...cinder.volumes.values()].filter(
+      (other) => other !== row && other.source_volid === row.source_volid,
+    );
+    witness.deleted(
+      copy,
+      others.map(({ status }) => ({ ready: status === "available" })),
+    );
+    startDelete(row, ...more);
+  };
+  const prepare = () => {
+    for (const id of SOURCES) cinder.createVolume({ id, name: `source ${id[7]}`, metadata: { team: "shop" } });
+    witness.forget();
+  };
+  prepare();
+  return {
+    connections: { default: { ...cloud.powervcLogin.connection() } },
+    sources: SOURCES as [string, string],
+    async copies() {
+      powervc.settle();
+      return [...cinder.volumes.values()].filter(isClone).map(copyOf);
+    },
+    traces: () =>
+      SOURCES.filter((id) =>
+        Object.keys(cinder.volumes.get(id)?.metadata ?? {}).some((key) => /snapclone/.test(key)),
+      ).map((id) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[Math.floor(SOURCES.indexOf(id) / 2)] ?? "")),
+    async reset() {
+      cloud.reset();
+      prepare();
+    },
+    witness,
+    close: () => cloud.close(),
+  };
+}
+
+function sourcesOf(at: number): string[] {
+  return SOURCES.slice(2 * at, 2 * at + 2);
+}
+
+/** Where the intent of a set is: its first volume. */
+function sourcesOfSameSet(source: string): string {
+  return sourcesOf(Math.floor(SOURCES.indexOf(source) / 2))[0] ?? "";
+}
