@@ -1,7 +1,7 @@
 // The exchanges that the emulator is held against, on the Nova of the lab: those that change nothing. A difference is one
 // between the emulator and a real Nova.
 
-import { type Answer, differences, type Exchange, readExchanges, Translation } from "../contract/emulatorExchanges";
+import { type Answer, differences, type Exchange, readExchanges, Translation } from "../contract/recording";
 import { describeNova } from "./lab";
 
 /** They need an attached volume or a server in some state, and would switch or merge a disk. */
