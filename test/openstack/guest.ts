@@ -10,6 +10,7 @@ import type { LabAnswer, OpenStackLab } from "./lab";
 const FLAVOR = "snapclone-tiny";
 
 export interface Guest extends Hypervisor {
+  readonly serverId: string;
   /** Its memory is free again. The server stays in Nova's books: it can't be deleted without a network service. */
   end(): Promise<void>;
 }
@@ -36,13 +37,18 @@ export async function bootGuest(lab: OpenStackLab): Promise<Guest> {
   const disk = { boot_index: 0, uuid: volumeId, source_type: "volume", destination_type: "volume" };
   const server = { name: "guest", flavorRef: FLAVOR, networks: "none", block_device_mapping_v2: [disk] };
   const serverId = idOf(await nova("POST", "/servers", { server }), "server");
-  // GET of a server fails without a network service: the volume's status tells, and libvirt.
-  await until(status, "in-use", 120_000);
-  await until(async () => virsh("domstate", serverId).trim(), "running", 60_000);
+  // GET of a server fails without a network service, but the short list doesn't. When it runs Nova isn't done with it yet.
+  const listed = async (status: string) => {
+    const { body } = await nova("GET", `/servers?status=${status}`);
+    return (body as { servers: { id: string }[] }).servers.some(({ id }) => id === serverId);
+  };
+  const state = async () => ((await listed("ACTIVE")) ? "active" : (await listed("ERROR")) ? "error" : "building");
+  await until(state, "active", 180_000);
 
   const files = () => [...virsh("dumpxml", serverId).matchAll(/<source file='([^']+)'/g)].map(([, file = ""]) => file);
   return {
     connections: { default: { ...lab.adminConnection }, member: { ...lab.connection } },
+    serverId,
     volumeId,
     idleVolumeId: lab.volumes[0] ?? "",
     chain: async () => files().map((file) => basename(file)),

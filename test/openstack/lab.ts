@@ -64,6 +64,8 @@ export interface OpenStackLab {
   folder: string;
   /** A signed-in request; a text goes out as it is. `path` is below cinderUrl, or a whole URL. The microversion is 3.66 unless a header says otherwise. */
   request(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<LabAnswer>;
+  /** Signs in. */
+  token(as: LabConnection): Promise<string>;
 }
 
 export interface RequestOptions {
@@ -165,6 +167,7 @@ async function bringUp(): Promise<OpenStackLab> {
     folder: file.folder,
     request: (method, path, body, { as = connection, headers = {} } = {}) =>
       request(method, path.startsWith("http") ? path : `${file.cinderUrl}${path}`, body, as, headers),
+    token: signIn,
   };
 }
 

@@ -71,11 +71,12 @@ def wait(what, seconds, look):
         time.sleep(0.3)
 
 
-def service_up(cloud, path, binary):
+def service_up(cloud, path, binary, hosts=1):
     """Asks for a service's state the raw way: the SDK's own calls change between releases."""
     def look():
         answer = cloud.get(path)
-        return answer.ok and any(row["binary"] == binary and row["state"] == "up" for row in answer.json()["services"])
+        rows = answer.json()["services"] if answer.ok else []
+        return sum(row["binary"] == binary and row["state"] == "up" for row in rows) >= hosts
     return look
 
 
@@ -87,8 +88,9 @@ def compute():
 
 def block_storage():
     admin = connect("admin", "admin")
-    for binary in ("cinder-volume", "cinder-scheduler"):
-        wait(f"{binary} up", 90, service_up(admin.block_storage, "/os-services", binary))
+    # A backend is a host by itself.
+    for binary, hosts in (("cinder-volume", 2), ("cinder-scheduler", 1)):
+        wait(f"{binary} up", 90, service_up(admin.block_storage, "/os-services", binary, hosts))
     member = connect("snapclone", "snapclone")
     cloud = member.block_storage
     volumes = []

@@ -209,7 +209,7 @@ UWSGI=(--plugin python3 --enable-threads --lazy-apps --master --die-on-term --bu
 cinder_config() {
   local etc=$LAB/cinder
   mkdir -p "$etc/lock"
-  cp /etc/cinder/api-paste.ini /etc/cinder/resource_filters.json /etc/cinder/rootwrap.conf "$etc/"
+  cp /etc/cinder/api-paste.ini /etc/cinder/resource_filters.json /etc/cinder/rootwrap.conf "$HERE/faulty_driver.py" "$etc/"
   echo "$SHARE" >"$etc/shares"
   cat >"$etc/cinder.conf" <<CONF
 [DEFAULT]
@@ -221,7 +221,7 @@ auth_strategy = keystone
 transport_url = rabbit://guest:guest@127.0.0.1:$AMQP_PORT/
 state_path = $etc
 log_dir = $LOG
-enabled_backends = nfs
+enabled_backends = nfs,faulty
 osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = $CINDER_PORT
 osapi_volume_workers = 2
@@ -251,6 +251,11 @@ nfs_qcow2_volumes = True
 nas_secure_file_operations = False
 nas_secure_file_permissions = False
 max_over_subscription_ratio = 10000
+# For the recorded exchanges alone. Its availability zone keeps it apart: a volume gets there by asking for it.
+[faulty]
+volume_backend_name = faulty
+volume_driver = faulty_driver.FaultyDriver
+backend_availability_zone = faulty
 CONF
 }
 
@@ -263,7 +268,7 @@ start_cinder() {
   local service
   until_ok 60 "RabbitMQ" rabbitmq listening "$AMQP_PORT"
   for service in cinder-volume cinder-scheduler cinder-api; do
-    start "$service" "$LAB/cinder/cinder.conf" "$service" --config-file "$LAB/cinder/cinder.conf"
+    start "$service" "$LAB/cinder/cinder.conf" env PYTHONPATH="$LAB/cinder" "$service" --config-file "$LAB/cinder/cinder.conf"
   done
   until_ok 60 "Cinder's API" cinder-api listening "$CINDER_PORT"
   step "Cinder's services"
