@@ -124,6 +124,7 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
       throw new SnapcloneError({ kind: "notFound", doing, said: `there is no ${definition.noun} with the id ${id}` });
     }
     settleIfOurs(run, definition, client, id, hidden, observed);
+    await tellDebris(definition, run, client, known);
 
     const trouble = await definition.problem?.(client, id, observed.state).catch(() => undefined);
     const pending = known.pending as Pending | undefined;
@@ -229,6 +230,31 @@ async function findDebris(definition: AnyDefinition, ledger: Ledger, marker: Mar
   }
   if (adopt) job.progress(`adopting ${adopt.id}, made by an interrupted run`);
   return adopt;
+}
+
+/**
+ * A replacement that was killed may have begun another object, and where nothing is replaced any more no create finds it:
+ * so a refresh says that it is there. What can't be listed now is said by the next one.
+ */
+async function tellDebris(definition: AnyDefinition, run: Run, client: unknown, known: HiddenInputs & Properties) {
+  const owner = known.__owner ?? "";
+  if (owner === "") return;
+  const marker = markerOf(definition, owner, known);
+  const place = placeOf(definition, owner, known);
+  const debris = await run
+    .ledger(definition, client)
+    .debris(marker, place, "once")
+    .catch(() => undefined);
+  if (!debris) return;
+  const { adopt, left } = debris;
+  for (const { id } of adopt ? [adopt, ...left] : left) {
+    run.log(
+      "warning",
+      `an interrupted run left the ${definition.noun} ${id}, made for this resource and in no state. ` +
+        "`pulumi up --replace` of this resource takes it where it can; else delete it on the backend if nobody needs it.",
+      owner,
+    );
+  }
 }
 
 /** One request, never repeated. If its outcome is unknown, the marker tells; if it doesn't, the next run looks again. */

@@ -22,6 +22,8 @@ export interface Outcome {
 
 /** What the provider says when a forced replacement meets what it has just adopted (provider/core/lifecycle.ts). */
 const KEPT = /was not replaced: this run found \S+ as an interrupted run leaves it/g;
+/** What a refresh says of what is in no state. */
+const LEFT = /an interrupted run left the .+? made for this resource and in no state/g;
 
 /** An error has the transcript of the whole case in it. */
 export async function runCourse(yard: Yard, one: Case): Promise<Outcome> {
@@ -158,6 +160,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case): Promi
       await strike("up", second, replacing);
       const leftovers = leftoversOf(yard, program, names);
       await up({ program, leftovers });
+      await refreshTells(yard, program, leftovers);
       expectMade(yard, whole, 2 * whole);
       await destroy(leftovers);
       break;
@@ -168,6 +171,7 @@ async function course(yard: Yard, { story, replace, kill, second }: Case): Promi
       // Nothing asks for a new one any more, so nothing adopts what the interrupted replacement has begun.
       const leftovers = leftoversOf(yard, program, names);
       await up({ program, leftovers });
+      await refreshTells(yard, program, leftovers);
       expectMade(yard, whole, 2 * whole);
       await destroy(leftovers);
       break;
@@ -189,6 +193,17 @@ async function helped(yard: Yard, operation: "up" | "destroy"): Promise<Result> 
     const result = await yard.run(operation);
     if (result.code === 0 || attempt === 3 || !yard.ground.help?.(result.stdout)) return ok(result);
   }
+}
+
+/** Once for each resource of which something is left: nothing else would lead a user to it. */
+async function refreshTells(yard: Yard, program: Program, leftovers: readonly Leftovers[]): Promise<void> {
+  const inState = yard.entries().flatMap(({ copies }) => copies);
+  const left = (await yard.ground.copies()).filter(({ id }) => !inState.includes(id)).map(({ owner }) => owner);
+  const { stdout } = ok(await yard.run("refresh"));
+  const told = new Set(stdout.match(LEFT)).size;
+  if (told !== new Set(left).size) throw new Error(`left of ${left.join(", ") || "none"}, and ${told} warnings say so`);
+  // It changes nothing.
+  await afterUp(yard, { program, leftovers });
 }
 
 /** What an interrupted run may have left of these. */

@@ -91,7 +91,7 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
     });
   }
 
-  run(operation: "up" | "destroy", args: readonly string[] = []): Promise<Result> {
+  run(operation: "up" | "destroy" | "refresh", args: readonly string[] = []): Promise<Result> {
     const { result } = this.stack.start(operation, { args: [...args], parallel: 5, timeoutMs: RUN_LIMIT_MS });
     return this.noted([operation, ...args], result);
   }

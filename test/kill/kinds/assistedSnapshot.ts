@@ -33,7 +33,8 @@ export const assistedSnapshot: Kind = {
   wanted: ({ volumeId, newFile }) => [
     { from: String(volumeId), shows: { files: [newFile, `volume-${volumeId}`], step: "made", status: "available" } },
   ],
-  idsOf: ({ id }) => [id],
+  // While Nova is at work there is no overlay yet.
+  idsOf: ({ id, outputs }) => (outputs.pending === undefined ? [id] : []),
   isWhole: ({ verified, status }) => verified === true && status === "available",
 };
 

@@ -327,6 +327,36 @@ describe("read", () => {
     },
   );
 
+  test("tells what a killed replacement has left for this resource in no state, and of no other", async () => {
+    const { cloud, definition, clock, log, newRun, run } = setUp();
+    const { id, outs } = await clock.run(() => create(definition, run, NEWS));
+    await run.end();
+    await clock.run(() => create(definition, newRun(), NEWS));
+    await clock.run(() => create(definition, newRun(), { ...NEWS, __owner: `${OWNER}-2` }));
+    log.length = 0;
+    cloud.lists = 0;
+    const refresh = newRun();
+    await read(definition, refresh, id, outs);
+    await read(definition, refresh, id, outs);
+    expect(cloud.lists).toBe(1);
+    expect(log).toEqual(Array(2).fill(expect.stringContaining("left the toy toy-2, made for this resource")));
+    // Recorded: no debris, but in want of evidence, which this is.
+    log.length = 0;
+    const next = newRun();
+    await read(definition, next, "toy-2", outs);
+    await next.end();
+    expect([log, cloud.rows.get("toy-2")?.phase]).toEqual([[], "settled"]);
+  });
+
+  test("does without that list where it can't be had", async () => {
+    const { definition, clock, log, newRun, run } = setUp();
+    const { id, outs } = await clock.run(() => create(definition, run, NEWS));
+    definition.listOpen = () => Promise.reject(new SnapcloneError({ kind: "forbidden", said: "no" }));
+    log.length = 0;
+    expect((await read(definition, newRun(), id, outs)).id).toBe(id);
+    expect(log).toEqual([]);
+  });
+
   test("drift comes back as inputs", async () => {
     const { cloud, definition, clock, run } = setUp();
     const { id, outs } = await clock.run(() => create(definition, run, { ...NEWS, hint: "h" }));
