@@ -133,6 +133,24 @@ describe("create and delete, with the status managed", () => {
     expect(warnings()).toEqual([]);
   });
 
+  test("a status nobody has heard of when all is done: it is not put back, and the next run does that", async () => {
+    const { cinder } = cloud;
+    const mark = cinder.createSnapshotMetadata.bind(cinder);
+    jest.spyOn(cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+      const marked = await mark(id, metadata);
+      if (metadata["snapclone:assisted-step"] === "made") row().status = "quantum-folding";
+      return marked;
+    });
+    const failure = await partial(create(definition, newRun(), news));
+    expect(failure.message).toMatch(/"quantum-folding", which nobody knows/);
+    row().status = "creating";
+    const next = newRun();
+    const { outs } = await update(definition, next, failure.id, failure.properties, news);
+    expect(outs).toMatchObject({ verified: true, status: "available", progress: "100%" });
+    expect(asked("create")).toHaveLength(1);
+    await next.end();
+  });
+
   test("a delete that comes again asks for nothing, and a new overlay can follow", async () => {
     const { id, outs } = await create(definition, newRun(), news);
     await remove(definition, newRun(), id, outs);
