@@ -54,6 +54,8 @@ const answers = {
   tags: z.looseObject({ inventories: z.array(tagSchema) }),
   progress: z.looseObject({ inventories: z.array(z.looseObject({ content: z.string().nullish() })) }),
   accepted: z.looseObject({ location: z.string().optional(), apiTimeout: z.number().optional() }),
+  /** Of a job that has ended: what it was decides what is in it. */
+  ended: z.looseObject({}),
   anything: z.unknown(),
 };
 
@@ -188,7 +190,7 @@ export class ZStack {
 
   async queryJob(job: string, signal?: AbortSignal): Promise<JobAnswer> {
     const path = `/api-jobs/${segment(job)}`;
-    const call = { method: "GET", path, schema: answers.anything, accept: [200, 202], open: true, signal } as const;
+    const call = { method: "GET", path, schema: answers.ended, accept: [200, 202], open: true, signal } as const;
     try {
       const { status, body } = await this.call(call);
       if (status === 202) return { is: "running" };

@@ -240,6 +240,7 @@ describe("jobs", () => {
     ["a proxy's 404", { status: 404, body: "<html>not here</html>" }, "refused"],
     ["a proxy's 503", { status: 503, body: "<html>" }, "transient"],
     ["a page instead of a result", { body: "<html>" }, "malformed"],
+    ["a list instead of a result", { body: [] }, "malformed"],
   ])("%s is no end of a job", async (_name, reply, kind) => {
     const { zstack } = await zstackOf(() => reply);
     expect((await failure(zstack.queryJob(JOB))).kind).toBe(kind);
