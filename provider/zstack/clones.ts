@@ -261,7 +261,9 @@ export async function takeStock(
     job,
   );
   const none = { members: [], marks, reasons };
-  return young.length === 0 ? { ...none, members: asMembers(id, rows) } : refreshed(cloud, id, none, job, known);
+  if (young.length === 0) return { ...none, members: asMembers(id, rows) };
+  // What has just been completed is asked for by its uuid, too: it is there whether its mark is listed or not.
+  return refreshed(cloud, id, none, job, [...known, ...whole.map(({ uuid }) => uuid)]);
 }
 
 export async function refreshed(

@@ -103,6 +103,15 @@ describe("create", () => {
     expect(counted("vms.cloneVmInstance")).toBe(1);
   });
 
+  test("a list that leaves out the marks just made doesn't lose the clones", async () => {
+    await start();
+    // Before it: what an interrupted run left, and what there is of the set when the job has ended.
+    emulator.faults.add({ match: { operation: "tags.query", nth: 3 }, status: 200, body: { inventories: [] } });
+    const { outs } = await create(definition, newRun(), NEWS);
+    expect(vmsOf(outs)).toHaveLength(2);
+    expect(emulator.requests.count(({ fault }) => fault !== undefined)).toBe(1);
+  });
+
   test("typed inputs become the right tags in the right place", async () => {
     await start();
     const more = {
