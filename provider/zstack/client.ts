@@ -122,7 +122,8 @@ export function hasCode(error: unknown, code: string): boolean {
 export const SESSION_LOST = "ID.1001";
 const NOT_FOUND = "SYS.1003";
 
-interface Call<T> extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "repeatable"> {
+interface Call<T>
+  extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "repeatable" | "secretsIn"> {
   /** Below `/v1`, plain: ids and fixed words. */
   path: string;
   query?: URLSearchParams;
@@ -418,7 +419,9 @@ export class ZStack {
       if (auth.method !== "account") throw new Error("an access key needs no session");
       const logInByAccount = { accountName: auth.accountName, password: sha512(auth.password) };
       const call = { method: "PUT", path: "/accounts/login", body: { logInByAccount }, open: true } as const;
-      const { uuid } = (await this.call({ ...call, schema: answers.login })).body.inventory;
+      // The session's uuid, and the beginning of it in an answer that is cut off.
+      const secretsIn = (text: string) => text.match(/[0-9a-f]{8,}/gi) ?? [];
+      const { uuid } = (await this.call({ ...call, schema: answers.login, secretsIn })).body.inventory;
       protect(uuid);
       this.session = { uuid, usedAt: this.clock.now() };
       this.failed = undefined;
