@@ -46,6 +46,10 @@ export interface Service {
   reset(): void;
 }
 
+export function serviceAt(services: readonly Service[], path: string): Service | undefined {
+  return services.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
 export interface Route<Handler> extends OperationInfo {
   readonly handler: Handler;
 }

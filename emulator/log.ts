@@ -1,6 +1,6 @@
 // The record of the requests the emulator has had, with nothing secret in it.
 
-import { isObject } from "./http";
+import { type EmulatorRequest, isObject } from "./http";
 
 export interface RequestLogEntry {
   /** ISO time by the emulator's clock. */
@@ -52,8 +52,27 @@ export function createLog(): WritableLog {
   };
 }
 
+/** A request that has come in and has no answer yet. */
+export function entryOf(
+  { method, target, text }: Pick<EmulatorRequest, "method" | "target" | "text">,
+  at: Date,
+  service: string,
+  operation: string,
+): RequestLogEntry {
+  const body = loggedBody(text);
+  return {
+    at: at.toISOString(),
+    method,
+    path: target,
+    service,
+    operation,
+    status: 0,
+    ...(body === undefined ? {} : { body }),
+  };
+}
+
 /** What of a request's body goes into the log. */
-export function loggedBody(text: string): unknown {
+function loggedBody(text: string): unknown {
   if (text === "") return undefined;
   try {
     return masked(JSON.parse(text));

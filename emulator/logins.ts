@@ -38,8 +38,36 @@ export interface Login<Connection = OpenStackConnection> {
   connection(): Connection;
 }
 
+/** Everything that a server at `url` can be signed in to. */
+export interface Logins extends Login {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly authUrl: string;
+  /** The administrator, scoped to the project "admin". */
+  readonly admin: Login;
+  /** The login of ViPR's root. */
+  readonly viprLogin: Login<ViprConnection>;
+  /** ZStack's administrator. */
+  readonly zstackLogin: Login<ZStackConnection>;
+  /** The login of `demo` at PowerVC, whose volumes are Cinder's. */
+  readonly powervcLogin: Login<PowerVcConnection>;
+}
+
+export function loginsAt(url: string): Logins {
+  const authUrl = `${url}/identity/v3`;
+  return {
+    url,
+    authUrl,
+    ...openstackLogin(authUrl, "demo"),
+    admin: openstackLogin(authUrl, "admin"),
+    viprLogin: viprLogin(url),
+    zstackLogin: zstackLogin(url),
+    powervcLogin: powervcLogin(url),
+  };
+}
+
 /** User and project have the same name in the seed data. */
-export function openstackLogin(authUrl: string, name: string): Login {
+function openstackLogin(authUrl: string, name: string): Login {
   const connection = (): OpenStackConnection => ({
     kind: "openstack",
     authUrl,
@@ -68,12 +96,12 @@ export function openstackLogin(authUrl: string, name: string): Login {
 }
 
 /** In front of the same Keystone: IBM's own powervcrc sets OS_* (reference openstack-powervc.md §F3). */
-export function powervcLogin(url: string): Login<PowerVcConnection> {
+function powervcLogin(url: string): Login<PowerVcConnection> {
   const { env, connection } = openstackLogin(`${url}/powervc/openstack/identity/v3`, "demo");
   return { env, connection: () => ({ ...connection(), kind: "powervc" }) };
 }
 
-export function viprLogin(origin: string): Login<ViprConnection> {
+function viprLogin(origin: string): Login<ViprConnection> {
   const [url, username, password] = [`${origin}/vipr`, "root", "secret"];
   return {
     connection: () => ({ kind: "vipr", url, username, password }),
@@ -81,7 +109,7 @@ export function viprLogin(origin: string): Login<ViprConnection> {
   };
 }
 
-export function zstackLogin(url: string): Login<ZStackConnection> {
+function zstackLogin(url: string): Login<ZStackConnection> {
   const [accountName, password] = ["admin", "password"];
   return {
     connection: () => ({ kind: "zstack", url, accountName, password }),

@@ -5,8 +5,8 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "./clock";
 import type { FaultRule, Faults } from "./faults";
-import { type Call, type EmulatorRequest, header, json, type Reply, type Service } from "./http";
-import { loggedBody, type RequestLogEntry, type WritableLog } from "./log";
+import { type Call, type EmulatorRequest, header, json, type Reply, type Service, serviceAt } from "./http";
+import { entryOf, type RequestLogEntry, type WritableLog } from "./log";
 
 export interface ServerOptions {
   readonly port: number;
@@ -82,9 +82,7 @@ class Exchange {
       this.send(this.parts.control(request));
       return;
     }
-    const service = this.parts.services.find(
-      ({ prefix }) => request.path === prefix || request.path.startsWith(`${prefix}/`),
-    );
+    const service = serviceAt(this.parts.services, request.path);
     if (service === undefined) {
       this.send(this.noService(request));
       return;
@@ -106,17 +104,8 @@ class Exchange {
     const call = service.resolve(request);
     const { method, path, target } = request;
     const fault = parts.faults.take({ service: service.name, operation: call.operation, method, path, target });
-    const body = loggedBody(request.text);
-    const entry: RequestLogEntry = {
-      at: parts.clock.now().toISOString(),
-      method,
-      path: target,
-      service: service.name,
-      operation: call.operation,
-      status: 0,
-      ...(body === undefined ? {} : { body }),
-      ...(fault === undefined ? {} : { fault: fault.id }),
-    };
+    const entry = entryOf(request, parts.clock.now(), service.name, call.operation);
+    if (fault !== undefined) entry.fault = fault.id;
     parts.log.add(entry);
     if (this.options.latencyMs > 0) await this.wait(this.options.latencyMs);
     if (fault === undefined) this.send(call.run(), entry);

@@ -42,6 +42,8 @@ export interface HttpRequest<T> {
   repeatable?: boolean;
   /** Statuses that are an answer rather than an error. Default: 200–299. */
   accept?: readonly number[];
+  /** The secrets in an answer's text: whatever becomes of the answer, no message quotes them. */
+  secretsIn?: (text: string) => readonly string[];
   /** Reads the service's own error body; what it leaves out is filled in from the status. */
   explain?: (answer: RawAnswer) => Partial<Explained> | undefined;
   signal?: AbortSignal | undefined;
@@ -108,6 +110,7 @@ export class Http {
     // Questions don't queue behind what changes something.
     const slots = isRepeatable(request) ? this.asking : this.changing;
     const answer = await slots.run(() => this.exchange(request), request.signal);
+    for (const secret of request.secretsIn?.(answer.text) ?? []) protect(secret);
     const { status } = answer;
     const accepted = request.accept ? request.accept.includes(status) : status >= 200 && status < 300;
     if (!accepted) throw refusal(request, answer);

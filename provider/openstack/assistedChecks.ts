@@ -134,6 +134,14 @@ export function failed(said: string, remedy: string): Verdict {
   return { is: "failed", error: new SnapcloneError({ kind: "failed", said, remedy }) };
 }
 
+/** The overlay is in place; the next run puts the record back. */
+export function notPutBack({ id, status }: SnapshotRow): SnapcloneError {
+  return new SnapcloneError({
+    kind: "malformed",
+    said: `Cinder's record of snapshot ${id} is in status "${status}", which nobody knows: it was not made "available" again`,
+  });
+}
+
 /** A run was stopped between its mark and Nova's answer. Neither asking again nor merging is safe before somebody has looked. */
 export function unknown(id: string, newFile: string, why: string): SnapcloneError {
   return new SnapcloneError({

@@ -19,6 +19,7 @@ import type { AssistedSnapshotInputs } from "./assistedInputs";
 import {
   BEGUN,
   isOccupied,
+  isOfKnownStatus,
   LOOK,
   mark,
   PACE,
@@ -135,6 +136,7 @@ async function judgeSwitch(
   }
   const progress = [row.status, progressOf(row)].filter(Boolean).join(" ");
   if (isReported(row, "creating")) return { is: "done", progress };
+  if (!isOfKnownStatus(row)) return { is: "pending", progress };
   switch (row.status.toLowerCase()) {
     case "creating":
       if (progressOf(row) !== undefined || !asked) return { is: "pending", progress };

@@ -22,6 +22,7 @@ import {
 import { nullableFileName } from "./assistedInputs";
 import {
   INTERRUPTED,
+  isOfKnownStatus,
   LOOK,
   mark,
   PACE,
@@ -207,6 +208,7 @@ async function judgeMerge(
   if (!row) return { is: "done", progress: "the snapshot is gone" };
   const progress = [row.status, progressOf(row)].filter(Boolean).join(" ");
   if (isReported(row, "deleting")) return { is: "done", progress };
+  if (!isOfKnownStatus(row)) return { is: "pending", progress };
   switch (row.status.toLowerCase()) {
     case "deleting":
       if (progressOf(row) !== undefined || !asked) return { is: "pending", progress };

@@ -51,6 +51,10 @@ export const [BEGUN, FINISHED] = ["0%", "100%"];
 /** Put in the place of an old report, so that the new one can be told from it. */
 export const NOT_REPORTED = "10%";
 
+/** Of Cinder's snapshots (cinder/objects/fields.py, SnapshotStatus). What any other means, nobody knows. */
+const STATUSES =
+  /^(creating|available|deleting|deleted|error|error_deleting|updating|unmanaging|backing-up|restoring)$/i;
+
 export const INTERRUPTED = "a run was stopped on its way to Nova";
 export const LOOK =
   "nova-compute's log on the server's host has the reason. Usual ones: the server is not running, its driver is not libvirt, `newFile` is missing in the volume's folder or cannot be read by QEMU.";
@@ -114,6 +118,10 @@ export async function present(cloud: Cloud, id: string, signal: AbortSignal): Pr
 
 export function isOccupied(row: SnapshotRow): boolean {
   return OCCUPIED.has(stepOf(row) ?? "");
+}
+
+export function isOfKnownStatus({ status }: SnapshotRow): boolean {
+  return STATUSES.test(status);
 }
 
 export function stepOf(row: SnapshotRow): string | undefined {

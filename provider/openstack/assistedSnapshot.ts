@@ -5,13 +5,14 @@
 import { z } from "zod";
 import type { Definition } from "../core/definition";
 import { connectionName } from "../core/inputs";
-import { isReported, leaveTurn, takeTurn, whyUnseen } from "./assistedChecks";
+import { isReported, leaveTurn, notPutBack, takeTurn, whyUnseen } from "./assistedChecks";
 import { askForOverlay, untilSwitched } from "./assistedCreate";
 import { type AssistedSnapshotInputs, correction, fileName, nullableFileName } from "./assistedInputs";
 import { removeOverlay } from "./assistedMerge";
 import {
   FINISHED,
   isOccupied,
+  isOfKnownStatus,
   LOOK,
   mark,
   marks,
@@ -114,7 +115,9 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
       }
       // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (§B4).
       const row = await present(cloud, snapshotId, job.signal);
-      if (inputs.manageStatus !== true || row.status.toLowerCase() !== "creating") return observed(row, {});
+      if (inputs.manageStatus !== true) return observed(row, {});
+      if (!isOfKnownStatus(row)) throw notPutBack(row);
+      if (row.status.toLowerCase() !== "creating") return observed(row, {});
       await cloud.cinder.updateSnapshotStatus(snapshotId, "available", FINISHED);
       return observed(await present(cloud, snapshotId, job.signal), {});
     } finally {

@@ -121,7 +121,7 @@ function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progre
     Object.fromEntries(
       all(key)
         .flatMap((part) => Object.entries(part ?? {}))
-        .map(([name, state]) => [name, String(state)]),
+        .map(([name, state]) => [name, textOf(state)]),
     );
   const results = all("results").flatMap((part) => (Array.isArray(part) ? [] : Object.entries(part ?? {})));
   const failure = results.find(([key]) => key === "failure")?.[1];
@@ -134,11 +134,11 @@ function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progre
     clones: Object.fromEntries(
       results.filter((entry): entry is [string, string] => entry[0] !== "failure" && typeof entry[1] === "string"),
     ),
-    failure:
-      failure === undefined || failure === null
-        ? undefined
-        : typeof failure === "string"
-          ? failure
-          : JSON.stringify(failure),
+    failure: failure === undefined || failure === null ? undefined : textOf(failure),
   };
+}
+
+/** Not `String`: that fails for an object with a `toString` of its own, and JSON may have one. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

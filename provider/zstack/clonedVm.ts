@@ -162,7 +162,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
     const running = [...before.intents, ...(pending.job === undefined || !isPending(known) ? [] : [pending])];
     // A clone under way would come to life after its set is gone.
     for (const { job: one, until } of running) {
-      if (one !== undefined) await cloud.jobEnd("clones that are still being made", one, job, { until, reports: true });
+      if (one !== undefined) await cloud.jobEnd("clones that are still being made", one, job, { until, clones: true });
     }
     const { deletion, keepDataVolumes } = known;
     const how = { expunge: deletion === "expunge", keep: keepDataVolumes === true };

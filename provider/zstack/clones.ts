@@ -175,7 +175,7 @@ export async function supportedVersion(cloud: ZStackCloud, inputs: ClonedVmInput
 
 export function endOf(cloud: ZStackCloud, task: ReturnType<typeof taskOf>, job: Job): Promise<JobEnd> {
   if (task.job === undefined) return Promise.resolve({ is: "lost" });
-  return cloud.jobEnd(cloning(task.names), task.job, job, { until: task.until, reports: true });
+  return cloud.jobEnd(cloning(task.names), task.job, job, { until: task.until, clones: true });
 }
 
 export function isSessionLost(end: JobEnd): boolean {
@@ -224,7 +224,7 @@ export async function takeStock(
   if (ended) readEnd(ended.end, reasons, condemned);
   for (const intent of marks.intents) {
     if (intent.job === ended?.job) continue;
-    const end = await cloud.jobEnd("clones of an earlier run", intent.job, job, { until: intent.until, reports: true });
+    const end = await cloud.jobEnd("clones of an earlier run", intent.job, job, { until: intent.until, clones: true });
     readEnd(end, reasons, condemned);
   }
 
@@ -261,7 +261,9 @@ export async function takeStock(
     job,
   );
   const none = { members: [], marks, reasons };
-  return young.length === 0 ? { ...none, members: asMembers(id, rows) } : refreshed(cloud, id, none, job, known);
+  if (young.length === 0) return { ...none, members: asMembers(id, rows) };
+  // What has just been completed is asked for by its uuid, too: it is there whether its mark is listed or not.
+  return refreshed(cloud, id, none, job, [...known, ...whole.map(({ uuid }) => uuid)]);
 }
 
 export async function refreshed(

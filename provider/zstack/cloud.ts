@@ -5,8 +5,9 @@ import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
 import type { Job } from "../core/definition";
-import { isKind } from "../core/errors";
+import { isKind, SnapcloneError } from "../core/errors";
 import type { Http } from "../core/http";
+import { isRecord } from "../core/values";
 import { type Verdict, waitFor } from "../core/wait";
 import {
   hasCode,
@@ -201,14 +202,15 @@ export class ZStackCloud {
     what: string,
     job: string,
     waiting: Waiting,
-    { until, pace = SLOW, reports = false }: { until?: number | undefined; pace?: typeof SLOW; reports?: boolean } = {},
+    { until, pace = SLOW, clones = false }: { until?: number | undefined; pace?: typeof SLOW; clones?: boolean } = {},
   ): Promise<JobEnd> {
     type Seen = JobAnswer & { progress?: string };
     const seen = await waitFor<Seen>({
       what,
       look: async (signal) => {
         const answer: Seen = await this.wire.queryJob(job, signal);
-        if (answer.is !== "running" || !reports) return answer;
+        if (clones && answer.is === "done" && !hasResult(answer.body)) throw withoutResult(job);
+        if (answer.is !== "running" || !clones) return answer;
         // How far it is, and what keeps the session alive: polling a job does not (reference §1.2).
         const progress = await this.wire.progress(job, signal).catch(() => undefined);
         return progress === undefined ? answer : { ...answer, progress };
@@ -234,6 +236,16 @@ export class ZStackCloud {
       progress() {},
     };
   }
+}
+
+/** Of a clone there always is one, if of none that was made (reference §3.4). Other jobs may end with nothing to say. */
+function hasResult(body: unknown): boolean {
+  return isRecord(body) && isRecord(body.result);
+}
+
+function withoutResult(job: string): SnapcloneError {
+  const said = "ZStack's answer says that the clones' job has ended, and has no result of it";
+  return new SnapcloneError({ kind: "malformed", said, request: `job ${job}` });
 }
 
 /**

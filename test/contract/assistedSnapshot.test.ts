@@ -114,6 +114,43 @@ describe("create and delete, with the status managed", () => {
     });
   });
 
+  test("a status nobody has heard of shows nothing, and is waited out in both directions", async () => {
+    const odd = { ...(await cloud.cinder.showSnapshot(snapshotId)), status: "quantum-folding" };
+    const show = new RegExp(`/snapshots/${snapshotId}$`);
+    // One look comes before Nova is asked.
+    const oddOnce = (nth: number) =>
+      emulator.faults.add({ match: { method: "GET", path: show, nth }, status: 200, body: { snapshot: odd } });
+    oddOnce(2);
+    const { id, outs } = await create(definition, newRun(), news);
+    expect(outs).toMatchObject({ verified: true, status: "available" });
+
+    // And three before it is asked to merge.
+    oddOnce(4);
+    await remove(definition, newRun(), id, outs);
+    expect(chain()).toEqual([OVERLAY]);
+    expect(step()).toBe("merged");
+    expect(log.filter((line) => line.startsWith("status: quantum-folding"))).toHaveLength(2);
+    expect(warnings()).toEqual([]);
+  });
+
+  test("a status nobody has heard of when all is done: it is not put back, and the next run does that", async () => {
+    const { cinder } = cloud;
+    const mark = cinder.createSnapshotMetadata.bind(cinder);
+    jest.spyOn(cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+      const marked = await mark(id, metadata);
+      if (metadata["snapclone:assisted-step"] === "made") row().status = "quantum-folding";
+      return marked;
+    });
+    const failure = await partial(create(definition, newRun(), news));
+    expect(failure.message).toMatch(/"quantum-folding", which nobody knows/);
+    row().status = "creating";
+    const next = newRun();
+    const { outs } = await update(definition, next, failure.id, failure.properties, news);
+    expect(outs).toMatchObject({ verified: true, status: "available", progress: "100%" });
+    expect(asked("create")).toHaveLength(1);
+    await next.end();
+  });
+
   test("a delete that comes again asks for nothing, and a new overlay can follow", async () => {
     const { id, outs } = await create(definition, newRun(), news);
     await remove(definition, newRun(), id, outs);

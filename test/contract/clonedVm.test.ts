@@ -94,6 +94,24 @@ describe("create", () => {
     expect(emulator.zstack.sourceSnapshots).toHaveLength(1);
   });
 
+  test("an end of the job without a result is none: it is waited for", async () => {
+    await start({ timings: { zstackImage: 60_000 } });
+    // The first one is the tag's job, which needs no result.
+    emulator.faults.add({ match: { operation: "jobs.query" }, times: 3, status: 200, body: {} });
+    const { outs } = await create(definition, newRun(), NEWS);
+    expect(vmsOf(outs)).toHaveLength(2);
+    expect(counted("vms.cloneVmInstance")).toBe(1);
+  });
+
+  test("a list that leaves out the marks just made doesn't lose the clones", async () => {
+    await start();
+    // Before it: what an interrupted run left, and what there is of the set when the job has ended.
+    emulator.faults.add({ match: { operation: "tags.query", nth: 3 }, status: 200, body: { inventories: [] } });
+    const { outs } = await create(definition, newRun(), NEWS);
+    expect(vmsOf(outs)).toHaveLength(2);
+    expect(emulator.requests.count(({ fault }) => fault !== undefined)).toBe(1);
+  });
+
   test("typed inputs become the right tags in the right place", async () => {
     await start();
     const more = {

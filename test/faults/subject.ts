@@ -95,6 +95,10 @@ export interface Subject {
   quota(place: string): Answer;
   /** The field in which an answer tells the status. */
   statusField: string;
+  /** What the service calls the states of its things: with one of these, an answer in good form is a lie. */
+  words: readonly string[];
+  /** A 4xx to what makes something is believed: it leaves nothing by which a later run would see that it was a lie. */
+  believesRefusals?: true;
   /** What a person does, before the next run, whom an error has asked to look and to say what is there. */
   looked?(emulator: Emulator): void;
   lookUp?(): Promise<{ id: string }>;

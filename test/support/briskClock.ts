@@ -28,6 +28,8 @@ export class BriskClock implements Clock {
     private readonly scale: number,
     /** Whether the calendar leaps ten years to and fro each time somebody looks at it. */
     private readonly calendarJumps = false,
+    /** Told of each jump: the time of whatever has none of its own to go by. */
+    private readonly passes: (ms: number) => void = () => {},
   ) {}
 
   now(): number {
@@ -82,7 +84,9 @@ export class BriskClock implements Clock {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
         continue;
       }
-      this.jumped += Math.max(0, next.until - this.now());
+      const ms = Math.max(0, next.until - this.now());
+      this.jumped += ms;
+      this.passes(ms);
       this.sleepers = this.sleepers.filter((other) => other !== next);
       next.wake();
     }

@@ -238,6 +238,10 @@ export const assistedSnapshot: Subject = {
     body: faultBody(place, "overLimit", 413, "the limit is exceeded"),
   }),
   statusField: "status",
+  // None that says that Nova has ended: Cinder's record is the only witness of that, and would be believed.
+  words: ["creating", "CREATING", "in-use", "0%", "100%"],
+  // The mark is taken back when Nova says no.
+  believesRefusals: true,
   /** Looks at the disk, as the message says: it is what it is before anybody has asked for anything. */
   looked: ({ cinder, nova }) => {
     const row = cinder.snapshots.get(SNAPSHOT);
@@ -246,6 +250,8 @@ export const assistedSnapshot: Subject = {
       // So that the next run can see it happen: nothing was made, and it is asked for anew.
       row.metadata[STEP] = overlay ? "asked" : "none";
     }
+    // Warned that the outcome could not be seen, and found it in order.
+    if (row?.metadata[STEP] === "unseen" && overlay) row.status = "available";
     if (row?.metadata[STEP] === "merge-asking") row.metadata[STEP] = overlay ? "made" : "merged";
   },
 };

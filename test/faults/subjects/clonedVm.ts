@@ -65,6 +65,8 @@ const PLACES = {
     shown: "`PUT /vm-instances/{uuid}/actions` (clone)",
     well: (tries) => at(1, tries),
     failed: (tries) => at(0, tries),
+    // The same job id makes the same request of it.
+    repeatable: true,
     fields: [],
   },
   poll: {
@@ -216,7 +218,21 @@ export const clonedVm: Subject = {
   wanted: 1,
   missing: (): Answer => fault("SYS.1003", "could not be found"),
   quota: (): Answer => fault("ID.1003", "quota exceeded"),
+  // The intent is taken away when ZStack says no.
+  believesRefusals: true,
   statusField: "state",
+  words: [
+    "Running",
+    "Stopped",
+    "Created",
+    "Starting",
+    "Destroyed",
+    "Unknown",
+    "Enabled",
+    "Disabled",
+    "Ready",
+    "Deleted",
+  ],
 };
 
 /** ZStack says everything with a 503 (reference zstack.md §2.6). */

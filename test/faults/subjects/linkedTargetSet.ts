@@ -248,6 +248,7 @@ export const linkedTargetSet: Subject = {
     ),
   }),
   statusField: "state",
+  words: ["ready", "pending", "error", "suspended_no_error", "queued"],
 };
 
 function isMaking({ operation }: { operation: string }): boolean {

@@ -283,6 +283,7 @@ export const snapshot: Subject = {
     body: faultBody(place, "overLimit", 413, QUOTA),
   }),
   statusField: "status",
+  words: ["creating", "available", "error", "deleting", "error_deleting", "AVAILABLE"],
   lookUp: () => {
     // A configuration that no other cell has: lookups keep their clients by it.
     const { getSnapshot } = lookups(JSON.stringify({ [randomUUID()]: {} }));

@@ -209,5 +209,9 @@ export const volumeClone: Subject = {
     headers: { "Retry-After": "0" },
     body: faultBody(place, "overLimit", 413, QUOTA),
   }),
+  // The intent is withdrawn when PowerVC says no.
+  believesRefusals: true,
   statusField: "cloneFlow",
+  // None that says that the flow has ended: PowerVC alone knows, and would be believed while it goes on.
+  words: ["creating", "available", "in-use", "error", "deleting", "RUNNING", "PENDING", "REVERTING"],
 };

@@ -107,8 +107,8 @@ describe("progress", () => {
     ["no percentage", { flow_details: { f: "REVERTING" } }, { percent: undefined, flows: { f: "REVERTING" } }],
     [
       "states that are no text",
-      { flow_details: { f: 7 }, pending_tasks: { t: null } },
-      { flows: { f: "7" }, pending: { t: "null" } },
+      { flow_details: { f: 7 }, pending_tasks: { t: null, u: { toString: 7 } } },
+      { flows: { f: "7" }, pending: { t: "null", u: '{"toString":7}' } },
     ],
     ["several flows", { flow_details: { a: "SUCCESS", b: "RUNNING" } }, { flows: { a: "SUCCESS", b: "RUNNING" } }],
     ["results as the list of the table", { details: { results: ["x"] }, progress: 1 }, { clones: {} }],

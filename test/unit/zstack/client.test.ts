@@ -24,8 +24,9 @@ afterEach(async () => {
 async function zstackOf(
   answer: (call: Call) => Reply | Promise<Reply>,
   config: object = { accountName: "admin", password: "correct horse" },
+  toLogin = login,
 ): Promise<{ zstack: ZStack; cloud: Cloud; clock: ReturnType<typeof fakeClock> }> {
-  const cloud = await startCloud((call) => (isLogin(call) ? login : answer(call)));
+  const cloud = await startCloud((call) => (isLogin(call) ? toLogin : answer(call)));
   const clock = fakeClock();
   const settings = resolveZStack({
     name: "default",
@@ -84,6 +85,17 @@ describe("signing in", () => {
     expect(errors[0]?.message).toContain("snapclone:connections.default");
     expect(errors[0]?.message).toContain("--run-program");
     expect(errors[0]?.message).not.toContain("correct horse");
+  });
+
+  test.each<[string, Reply]>([
+    ["a server error", { status: 501, body: { inventory: { uuid: "0123456789abcdef0123456789abcde1" } } }],
+    ["cut off", { body: '{"inventory":{"uuid":"0123456789abcdef0123456789abcde2' }],
+    ["cut off in the middle of it", { body: '{"inventory":{"uuid":"0123456789abcdef' }],
+  ])("a session in an answer that is none (%s) is not quoted", async (_name, reply) => {
+    const { zstack } = await zstackOf(() => ({ body: { inventories: [] } }), undefined, reply);
+    const { message } = await failure(zstack.queryVmInstances([]));
+    expect(message).toContain('{"inventory":{"uuid":"[redacted]');
+    expect(message).not.toContain("0123456789abcdef");
   });
 
   test("a lost session costs a question one new login; twice in a row it is told", async () => {
@@ -240,6 +252,7 @@ describe("jobs", () => {
     ["a proxy's 404", { status: 404, body: "<html>not here</html>" }, "refused"],
     ["a proxy's 503", { status: 503, body: "<html>" }, "transient"],
     ["a page instead of a result", { body: "<html>" }, "malformed"],
+    ["a list instead of a result", { body: [] }, "malformed"],
   ])("%s is no end of a job", async (_name, reply, kind) => {
     const { zstack } = await zstackOf(() => reply);
     expect((await failure(zstack.queryJob(JOB))).kind).toBe(kind);
