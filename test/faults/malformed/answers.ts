@@ -1,5 +1,5 @@
-// Thousands of answers that no service should give, one or for ever, to any request of any operation. In process, without
-// a socket: FAULTS_SEED repeats a run.
+// Answers that no service should give, one or for ever, to any request of any operation: ten thousand, of all resources
+// together. In process, without a socket: FAULTS_SEED repeats a run.
 
 import fc from "fast-check";
 import type { Operation, Subject } from "../subject";
