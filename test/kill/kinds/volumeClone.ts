@@ -38,24 +38,24 @@ async function ground(stackName: string): Promise<Ground> {
     look: /^(clones\.progress|volumes\.(detail|show))$/,
     settle: /^volumes\.metadata\.delete$/,
   });
+  const ownerOf = (source: string) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[setOf(source)] ?? "");
   const isClone = ({ source_volid }: VolumeRow) => source_volid !== null;
   witness.watch(cinder.volumes, isClone);
   const copyOf = (row: VolumeRow): Copy => {
     const { id, source_volid, name, status, description, metadata } = row;
     const from = source_volid ?? "";
-    const owner = urnOf(stackName, "VolumeClone", namesOf(SIZE)[Math.floor(SOURCES.indexOf(from) / 2)] ?? "");
     const own = metadata["snapclone:volume"] === id;
     const set = own ? metadata["snapclone:set"] : /snapclone-[0-9a-f]{24}/.exec(name ?? "")?.[0];
+    // The intent is on a set's first volume. Until the flow has named the clones, only whose source it is tells.
     const isIntended = SOURCES.some((source) =>
-      // Until the flow has named them, only whose source it is tells.
       Object.keys(cinder.volumes.get(source)?.metadata ?? {}).some((key) =>
         set === undefined
-          ? source === sourcesOfSameSet(from) && key.endsWith(":intent")
+          ? source === sourcesOf(setOf(from))[0] && key.endsWith(":intent")
           : key === `snapclone:${set}:intent`,
       ),
     );
     const open = isIntended || (own && metadata["snapclone:phase"] === "open");
-    return { id, owner, from, shows: { status, name, description }, open, leaving: status === "deleting" };
+    return { id, owner: ownerOf(from), from, shows: { status, name, description }, open, leaving: status === "deleting" };
   };
   const startDelete = cinder.startVolumeDelete.bind(cinder);
   cinder.startVolumeDelete = (row, ...more) => {
@@ -84,7 +84,7 @@ async function ground(stackName: string): Promise<Ground> {
     traces: () =>
       SOURCES.filter((id) =>
         Object.keys(cinder.volumes.get(id)?.metadata ?? {}).some((key) => /snapclone/.test(key)),
-      ).map((id) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[Math.floor(SOURCES.indexOf(id) / 2)] ?? "")),
+      ).map(ownerOf),
     async reset() {
       cloud.reset();
       prepare();
@@ -98,7 +98,6 @@ function sourcesOf(at: number): string[] {
   return SOURCES.slice(2 * at, 2 * at + 2);
 }
 
-/** Where the intent of a set is: its first volume. */
-function sourcesOfSameSet(source: string): string {
-  return sourcesOf(Math.floor(SOURCES.indexOf(source) / 2))[0] ?? "";
+function setOf(source: string): number {
+  return Math.floor(SOURCES.indexOf(source) / 2);
 }
