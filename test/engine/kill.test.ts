@@ -8,6 +8,6 @@ import { describeEngine } from "./harness";
 
 for (const kind of KINDS) {
   describeEngine(`kills of ${kind.type}`, () => {
-    killTests({ kind, plan: planFromEnvironment(kind, kind.type === "Snapshot" ? 9 : 2), lanes: 2 });
+    killTests({ kind, plan: planFromEnvironment(kind, kind.type === "Snapshot" ? 6 : 2), lanes: 2 });
   });
 }

@@ -2,6 +2,7 @@
 # Brings up a real OpenStack on one Debian 12 machine, from Debian's packages, as root: Keystone and Cinder with the NFS
 # driver and qcow2 snapshots; `--nova` adds Nova, Placement, libvirt and QEMU. It has a database, a message broker and
 # ports of its own, so that it disturbs nothing else on the machine. Run again, it repairs what is missing and is quick.
+# `--packages` only installs the packages.
 #
 #   SNAPCLONE_OPENSTACK_LAB  the folder (default: snapclone-openstack in the temp folder)
 #   TOKEN_EXPIRATION         life of a token in seconds (3600)
@@ -15,10 +16,12 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 LOG=$LAB/log
 NOVA=0
+PACKAGES_ONLY=0
 for argument in "$@"; do
   case $argument in
     --nova) NOVA=1 ;;
-    *) die "usage: up.sh [--nova]" ;;
+    --packages) PACKAGES_ONLY=1 ;;
+    *) die "usage: up.sh [--nova] [--packages]" ;;
   esac
 done
 
@@ -27,6 +30,7 @@ main() {
   take_turn
   make_folder
   install_packages
+  [ "$PACKAGES_ONLY" = 0 ] || return 0
   # The services talk to each other on 127.0.0.1 only; a proxy or somebody's OS_* would lead them astray.
   unset "${!OS_@}" http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
   choose_ports
