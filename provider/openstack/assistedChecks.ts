@@ -1,9 +1,23 @@
 // What is looked at before Nova is asked for anything, as Nova itself looks at nothing; and how what stands in the way is said.
 
 import type { Job } from "../core/definition";
-import { SnapcloneError } from "../core/errors";
+import { isKind, SnapcloneError } from "../core/errors";
+import type { SharedLook } from "../core/sharedLook";
 import { type Verdict, type Wait, waitFor } from "../core/wait";
-import { BUSY_MS, IN_FLIGHT, NOT_REPORTED, PACE, progressOf, quietly, REPORTED, STEP, stepOf } from "./assistedRow";
+import {
+  BUSY_MS,
+  IN_FLIGHT,
+  isOfKnownStatus,
+  NOT_REPORTED,
+  PACE,
+  progressOf,
+  quietly,
+  REPORTED,
+  STEP,
+  stepOf,
+  UNKNOWN_MS,
+  wordsOf,
+} from "./assistedRow";
 import { type SnapshotRow, type VolumeRow, whatIsMissing } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 import type { DeleteInfo } from "./nova";
@@ -86,7 +100,54 @@ export function inFlight(others: readonly SnapshotRow[]): string | undefined {
     step !== undefined && IN_FLIGHT.has(step)
       ? `, marked "${step}" for ${busy.metadata[ASSISTED.owner] ?? "somebody"}`
       : "";
-  return `snapshot ${busy.id} of the same volume is ${[busy.status, progressOf(busy)].filter(Boolean).join(" ")}${ours}`;
+  return `snapshot ${busy.id} of the same volume is ${wordsOf(busy)}${ours}`;
+}
+
+/**
+ * Waits for Nova's report; `judge` is for what a row shows in one direction alone. A run that does not know whether Nova
+ * was asked waits no longer than a report takes.
+ */
+export async function untilReported(
+  looks: SharedLook<SnapshotRow>,
+  first: SnapshotRow,
+  status: "creating" | "deleting",
+  { work, asked, judge, tooLate, job }: Report,
+): Promise<SnapshotRow | undefined> {
+  const { id } = first;
+  const leave = looks.join();
+  try {
+    return await waitFor<SnapshotRow | undefined>({
+      what: `Nova's report on the ${work} of snapshot ${id} ("${status}", ${REPORTED})`,
+      look: (signal) => looks.look(id, signal),
+      news: (signal) => looks.news(id, signal),
+      judge: (row) => (row && judgeReport(row, status, asked)) ?? judge(row),
+      first,
+      pace: PACE,
+      job: asked ? job : shorter(job, UNKNOWN_MS),
+    });
+  } catch (error) {
+    throw isKind(error, "deadline") ? tooLate(error) : error;
+  } finally {
+    leave();
+  }
+}
+
+interface Report {
+  /** What it is on: "overlay". */
+  work: string;
+  asked: boolean;
+  judge(row: SnapshotRow | undefined): Promise<Verdict>;
+  tooLate(error: SnapcloneError): SnapcloneError;
+  job: Job;
+}
+
+function judgeReport(row: SnapshotRow, status: "creating" | "deleting", asked: boolean): Verdict | undefined {
+  const done: Verdict = { is: "done", progress: wordsOf(row) };
+  const pending: Verdict = { is: "pending", progress: wordsOf(row) };
+  if (isReported(row, status)) return done;
+  if (!isOfKnownStatus(row)) return pending;
+  if (row.status.toLowerCase() !== status) return undefined;
+  return progressOf(row) !== undefined || !asked ? pending : done;
 }
 
 export function isReported(row: SnapshotRow, status: "creating" | "deleting"): boolean {
@@ -121,7 +182,7 @@ export function leaveTurn(cloud: Cloud, job: Job): void {
   cloud.assistedTurns.delete(job);
 }
 
-export function shorter(job: Job, most: number): Wait<unknown>["job"] {
+function shorter(job: Job, most: number): Wait<unknown>["job"] {
   const { clock, deadline, signal } = job;
   return { clock, signal, progress: (text) => job.progress(text), deadline: Math.min(deadline, clock.now() + most) };
 }

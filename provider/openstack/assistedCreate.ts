@@ -2,34 +2,20 @@
 
 import type { Job } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
-import { type Verdict, waitFor } from "../core/wait";
+import type { Verdict } from "../core/wait";
 import {
   type Checked,
   failed,
   inFlight,
-  isReported,
   mismatch,
   putInto,
   refuse,
-  shorter,
   unknown,
   untilFree,
+  untilReported,
 } from "./assistedChecks";
 import type { AssistedSnapshotInputs } from "./assistedInputs";
-import {
-  BEGUN,
-  isOccupied,
-  isOfKnownStatus,
-  LOOK,
-  mark,
-  PACE,
-  progressOf,
-  quietly,
-  REPORTED,
-  STEP,
-  stepOf,
-  UNKNOWN_MS,
-} from "./assistedRow";
+import { BEGUN, isOccupied, LOOK, mark, progressOf, quietly, REPORTED, STEP, stepOf, wordsOf } from "./assistedRow";
 import type { SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
@@ -99,26 +85,15 @@ export async function untilSwitched(
   inputs: AssistedSnapshotInputs,
   job: Job,
 ): Promise<SnapshotRow> {
-  const { id } = first;
-  const leave = cloud.assistedCreating.join();
-  try {
-    const row = await waitFor<SnapshotRow | undefined>({
-      what: `Nova's report on the overlay of snapshot ${id} ("creating", ${REPORTED})`,
-      look: (signal) => cloud.assistedCreating.look(id, signal),
-      news: (signal) => cloud.assistedCreating.news(id, signal),
-      judge: (row) => judgeSwitch(cloud, row, id, asked, inputs),
-      first,
-      pace: PACE,
-      job: asked ? job : shorter(job, UNKNOWN_MS),
-    });
-    return row as SnapshotRow;
-  } catch (error) {
-    if (!isKind(error, "deadline")) throw error;
-    if (!asked) throw unknown(id, inputs.newFile, error.parts.said);
-    throw new SnapcloneError({ ...error.parts, remedy: LOOK });
-  } finally {
-    leave();
-  }
+  const row = await untilReported(cloud.assistedCreating, first, "creating", {
+    work: "overlay",
+    asked,
+    judge: (row) => judgeSwitch(cloud, row, first.id, asked, inputs),
+    tooLate: ({ parts }) =>
+      asked ? new SnapcloneError({ ...parts, remedy: LOOK }) : unknown(first.id, inputs.newFile, parts.said),
+    job,
+  });
+  return row as SnapshotRow;
 }
 
 async function judgeSwitch(
@@ -134,13 +109,7 @@ async function judgeSwitch(
       `If the disk of the server is on ${newFile} (\`virsh domblklist\`), it stays there.`,
     );
   }
-  const progress = [row.status, progressOf(row)].filter(Boolean).join(" ");
-  if (isReported(row, "creating")) return { is: "done", progress };
-  if (!isOfKnownStatus(row)) return { is: "pending", progress };
   switch (row.status.toLowerCase()) {
-    case "creating":
-      if (progressOf(row) !== undefined || !asked) return { is: "pending", progress };
-      return { is: "done", progress };
     case "error":
       await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.none }));
       // The copy itself is as good as before: we had put it into `creating`.
@@ -154,7 +123,7 @@ async function judgeSwitch(
     case "unmanaging":
       return failed(`somebody else is removing snapshot ${id} (status "${row.status}")`, LOOK);
     default:
-      if (asked) return { is: "done", progress };
+      if (asked) return { is: "done", progress: wordsOf(row) };
       return {
         is: "failed",
         error: unknown(id, newFile, `the record is in status "${row.status}", which shows nothing`),

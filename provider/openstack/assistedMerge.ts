@@ -3,7 +3,7 @@
 
 import type { Job, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
-import { type Verdict, waitFor } from "../core/wait";
+import type { Verdict } from "../core/wait";
 import {
   type Checked,
   failed,
@@ -14,26 +14,13 @@ import {
   mismatch,
   putInto,
   refuse,
-  shorter,
   unknown,
   untilFree,
+  untilReported,
   whyUnseen,
 } from "./assistedChecks";
 import { nullableFileName } from "./assistedInputs";
-import {
-  INTERRUPTED,
-  isOfKnownStatus,
-  LOOK,
-  mark,
-  PACE,
-  present,
-  progressOf,
-  quietly,
-  REPORTED,
-  STEP,
-  stepOf,
-  UNKNOWN_MS,
-} from "./assistedRow";
+import { INTERRUPTED, LOOK, mark, present, progressOf, quietly, REPORTED, STEP, stepOf, wordsOf } from "./assistedRow";
 import type { SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 import type { DeleteInfo } from "./nova";
@@ -170,25 +157,16 @@ async function untilMerged(
 ): Promise<void> {
   const { id } = first;
   const asked = doubt === undefined;
-  const leave = cloud.assistedMerging.join();
-  let row: SnapshotRow | undefined;
-  try {
-    row = await waitFor<SnapshotRow | undefined>({
-      what: `Nova's report on the merge of snapshot ${id} ("deleting", ${REPORTED})`,
-      look: (signal) => cloud.assistedMerging.look(id, signal),
-      news: (signal) => cloud.assistedMerging.news(id, signal),
-      judge: (seen) => judgeMerge(cloud, seen, id, info, asked),
-      first,
-      pace: PACE,
-      job: asked ? job : shorter(job, UNKNOWN_MS),
-    });
-  } catch (error) {
-    if (!isKind(error, "deadline")) throw error;
-    if (!asked) throw mergeUnknown(id, info, `${doubt}; ${error.parts.said}`);
-    throw new SnapcloneError({ ...error.parts, remedy: `Asked was ${JSON.stringify(info)}. ${LOOK}` });
-  } finally {
-    leave();
-  }
+  const row = await untilReported(cloud.assistedMerging, first, "deleting", {
+    work: "merge",
+    asked,
+    judge: (seen) => judgeMerge(cloud, seen, id, info, asked),
+    tooLate: ({ parts }) =>
+      asked
+        ? new SnapcloneError({ ...parts, remedy: `Asked was ${JSON.stringify(info)}. ${LOOK}` })
+        : mergeUnknown(id, info, `${doubt}; ${parts.said}`),
+    job,
+  });
   if (!row) return;
   if (!isReported(row, "deleting")) {
     job.warn(
@@ -206,13 +184,7 @@ async function judgeMerge(
   asked: boolean,
 ): Promise<Verdict> {
   if (!row) return { is: "done", progress: "the snapshot is gone" };
-  const progress = [row.status, progressOf(row)].filter(Boolean).join(" ");
-  if (isReported(row, "deleting")) return { is: "done", progress };
-  if (!isOfKnownStatus(row)) return { is: "pending", progress };
   switch (row.status.toLowerCase()) {
-    case "deleting":
-      if (progressOf(row) !== undefined || !asked) return { is: "pending", progress };
-      return { is: "done", progress };
     case "error_deleting":
       // The overlay is still there; whoever has removed the cause may try again.
       await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.made }));
@@ -221,7 +193,7 @@ async function judgeMerge(
         `${LOOK} A merge needs names of files in the disk's chain, which must be linked by relative names. Correct fileToMerge and mergeTargetFile if they are wrong (after \`pulumi refresh\` that changes the state alone), have the status reset, and delete again.`,
       );
     default:
-      if (asked) return { is: "done", progress };
+      if (asked) return { is: "done", progress: wordsOf(row) };
       return {
         is: "failed",
         error: mergeUnknown(id, info, `the record is in status "${row.status}", which shows nothing`),

@@ -128,6 +128,11 @@ export function stepOf(row: SnapshotRow): string | undefined {
   return row.metadata[ASSISTED.step];
 }
 
+/** As people read it: `creating 90%`. */
+export function wordsOf(row: SnapshotRow): string {
+  return [row.status, progressOf(row)].filter(Boolean).join(" ");
+}
+
 export function progressOf(row: SnapshotRow): string | undefined {
   return row["os-extended-snapshot-attributes:progress"] ?? undefined;
 }
