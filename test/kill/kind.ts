@@ -104,8 +104,8 @@ export class Witness {
     };
   }
 
-  deleted(copy: Pick<Copy, "id" | "owner">, others: readonly { ready: boolean }[]): void {
-    this.deletions.push({ id: copy.id, owner: copy.owner, another: others.some(({ ready }) => ready) });
+  deleted({ id, owner }: Pick<Copy, "id" | "owner">, another: boolean): void {
+    this.deletions.push({ id, owner, another });
   }
 
   forget(): void {
@@ -124,4 +124,8 @@ export function urnOf(stackName: string, type: string, resource: string): string
 /** `s1`, `s2`, …: the resources of a program. */
 export function namesOf(size: number): string[] {
   return Array.from({ length: size }, (_, n) => `s${n + 1}`);
+}
+
+export function programOf(size: number, args: (name: string, at: number) => Args): Program {
+  return Object.fromEntries(namesOf(size).map((name, at) => [name, args(name, at)]));
 }

@@ -2,7 +2,7 @@
 // tells nothing, so where a kill leaves it open what was done, the user is asked to look: `help` looks.
 
 import { type SnapshotRow, startEmulator } from "../../../emulator";
-import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, programOf, urnOf, Witness } from "../kind";
 
 const SIZE = 3;
 const VOLUMES = [1, 2, 3].map((n) => `7000000${n}-1111-4111-8111-111111111111`);
@@ -16,19 +16,14 @@ export const assistedSnapshot: Kind = {
   size: SIZE,
   ground,
   program: (_ground, size) =>
-    Object.fromEntries(
-      namesOf(size).map((name, at) => [
-        name,
-        {
-          volumeId: VOLUMES[at],
-          snapshotId: SNAPSHOTS[at],
-          newFile: `overlay-${name}`,
-          fileToMerge: null,
-          mergeTargetFile: null,
-          manageStatus: true,
-        },
-      ]),
-    ),
+    programOf(size, (name, at) => ({
+      volumeId: VOLUMES[at],
+      snapshotId: SNAPSHOTS[at],
+      newFile: `overlay-${name}`,
+      fileToMerge: null,
+      mergeTargetFile: null,
+      manageStatus: true,
+    })),
   changed: (args) => args,
   wanted: ({ volumeId, newFile }) => [
     { from: String(volumeId), shows: { files: [newFile, `volume-${volumeId}`], step: "made", status: "available" } },
@@ -73,7 +68,7 @@ async function ground(stackName: string): Promise<Ground> {
   const startDelete = nova.startDelete.bind(nova);
   nova.startDelete = (volumeId, snapshotId, info) => {
     const owner = urnOf(stackName, "AssistedSnapshot", resourceOf(snapshotId));
-    witness.deleted({ id: `${volumeId}/${snapshotId}`, owner }, []);
+    witness.deleted({ id: `${volumeId}/${snapshotId}`, owner }, false);
     startDelete(volumeId, snapshotId, info);
   };
   const prepare = () => {

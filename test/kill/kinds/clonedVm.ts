@@ -1,7 +1,7 @@
 // ClonedVm under the kill tests: two clones a resource, each resource with a VM of its own to clone.
 
 import { startEmulator, type ZStackVm } from "../../../emulator";
-import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, programOf, urnOf, Witness } from "../kind";
 import { COMMON_STORIES } from "../plan";
 
 const SIZE = 3;
@@ -14,17 +14,12 @@ export const clonedVm: Kind = {
   size: SIZE,
   ground,
   program: (_ground, size) =>
-    Object.fromEntries(
-      namesOf(size).map((name, at) => [
-        name,
-        {
-          vmInstanceUuid: SOURCES[at],
-          names: [`${name}-a`, `${name}-b`],
-          description: "of the day",
-          userTags: ["team::shop"],
-        },
-      ]),
-    ),
+    programOf(size, (name, at) => ({
+      vmInstanceUuid: SOURCES[at],
+      names: [`${name}-a`, `${name}-b`],
+      description: "of the day",
+      userTags: ["team::shop"],
+    })),
   changed: (args) => ({ ...args, description: "anew", userTags: ["tier::gold"] }),
   wanted: ({ vmInstanceUuid, names, description, userTags }) =>
     (names as string[]).map((name) => ({
@@ -77,7 +72,7 @@ async function ground(stackName: string): Promise<Ground> {
     );
     witness.deleted(
       copy,
-      others.map(({ state }) => ({ ready: state === "Running" })),
+      others.some(({ state }) => state === "Running"),
     );
     beginDestroy(row);
   };

@@ -1,7 +1,7 @@
 // LinkedTargetSet under the kill tests: sets of two targets, all of one session, told apart by their names.
 
 import { SEED_SESSIONS, startEmulator, type ViprTarget } from "../../../emulator";
-import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, programOf, urnOf, Witness } from "../kind";
 import { COMMON_STORIES } from "../plan";
 
 export const linkedTargetSet: Kind = {
@@ -10,7 +10,7 @@ export const linkedTargetSet: Kind = {
   size: 3,
   ground,
   program: ({ sources: [snapshotSessionId] }, size) =>
-    Object.fromEntries(namesOf(size).map((targetName) => [targetName, { snapshotSessionId, targetName, count: 2 }])),
+    programOf(size, (targetName) => ({ snapshotSessionId, targetName, count: 2 })),
   changed: (args) => ({ ...args, count: 3 }),
   wanted: ({ snapshotSessionId, targetName, count }) =>
     Array.from({ length: Number(count) }, () => ({ from: String(snapshotSessionId), shows: { targetName } })),
@@ -50,7 +50,7 @@ async function ground(stackName: string): Promise<Ground> {
       const others = active.filter((other) => !wanted.has(other.id) && copyOf(other).owner === copy.owner);
       witness.deleted(
         copy,
-        others.map((other) => ({ ready: vipr.isLinkedTo(other) !== undefined })),
+        others.some((other) => vipr.isLinkedTo(other) !== undefined),
       );
     }
     return unlink(session, wanted);

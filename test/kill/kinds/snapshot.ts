@@ -2,7 +2,7 @@
 
 import { startEmulator } from "../../../emulator";
 import type { Backend, BackendSnapshot } from "../../scenarios/backend";
-import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, Witness } from "../kind";
+import { type Copy, type Ground, type Kind, LATENCY_MS, programOf, Witness } from "../kind";
 import { STORIES } from "../plan";
 
 export const snapshot: Kind = {
@@ -11,12 +11,7 @@ export const snapshot: Kind = {
   size: 5,
   ground: emulatorGround,
   program: ({ sources: [volumeId] }, size) =>
-    Object.fromEntries(
-      namesOf(size).map((name) => [
-        name,
-        { volumeId, name: `${name} of the day`, metadata: { keep: "7", team: "shop" } },
-      ]),
-    ),
+    programOf(size, (name) => ({ volumeId, name: `${name} of the day`, metadata: { keep: "7", team: "shop" } })),
   changed: ({ volumeId, name }) => ({ volumeId, name: `${name} anew`, metadata: { keep: "30", tier: "gold" } }),
   wanted: ({ volumeId, name, metadata }) => [
     {
@@ -69,7 +64,7 @@ async function emulatorGround(): Promise<Ground> {
     const others = [...cinder.snapshots.values()].filter((other) => other !== row && ownerOf(other) === ownerOf(row));
     witness.deleted(
       copyOf(row),
-      others.map(({ status }) => ({ ready: status === "available" })),
+      others.some(({ status }) => status === "available"),
     );
     startDelete(row, requestId);
   };

@@ -2,7 +2,7 @@
 // source's marks with its metadata.
 
 import { startEmulator, type VolumeRow } from "../../../emulator";
-import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, urnOf, Witness } from "../kind";
+import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, programOf, urnOf, Witness } from "../kind";
 import { COMMON_STORIES } from "../plan";
 
 const SOURCES = [1, 2, 3, 4, 5, 6].map((n) => `5000000${n}-1111-4111-8111-111111111111`);
@@ -14,9 +14,7 @@ export const volumeClone: Kind = {
   size: SIZE,
   ground,
   program: (_ground, size) =>
-    Object.fromEntries(
-      namesOf(size).map((name, at) => [name, { volumes: sourcesOf(at), displayName: name, description: "of the day" }]),
-    ),
+    programOf(size, (name, at) => ({ volumes: sourcesOf(at), displayName: name, description: "of the day" })),
   changed: ({ volumes, displayName }) => ({ volumes, displayName: `${displayName}-anew`, description: "anew" }),
   wanted: ({ volumes, displayName, description }) =>
     (volumes as string[]).map((from, at) => ({
@@ -55,17 +53,23 @@ async function ground(stackName: string): Promise<Ground> {
       ),
     );
     const open = isIntended || (own && metadata["snapclone:phase"] === "open");
-    return { id, owner: ownerOf(from), from, shows: { status, name, description }, open, leaving: status === "deleting" };
+    return {
+      id,
+      owner: ownerOf(from),
+      from,
+      shows: { status, name, description },
+      open,
+      leaving: status === "deleting",
+    };
   };
   const startDelete = cinder.startVolumeDelete.bind(cinder);
   cinder.startVolumeDelete = (row, ...more) => {
-    const copy = copyOf(row);
     const others = [...cinder.volumes.values()].filter(
       (other) => other !== row && other.source_volid === row.source_volid,
     );
     witness.deleted(
-      copy,
-      others.map(({ status }) => ({ ready: status === "available" })),
+      copyOf(row),
+      others.some(({ status }) => status === "available"),
     );
     startDelete(row, ...more);
   };
