@@ -35,6 +35,11 @@ export interface AssemblyOptions {
   timings?: Partial<Timings>;
   /** The newest microversion of the block storage service: default "3.70" (Zed), "3.59" for a Train-era cloud. */
   maxMicroversion?: string;
+  /**
+   * By which a member may list snapshots (/etc/cinder/resource_filters.json): by default name, status, volume_id, metadata,
+   * availability_zone, consumes_quota. Any other is refused.
+   */
+  snapshotFilters?: readonly string[];
   /** For every project; generous by default. */
   quotas?: Partial<Quotas>;
   /** ZStack's version, language and global configuration; default 5.2.1 in Chinese. */
@@ -96,7 +101,13 @@ export function assemble(options: AssemblyOptions = {}): Assembly {
   const zstack = new ZStackModel(clock, ids, timings, options.zstack ?? {});
   const powervc = new PowerVcModel(clock, ids, cinder, () => timings.cloneStep);
   const keystoneService = new KeystoneService(keystone, ids, clock);
-  const cinderService = new CinderService(cinder, keystone, ids, options.maxMicroversion ?? "3.70");
+  const cinderService = new CinderService(
+    cinder,
+    keystone,
+    ids,
+    options.maxMicroversion ?? "3.70",
+    options.snapshotFilters,
+  );
   const behind = { keystone: keystoneService, cinder: cinderService };
   // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
   const services: readonly Service[] = [

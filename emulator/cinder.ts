@@ -67,6 +67,7 @@ export class CinderService implements Service {
     private readonly keystone: KeystoneModel,
     private readonly ids: Ids,
     private readonly maxMicroversion: string,
+    private readonly snapshotFilters: readonly string[] = SNAPSHOT_FILTERS,
   ) {
     const minor = /^3\.(\d+)$/.exec(maxMicroversion)?.[1];
     if (minor === undefined) throw new Error(`maxMicroversion must be like "3.70", not "${maxMicroversion}"`);
@@ -373,7 +374,7 @@ export class CinderService implements Service {
     const kind: ListKind<SnapshotRow> = {
       collection,
       rows: this.ownRows([...this.model.snapshots.values()], context),
-      memberFilters: SNAPSHOT_FILTERS,
+      memberFilters: this.snapshotFilters,
       column: (row, key) => this.snapshotColumn(row, key),
       sortable: [...SNAPSHOT_COLUMNS, ...(context.minor >= 30 ? ["name"] : [])],
       metadataFilterSince: 22,

@@ -1,7 +1,8 @@
 // Nova v2.1 as nova 26.2.2 (Zed) answers, as far as os-assisted-volume-snapshots go: two calls that answer at once, check
-// little, and have no way to look (reference openstack-powervc.md B, openstack-seen.md, exchanges/nova.txt).
+// little, and have no way to look (reference openstack-powervc.md B, openstack-seen.md, exchanges/nova.txt); and the state
+// of one server.
 
-import type { CinderModel } from "./cinderModel";
+import type { CinderModel, VolumeRow } from "./cinderModel";
 import { refusal, type Schema } from "./cinderSchema";
 import {
   type Call,
@@ -18,7 +19,7 @@ import {
 } from "./http";
 import type { Ids } from "./ids";
 import type { Identity, KeystoneModel } from "./keystone";
-import type { NovaModel } from "./novaModel";
+import type { NovaModel, ServerRow } from "./novaModel";
 
 interface Context {
   readonly request: EmulatorRequest;
@@ -85,6 +86,7 @@ export class NovaService implements Service {
     ];
     this.routes = [
       { operation: "versions.show", method: "GET", path: "/v2.1/", handler: (context) => this.showVersion(context) },
+      { operation: "servers.show", method: "GET", path: "/v2.1/servers/{id}", handler: (c) => this.showServer(c) },
       { operation: "assistedSnapshots.create", method: "POST", path: COLLECTION, handler: (c) => this.create(c) },
       {
         operation: "assistedSnapshots.delete",
@@ -177,6 +179,28 @@ export class NovaService implements Service {
     return json(200, { version: { ...version21(links), "media-types": media } });
   }
 
+  /** nova/api/openstack/compute/views/servers.py show, without what a network and an image service would add. */
+  private showServer({ request, identity, params }: Context): Reply {
+    const id = params.id ?? "";
+    const volumes = [...this.cinder.volumes.values()].filter(({ attachments }) =>
+      attachments.some(({ server_id }) => server_id === id),
+    );
+    const [volume] = volumes;
+    const server = volume && this.model.serverOf(volume.id);
+    // Another project's looks the same as none.
+    if (!volume || !server || !(identity.isAdmin || identity.projectId === volume.project_id))
+      throw new NovaError(404, `Instance ${id} could not be found.`);
+    return json(200, {
+      server: serverView(
+        server,
+        volume,
+        volumes.map((row) => row.id),
+        request.origin + this.prefix,
+        identity.isAdmin,
+      ),
+    });
+  }
+
   /** nova/api/openstack/compute/assisted_volume_snapshots.py create: schema, policy, attachment; then only the answer. */
   private create({ request, identity }: Context): Reply {
     const body = readBody(request);
@@ -234,6 +258,38 @@ export class NovaService implements Service {
     if (server.launched_at === null) throw state("launched_at", "None");
     return server;
   }
+}
+
+function serverView(
+  { id, host, vm_state, task_state, launched_at }: ServerRow,
+  { project_id, user_id }: VolumeRow,
+  volumeIds: readonly string[],
+  base: string,
+  isAdmin: boolean,
+) {
+  return {
+    id,
+    name: id,
+    status: statusOf(vm_state, task_state),
+    tenant_id: project_id,
+    user_id,
+    metadata: {},
+    addresses: {},
+    config_drive: "",
+    links: [{ rel: "self", href: `${base}/v2.1/servers/${id}` }],
+    "OS-EXT-STS:power_state": vm_state === "active" ? 1 : 4,
+    "OS-EXT-STS:task_state": task_state,
+    "OS-EXT-STS:vm_state": vm_state,
+    "OS-SRV-USG:launched_at": launched_at,
+    ...(isAdmin ? { "OS-EXT-SRV-ATTR:host": host } : {}),
+    "os-extended-volumes:volumes_attached": volumeIds.map((volumeId) => ({ id: volumeId })),
+  };
+}
+
+/** nova/api/openstack/common.py _STATE_MAP */
+function statusOf(vmState: ServerRow["vm_state"], taskState: string | null): string {
+  if (vmState === "stopped") return "SHUTOFF";
+  return taskState === "rebooting" ? "REBOOT" : "ACTIVE";
 }
 
 class NovaError extends Error {

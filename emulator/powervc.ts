@@ -149,6 +149,7 @@ export class PowerVcService implements Service {
     const task = this.model.tasks.get(query.get("task_id") ?? "");
     if (task === undefined || task.project_id !== projectId) {
       if (this.model.forgets === "empty") return json(200, { details: {} });
+      if (this.model.forgets === "unrouted") return notRouted();
       throw new CinderError(404, `Task ${query.get("task_id")} could not be found.`);
     }
     return json(200, this.model.form === "beside" ? besideDetails(task) : insideDetails(task));

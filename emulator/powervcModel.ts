@@ -44,6 +44,8 @@ export interface FlowBehaviour {
   readonly fails?: string;
   /** So many clones stay when it is taken back; none if not said. */
   readonly leaves?: number;
+  /** So many clones vanish when the step has ended well: somebody deletes them. */
+  readonly loses?: number;
   /** Milliseconds of the emulator's time; Infinity for ever. */
   readonly takes?: number;
   /** How many flows; all if not said. */
@@ -72,7 +74,8 @@ export interface CloneTask {
 }
 
 type Event =
-  | { readonly kind: "ended" | "failed"; readonly at: number }
+  | { readonly kind: "ended"; readonly at: number; readonly loses: number }
+  | { readonly kind: "failed"; readonly at: number }
   | { readonly kind: "reverted"; readonly leaves: number };
 
 export class PowerVcModel {
@@ -86,8 +89,8 @@ export class PowerVcModel {
    * use cases (inside of the details, and no tasks at all).
    */
   form: "beside" | "inside" = "beside";
-  /** What it says about a task that it has forgotten. */
-  forgets: "404" | "empty" = "404";
+  /** What it says about a task that it has forgotten; `unrouted`: as of an address that no route matches. */
+  forgets: "404" | "empty" | "unrouted" = "404";
   /** Whether a clone shows its source: not said by anybody (reference H), so both are possible. */
   tellsSource = true;
   private behaviours: { rule: FlowBehaviour; left: number }[] = [];
@@ -180,7 +183,8 @@ export class PowerVcModel {
         return script;
       }
       const last = at === CLONE_STEPS.length - 1;
-      script.push({ afterMs, ...(last ? { set: { state: "SUCCESS" as const } } : {}), emit: { kind: "ended", at } });
+      const ended: Event = { kind: "ended", at, loses: rule?.loses ?? 0 };
+      script.push({ afterMs, ...(last ? { set: { state: "SUCCESS" as const } } : {}), emit: ended });
     }
     return script;
   }
@@ -207,6 +211,7 @@ export class PowerVcModel {
     step.state = event.kind === "failed" ? "FAILURE" : "SUCCESS";
     if (event.kind === "failed") return;
     this.carryOut(step.step, task);
+    for (const clone of [...task.clones.values()].slice(0, event.loses)) this.cinder.removeVolume(clone);
     if (next !== undefined) next.state = "RUNNING";
   }
 

@@ -199,6 +199,8 @@ class Exchange {
   private head(reply: Reply, entry?: RequestLogEntry): void {
     if (entry !== undefined) entry.status = reply.status;
     this.outgoing.statusCode = reply.status;
+    // By the emulator's own time, as the rows it shows: clients reckon ages by it.
+    this.outgoing.setHeader("Date", this.parts.clock.now().toUTCString());
     for (const [name, value] of Object.entries(reply.headers)) this.outgoing.setHeader(name, value);
   }
 

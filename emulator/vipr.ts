@@ -18,6 +18,7 @@ import {
 import type { ViprAuth, ViprUser } from "./viprAuth";
 import {
   ViprError,
+  type ViprGroup,
   type ViprModel,
   type ViprSession,
   type ViprTarget,
@@ -60,6 +61,7 @@ const DESCRIPTIONS: Readonly<Record<number, string>> = {
   3000: "This operation is forbidden for this resource using the specified credentials",
   4000: "Invalid credentials or authentication token provided to access to this resource",
   7000: "An error occurred in the API Service",
+  9501: "The coordinator was unable to locate the service",
   10001: "An error occurred while encoding/decoding of tokens",
 };
 const URN = /^urn:storageos:([A-Z]+):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:([A-Z0-9]+)?$/i;
@@ -258,9 +260,21 @@ export class ViprService implements Service {
       const body = { snapshot: rows.map((row) => named(row, targets)) };
       return { status: 200, root: "snapshots", body };
     });
+    add("groups.show", "GET", "/block/consistency-groups/{id}", (context) => ({
+      status: 200,
+      root: "consistency_group",
+      body: this.groupView(this.read(context, this.model.groups)),
+    }));
     add("groups.sessions", "GET", "/block/consistency-groups/{id}/protection/snapshot-sessions", (context) =>
       this.sessionsOf(this.read(context, this.model.groups).id),
     );
+
+    // Of whoever asks; a named reference (TenantResponse).
+    add("tenant.show", "GET", "/tenant", ({ user: { tenant = TENANT } }) => ({
+      status: 200,
+      root: "tenant",
+      body: { name: "Provider Tenant", ...link(tenant, "/tenants") },
+    }));
 
     add("tasks.bulk", "POST", "/vdc/tasks/bulk", (context) => this.bulk(context, this.model.tasks, "task", taskView));
     add("tasks.show", "GET", "/vdc/tasks/{id}", (context) => ({
@@ -516,6 +530,19 @@ export class ViprService implements Service {
     };
   }
 
+  private groupView(group: ViprGroup): Record<string, unknown> {
+    const volumes = [...this.model.volumes.values()].filter((volume) => volume.group === group.id && !volume.inactive);
+    return {
+      name: group.label,
+      ...link(group.id, "/block/consistency-groups"),
+      ...common(group),
+      storage_controller: { id: SYSTEM, link: link(SYSTEM, "/vdc/storage-systems").link },
+      project: link(PROJECT, "/projects"),
+      volumes: volumes.map(({ id }) => link(id, "/block/volumes")),
+      types: ["LOCAL"],
+    };
+  }
+
   private targetView(target: ViprTarget): Record<string, unknown> {
     const { wwn, nativeId = "" } = target;
     const source = this.model.volumes.get(target.parent);
@@ -693,11 +720,12 @@ function xml(name: string, value: unknown): string {
 function refusal(request: EmulatorRequest, { status, code, details }: ViprError): Reply {
   const error = {
     code,
-    retryable: false,
+    // Of the 503s only some (§0.15).
+    retryable: code === 9501,
     description: DESCRIPTIONS[code] ?? DESCRIPTIONS[999] ?? "",
     ...(details === undefined ? {} : { details }),
   };
-  return written(request, status, error, "error");
+  return written(request, status, error, "error", status === 503 ? { "Retry-After": "30" } : {});
 }
 
 function loggedIn(request: EmulatorRequest, user: string, token: string): Reply {

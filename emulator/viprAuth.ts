@@ -9,6 +9,8 @@ export interface ViprUser {
   password: string;
   /** What it may do with the volumes' project. */
   role: "admin" | "monitor" | "none";
+  /** The URN of its tenant. Default: the one that all seeds belong to. */
+  tenant?: string;
 }
 
 interface Token {

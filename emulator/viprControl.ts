@@ -18,12 +18,28 @@ export function viprControls(
       const of = typeof group === "string" ? { group } : { volume: String(volume) };
       return json(201, { id: vipr.createSession(label, of).id });
     }),
+    route("DELETE", "/vipr/sessions/{id}", (_, { id }) => {
+      vipr.deleteSessionNow(id ?? "");
+      return done();
+    }),
+    route("POST", "/vipr/volumes", (body) => {
+      const { label, group, ...rest } = fields(body);
+      refuseUnknown(rest);
+      if (typeof label !== "string") throw new Error("label is text");
+      return json(201, { id: vipr.createVolume(label, typeof group === "string" ? { group } : {}).id });
+    }),
+    route("POST", "/vipr/targets", (body) => {
+      const { session, label, ...rest } = fields(body);
+      refuseUnknown(rest);
+      if (typeof label !== "string" || typeof session !== "string") throw new Error("session and label are text");
+      return json(201, { id: vipr.linkNow(session, label).id });
+    }),
     route("POST", "/vipr/behaviours", (body) => {
-      const { operation, succeed, suspend, stuck, ms, ...rest } = fields(body);
+      const { operation, succeed, suspend, stuck, undispatched, ms, ...rest } = fields(body);
       refuseUnknown(rest);
       if (!["link", "unlink", "relink"].includes(String(operation)))
         throw new Error("operation is link, unlink or relink");
-      const given = { operation, succeed, suspend, stuck, ms };
+      const given = { operation, succeed, suspend, stuck, undispatched, ms };
       const behaviour = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
       vipr.failNext(behaviour as unknown as ViprBehaviour);
       return json(201, { ok: true });

@@ -97,6 +97,8 @@ export interface ViprBehaviour {
   suspend?: "suspended_error" | "suspended_no_error";
   /** It never ends. */
   stuck?: boolean;
+  /** ViPR's API finds no controller service: 503/9501, and what was prepared is taken back (§4, "What link does in time"). */
+  undispatched?: boolean;
   ms?: number;
 }
 
@@ -221,6 +223,26 @@ export class ViprModel {
     this.deactivate(target);
   }
 
+  /**
+   * As if a user had linked a target under just this name, at once: a `link-targets` names what it makes `<name>-<number>`,
+   * so a user who takes one of your names for a new `target_name` gets names like yours.
+   */
+  linkNow(sessionId: string, label: string): ViprTarget {
+    this.settle();
+    const session = this.session(sessionId);
+    const [source] = this.sourcesOf(session);
+    const target = this.createTarget(label, sanitised(label), source?.id ?? "", "nocopy");
+    Object.assign(target, this.device());
+    session.linked.add(target.id);
+    return target;
+  }
+
+  /** With its targets left behind, which ViPR itself refuses (§3, "deactivate session"). */
+  deleteSessionNow(sessionId: string): void {
+    this.settle();
+    this.deactivate(this.session(sessionId));
+  }
+
   relinkNow(targetId: string, sessionId: string): void {
     this.settle();
     for (const session of this.sessions.values()) session.linked.delete(targetId);
@@ -279,7 +301,8 @@ export class ViprModel {
     this.run(work, "link", this.timings.viprLink, steps, {
       done: ({ targets }) => {
         for (const target of targets) {
-          Object.assign(target, this.device());
+          // Its time is that of the copy on the array (§4).
+          Object.assign(target, this.device(), { createdAt: this.clock.nowMs() });
           session.linked.add(target.id);
         }
       },
@@ -558,6 +581,7 @@ export class ViprModel {
   ): void {
     const index = this.behaviours.findIndex((behaviour) => behaviour.operation === operation);
     const behaviour = index < 0 ? undefined : this.behaviours.splice(index, 1)[0];
+    if (behaviour?.undispatched) this.refuseDispatch(task, operation, steps);
     const length = this.clock.duration(behaviour?.ms ?? usual);
     const good = behaviour?.succeed ?? steps.length;
     const later = (ms: number, run: () => void) => this.due.push({ at: this.clock.nowMs() + ms, run });
@@ -599,6 +623,15 @@ export class ViprModel {
         this.fail(task, outcome.why);
       }),
     });
+  }
+
+  private refuseDispatch(task: ViprTask, operation: ViprBehaviour["operation"], steps: readonly Step[]): never {
+    const said =
+      "Unable to locate service with name: controllersvc, version: 1, tag: vmax and end point key: BlockController";
+    if (operation === "link") for (const target of steps.flatMap(({ targets }) => targets)) this.deactivate(target);
+    const error = { code: 9501, description: "The coordinator was unable to locate the service", details: said };
+    Object.assign(task, { state: "error", progress: 100, endedAt: this.clock.nowMs(), error });
+    throw new ViprError(503, 9501, said);
   }
 
   private end(task: ViprTask, message = "Operation completed successfully"): void {

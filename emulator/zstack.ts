@@ -41,6 +41,8 @@ interface Work {
   readonly timeoutMs?: number;
   /** Carried out when the time has come: the body of the job's 200. Throws a Failure. */
   readonly run: () => unknown;
+  /** What shows at once, when nothing speaks against it. */
+  readonly begin?: () => void;
   /** Instead of `ms` and `run`: ends the job itself. */
   readonly drive?: (job: ZStackJob) => void;
 }
@@ -190,6 +192,21 @@ export class ZStackService implements Service {
         kind: "sync",
         answer: ({ request }) => this.query(request, [...this.model.volumes.values()], (row) => this.volumeView(row)),
       }),
+      // What VMs are placed in, by uuid alone.
+      ...(["zones", "primary-storage", "l3-networks"] as const).map((path) =>
+        route(`${path}.query`, "GET", `/${path}`, {
+          kind: "sync",
+          answer: ({ request }) => this.query(request, PLACES[path], (row) => row),
+        }),
+      ),
+      route("configs.query", "GET", "/global-configurations", {
+        kind: "sync",
+        answer: ({ request }) => this.query(request, this.globalConfigs(), (row) => row),
+      }),
+      route("volumes.detach", "DELETE", "/volumes/{uuid}/vm-instances", {
+        kind: "async",
+        work: ({ params }) => this.detach(params.uuid),
+      }),
       route("volumes.delete", "DELETE", "/volumes/{uuid}", {
         kind: "async",
         work: ({ params }) =>
@@ -218,12 +235,12 @@ export class ZStackService implements Service {
       route("tags.create", "POST", "/user-tags", { kind: "async", work: (context) => this.createTag(context) }),
       route("tags.delete", "DELETE", "/tags/{uuid}", {
         kind: "async",
-        work: ({ params }) => ({ ms: 0, run: () => void this.model.tags.delete(params.uuid ?? "") }),
+        work: ({ params }) => ({ ms: this.quickMs(), run: () => void this.model.tags.delete(params.uuid ?? "") }),
       }),
       route("progress", "GET", "/task-progresses/{job}", {
         kind: "sync",
         answer: ({ params }) => {
-          const content = this.model.jobs.get(params.job ?? "")?.progress;
+          const content = this.model.progress.get(params.job ?? "");
           const row = { taskUuid: params.job, taskName: "clone", type: "Progress", content };
           return this.reply(200, { inventories: content === undefined ? [] : [row] });
         },
@@ -299,8 +316,9 @@ export class ZStackService implements Service {
     model.jobs.set(uuid, job);
     let timeoutMs = TIMEOUT_MS;
     try {
-      const { ms, run, drive, timeoutMs: own } = this.validated(request, context, work);
+      const { ms, run, begin, drive, timeoutMs: own } = this.validated(request, context, work);
       timeoutMs = own ?? TIMEOUT_MS;
+      begin?.();
       if (drive) drive(job);
       else model.after(ms, () => this.end(job, () => ({ status: 200, body: run() ?? {} })));
     } catch (error) {
@@ -479,12 +497,25 @@ export class ZStackService implements Service {
       "timeout",
       "stuck",
       "purged",
+      "given-up",
+      "forgotten",
     ]);
+    const end = (outcome: () => JobOutcome) => {
+      model.progress.delete(job.uuid);
+      // What has been given up ends once, though the work goes on.
+      if (!job.outcome) this.end(job, outcome);
+    };
     const fail = (error: ZStackError) =>
-      this.end(job, () => {
+      end(() => {
         throw new Failure(error);
       });
-    job.progress = "10";
+    if (whole === "given-up") {
+      this.end(job, () => {
+        throw new Failure(TIMED_OUT);
+      });
+    }
+    if (whole === "forgotten") model.jobs.delete(job.uuid);
+    model.progress.set(job.uuid, "10");
     model.after(model.timings.zstackImage, () => {
       if (!["Running", "Stopped", "Paused"].includes(source.state)) {
         return fail(wrongState(source, "CloneVmInstanceMsg", ["Paused", "Running", "Stopped"]));
@@ -506,18 +537,18 @@ export class ZStackService implements Service {
         const description = `cloned from vm[uuid:${source.uuid}]`;
         made.push(model.addVm({ name, description, clusterUuid: plan.clusterUuid, hostUuid: plan.hostUuid ?? null }));
       }
-      job.progress = "45";
+      model.progress.set(job.uuid, "45");
       model.after(model.timings.zstackClone, () => {
         // In the order in which they happen to end (reference §3.4).
         for (const vm of [...made].reverse()) {
           if (model.vms.has(vm.uuid)) entries.unshift(this.finishClone(plan, vm, whole !== "unattached"));
         }
-        job.progress = "95";
+        model.progress.set(job.uuid, "95");
         if (whole === "orphans" || whole === "unattached") {
           return fail(operationFailed("failed to attach the data volumes", NO_HOST));
         }
         if (whole === "timeout") {
-          return fail({ code: "SYS.1001", description: "A message times out", details: "a message times out" });
+          return fail(TIMED_OUT);
         }
         if (whole === "stuck") {
           job.stuck = true;
@@ -525,7 +556,7 @@ export class ZStackService implements Service {
         }
         const cloned = entries.filter((entry) => !("error" in entry)).length;
         const result = { numberOfClonedVm: cloned, inventories: entries };
-        this.end(job, () => ({ status: 200, body: { result, success: true } }));
+        end(() => ({ status: 200, body: { result, success: true } }));
         if (whole === "purged") model.jobs.delete(job.uuid);
       });
     });
@@ -600,11 +631,16 @@ export class ZStackService implements Service {
       if (!/^[0-9a-f]{12}[1-5][0-9a-f]{3}[89ab][0-9a-f]{15}$/.test(params.uuid ?? "")) this.vm(params.uuid);
       return { ms: 0, run: () => ({}) };
     }
+    if (/^(Starting|Stopping|Rebooting|Migrating|Pausing|Resuming)$/.test(row.state)) {
+      throw new Failure(
+        wrongState(row, "DestroyVmInstanceMsg", ["Running", "Stopped", "Paused", "Unknown", "Created"]),
+      );
+    }
     if (row.state !== "Destroyed") {
       const before = row.state;
-      model.beginDestroy(row);
       return {
         ms: model.timings.zstackAction,
+        begin: () => model.beginDestroy(row),
         run: () => {
           if (before === "Created") model.removeVm(row.uuid);
           row.state = "Destroyed";
@@ -626,9 +662,45 @@ export class ZStackService implements Service {
     return {};
   }
 
+  private quickMs(): number {
+    return this.model.timings.zstackQuick ?? 0;
+  }
+
+  private globalConfigs(): object[] {
+    const { deleteDataVolumes, uniqueVmName } = this.model.settings;
+    const row = (name: string, value: boolean) => ({
+      category: "vm",
+      name,
+      value: String(value),
+      defaultValue: "false",
+    });
+    return [row("dataVolume.deleteOnVmDestroy", deleteDataVolumes), row("uniqueVmName", uniqueVmName)];
+  }
+
+  /** From a running VM the guest has to give it back (APIDetachDataVolumeFromVmMsg). */
+  private detach(uuid: string | undefined): Work {
+    const { model } = this;
+    const volume = model.volumes.get(uuid ?? "");
+    if (!volume) throw new Failure(notFound("uuid", uuid ?? "", "VolumeVO"));
+    return {
+      ms: this.quickMs(),
+      run: () => {
+        const vm = model.vms.get(volume.vmInstanceUuid ?? "");
+        if (vm?.state === "Running" && !model.settings.hotUnplug) {
+          throw new Failure(operationFailed("the guest does not give the volume back"));
+        }
+        if (vm && !["Running", "Stopped", "Paused", "Destroyed"].includes(vm.state)) {
+          throw new Failure(wrongState(vm, "DetachDataVolumeFromVmMsg", ["Running", "Stopped", "Paused"]));
+        }
+        model.detach(volume);
+        return { inventory: this.volumeView(volume) };
+      },
+    };
+  }
+
   private volumeWork(uuid: string | undefined, run: (row: ZStackVolume) => void): Work {
     return {
-      ms: 0,
+      ms: this.quickMs(),
       run: () => {
         const row = this.model.volumes.get(uuid ?? "");
         if (row) run(row);
@@ -645,7 +717,7 @@ export class ZStackService implements Service {
     const rows = resourceType === "VolumeVO" ? this.model.volumes : this.model.vms;
     if (!rows.has(resourceUuid)) throw new Failure(notFound("resourceUuid", resourceUuid, resourceType));
     return {
-      ms: 0,
+      ms: this.quickMs(),
       run: () => {
         const same = [...this.model.tags.values()].some((one) => one.resourceUuid === resourceUuid && one.tag === tag);
         if (same) throw new Failure({ code: "TAG.1000", description: "Duplicated tag", details: "duplicated tag" });
@@ -671,7 +743,7 @@ export class ZStackService implements Service {
     view: (row: Row) => unknown,
   ): Reply {
     const conditions = request.query.getAll("q").map(readCondition);
-    const found = rows.filter((row) =>
+    const found = (this.model.settings.revoked ? [] : rows).filter((row) =>
       conditions.every(({ field, operator, value }) => {
         const own: unknown = field === "__userTag__" ? undefined : Reflect.get(row, field);
         if (field === "__userTag__") {
@@ -769,6 +841,12 @@ interface ClonePlan {
   readonly dataTags: readonly string[];
 }
 
+const PLACES: Readonly<Record<"zones" | "primary-storage" | "l3-networks", readonly object[]>> = {
+  zones: [{ uuid: ZSTACK_SEED.zone, name: "zone" }],
+  "primary-storage": [{ uuid: ZSTACK_SEED.primaryStorage, name: "primary storage" }],
+  "l3-networks": [{ uuid: ZSTACK_SEED.l3Network, name: "network", zoneUuid: ZSTACK_SEED.zone }],
+};
+
 /** Plain text with a status: what the REST layer itself refuses. */
 class Refusal extends Error {
   constructor(
@@ -793,6 +871,13 @@ const NO_HOST: ZStackError = {
   code: "HOST_ALLOCATION.1000",
   description: "No available host found",
   details: "unable to allocate hosts, no host meets the following conditions: cpu=1 memoryCapacity=8589934592",
+};
+
+/** The server has stopped waiting, and whoever works goes on (reference §6). */
+const TIMED_OUT: ZStackError = {
+  code: "SYS.1001",
+  description: "A message times out",
+  details: "a message times out",
 };
 
 const ZH: Readonly<Record<string, string>> = {

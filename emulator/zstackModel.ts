@@ -65,7 +65,6 @@ export interface ZStackJob {
   outcome?: JobOutcome;
   /** Never ends: its management node has crashed (reference §2.4). */
   stuck?: boolean;
-  progress?: string;
 }
 
 export interface ZStackError {
@@ -82,7 +81,8 @@ export interface ZStackError {
  * an inventory of a VM that stays, "start-failed-gone" of one that does not (reference §3.4). For the whole call:
  * "refused" ends in 503 and makes nothing (§9.4), "orphans" in 503 after the VMs are there (§3.5), "unattached" likewise
  * and without their data volumes, "timeout" is the server's own deadline with VMs left over (SYS.1001), "stuck" never
- * ends though the VMs are there, "purged" ends and its job is unknown at once (§2.4).
+ * ends though the VMs are there, "purged" ends and its job is unknown at once (§2.4). "given-up" is the server's deadline
+ * while the work goes on to its end, and "forgotten" a job that is unknown meanwhile.
  */
 export const CLONE_OUTCOMES = [
   "no-host",
@@ -94,6 +94,8 @@ export const CLONE_OUTCOMES = [
   "timeout",
   "stuck",
   "purged",
+  "given-up",
+  "forgotten",
 ] as const;
 
 export interface CloneBehaviour {
@@ -107,8 +109,10 @@ export interface ZStackTimings {
   /** Of a clone: until the VMs' rows appear (snapshot and temporary image), and from then until they are there. */
   zstackImage: number;
   zstackClone: number;
-  /** Start, stop, destroy, expunge. */
+  /** Start, stop, destroy, expunge, a change of a name. */
   zstackAction: number;
+  /** Tags, and what is done to volumes; 0 if not said. */
+  zstackQuick?: number;
   zstackSession: number;
 }
 
@@ -126,6 +130,10 @@ export interface ZStackSettings {
   uniqueSession: boolean;
   /** `vm/dataVolume.deleteOnVmDestroy`. */
   deleteDataVolumes: boolean;
+  /** Whether guests give volumes back while they run. */
+  hotUnplug: boolean;
+  /** The accounts have lost their rights: queries find nothing, and say so with 200. */
+  revoked: boolean;
   /** `rest/completedApi.expiredPeriod`. */
   jobExpiryMs: number;
   /** `vm/uniqueVmName`. */
@@ -145,6 +153,7 @@ export const ZSTACK_SEED = {
   host: "70c0f5223d084dfea2f1a02f69906306",
   primaryStorage: "c2a27c5268494a5cba84b94e37b86b4d",
   l3Network: "2ac50b85591b4e87b2686c529cf062f9",
+  zone: "d886a09330e14282b7a320a98d0a53ec",
   account: "36c27e8ff05c4780bf6d2fa65700f22e",
   accessKeyId: "hLTIJgNHdbMrR9fbQF2k",
   accessKeySecret: "2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA",
@@ -161,6 +170,8 @@ export class ZStackModel {
   readonly volumes = new Map<string, ZStackVolume>();
   readonly tags = new Map<string, ZStackTag>();
   readonly jobs = new Map<string, ZStackJob>();
+  /** Per cent of the work that goes on, by its job: a table of its own on the server, too. */
+  readonly progress = new Map<string, string>();
   /** By uuid, until when it is good. */
   readonly sessions = new Map<string, number>();
   /** They accumulate on the source: nothing removes them (reference §3.6). */
@@ -188,6 +199,8 @@ export class ZStackModel {
       offsetMinutes: 480,
       uniqueSession: false,
       deleteDataVolumes: false,
+      hotUnplug: true,
+      revoked: false,
       jobExpiryMs: 10_800_000,
       uniqueVmName: false,
       capacity: 1000,
@@ -309,7 +322,7 @@ export class ZStackModel {
       description: null,
       state: "Created",
       type: "UserVm",
-      zoneUuid: "d886a09330e14282b7a320a98d0a53ec",
+      zoneUuid: ZSTACK_SEED.zone,
       clusterUuid: ZSTACK_SEED.cluster,
       hostUuid: null,
       lastHostUuid: null,
@@ -367,7 +380,9 @@ export class ZStackModel {
   }
 
   reset(): void {
-    for (const rows of [this.vms, this.volumes, this.tags, this.jobs, this.sessions, this.accounts]) rows.clear();
+    for (const rows of [this.vms, this.volumes, this.tags, this.jobs, this.progress, this.sessions, this.accounts]) {
+      rows.clear();
+    }
     this.sourceSnapshots.length = 0;
     this.behaviours = [];
     this.due = [];

@@ -3,15 +3,26 @@
 
 import type * as pulumi from "@pulumi/pulumi";
 import { check } from "./core/check";
-import type { AnyDefinition } from "./core/definition";
+import type { AnyDefinition, HiddenInputs } from "./core/definition";
 import { diff } from "./core/diff";
 import { SnapcloneError } from "./core/errors";
 import * as lifecycle from "./core/lifecycle";
 import { Run } from "./core/run";
-import { engineLog, engineRun, superviseRun } from "./engine";
+import { attemptJournal } from "./pulumi/attempts";
+import { engineLog, passRequestFields, superviseRun, takeRequestFields } from "./pulumi/engine";
+import { stateOrigin } from "./pulumi/origin";
+import { markSecrets } from "./pulumi/secrets";
+import { askState } from "./pulumi/state";
 
-const run = new Run({ log: engineLog(), ...engineRun() });
+let originOverride: string | undefined;
+const run = new Run({
+  log: engineLog(),
+  askState,
+  attempts: attemptJournal(),
+  origin: () => stateOrigin(originOverride),
+});
 superviseRun(run);
+passRequestFields();
 
 export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);
 export const assistedSnapshot = front(
@@ -33,55 +44,64 @@ function load<Module>(path: string): Module {
 
 function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvider {
   return {
-    // Only the first caller awaits this, the others go on at once (reference pulumi-dynamic.md §0.5): so it is done
+    // Only the first caller awaits this, the others go on at once (docs/wire/pulumi-engine.md#configure): so it is done
     // before it returns, and connections are opened when they are needed.
     configure({ config }) {
-      run.configure(config.get("snapclone:connections"));
+      originOverride = config.get("snapclone:origin");
+      run.configure({
+        connections: config.get("snapclone:connections"),
+        adoptWithin: config.get("snapclone:adoptWithin"),
+      });
       return Promise.resolve();
     },
     check: (olds, news) =>
-      settled(async () => {
-        const checked = check(definitionOf(), olds ?? {}, news);
-        // The engine gives olds to what exists: only what is to be made is rehearsed.
+      toPulumiError(async () => {
+        // The engine gives olds to what exists: only for what is to be made are there a seed and a dry run.
         const isNew = Object.keys(olds ?? {}).length === 0;
+        const { randomSeed } = takeRequestFields(news, isNew ? (news as HiddenInputs).__owner : undefined);
+        const checked = check(definitionOf(), olds ?? {}, news, randomSeed);
         if (!isNew || checked.failures.length > 0) return checked;
-        return { ...checked, failures: await lifecycle.rehearse(definitionOf(), run, checked.inputs) };
+        return { ...checked, failures: await lifecycle.dryRun(definitionOf(), run, checked.inputs) };
       }),
     diff: (id, olds, news) =>
-      settled(() => {
-        run.sawLiving(definitionOf(), id, olds);
-        return diff(definitionOf(), olds, news);
+      toPulumiError(() => {
+        run.markRecorded(definitionOf(), id);
+        run.markUrn((news as HiddenInputs).__owner);
+        return diff(definitionOf(), olds, news, run.stackOf(news));
       }),
     create: (inputs) =>
-      settled(() => {
-        return lifecycle.create(definitionOf(), run, inputs);
+      toPulumiError(async () => {
+        const { id, outs } = await lifecycle.create(definitionOf(), run, inputs);
+        return { id, outs: markSecrets(definitionOf(), outs) };
       }),
     read: (id, props) =>
-      settled(() => {
-        return lifecycle.read(definitionOf(), run, id, props ?? {});
+      toPulumiError(async () => {
+        const found = await lifecycle.read(definitionOf(), run, id, props ?? {});
+        return found.props === undefined ? found : { ...found, props: markSecrets(definitionOf(), found.props) };
       }),
     update: (id, olds, news) =>
-      settled(() => {
-        return lifecycle.update(definitionOf(), run, id, olds, news);
+      toPulumiError(async () => {
+        const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news);
+        return { outs: markSecrets(definitionOf(), outs) };
       }),
-    delete: (id, props) =>
-      settled(() => {
-        return lifecycle.remove(definitionOf(), run, id, props);
-      }),
+    delete: (id, props) => toPulumiError(() => lifecycle.remove(definitionOf(), run, id, props)),
   };
-}
 
-/** Pulumi hangs on `throw undefined` and takes a numeric `code` for a gRPC status (pulumi-dynamic.md §3): only Errors leave. */
-async function settled<T>(work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SnapcloneError) throw bare(error);
-    throw error instanceof Error ? error : new Error(String(error));
+  /** Pulumi hangs on `throw undefined` and takes a numeric `code` for a gRPC status (docs/wire/pulumi-engine.md#errors): only Errors leave. */
+  async function toPulumiError<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof lifecycle.PartialFailure) {
+        throw Object.assign(error, { properties: markSecrets(definitionOf(), error.properties) });
+      }
+      if (error instanceof SnapcloneError) throw withoutStack(error);
+      throw error instanceof Error ? error : new Error(String(error));
+    }
   }
 }
 
-function bare(error: SnapcloneError): Error {
+function withoutStack(error: SnapcloneError): Error {
   const plain = new Error(error.message);
   plain.stack = error.message;
   return plain;

@@ -9,7 +9,7 @@ import { isOfType, SnapcloneResource } from "./resource";
  * `api/openstack/compute/assisted_volume_snapshots.py` and `virt/libvirt/driver.py`, and a real Nova 26 with libvirt 9.
  */
 export interface AssistedSnapshotArgs {
-  /** The UUID of the volume: attached to one running server. **Changing it replaces the overlay.** */
+  /** The UUID of the volume: attached to one server, and that runs. **Changing it replaces the overlay.** */
   volumeId: pulumi.Input<string>;
   /**
    * The UUID of a Cinder snapshot of that volume, whose record shows the outcome. It can have one overlay. **Changing it
@@ -57,7 +57,7 @@ export interface AssistedSnapshotArgs {
 /**
  * An overlay on the disk of a running server: Nova's `os-assisted-volume-snapshots`. Nova itself answers at once, checks
  * little and shows nothing; this resource checks by Cinder before each request, waits for the outcome on Cinder's record of
- * the snapshot, and says plainly where that can't show it.
+ * the snapshot, and says plainly where that can't show it. It merges only the overlay that its own record names.
  *
  * Replacing deletes first, since a snapshot can have one overlay. Timeouts (`customTimeouts`): create 10 min, update
  * 5 min, delete 2 h. See docs/assisted-snapshot.md, which also says what happens when a run is killed.

@@ -8,6 +8,7 @@ export {
   LinkedTargetSet,
   type LinkedTargetSetArgs,
   type PromotedVolume,
+  type UnlinkedTarget,
 } from "./linkedTargetSet";
 export {
   getSnapshot,

@@ -66,6 +66,13 @@ export interface LinkedTarget {
   capacityGiB?: number;
 }
 
+/** A target that ViPR has and no snapshot session: its session was deleted under it. */
+export interface UnlinkedTarget {
+  /** `urn:storageos:BlockSnapshot:…` */
+  id: string;
+  name: string;
+}
+
 /** A volume that was a target, and was kept when it was unlinked. */
 export interface PromotedVolume {
   /** `urn:storageos:Volume:…` */
@@ -93,6 +100,11 @@ export class LinkedTargetSet extends SnapcloneResource {
   declare readonly targets: pulumi.Output<LinkedTarget[]>;
   /** What was unlinked and kept, as long as ViPR has it. */
   declare readonly promotedVolumes: pulumi.Output<PromotedVolume[]>;
+  /**
+   * Targets of this set that no snapshot session has any more, because it was deleted under them. They don't count, and
+   * ViPR can neither relink nor unlink them: delete them there.
+   */
+  declare readonly unlinkedTargets: pulumi.Output<UnlinkedTarget[]>;
   /** The volume or consistency group that the targets are copies of. */
   declare readonly sourceId: pulumi.Output<string>;
 
@@ -114,5 +126,6 @@ const noOutputs = {
   copyMode: undefined,
   targets: undefined,
   promotedVolumes: undefined,
+  unlinkedTargets: undefined,
   sourceId: undefined,
 };

@@ -1,4 +1,4 @@
-// What every resource class of this package shares: the constant provider text and the two hidden inputs.
+// What every resource class of this package shares: the constant provider text and the hidden inputs.
 
 import * as pulumi from "@pulumi/pulumi";
 
@@ -16,10 +16,14 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     opts: pulumi.CustomResourceOptions,
   ) {
     const token = typeToken(type);
+    // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
+    const owned = opts.id === undefined;
     const hidden = {
-      // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
-      __owner: opts.id === undefined ? pulumi.createUrn(name, token, opts.parent) : undefined,
+      __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
+      // The URN names project and stack, but not the organisation.
+      __organization: owned ? organization() : undefined,
       __timeouts: opts.customTimeouts,
+      __secrets: owned ? secretPaths(props) : undefined,
       // In every user's state, for ever: this text never changes (test/unit/sdk/golden.test.ts).
       __provider: `exports.handler=()=>require("pulumi-snapclone/dynamic/v1").${provider}`,
     };
@@ -29,6 +33,33 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
 
 export function isOfType(obj: unknown, type: string): boolean {
   return pulumi.CustomResource.isInstance(obj) && Reflect.get(obj, "__pulumiType") === typeToken(type);
+}
+
+/** Programs under mocks (`setMocks`) may have none, and Pulumi then throws. */
+function organization(): string | undefined {
+  try {
+    return pulumi.getOrganization();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Where `props` has secrets, as paths: Pulumi hands dynamic providers plain values without a mark. A secret inside an
+ * Output of an object makes the whole Output secret, so one level of Outputs is enough.
+ */
+function secretPaths(props: Record<string, unknown>): pulumi.Output<string[] | undefined> {
+  const outputs = outputsIn(props, "");
+  const paths = Promise.all(outputs.map(async ([path, output]) => ((await pulumi.isSecret(output)) ? [path] : [])));
+  // No path rather than an empty list: most resources have none, and their state shows none.
+  return pulumi.output(paths.then((found) => (found.flat().length > 0 ? found.flat() : undefined)));
+}
+
+function outputsIn(value: unknown, path: string): [path: string, output: pulumi.Output<unknown>][] {
+  if (pulumi.Output.isInstance(value)) return [[path, value]];
+  if (Array.isArray(value)) return value.flatMap((inner, index) => outputsIn(inner, `${path}[${index}]`));
+  if (typeof value !== "object" || value === null || value instanceof Promise) return [];
+  return Object.entries(value).flatMap(([key, inner]) => outputsIn(inner, path === "" ? key : `${path}.${key}`));
 }
 
 /** Part of every URN: never renamed. */

@@ -74,8 +74,8 @@ export class VolumeClone extends SnapcloneResource {
   declare readonly clones: pulumi.Output<Record<string, string>>;
   /** The clones, in the order of `volumes`. */
   declare readonly clonedVolumes: pulumi.Output<ClonedVolume[]>;
-  /** How many clones somebody has deleted; absent if none. */
-  declare readonly missing: pulumi.Output<number | undefined>;
+  /** The volumes whose clones are gone: somebody has deleted them. Absent if none. The next `pulumi up` makes a new set. */
+  declare readonly missing: pulumi.Output<string[] | undefined>;
   /** What the server puts before names. */
   declare readonly namePrefix: pulumi.Output<string>;
   /** PowerVC's task that made them. Absent where a lost answer has hidden it. */

@@ -2,17 +2,14 @@
 // Runs in previews, so it never touches the network and takes unknown values for what they are.
 
 import { randomBytes } from "node:crypto";
-import type { AnyDefinition, HiddenInputs } from "./definition";
+import { namedAttempt } from "./attempt";
+import type { AnyDefinition, CheckFailure, HiddenInputs } from "./definition";
+import { digest } from "./digest";
 import { parseDuration } from "./duration";
 import { nearest } from "./nearest";
 
 /** How Pulumi's dynamic provider shows a value that a preview does not know yet, whatever its type (sdk/nodejs/runtime/rpc.ts, `unknownValue`). */
 export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-
-export interface CheckFailure {
-  property: string;
-  reason: string;
-}
 
 export interface Checked {
   inputs: Record<string, unknown>;
@@ -23,35 +20,40 @@ export function check(
   definition: AnyDefinition,
   olds: Record<string, unknown>,
   news: Record<string, unknown>,
+  /** The request's, 32 bytes: new in each run but for `up --plan`, which repeats its preview's. */
+  randomSeed?: Uint8Array,
 ): Checked {
   const failures: CheckFailure[] = [];
   const inputs: Record<string, unknown> = {};
   const valid: Record<string, unknown> = {};
-  const unsure = new Set<string>();
+  const unknown = new Set<string>();
 
   for (const [key, value] of Object.entries(news)) {
     if (isHidden(key)) inputs[key] = value;
     else if (!(key in definition.inputs)) failures.push(unknownProperty(key, Object.keys(definition.inputs)));
   }
   for (const [key, rule] of Object.entries(definition.inputs)) {
-    const value = news[key] ?? (key === definition.autoName ? (olds[key] ?? automaticName(news)) : undefined);
+    const value =
+      news[key] ?? (key === definition.autoName ? (olds[key] ?? automaticName(news, randomSeed)) : undefined);
     const unknowns = unknownPaths(value);
     const result = rule.schema.safeParse(value);
     if (result.success) {
       const checked = unknowns.length === 0 ? result.data : value;
       if (checked !== undefined) inputs[key] = checked;
-      if (unknowns.length > 0) unsure.add(key);
+      if (unknowns.length > 0) unknown.add(key);
       else if (checked !== undefined) valid[key] = checked;
       continue;
     }
-    unsure.add(key);
+    unknown.add(key);
     inputs[key] = value;
     for (const issue of result.error.issues) {
       const path = issue.path.map(String);
       if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
     }
   }
-  failures.push(...(definition.contradictions?.(valid, unsure) ?? []), ...badTimeouts(news));
+  const attempt = attemptOf(olds, news, randomSeed);
+  if (attempt !== undefined) inputs.__attempt = attempt;
+  failures.push(...(definition.validate?.(valid, unknown) ?? []), ...badTimeouts(news));
   return { inputs, failures };
 }
 
@@ -86,9 +88,19 @@ function touches(path: readonly string[], unknowns: readonly string[][]): boolea
 }
 
 /** `<resource>-<7 hex>`, as Pulumi's own providers name things. */
-function automaticName(news: HiddenInputs): string | undefined {
-  const resource = news.__owner?.split("::").at(-1);
-  return resource === undefined ? undefined : `${resource.slice(0, 240)}-${randomBytes(4).toString("hex").slice(0, 7)}`;
+function automaticName({ __owner }: HiddenInputs, randomSeed: Uint8Array | undefined): string | undefined {
+  const resource = __owner?.split("::").at(-1);
+  if (resource === undefined) return undefined;
+  // From the seed, so that a saved plan can be carried out.
+  const seed = Buffer.from(randomSeed?.length ? randomSeed : randomBytes(32)).toString("hex");
+  return `${resource.slice(0, 240)}-${digest(`name ${seed} ${__owner}`).slice(0, 7)}`;
+}
+
+/** The engine gives no olds to what is to be made. What exists keeps the attempt that made it. */
+function attemptOf(olds: HiddenInputs, news: HiddenInputs, randomSeed: Uint8Array | undefined): string | undefined {
+  if (Object.keys(olds).length > 0) return olds.__attempt;
+  if (randomSeed === undefined || randomSeed.length === 0 || news.__owner === undefined) return undefined;
+  return namedAttempt(`${Buffer.from(randomSeed).toString("hex")} ${news.__owner}`);
 }
 
 function badTimeouts(news: HiddenInputs): CheckFailure[] {

@@ -1,80 +1,109 @@
-// What a resource is to the core: its inputs as data, and the few hooks that differ from backend to backend. Everything
-// else (checking, diffing, adopting, waiting with a deadline, recording, resuming) happens once, in this folder.
+// What a resource is to the core: its inputs as data, and the few hooks that differ from backend to backend. The core does
+// the rest once for all of them: check, diff, adopt, wait with a deadline, record, resume.
+//
+// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
+// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete, proveAbsence.
 
 import type { ZodType } from "zod";
-import type { CheckFailure } from "./check";
 import type { Clock } from "./clock";
 import type { ConnectionKind } from "./connections";
 
 /** What a change of an input does to an existing resource. */
-export type Effect = "replace" | "update" | "ignore";
+export type ChangeEffect = "replace" | "update" | "ignore";
 
-export interface InputRule<T> {
-  /** Refuses bad values and brings good ones into normal form (trimmed, lower case). Never sees a preview's unknown. */
-  schema: ZodType<T | undefined>;
-  /** A function where old state decides, without the network: `diff` runs in previews. */
-  onChange: Effect | ((olds: State, news: State) => Effect);
-  /** What of it can't be changed in place, where that is neither all (`replace`) nor nothing: part of the marker. */
-  fixed?(value: T | undefined): unknown;
+export interface CheckFailure {
+  property: string;
+  reason: string;
 }
 
-/** A resource's outputs as Pulumi stores them; untyped, because old builds wrote some of them. */
+export interface InputRule<T> {
+  /** Refuses bad values and normalises good ones (trimmed, lower case). Never sees a preview's unknown. */
+  schema: ZodType<T | undefined>;
+  /** A function where old state decides, without the network: `diff` runs in previews. */
+  onChange: ChangeEffect | ((olds: State, news: State) => ChangeEffect);
+  /** What the backend does where the input is absent. Writing it out is no change. */
+  default?: T;
+  /** The part that can't change in place, where that is neither all (`replace`) nor nothing. It goes into the fingerprint. */
+  immutableKey?(value: T | undefined): unknown;
+}
+
+/** A resource's outputs as Pulumi stores them. Untyped, because earlier builds wrote some of them. */
 export type State = Readonly<Record<string, unknown>>;
 
-/** What is enough to find accepted work again after this process is gone. JSON, since it lives in the state. */
+/** Enough to find accepted work again when this process is gone. JSON, since it is stored in the state. */
 export type Task = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
 /** Work that the backend has accepted. From this moment on the resource is recorded, whatever happens. */
-export interface Accepted {
+export interface AcceptedOperation {
   /** Becomes the Pulumi resource's id: never empty, never changes. */
   id: string;
   task: Task;
-  /** What the accepting answer already showed, to save the first look. Not stored. */
-  seen?: unknown;
+  /** What the accepting answer already showed. Saves the first look; not stored. */
+  initialState?: unknown;
 }
 
-/** What identifies our own objects on the backend. See ledger.ts for how the two phases keep a killed run harmless. */
-export interface Marker {
-  /** The resource's place in the user's stacks, at most 255 characters or as many as `markLengths` allows. */
+/** What we write on each object of ours (docs/ownership.md). */
+export interface OwnershipRecord {
+  /** Digest of the state's origin, organisation, project and stack. "" where the owner is unknown. */
+  stack: string;
+  /** The resource's URN, shortened to what `recordLengths` allows. "" for a resource without an owner. */
   owner: string;
-  /** A fingerprint of the inputs that can't change in place. */
+  /** Fingerprint of the inputs that can't change in place. */
   inputs: string;
+  /** Which create made the object. The state's entry and its pending operation have the same text. */
+  attempt?: string;
 }
 
-/** An object on the backend that bears somebody's open marker. */
-export interface OpenObject extends Accepted, Marker {
-  /** What it was made with, as far as the backend shows it: all of it is ours to change. */
+/** An object on the backend that has an ownership record. */
+export interface OwnedObject extends AcceptedOperation {
+  /** Absent on objects of builds before 0.2. */
+  stack?: string | undefined;
+  owner: string;
+  inputs: string;
+  attempt?: string | undefined;
+  /** Written by builds before 0.2: `settled` is never adopted. */
+  phase?: "open" | "settled" | undefined;
+  /** By the backend's own clock, ISO 8601 with its zone. Without it an object is never adopted. */
+  createdAt?: string | undefined;
+  /** What messages add to the id, such as a name. */
+  label?: string | undefined;
+  /** What the object was made with, as far as the backend shows it: all of it is ours to change. */
   state: State;
 }
 
-export interface Observed {
-  /** Every output, and every input as it stands on the backend. Inputs a backend can't tell are left out. */
-  state: Record<string, unknown>;
-  /** The owner in the object's marker while that is still open. */
-  openOwner?: string | undefined;
-  /** The run that has adopted it, as `claim` has noted it. */
-  adoptedBy?: string | undefined;
+export interface ListScope {
+  /** `OwnershipRecord.stack` of this run. */
+  stack: string;
+  /** What `listScope` of the definition returned; "" without it. */
+  place: string;
 }
 
-/** What a hook may use of the run it is part of. */
-export interface Job {
+export interface Observed {
+  /** Every output, and every input as it stands on the backend. Inputs that a backend can't tell are left out. */
+  state: Record<string, unknown>;
+}
+
+/** What a hook may use of the operation it is part of. */
+export interface OperationContext {
   readonly clock: Clock;
   /** On `clock`, in milliseconds. */
   readonly deadline: number;
   /** Aborts when the run is cancelled or the CLI is gone. For waiting; never given to a request that changes something. */
   readonly signal: AbortSignal;
+  /** `OwnershipRecord.stack` of this run. */
+  readonly stack: string;
   /** Shown in the resource's own row while it runs. */
   progress(text: string): void;
   /** Shown among the resource's diagnostics. */
   warn(text: string): void;
-  /** For a `change` that starts work of its own: recorded until `done`, so that a later run's `finish` goes on with it. */
+  /** For an `update` that starts work of its own: recorded until `done`, so that a later run's `waitForCreate` resumes it. */
   accepted(task: Task): void;
   done(): void;
 }
 
 export interface Definition<Inputs extends object, Client> {
-  /** "snapshot": what messages call it. */
-  noun: string;
+  /** What messages call it: "snapshot". */
+  displayName: string;
   connection: ConnectionKind<Client>;
   /** Each input exactly once. */
   inputs: { [K in keyof Inputs]-?: InputRule<Inputs[K]> };
@@ -82,51 +111,91 @@ export interface Definition<Inputs extends object, Client> {
   autoName?: keyof Inputs & string;
   /** Defaults of `customTimeouts`, as Go durations. */
   timeouts: Record<Operation, string>;
-  /** Where a replacement can't stand beside what it replaces. Default false: create first, so that data is never without a copy. */
+  /** For a resource whose replacement can't stand beside it. Default false: create first, so that data always has a copy. */
   deleteBeforeReplace?: boolean;
-  /** How many characters the backend's place for a marker takes, where that is less than 255 and 32. */
-  markLengths?: { owner: number; inputs: number };
-  /** What the next `up` does about a create that ended in failure: make it anew, or mend it by `change`. */
-  afterFailedCreate: "replace" | "update";
+  /** How many characters the backend stores of a record's fields. Default: owner 255, inputs 32, attempt 16. */
+  recordLengths?: { owner: number; inputs: number; attempt: number };
+  /** What the next `up` does about a create that ended in failure: replace it, or finish it by `update`. */
+  onFailedCreate: "replace" | "update";
+  /** Outputs that repeat the value of an input of another name: secret where that input is secret. */
+  derivedOutputs?: Readonly<Record<string, readonly (keyof Inputs & string)[]>>;
 
-  /** What is wrong between inputs that are each right. `unsure` names those that a preview does not know, or that are wrong. */
-  contradictions?(inputs: Partial<Inputs>, unsure: ReadonlySet<string>): CheckFailure[];
   /**
-   * Asks the backend whether it would do it, and changes nothing. `check` calls it for what is to be made, when all
-   * inputs are known and valid; also in previews, so it sends nothing unless its connection asks for that.
+   * What the outputs know of and no input shows: something of the resource is missing or unfinished. The next `up` acts on
+   * it, whatever the inputs say. Not asked for what is `pending`.
    */
-  rehearse?(client: Client, inputs: Inputs, job: Pick<Job, "clock" | "signal" | "warn">): Promise<CheckFailure[]>;
+  divergence?(olds: State, news: State): { output: string; effect: "replace" | "update" } | undefined;
+
+  /** Checks inputs against each other. `unknown` names those that a preview does not know, or that are invalid. */
+  validate?(inputs: Partial<Inputs>, unknown: ReadonlySet<string>): CheckFailure[];
+  /**
+   * Asks the backend whether it would create this, and changes nothing. `check` calls it for a new resource when all
+   * inputs are known and valid. It runs in previews too, so it sends nothing unless its connection asks for that.
+   */
+  dryRun?(
+    client: Client,
+    inputs: Inputs,
+    context: Pick<OperationContext, "clock" | "signal" | "warn" | "stack"> & { owner: string },
+  ): Promise<CheckFailure[]>;
 
   /** How a message names one of these: `snapshot "nightly"`. Gets inputs or outputs, whichever there are. */
   describe(known: State): string;
 
   /**
-   * Where the backend can't list by phase: what a list of the open objects of this marker is asked by. Creates with the
-   * same answer share a list. Default: one list answers every create of a run.
+   * For a backend that can't list by stack: what narrows the list. Creates with the same answer share one list. The inputs
+   * have `__owner`, by which a definition recognises the records of earlier builds.
    */
-  openIn?(marker: Marker, inputs: State): string;
-  /** All objects with an open marker (in what `openIn` said), whoever's. */
-  listOpen(client: Client, place: string): Promise<readonly OpenObject[]>;
-  /** Notes on an object with an open marker which run adopts it. The marker stays open. */
-  claim(client: Client, id: string, run: string): Promise<void>;
-  /** Turns the marker of a recorded object from open to settled. */
-  settle(client: Client, id: string): Promise<void>;
-
-  /** The one request that makes something. Returns as soon as the backend has accepted it; never waits. */
-  start(client: Client, inputs: Inputs, marker: Marker, job: Job): Promise<Accepted>;
+  listScope?(record: OwnershipRecord, inputs: State): string;
+  /** Every object of the stack, and every object with an `open` mark of an earlier build. Answers by presence only. */
+  listOwned(client: Client, scope: ListScope): Promise<readonly OwnedObject[]>;
   /**
-   * Waits for accepted work to end. Also called by a later run, with the task from the state. A "failed" error says that
-   * the work has ended badly, "notFound" that what was accepted is gone altogether; any other leaves it to be resumed.
+   * Writes the record on an existing object: at an adoption, and when the resource's owner or stack has changed.
+   * `known` is the object's state; `inputs` are what the program wants of it.
    */
-  finish(client: Client, accepted: Accepted, inputs: Inputs, job: Job): Promise<Observed>;
-  /** What is there now; undefined only where the backend itself says that it is gone. */
-  observe(client: Client, id: string, known: State, signal: AbortSignal): Promise<Observed | undefined>;
+  recordOwnership(client: Client, id: string, record: OwnershipRecord, known: State, inputs: Inputs): Promise<void>;
+
+  /** Sends the one request that makes something. Returns as soon as the backend has accepted it; never waits. */
+  beginCreate(
+    client: Client,
+    inputs: Inputs,
+    record: OwnershipRecord,
+    context: OperationContext,
+  ): Promise<AcceptedOperation>;
+  /**
+   * Waits for accepted work to end. A later run calls it, too, with the task from the state. A "failed" error says that
+   * the work ended badly, "notFound" that the accepted object is proven gone. Any other error leaves it to be resumed.
+   */
+  waitForCreate(
+    client: Client,
+    accepted: AcceptedOperation,
+    inputs: Inputs,
+    context: OperationContext,
+  ): Promise<Observed>;
+  /** What is there now. undefined only where the backend itself says that this id does not exist. */
+  read(client: Client, id: string, known: State, signal: AbortSignal): Promise<Observed | undefined>;
   /** Changes what differs between `from` and `inputs`, and only that. `known` is the state before. */
-  change(client: Client, id: string, from: Observed, inputs: Inputs, known: State, job: Job): Promise<Observed>;
-  /** Returns when it is truly gone. Success if it already was. */
-  remove(client: Client, id: string, known: State, job: Job): Promise<void>;
+  update(
+    client: Client,
+    id: string,
+    from: Observed,
+    inputs: Inputs,
+    known: State,
+    context: OperationContext,
+  ): Promise<Observed>;
+  /** Returns when the object is gone: "deleted" by this call, or "missing" where nothing of it was there to begin with. */
+  delete(client: Client, id: string, known: State, context: OperationContext): Promise<"deleted" | "missing">;
   /** What a refresh says about a resource that exists and is of no use ("status error: …"). */
-  problem?(client: Client, id: string, state: State): Promise<string | undefined>;
+  diagnose?(client: Client, id: string, state: State): Promise<string | undefined>;
+
+  /** Which backend the login reaches ("project … in region …"). Stored with the outputs. */
+  identity(client: Client, known: State, signal: AbortSignal): Promise<string>;
+  /**
+   * Called when an object of the state is not to be found and the identity is the recorded one, or none was recorded.
+   * Returns why the absence proves nothing (the login can't see what the object belongs to); undefined if it is proof.
+   */
+  doubtAbsence?(client: Client, known: State, signal: AbortSignal): Promise<string | undefined>;
+  /** The backend's clock, from the `Date` of its latest answer. Default: this machine's. */
+  serverTime?(client: Client): Date | undefined;
 }
 
 export type Operation = "create" | "update" | "delete";
@@ -139,17 +208,31 @@ export interface Pending {
   operation: Operation;
   task: Task;
   since: string;
-  /** The work ended, badly: nothing to wait for any more. */
+  /** The work ended badly: there is nothing to wait for any more. */
   failed?: true;
 }
 
-/** Inputs that the sdk adds to each resource. Never part of a diff; names with `__` stay out of Pulumi's displays. */
+/** Inputs that the sdk or `check` add to each resource. Never part of a diff; Pulumi does not display names with `__`. */
 export interface HiddenInputs {
-  /** The resource's URN: project, stack and place in the tree. Absent on a resource that was only read (`get`). */
+  /** The resource's URN: project, stack and place in the tree. Absent on a resource that is only read (`get`). */
   __owner?: string;
+  /** The stack's organisation, which the URN does not have. */
+  __organization?: string;
   /** A copy of the `customTimeouts` option, which Pulumi does not hand to dynamic providers. */
   __timeouts?: Partial<Record<Operation, string>>;
+  /** Paths of the inputs that are secret: Pulumi hands dynamic providers plain values. */
+  __secrets?: readonly string[];
+  /** Made by `check` for a new resource; see OwnershipRecord. */
+  __attempt?: string;
   __provider?: string;
-  /** Not an input: in the outputs of what was adopted, the run that did it. Tells two entries with one id apart. */
+}
+
+/** Outputs that Pulumi's displays don't show, beside the hidden inputs. */
+export interface HiddenOutputs extends HiddenInputs {
+  /** `OwnershipRecord.stack` that was last written on the object. */
+  __stack?: string;
+  /** The backend that the object is on. */
+  __backend?: string;
+  /** Written by builds before 0.2: the run that adopted the object. */
   __adopted?: string;
 }

@@ -15,11 +15,13 @@ export function parseDuration(text: string): number | undefined {
 /** For people: "850 ms", "12 s", "3 min 20 s", "1 h 5 min". */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
+  const exact = Math.round(ms / 1000);
+  if (exact < 60) return `${exact} s`;
+  // Hours are told with minutes: rounded first, or 59.5 of them would be 60.
+  const seconds = exact < 3570 ? exact : Math.round(exact / 60) * 60;
   const [big, small, units] =
     seconds < 3600
       ? [Math.floor(seconds / 60), seconds % 60, ["min", "s"]]
-      : [Math.floor(seconds / 3600), Math.round((seconds % 3600) / 60), ["h", "min"]];
+      : [Math.floor(seconds / 3600), (seconds % 3600) / 60, ["h", "min"]];
   return small === 0 ? `${big} ${units[0]}` : `${big} ${units[0]} ${small} ${units[1]}`;
 }

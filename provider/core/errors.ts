@@ -48,7 +48,8 @@ export class SnapcloneError extends Error {
   readonly parts: Readonly<ErrorParts>;
 
   constructor(parts: ErrorParts) {
-    const clean: ErrorParts = { ...parts, said: shorten(redact(parts.said)) };
+    // Cinder prints whole regular expressions into a 400 (reference openstack-powervc.md §A2); proxies send whole pages.
+    const clean: ErrorParts = { ...parts, said: truncate(parts.said, 1000) };
     if (parts.doing !== undefined) clean.doing = redact(parts.doing);
     if (parts.request !== undefined) clean.request = redact(parts.request);
     super(text(clean));
@@ -125,7 +126,8 @@ function text({ doing, said, remedy, request, status, requestId }: ErrorParts): 
   return remedy ? `${line}\n${remedy}` : line;
 }
 
-/** Cinder prints whole regular expressions into a 400 (reference openstack-powervc.md §A2); proxies send whole pages. */
-function shorten(said: string, limit = 1000): string {
-  return said.length <= limit ? said : `${said.slice(0, limit)} … (${said.length} characters)`;
+/** The beginning of a text for an error. Redacted first: half a secret would not be recognised any more. */
+export function truncate(text: string, limit: number): string {
+  const clean = redact(text);
+  return clean.length <= limit ? clean : `${clean.slice(0, limit)} … (${clean.length} characters)`;
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import type { Dispatcher } from "undici";
 import type { ZodType } from "zod";
 import { type Clock, systemClock } from "./clock";
-import { type ErrorKind, isKind, protect, SnapcloneError } from "./errors";
+import { type ErrorKind, isKind, protect, SnapcloneError, truncate } from "./errors";
 import { Slots } from "./slots";
 import { sleepUnlessStopped, stopped } from "./stop";
 
@@ -83,6 +83,8 @@ export class Http {
   private readonly asking = new Slots(AT_ONCE);
   private readonly changing = new Slots(AT_ONCE);
   private pools: { shared: Dispatcher; fresh: Dispatcher } | undefined;
+  /** By origin: the server's clock minus ours, from the `Date` of its latest answer. */
+  private readonly clockOffsets = new Map<string, number>();
 
   constructor(private readonly options: HttpOptions = {}) {
     this.clock = options.clock ?? systemClock;
@@ -99,6 +101,12 @@ export class Http {
     }
   }
 
+  /** What time it is at the server of `url`; undefined before its first dated answer. */
+  serverTime(url: string): Date | undefined {
+    const offset = this.clockOffsets.get(new URL(url).origin);
+    return offset === undefined ? undefined : new Date(offset + this.clock.now());
+  }
+
   async close(): Promise<void> {
     const pools = this.pools;
     this.pools = undefined;
@@ -110,6 +118,8 @@ export class Http {
     // Questions don't queue behind what changes something.
     const slots = isRepeatable(request) ? this.asking : this.changing;
     const answer = await slots.run(() => this.exchange(request), request.signal);
+    const date = Date.parse(answer.headers.date ?? "");
+    if (!Number.isNaN(date)) this.clockOffsets.set(new URL(request.url).origin, date - this.clock.now());
     for (const secret of request.secretsIn?.(answer.text) ?? []) protect(secret);
     const { status } = answer;
     const accepted = request.accept ? request.accept.includes(status) : status >= 200 && status < 300;
@@ -321,10 +331,10 @@ function describeText({ status, text, headers, tooLarge }: RawAnswer): string {
   if (text.trim() === "") return "an empty body";
   const type = headers["content-type"] ?? "";
   if (/html/i.test(type) || /^\s*</.test(text)) {
-    const title = /<title>([^<]{1,120})/i.exec(text)?.[1]?.trim();
-    return title ? `an HTML page ("${title}")` : "an HTML page";
+    const title = /<title>([^<]*)/i.exec(text)?.[1]?.trim();
+    return title ? `an HTML page ("${truncate(title, 120)}")` : "an HTML page";
   }
-  return `"${text.trim().slice(0, 200)}"`;
+  return `"${truncate(text.trim(), 200)}"`;
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

@@ -1,6 +1,6 @@
 // One operation at a time on a thing (a snapshot session, a volume) where the backend lets two run against each other.
 
-import type { Job } from "./definition";
+import type { OperationContext } from "./definition";
 import { formatDuration } from "./duration";
 import { SnapcloneError } from "./errors";
 import { Slots } from "./slots";
@@ -14,7 +14,7 @@ export class Turns {
     things: readonly string[],
     /** What the things are: "snapshot session". */
     noun: string,
-    job: Pick<Job, "clock" | "deadline" | "signal" | "progress">,
+    job: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
   ): Promise<() => void> {
     const begun = job.clock.now();
     const giveUp = new AbortController();

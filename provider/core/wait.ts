@@ -1,7 +1,7 @@
 // The only loop that waits. It knows nothing of any backend: how to look, how to judge what was seen and how patient to
 // be are handed in, and so is the clock.
 
-import type { Job } from "./definition";
+import type { OperationContext } from "./definition";
 import { formatDuration } from "./duration";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import type { Experience } from "./experience";
@@ -25,7 +25,7 @@ export interface Wait<Seen> {
   pace: { first: number; most: number };
   /** Of the same kind of work, where it begins with this wait (`first` is there): times the first look. */
   experience?: Experience;
-  job: Pick<Job, "clock" | "deadline" | "signal" | "progress">;
+  job: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
 }
 
 /** A look may outlive the deadline by this much, so that the last one can still bring the good news. */

@@ -1,21 +1,22 @@
 // What is looked at before Nova is asked for anything, as Nova itself looks at nothing; and how what stands in the way is said.
 
-import type { Job } from "../core/definition";
+import type { OperationContext } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { SharedLook } from "../core/sharedLook";
 import { type Verdict, type Wait, waitFor } from "../core/wait";
+import type { Claim } from "./assistedClaim";
 import {
   BUSY_MS,
-  IN_FLIGHT,
   isOfKnownStatus,
+  LOOK,
   NOT_REPORTED,
   PACE,
   progressOf,
   quietly,
   REPORTED,
   STEP,
-  stepOf,
   UNKNOWN_MS,
+  unlessHidden,
   wordsOf,
 } from "./assistedRow";
 import { type SnapshotRow, type VolumeRow, whatIsMissing } from "./cinder";
@@ -24,6 +25,8 @@ import type { DeleteInfo } from "./nova";
 
 interface Facts {
   volume: VolumeRow | undefined;
+  /** Nova's word for the state of the volume's server, as far as it can be asked. */
+  serverStatus: string | undefined;
   row: SnapshotRow | undefined;
   /** The volume's other snapshots. */
   others: SnapshotRow[];
@@ -36,32 +39,27 @@ export interface Checked extends Facts {
 
 /** Asks Cinder until nothing else is under way on the volume, for a while; the last answers are the ones that count. */
 export async function untilFree(
-  cloud: Cloud,
-  { volumeId, snapshotId }: { volumeId: string; snapshotId: string },
-  job: Job,
+  { cloud, volumeId, snapshotId, context }: Pick<Claim, "cloud" | "volumeId" | "snapshotId" | "context">,
   judge: (facts: Checked) => Verdict,
 ): Promise<SnapshotRow> {
   const { row } = await waitFor<Facts>({
     what: `volume ${volumeId} to be free of other operations`,
     look: async (signal) => {
-      const [volume, row, { snapshots }] = await Promise.all([
-        volumeOf(cloud, volumeId, signal),
+      const [{ volume, serverStatus }, row, { snapshots }] = await Promise.all([
+        volumeAndServer(cloud, volumeId, signal),
         cloud.snapshot(snapshotId, signal),
         cloud.cinder.listSnapshotsDetail({ volume_id: volumeId, all_tenants: true }, signal),
       ]);
-      return {
-        volume,
-        row,
-        others: snapshots.filter(({ id, volume_id }) => id !== snapshotId && volume_id === volumeId),
-      };
+      const others = snapshots.filter(({ id, volume_id }) => id !== snapshotId && volume_id === volumeId);
+      return { volume, serverStatus, row, others };
     },
-    judge: ({ volume, row, others }) => {
+    judge: ({ volume, row, ...rest }) => {
       if (!row) return refuse(`Cinder has no snapshot ${snapshotId}`, NOT_THERE);
       if (!volume) return refuse(`Cinder has no volume ${volumeId}`, NOT_THERE);
-      return judge({ volume, row, others });
+      return judge({ volume, row, ...rest });
     },
     pace: PACE,
-    job: shorter(job, BUSY_MS),
+    job: shorter(context, BUSY_MS),
   });
   return row as SnapshotRow;
 }
@@ -69,13 +67,24 @@ export async function untilFree(
 const NOT_THERE =
   "It was deleted, or the connection's project or region is not the right one. Nothing was asked of Nova.";
 
-async function volumeOf(cloud: Cloud, id: string, signal: AbortSignal): Promise<VolumeRow | undefined> {
+async function volumeAndServer(cloud: Cloud, id: string, signal: AbortSignal) {
   try {
-    return await cloud.cinder.showVolume(id, signal);
+    const volume = await cloud.cinder.showVolume(id, signal);
+    const serverId = volume.attachments[0]?.server_id;
+    return { volume, serverStatus: serverId ? await cloud.nova.serverStatus(serverId, signal) : undefined };
   } catch (error) {
-    if (whatIsMissing(error) === "volume") return undefined;
+    if (whatIsMissing(error) === "volume") return { volume: undefined, serverStatus: undefined };
     throw error;
   }
+}
+
+/** In these no process of the hypervisor runs: Nova says yes to an overlay, and nothing comes of it (§B3, §B4). */
+const NOT_RUNNING = /^(SHUTOFF|SUSPENDED|SHELVED|SHELVED_OFFLOADED|BUILD|DELETED|SOFT_DELETED)$/i;
+
+/** Why there is no guest to switch. A server that Nova does not show may run. */
+export function notRunning({ volume, serverStatus }: Checked): string | undefined {
+  if (serverStatus === undefined || !NOT_RUNNING.test(serverStatus)) return undefined;
+  return `server ${volume.attachments[0]?.server_id}, which volume ${volume.id} is attached to, is ${serverStatus}: Nova would say yes, and nothing would come of it`;
 }
 
 /** Why Nova must not be asked about these two, whatever the rest. */
@@ -89,20 +98,6 @@ export function mismatch(volume: VolumeRow, row: SnapshotRow): string | undefine
   return undefined;
 }
 
-/** What else is going on in the volume's chain of files, by Cinder's word and by our marks. */
-export function inFlight(others: readonly SnapshotRow[]): string | undefined {
-  const busy = others.find(
-    (row) => /^(creating|deleting|restoring)$/i.test(row.status) || IN_FLIGHT.has(stepOf(row) ?? ""),
-  );
-  if (!busy) return undefined;
-  const step = stepOf(busy);
-  const ours =
-    step !== undefined && IN_FLIGHT.has(step)
-      ? `, marked "${step}" for ${busy.metadata[ASSISTED.owner] ?? "somebody"}`
-      : "";
-  return `snapshot ${busy.id} of the same volume is ${wordsOf(busy)}${ours}`;
-}
-
 /**
  * Waits for Nova's report; `judge` is for what a row shows in one direction alone. A run that does not know whether Nova
  * was asked waits no longer than a report takes.
@@ -111,7 +106,7 @@ export async function untilReported(
   looks: SharedLook<SnapshotRow>,
   first: SnapshotRow,
   status: "creating" | "deleting",
-  { work, asked, judge, tooLate, job }: Report,
+  { work, asked, judge, tooLate, context }: Report,
 ): Promise<SnapshotRow | undefined> {
   const { id } = first;
   const leave = looks.join();
@@ -120,10 +115,10 @@ export async function untilReported(
       what: `Nova's report on the ${work} of snapshot ${id} ("${status}", ${REPORTED})`,
       look: (signal) => looks.look(id, signal),
       news: (signal) => looks.news(id, signal),
-      judge: (row) => (row && judgeReport(row, status, asked)) ?? judge(row),
+      judge: (row) => judge(row, row && judgeReport(row, status, asked)),
       first,
       pace: PACE,
-      job: asked ? job : shorter(job, UNKNOWN_MS),
+      job: asked ? context : shorter(context, UNKNOWN_MS),
     });
   } catch (error) {
     throw isKind(error, "deadline") ? tooLate(error) : error;
@@ -136,9 +131,10 @@ interface Report {
   /** What it is on: "overlay". */
   work: string;
   asked: boolean;
-  judge(row: SnapshotRow | undefined): Promise<Verdict>;
+  /** `report` is the verdict where it is the same in both directions. */
+  judge(row: SnapshotRow | undefined, report: Verdict | undefined): Verdict | Promise<Verdict>;
   tooLate(error: SnapcloneError): SnapcloneError;
-  job: Job;
+  context: OperationContext;
 }
 
 function judgeReport(row: SnapshotRow, status: "creating" | "deleting", asked: boolean): Verdict | undefined {
@@ -160,31 +156,34 @@ export function whyUnseen(row: SnapshotRow, wanted: "creating" | "deleting"): st
 }
 
 /** An administrator's act, and only by `manageStatus`. An old report would be taken for the new one (openstack-seen.md). */
-export async function putInto(cloud: Cloud, row: SnapshotRow, status: "creating" | "deleting"): Promise<void> {
-  await cloud.cinder.resetSnapshotStatus(row.id, status);
-  if (progressOf(row) !== REPORTED) return;
+export async function putInto(cloud: Cloud, row: SnapshotRow, status: "creating" | "deleting"): Promise<SnapshotRow> {
+  await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, status));
+  if (progressOf(row) !== REPORTED) return { ...row, status };
   try {
-    await cloud.cinder.updateSnapshotStatus(row.id, status, NOT_REPORTED);
+    // Nova is not asked yet: the same twice is the same as once.
+    await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, NOT_REPORTED, true));
+    return { ...row, status, "os-extended-snapshot-attributes:progress": NOT_REPORTED };
   } catch (error) {
     await quietly(cloud.cinder.resetSnapshotStatus(row.id, row.status));
     throw error;
   }
 }
 
-/** Taken by `start`, kept until `finish` has ended: both are given the same job. */
-export async function takeTurn(cloud: Cloud, volumeId: string, job: Job): Promise<void> {
-  if (cloud.assistedTurns.has(job)) return;
-  cloud.assistedTurns.set(job, await cloud.turns.take([volumeId], "volume", job));
+/** Taken by `beginCreate`, kept until `waitForCreate` has ended: both are given the same context. */
+export async function takeTurn(cloud: Cloud, volumeId: string, context: OperationContext): Promise<void> {
+  if (cloud.assistedTurns.has(context)) return;
+  cloud.assistedTurns.set(context, await cloud.turns.take([volumeId], "volume", context));
 }
 
-export function leaveTurn(cloud: Cloud, job: Job): void {
-  cloud.assistedTurns.get(job)?.();
-  cloud.assistedTurns.delete(job);
+export function leaveTurn(cloud: Cloud, context: OperationContext): void {
+  cloud.assistedTurns.get(context)?.();
+  cloud.assistedTurns.delete(context);
 }
 
-function shorter(job: Job, most: number): Wait<unknown>["job"] {
-  const { clock, deadline, signal } = job;
-  return { clock, signal, progress: (text) => job.progress(text), deadline: Math.min(deadline, clock.now() + most) };
+function shorter(context: OperationContext, most: number): Wait<unknown>["job"] {
+  const { clock, deadline, signal } = context;
+  const progress = (text: string) => context.progress(text);
+  return { clock, signal, progress, deadline: Math.min(deadline, clock.now() + most) };
 }
 
 export function refuse(said: string, remedy = "Nothing was asked of Nova."): Verdict {
@@ -195,6 +194,11 @@ export function failed(said: string, remedy: string): Verdict {
   return { is: "failed", error: new SnapcloneError({ kind: "failed", said, remedy }) };
 }
 
+/** The driver's own file, which only the driver writes, names the file that it takes for the active one. */
+export function cinderDoesNotKnow(volumeId: string, what: string): string {
+  return `Cinder's driver does not know that the disk of volume ${volumeId} ${what}. Before the server is stopped, moved or hard-rebooted, \`volume-${volumeId}.info\` in the volume's folder must name its files as they are (docs/assisted-snapshot.md)`;
+}
+
 /** The overlay is in place; the next run puts the record back. */
 export function notPutBack({ id, status }: SnapshotRow): SnapcloneError {
   return new SnapcloneError({
@@ -203,23 +207,46 @@ export function notPutBack({ id, status }: SnapshotRow): SnapcloneError {
   });
 }
 
-/** A run was stopped between its mark and Nova's answer. Neither asking again nor merging is safe before somebody has looked. */
+/** A run was stopped between its record and Nova's answer. Neither asking again nor merging is safe before somebody has looked. */
 export function unknown(id: string, newFile: string, why: string): SnapcloneError {
   return new SnapcloneError({
     kind: "ambiguous",
     said: `whether the disk was switched to ${newFile} is not known: ${why}`,
-    remedy: howToSay(id, `${STEP.asked} if the disk is on ${newFile}`, `${STEP.none} if it is not`),
+    remedy: whereTheDiskIs(id, newFile),
   });
+}
+
+/** Nova has said yes, and its report did not come in time. */
+export function noReport(id: string, newFile: string, error: SnapcloneError): SnapcloneError {
+  return new SnapcloneError({ ...error.parts, remedy: whereTheDiskIs(id, newFile) });
 }
 
 export function mergeUnknown(id: string, info: DeleteInfo, why: string): SnapcloneError {
   return new SnapcloneError({
     kind: "ambiguous",
     said: `whether Nova has merged ${JSON.stringify(info)} is not known: ${why}`,
-    remedy: howToSay(id, `${STEP.merged} if it has`, `${STEP.made} if it has not`),
+    remedy: whatWasMerged(id),
   });
 }
 
-export function howToSay(id: string, ...answers: string[]): string {
+export function noMergeReport(id: string, info: DeleteInfo, error: SnapcloneError): SnapcloneError {
+  return new SnapcloneError({
+    ...error.parts,
+    remedy: `Asked was ${JSON.stringify(info)}. ${whatWasMerged(id)}`,
+  });
+}
+
+/** The three ways out (docs/assisted-snapshot.md#when-novas-report-does-not-come). */
+function whereTheDiskIs(id: string, newFile: string): string {
+  return `${LOOK} ${howToSay(id, `${STEP.made} if the disk is on ${newFile}`, `${STEP.none} if it is not`)} ${UNSURE}`;
+}
+
+function whatWasMerged(id: string): string {
+  return `${LOOK} ${howToSay(id, `${STEP.merged} if it has`, `${STEP.made} if it has not`)} ${UNSURE}`;
+}
+
+const UNSURE = 'If nobody can tell: docs/assisted-snapshot.md, "When Nova\'s report does not come".';
+
+function howToSay(id: string, ...answers: string[]): string {
   return `Look at the server's disk (\`virsh domblklist\`, \`qemu-img info --backing-chain -U\`), say what is so on Cinder's record (\`openstack volume snapshot set --property ${ASSISTED.step}=… ${id}\`: ${answers.join(", ")}), and run again.`;
 }

@@ -1,68 +1,118 @@
-// An overlay: checked, asked for once, and waited for as far as Cinder's row can show it.
+// An overlay: checked, recorded, asked for once, and waited for as far as Cinder's row can show it.
 
-import type { Job } from "../core/definition";
-import { isKind, SnapcloneError } from "../core/errors";
+import { AbsenceTimer } from "../core/absence";
+import type { OperationContext } from "../core/definition";
+import { isKind } from "../core/errors";
 import type { Verdict } from "../core/wait";
 import {
   type Checked,
   failed,
-  inFlight,
   mismatch,
+  noReport,
+  notRunning,
   putInto,
   refuse,
   unknown,
-  untilFree,
   untilReported,
 } from "./assistedChecks";
+import { claim, inFlight, isClaimed, leftBehind, resourceOf, serverNow, takeBack } from "./assistedClaim";
 import type { AssistedSnapshotInputs } from "./assistedInputs";
-import { BEGUN, isOccupied, LOOK, mark, progressOf, quietly, REPORTED, STEP, stepOf, wordsOf } from "./assistedRow";
-import type { SnapshotRow } from "./cinder";
+import {
+  BEGUN,
+  isOccupied,
+  LOOK,
+  progressOf,
+  quietly,
+  REPORTED,
+  recordOn,
+  STEP,
+  stepOf,
+  unlessForbidden,
+  unlessHidden,
+  Vanished,
+  wordsOf,
+  write,
+} from "./assistedRow";
+import type { Metadata, SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
-/** All checks, the mark, and the one request. Its outcome comes later. */
+export interface Asked {
+  row: SnapshotRow;
+  /** False: Nova's answer was lost. */
+  asked: boolean;
+}
+
+/** All checks, the record, and the one request. Its outcome comes later. */
 export async function askForOverlay(
   cloud: Cloud,
   inputs: AssistedSnapshotInputs,
-  own: Record<string, string>,
-  job: Job,
-): Promise<void> {
-  const { volumeId, snapshotId, newFile, type, manageStatus } = inputs;
-  const row = await untilFree(cloud, { volumeId, snapshotId }, job, (found) => mayCreate(found, inputs));
-  const managed = manageStatus === true && row.status.toLowerCase() === "available" && progressOf(row) !== undefined;
-  if (managed) await putInto(cloud, row, "creating");
+  record: Metadata,
+  context: OperationContext,
+): Promise<Asked> {
+  const { volumeId, snapshotId, newFile, type } = inputs;
+  const who = { stack: record[ASSISTED.stack] ?? "", owner: record[ASSISTED.owner] ?? "" };
+  const isManaged = (row: SnapshotRow) => inputs.manageStatus === true && progressOf(row) !== undefined;
+  const judge = (facts: Checked) => mayCreate(facts, inputs, who, serverNow(cloud, context), context);
+  const stepFor = (row: SnapshotRow) => (isManaged(row) ? STEP.preparing : STEP.asking);
+  const entries = (row: SnapshotRow) => ({ ...record, [ASSISTED.step]: stepFor(row) });
+  const { before, nonceId, ...claimed } = await claim({ cloud, volumeId, snapshotId, who, judge, entries, context });
+  let { row } = claimed;
+  const isOurStatus = before.status.toLowerCase() === "available" || stepOf(before) === STEP.preparing;
+  const managed = isManaged(before) && isOurStatus;
+  const giveUp = async () => {
+    // Said first: a run that dies in between leaves no question open.
+    await write(cloud, row, { [ASSISTED.step]: STEP.preparing });
+    if (managed) await unlessForbidden(cloud.cinder.resetSnapshotStatus(snapshotId, "available"));
+    await takeBack(cloud, before, nonceId);
+  };
   try {
-    await mark(cloud, snapshotId, { ...own, [ASSISTED.file]: newFile, [ASSISTED.step]: STEP.asking });
+    if (managed) row = await putInto(cloud, row, "creating");
+    if (stepOf(row) !== STEP.asking) row = await write(cloud, row, { [ASSISTED.step]: STEP.asking });
     const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
-    await cloud.nova.createAssistedSnapshot(volumeId, info);
+    await unlessHidden(cloud.nova.createAssistedSnapshot(volumeId, info));
   } catch (error) {
-    // Whatever else it is, Nova was not asked, or has said no.
-    if (!isKind(error, "ambiguous")) {
-      await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.none, [ASSISTED.phase]: "settled" }));
-      if (managed) await quietly(cloud.cinder.resetSnapshotStatus(snapshotId, row.status));
-    }
+    if (isKind(error, "ambiguous")) return { row, asked: false };
+    // Nova was not asked, or has said no.
+    await quietly(giveUp());
     throw error;
   }
   // Nova has accepted it: nothing may hide that.
-  await quietly(mark(cloud, snapshotId, { [ASSISTED.step]: STEP.asked }));
+  const accepted = await write(cloud, row, { [ASSISTED.step]: STEP.asked }).catch(() => row);
+  return { row: accepted, asked: true };
 }
 
 /** Everything that Nova does not look at. */
-function mayCreate({ volume, row, others }: Checked, { manageStatus }: AssistedSnapshotInputs): Verdict {
-  const wrong = mismatch(volume, row);
+function mayCreate(
+  facts: Checked,
+  { manageStatus }: AssistedSnapshotInputs,
+  who: { stack: string; owner: string },
+  now: Date,
+  context: OperationContext,
+): Verdict {
+  const { volume, row, others } = facts;
+  const wrong = mismatch(volume, row) ?? notRunning(facts);
   if (wrong) return refuse(wrong);
-  if (isOccupied(row)) {
-    const owner = row.metadata[ASSISTED.owner];
+  const { stack, owner } = recordOn(row);
+  const isOurs = owner !== undefined && owner === who.owner && (stack ?? who.stack) === who.stack;
+  // Left by a run of this resource that had not asked Nova yet.
+  const isResumed = isOurs && stepOf(row) === STEP.preparing;
+  if (isOccupied(row) && !isResumed) {
     return refuse(
-      `snapshot ${row.id} has an overlay already: its mark says "${stepOf(row)}"${owner ? `, made for ${owner}` : ""}`,
+      `snapshot ${row.id} has an overlay already: its record says "${stepOf(row)}"${owner ? `, made for ${owner}` : ""}`,
       "One AssistedSnapshot for each snapshot. To replace one, let the old one go first (deleteBeforeReplace).",
     );
   }
-  const busy = inFlight(others);
+  const resource = resourceOf(who);
+  const claimants = isResumed || !isClaimed(row, resource) ? others : [row, ...others];
+  const left = leftBehind(claimants, resource, now, context.deadline - context.clock.now());
+  if (left) return refuse(...left);
+  const busy = inFlight(claimants, resource);
   if (busy) return { is: "pending", progress: `waiting: ${busy}` };
 
   const status = row.status.toLowerCase();
   const progress = progressOf(row);
   if (status === "available") return { is: "done", progress: "" };
+  if (status === "creating" && isResumed && manageStatus) return { is: "done", progress: "" };
   if (status === "creating" && progress !== undefined && progress !== BEGUN && progress !== REPORTED) {
     // Finished once, and put back by an administrator, so that the outcome can be seen.
     return { is: "done", progress: "" };
@@ -83,15 +133,19 @@ export async function untilSwitched(
   first: SnapshotRow,
   asked: boolean,
   inputs: AssistedSnapshotInputs,
-  job: Job,
+  context: OperationContext,
 ): Promise<SnapshotRow> {
+  const absence = new AbsenceTimer(context.clock);
   const row = await untilReported(cloud.assistedCreating, first, "creating", {
     work: "overlay",
     asked,
-    judge: (row) => judgeSwitch(cloud, row, first.id, asked, inputs),
-    tooLate: ({ parts }) =>
-      asked ? new SnapcloneError({ ...parts, remedy: LOOK }) : unknown(first.id, inputs.newFile, parts.said),
-    job,
+    judge: (seen, report) => {
+      const isGone = absence.isProven(seen !== undefined);
+      return report ?? judgeSwitch(cloud, seen, { id: first.id, isGone, asked, inputs });
+    },
+    tooLate: (error) =>
+      asked ? noReport(first.id, inputs.newFile, error) : unknown(first.id, inputs.newFile, error.parts.said),
+    context,
   });
   return row as SnapshotRow;
 }
@@ -99,19 +153,18 @@ export async function untilSwitched(
 async function judgeSwitch(
   cloud: Cloud,
   row: SnapshotRow | undefined,
-  id: string,
-  asked: boolean,
-  { manageStatus, newFile }: AssistedSnapshotInputs,
+  { id, isGone, asked, inputs }: { id: string; isGone: boolean; asked: boolean; inputs: AssistedSnapshotInputs },
 ): Promise<Verdict> {
-  if (!row) {
-    return failed(
-      `Cinder's snapshot ${id} vanished, so the outcome of the overlay can't be seen`,
-      `If the disk of the server is on ${newFile} (\`virsh domblklist\`), it stays there.`,
-    );
+  const { manageStatus, newFile } = inputs;
+  if (isGone) {
+    const said = `Cinder's snapshot ${id} vanished, so the outcome of the overlay can't be seen`;
+    const remedy = `If the disk of the server is on ${newFile} (\`virsh domblklist\`), it stays there.`;
+    return { is: "failed", error: new Vanished(said, remedy) };
   }
+  if (!row) return { is: "pending", progress: `Cinder does not show snapshot ${id}` };
   switch (row.status.toLowerCase()) {
     case "error":
-      await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.none }));
+      await quietly(write(cloud, row, { [ASSISTED.step]: STEP.none }));
       // The copy itself is as good as before: we had put it into `creating`.
       if (manageStatus) await quietly(cloud.cinder.resetSnapshotStatus(id, "available"));
       return failed(

@@ -1,65 +1,105 @@
-// The merge of an overlay: checked, asked for once with a complete delete_info, and waited for as far as Cinder's row can
-// show it.
+// The merge of an overlay: only of the one that this resource's record names, checked, asked for once with a complete
+// delete_info, and waited for as far as Cinder's row can show it.
 
-import type { Job, State } from "../core/definition";
+import type { OperationContext, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Verdict } from "../core/wait";
 import {
   type Checked,
+  cinderDoesNotKnow,
   failed,
-  howToSay,
-  inFlight,
   isReported,
   mergeUnknown,
   mismatch,
+  noMergeReport,
   putInto,
   refuse,
   unknown,
-  untilFree,
   untilReported,
   whyUnseen,
 } from "./assistedChecks";
+import { claim, inFlight, leftBehind, resourceOf, serverNow, takeBack } from "./assistedClaim";
 import { nullableFileName } from "./assistedInputs";
-import { INTERRUPTED, LOOK, mark, present, progressOf, quietly, REPORTED, STEP, stepOf, wordsOf } from "./assistedRow";
+import {
+  type Expected,
+  howToRecord,
+  INTERRUPTED,
+  LOOK,
+  notOurs,
+  progressOf,
+  quietly,
+  REPORTED,
+  removeRecord,
+  STEP,
+  stepOf,
+  unlessForbidden,
+  unlessHidden,
+  wordsOf,
+  write,
+} from "./assistedRow";
 import type { SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 import type { DeleteInfo } from "./nova";
 
-export async function removeOverlay(cloud: Cloud, row: SnapshotRow, known: State, job: Job): Promise<void> {
+interface Merge {
+  cloud: Cloud;
+  info: DeleteInfo;
+  expected: Expected;
+  manageStatus: boolean;
+  context: OperationContext;
+}
+
+/** Whatever the row says, it ends with the overlay gone and no record left, or with an error. */
+export async function removeOverlay(
+  cloud: Cloud,
+  row: SnapshotRow,
+  expected: Expected,
+  known: State,
+  context: OperationContext,
+): Promise<void> {
   const info = deleteInfo(row, known);
+  mustBeOurs(row, expected);
+  const merge: Merge = { cloud, info, expected, manageStatus: known.manageStatus === true, context };
   const step = stepOf(row);
   switch (step) {
     case STEP.merged:
     case STEP.none:
-      return tidy(cloud, row, known);
+    case STEP.preparing:
+      return tidy(merge, row);
     case STEP.made:
     case STEP.unseen:
-      return askToMerge(cloud, row.id, info, known, job);
+    case STEP.mergePreparing:
+      return askToMerge(merge, row.id);
     case STEP.asking:
     case STEP.asked:
-      if (isReported(row, "creating")) return askToMerge(cloud, row.id, info, known, job);
+      if (isReported(row, "creating")) return askToMerge(merge, row.id);
       // Nova has reported that it could not.
-      if (step === STEP.asked && row.status.toLowerCase() === "error")
-        return mark(cloud, row.id, { [ASSISTED.step]: STEP.none });
-      throw unknown(
-        row.id,
-        String(known.newFile),
-        `Cinder's record is "${row.status}" and shows no outcome of the create`,
-      );
-    case STEP.mergeAsking:
-    case STEP.mergeAsked:
-      return untilMerged(cloud, row, info, known, step === STEP.mergeAsked ? undefined : INTERRUPTED, job);
+      if (step === STEP.asked && row.status.toLowerCase() === "error") {
+        return tidy(merge, await write(cloud, row, { [ASSISTED.step]: STEP.none }));
+      }
+      throw unknown(row.id, expected.file, `Cinder's record is "${row.status}" and shows no outcome of the create`);
     default:
-      throw new SnapcloneError({
-        kind: "refused",
-        said: `snapshot ${row.id} no longer bears the mark of this resource, so whether there is anything to merge is not known, and nothing was asked of Nova`,
-        remedy: howToSay(
-          row.id,
-          `${STEP.made} if the disk is on ${String(known.newFile)}`,
-          `${STEP.merged} if it is not`,
-        ),
-      });
+      return untilMerged(merge, row, step === STEP.mergeAsked ? undefined : INTERRUPTED);
   }
+}
+
+/** Nova looks at no record: it would merge anybody's overlay. */
+function mustBeOurs(row: SnapshotRow, expected: Expected): void {
+  const { id } = row;
+  if (stepOf(row) === undefined) {
+    throw new SnapcloneError({
+      kind: "refused",
+      said: `snapshot ${id} no longer bears the record of this resource, so whether there is anything to merge is not known, and nothing was asked of Nova`,
+      remedy: `Look at the server's disk (\`virsh domblklist\`), write the record anew (${howToRecord(id, expected, STEP.made, STEP.merged)}: ${STEP.made} if the disk is on ${expected.file}, ${STEP.merged} if it is not), and run again.`,
+    });
+  }
+  const whose = notOurs(row, expected);
+  if (whose === undefined) return;
+  throw new SnapcloneError({
+    kind: "refused",
+    said: `${whose}: it is not merged for this resource, and nothing was asked of Nova`,
+    remedy: `If this resource's overlay is gone, take it out of the state (\`pulumi state delete <urn>\`). If the overlay is its own all the same, and nobody else manages it, write its record: ${howToRecord(id, expected, stepOf(row) ?? STEP.made)}.`,
+  });
 }
 
 /** What Nova merges follows from these four alone. */
@@ -80,19 +120,22 @@ function deleteInfo(row: SnapshotRow, known: State): DeleteInfo {
   };
 }
 
-function mayMerge({ volume, row, others }: Checked, managed: boolean): Verdict {
-  const wrong = mismatch(volume, row);
+function mayMerge({ volume, row, others }: Checked, { cloud, expected, manageStatus, context }: Merge): Verdict {
+  const wrong = mismatch(volume, row) ?? notOurs(row, expected);
   if (wrong) return refuse(wrong);
-  const busy = inFlight(others);
+  const resource = resourceOf(expected);
+  const left = leftBehind(others, resource, serverNow(cloud, context), context.deadline - context.clock.now());
+  if (left) return refuse(...left);
+  const busy = inFlight(others, resource);
   if (busy) return { is: "pending", progress: `waiting: ${busy}` };
   const status = row.status.toLowerCase();
-  if (status === "error_deleting" && !managed) {
+  if (status === "error_deleting" && !manageStatus) {
     return refuse(
       `snapshot ${row.id} is in status "${row.status}": it takes no further report, so a merge could not be seen`,
       "An administrator has to reset it first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.",
     );
   }
-  if (isReported(row, "deleting") && !managed) {
+  if (isReported(row, "deleting") && !manageStatus) {
     return refuse(
       `Cinder's record of snapshot ${row.id} shows a report on a merge (deleting ${REPORTED}) that was there before`,
       "The next one could not be told from it. An administrator has to reset the status first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.",
@@ -107,73 +150,75 @@ function mayMerge({ volume, row, others }: Checked, managed: boolean): Verdict {
   return { is: "done", progress: "" };
 }
 
-async function askToMerge(cloud: Cloud, id: string, info: DeleteInfo, known: State, job: Job): Promise<void> {
-  const managed = known.manageStatus === true;
-  const ids = { volumeId: info.volume_id, snapshotId: id };
-  const row = await untilFree(cloud, ids, job, (facts) => mayMerge(facts, managed));
-  const before = stepOf(row) ?? STEP.made;
-  const deleting = row.status.toLowerCase() === "deleting";
+async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
+  const { cloud, info, expected, manageStatus, context } = merge;
   // A report that is there already can't be told from the one to come.
-  const fresh = deleting && progressOf(row) !== undefined && !isReported(row, "deleting");
-  const put = managed && progressOf(row) !== undefined && !fresh;
-  const shows = put || fresh;
-  const takeBack = async (step: string) => {
-    await quietly(mark(cloud, id, { [ASSISTED.step]: step }));
-    if (put) await quietly(cloud.cinder.resetSnapshotStatus(id, row.status));
+  const isFresh = (row: SnapshotRow) =>
+    row.status.toLowerCase() === "deleting" && progressOf(row) !== undefined && !isReported(row, "deleting");
+  const isPut = (row: SnapshotRow) => manageStatus && progressOf(row) !== undefined && !isFresh(row);
+  const entries = (row: SnapshotRow) => ({ [ASSISTED.step]: isPut(row) ? STEP.mergePreparing : STEP.mergeAsking });
+  const judge = (facts: Checked) => mayMerge(facts, merge);
+  const claimed = await claim({
+    cloud,
+    volumeId: info.volume_id,
+    snapshotId,
+    who: expected,
+    judge,
+    entries,
+    context,
+  });
+  const { before, nonceId } = claimed;
+  let { row } = claimed;
+  const put = isPut(before);
+  const takeAllBack = async (step: string) => {
+    // Said first: a run that dies in between leaves no question open.
+    row = await write(cloud, row, { [ASSISTED.step]: step }).catch(() => row);
+    if (put) await unlessForbidden(cloud.cinder.resetSnapshotStatus(snapshotId, before.status));
+    if (step === STEP.mergePreparing) await takeBack(cloud, before, nonceId);
   };
 
-  if (put) await putInto(cloud, row, "deleting");
-  try {
-    await mark(cloud, id, { [ASSISTED.step]: STEP.mergeAsking, [ASSISTED.phase]: "settled" });
-  } catch (error) {
-    await takeBack(before);
-    throw error;
-  }
   let doubt: string | undefined;
   try {
-    await cloud.nova.deleteAssistedSnapshot(id, info);
-    await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.mergeAsked }));
+    if (put) row = await putInto(cloud, row, "deleting");
+    if (stepOf(row) !== STEP.mergeAsking) row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsking });
+    await cloud.nova.deleteAssistedSnapshot(snapshotId, info);
+    row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsked }).catch(() => row);
   } catch (error) {
     // Nova's own word that there is nothing to merge.
-    if (isKind(error, "notFound")) return takeBack(STEP.merged);
+    if (isKind(error, "notFound")) {
+      await quietly(takeAllBack(STEP.merged));
+      return tidy(merge, row);
+    }
     if (!isKind(error, "ambiguous")) {
-      await takeBack(before);
+      await quietly(takeAllBack(STEP.mergePreparing));
       throw error;
     }
     doubt = error.parts.said;
-    if (!shows) throw mergeUnknown(id, info, doubt);
+    if (!put && !isFresh(before)) throw mergeUnknown(snapshotId, info, doubt);
   }
-  return untilMerged(cloud, await present(cloud, id, job.signal), info, known, doubt, job);
+  return untilMerged(merge, row, doubt);
 }
 
 /** Nova was asked, by this run or by an earlier one; `doubt` is why that is not sure. */
-async function untilMerged(
-  cloud: Cloud,
-  first: SnapshotRow,
-  info: DeleteInfo,
-  known: State,
-  doubt: string | undefined,
-  job: Job,
-): Promise<void> {
+async function untilMerged(merge: Merge, first: SnapshotRow, doubt: string | undefined): Promise<void> {
+  const { cloud, info, context } = merge;
   const { id } = first;
   const asked = doubt === undefined;
   const row = await untilReported(cloud.assistedMerging, first, "deleting", {
     work: "merge",
     asked,
-    judge: (seen) => judgeMerge(cloud, seen, id, info, asked),
-    tooLate: ({ parts }) =>
-      asked
-        ? new SnapcloneError({ ...parts, remedy: `Asked was ${JSON.stringify(info)}. ${LOOK}` })
-        : mergeUnknown(id, info, `${doubt}; ${parts.said}`),
-    job,
+    judge: (seen, report) => report ?? judgeMerge(cloud, seen, id, info, asked),
+    tooLate: (error) =>
+      asked ? noMergeReport(id, info, error) : mergeUnknown(id, info, `${doubt}; ${error.parts.said}`),
+    context,
   });
   if (!row) return;
   if (!isReported(row, "deleting")) {
-    job.warn(
+    context.warn(
       `the merge of snapshot ${id} (${JSON.stringify(info)}) was asked for and could not be seen to be done: ${whyUnseen(row, "deleting")}`,
     );
   }
-  await tidy(cloud, row, known);
+  await tidy(merge, row);
 }
 
 async function judgeMerge(
@@ -187,7 +232,7 @@ async function judgeMerge(
   switch (row.status.toLowerCase()) {
     case "error_deleting":
       // The overlay is still there; whoever has removed the cause may try again.
-      await quietly(mark(cloud, id, { [ASSISTED.step]: STEP.made }));
+      await quietly(write(cloud, row, { [ASSISTED.step]: STEP.made }));
       return failed(
         `Nova could not merge snapshot ${id}: Cinder's record went to "error_deleting". Asked was ${JSON.stringify(info)}`,
         `${LOOK} A merge needs names of files in the disk's chain, which must be linked by relative names. Correct fileToMerge and mergeTargetFile if they are wrong (after \`pulumi refresh\` that changes the state alone), have the status reset, and delete again.`,
@@ -201,10 +246,27 @@ async function judgeMerge(
   }
 }
 
-/** The overlay is gone. Its trace stays, so that a delete that comes again asks Nova for nothing. */
-async function tidy(cloud: Cloud, row: SnapshotRow, known: State): Promise<void> {
-  const step = stepOf(row) === STEP.none ? STEP.none : STEP.merged;
-  await mark(cloud, row.id, { [ASSISTED.step]: step, [ASSISTED.phase]: "settled" });
-  if (known.manageStatus !== true || row.status.toLowerCase() !== "deleting") return;
-  await cloud.cinder.resetSnapshotStatus(row.id, "available");
+/**
+ * There is no overlay any more: Cinder's row becomes what it was before. In this order, so that a delete that comes again
+ * asks Nova for nothing, wherever this one ends.
+ */
+async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row: SnapshotRow): Promise<void> {
+  const step = stepOf(row);
+  const isSaid = step === STEP.merged || step === STEP.none || step === STEP.preparing;
+  const said = isSaid ? row : await write(cloud, row, { [ASSISTED.step]: STEP.merged });
+  if (stepOf(said) === STEP.merged) {
+    const { file_to_merge, merge_target_file } = info;
+    const what = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;
+    context.warn(cinderDoesNotKnow(row.volume_id, what));
+  }
+  // Nova's report never came, or nobody has ended what it was to report on: Cinder lets no such snapshot be deleted.
+  if (manageStatus && /^(creating|deleting)$/i.test(row.status)) {
+    await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, "available"));
+  }
+  try {
+    await removeRecord(cloud, said);
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+    context.warn(`the record of the overlay stays on snapshot ${row.id}: ${error.parts.said}`);
+  }
 }

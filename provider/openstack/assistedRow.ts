@@ -1,9 +1,11 @@
-// Cinder's row of a snapshot, as far as an overlay shows there: our mark and step, Nova's report. All that is known of an
-// overlay is known from it.
+// Cinder's row of a snapshot, as far as an overlay shows there: the overlay's record, and Nova's report. All that is known
+// of an overlay is known from it.
 
-import type { Marker, Observed, OpenObject, State } from "../core/definition";
-import { SnapcloneError } from "../core/errors";
-import type { SnapshotRow } from "./cinder";
+import { AbsenceTimer } from "../core/absence";
+import type { Observed, OperationContext, OwnedObject, OwnershipRecord, State } from "../core/definition";
+import { isKind, SnapcloneError } from "../core/errors";
+import { waitFor } from "../core/wait";
+import { type Metadata, type SnapshotRow, whatIsMissing } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
 /** Nova reports within a second or two (openstack-seen.md); Cinder itself waits 1 s, later 10 s between looks (§B5). */
@@ -18,6 +20,8 @@ export const UNKNOWN_MS = 60_000;
  * whatever happens in between, the next run knows whether it may ask.
  */
 export const STEP = {
+  /** The record is written, and Nova is not asked yet: Cinder's status is put where Nova's report can be seen. */
+  preparing: "preparing",
   /** Nova is about to be asked for the overlay, or was: a run that died here can't tell. */
   asking: "asking",
   /** Nova has said yes. */
@@ -26,6 +30,7 @@ export const STEP = {
   made: "made",
   /** Nova has said yes, and Cinder's row could not show the outcome. */
   unseen: "unseen",
+  mergePreparing: "merge-preparing",
   mergeAsking: "merge-asking",
   mergeAsked: "merge-asked",
   merged: "merged",
@@ -33,16 +38,16 @@ export const STEP = {
   none: "none",
 } as const;
 
-/** An overlay is there, is coming, or is on its way out. */
-const OCCUPIED: ReadonlySet<string> = new Set([
+export const IN_FLIGHT: ReadonlySet<string> = new Set([
+  STEP.preparing,
   STEP.asking,
   STEP.asked,
-  STEP.made,
-  STEP.unseen,
+  STEP.mergePreparing,
   STEP.mergeAsking,
   STEP.mergeAsked,
 ]);
-export const IN_FLIGHT: ReadonlySet<string> = new Set([STEP.asking, STEP.asked, STEP.mergeAsking, STEP.mergeAsked]);
+/** An overlay is there, is coming, or is on its way out. */
+const OCCUPIED: ReadonlySet<string> = new Set([...IN_FLIGHT, STEP.made, STEP.unseen]);
 
 /** Nova's sign, in either direction. */
 export const REPORTED = "90%";
@@ -59,11 +64,141 @@ export const INTERRUPTED = "a run was stopped on its way to Nova";
 export const LOOK =
   "nova-compute's log on the server's host has the reason. Usual ones: the server is not running, its driver is not libvirt, `newFile` is missing in the volume's folder or cannot be read by QEMU.";
 
-export function observed(row: SnapshotRow, { unverifiedReason }: State): Observed {
+// --- the record
+
+/** What the record of a resource's overlay must say. */
+export interface Expected extends Pick<OwnershipRecord, "stack" | "owner" | "inputs"> {
+  file: string;
+}
+
+export function recordOf({ stack, owner, inputs, attempt }: OwnershipRecord, file: string): Metadata {
+  if (owner === "") return { [ASSISTED.file]: file };
+  return {
+    [ASSISTED.stack]: stack,
+    [ASSISTED.owner]: owner,
+    [ASSISTED.inputs]: inputs,
+    ...(attempt === undefined ? {} : { [ASSISTED.attempt]: attempt }),
+    [ASSISTED.file]: file,
+  };
+}
+
+type Recorded = { [key in keyof Expected]?: Expected[key] | undefined };
+
+/** As it stands on the row. Builds before 0.2 wrote no stack, and no attempt. */
+export function recordOn({ metadata }: SnapshotRow): Recorded {
+  return {
+    stack: metadata[ASSISTED.stack],
+    owner: metadata[ASSISTED.owner],
+    inputs: metadata[ASSISTED.inputs],
+    file: metadata[ASSISTED.file],
+  };
+}
+
+/** Why the record on the row is not this resource's; undefined if it is. What is not expected is not compared. */
+export function notOurs(row: SnapshotRow, expected: Recorded): string | undefined {
+  const found = recordOn(row);
+  const differs = (key: keyof Expected) => expected[key] !== undefined && (found[key] ?? "") !== expected[key];
+  const overlay = `the overlay that snapshot ${row.id} has a record of`;
+  if (differs("owner")) return `${overlay} was made for ${found.owner || "nobody that is known"}`;
+  // Builds before 0.2 wrote no stack.
+  if (found.stack !== undefined && expected.stack && found.stack !== expected.stack) {
+    return `${overlay} was made by another stack, for its ${found.owner}`;
+  }
+  if (differs("file")) return `${overlay} is the file ${found.file}, and this one's is ${expected.file}`;
+  if (differs("inputs")) return `${overlay} was made from other inputs, for ${found.owner}`;
+  return undefined;
+}
+
+export function ownedObject(row: SnapshotRow): OwnedObject {
+  const phase = row.metadata[ASSISTED.phase];
+  const { stack, owner = "", inputs = "" } = recordOn(row);
+  const isLeaving = stepOf(row)?.startsWith("merge") ?? false;
+  return {
+    id: `${row.volume_id}/${row.id}`,
+    task: taskOf(stepOf(row) !== STEP.asking, { stack, owner }),
+    stack,
+    owner,
+    inputs,
+    attempt: row.metadata[ASSISTED.attempt],
+    // An overlay that is on its way out is nobody's any more.
+    phase: isLeaving || phase === "settled" ? "settled" : phase === "open" ? "open" : undefined,
+    createdAt: nonceOf(row)?.since ?? (stack === undefined ? utc(row.updated_at) : undefined),
+    label: row.metadata[ASSISTED.file],
+    state: observed(row, {}).state,
+  };
+}
+
+/** Who wrote the record last. */
+export interface Nonce {
+  /** The same in no two operations; begins with the run's. */
+  id: string;
+  /** By Cinder's clock, ISO 8601: when it was written, and when the operation gives up. */
+  since: string;
+  until: string;
+  /** Digest of stack and owner: two operations of one resource are never under way at once. */
+  resource: string;
+  /** The resource's name, for people; shortened. */
+  owner: string;
+  /** Nothing else is written yet: it is not known whether it is alone. */
+  isClaim: boolean;
+}
+
+const NONCE = /^(claim )?(\S+) (\S+?)\/(\S+) (\S+) (.*)$/;
+
+export function nonceOf({ metadata }: SnapshotRow): Nonce | undefined {
+  const [, claim, id, since, until, resource, owner] = NONCE.exec(metadata[ASSISTED.nonce] ?? "") ?? [];
+  if (id === undefined || since === undefined || until === undefined || resource === undefined || owner === undefined) {
+    return undefined;
+  }
+  return { id, since, until, resource, owner, isClaim: claim !== undefined };
+}
+
+export function nonceText({ id, since, until, resource, owner, isClaim }: Nonce): string {
+  return `${isClaim ? "claim " : ""}${id} ${since}/${until} ${resource} ${owner}`;
+}
+
+/** The owner is kept with the accepted work: while it is waited for, the row may become somebody else's. */
+export function taskOf(asked: boolean, { stack, owner }: { stack?: string | undefined; owner: string }) {
+  return { asked, ...(stack === undefined ? {} : { stack }), ...(owner === "" ? {} : { owner }) };
+}
+
+/** Cinder answers with all metadata there are now. */
+export async function write(cloud: Cloud, row: SnapshotRow, entries: Metadata): Promise<SnapshotRow> {
+  return { ...row, metadata: await unlessHidden(cloud.cinder.createSnapshotMetadata(row.id, entries)) };
+}
+
+/** The command by which a person writes the record, where it was lost. */
+export function howToRecord(id: string, expected: Expected, ...steps: string[]): string {
+  const entries = Object.entries(recordOf(expected, expected.file)).map(([key, value]) => `--property ${key}=${value}`);
+  const step = steps.length === 1 ? steps[0] : "…";
+  return `\`openstack volume snapshot set ${[...entries, `--property ${ASSISTED.step}=${step}`, id].join(" ")}\``;
+}
+
+/** Takes the record away, the step last: as long as it is there, it says that there is nothing to merge. */
+export async function removeRecord(cloud: Cloud, { id, metadata }: SnapshotRow): Promise<void> {
+  const keys = Object.values(ASSISTED).filter((key) => Object.hasOwn(metadata, key));
+  const others = keys.filter((key) => key !== ASSISTED.step);
+  await Promise.all(others.map((key) => removeKey(cloud, id, key)));
+  if (others.length < keys.length) await removeKey(cloud, id, ASSISTED.step);
+}
+
+export async function removeKey(cloud: Cloud, id: string, key: string): Promise<void> {
+  try {
+    await cloud.cinder.deleteSnapshotMetadataKey(id, key);
+  } catch (error) {
+    // The key, or the snapshot with everything on it.
+    if (whatIsMissing(error) === undefined) throw error;
+  }
+}
+
+// --- reading
+
+/** `whose` says why the record on the row is not this resource's. */
+export function observed(row: SnapshotRow, known: State, whose?: string): Observed {
   const step = stepOf(row);
-  const verified = step === STEP.made || step === STEP.mergeAsking || step === STEP.mergeAsked;
-  const reason =
-    unverifiedReason ?? UNVERIFIED[step ?? ""] ?? "Cinder's record no longer bears the mark of this resource";
+  const verified = whose === undefined && (step === STEP.made || (step?.startsWith("merge-") ?? false));
+  const sticky = step === STEP.unseen ? known.unverifiedReason : undefined;
+  const reason = whose ?? sticky ?? UNVERIFIED[step ?? ""] ?? UNRECORDED;
   return {
     state: {
       volumeId: row.volume_id,
@@ -72,13 +207,20 @@ export function observed(row: SnapshotRow, { unverifiedReason }: State): Observe
       progress: progressOf(row),
       verified,
       unverifiedReason: verified ? undefined : reason,
+      // What the next `up` has to do about it, where something is left to do.
+      __step: whose === undefined && step !== undefined ? step : FOREIGN,
+      // Whether an absence is proof depends on it.
+      __project: row["os-extended-snapshot-attributes:project_id"] ?? undefined,
     },
-    openOwner: row.metadata[ASSISTED.phase] === "open" ? row.metadata[ASSISTED.owner] : undefined,
-    adoptedBy: row.metadata[ASSISTED.adopted],
   };
 }
 
+/** In `__step`: there is no record, or somebody else's. */
+export const FOREIGN = "foreign";
+const UNRECORDED = "Cinder's snapshot no longer bears the record of this resource";
+
 const UNVERIFIED: Readonly<Record<string, string>> = {
+  [STEP.preparing]: "a run was stopped before it asked Nova",
   [STEP.asking]: INTERRUPTED,
   [STEP.asked]: "Nova has accepted it, and its report has not been seen yet",
   [STEP.unseen]:
@@ -87,33 +229,52 @@ const UNVERIFIED: Readonly<Record<string, string>> = {
   [STEP.merged]: "the overlay has been merged",
 };
 
-export function openObject(row: SnapshotRow): OpenObject {
-  return {
-    id: `${row.volume_id}/${row.id}`,
-    task: { asked: stepOf(row) !== STEP.asking },
-    owner: row.metadata[ASSISTED.owner] ?? "",
-    inputs: row.metadata[ASSISTED.inputs] ?? "",
-    state: observed(row, {}).state,
-  };
+/** Waits until Cinder shows the row: one "not found" may come from a replica that lags behind. */
+export async function present(cloud: Cloud, id: string, context: OperationContext): Promise<SnapshotRow> {
+  const absence = new AbsenceTimer(context.clock);
+  const row = await waitFor<SnapshotRow | undefined>({
+    what: `Cinder to show snapshot ${id}`,
+    look: (signal) => cloud.snapshot(id, signal),
+    judge: (seen) => {
+      if (absence.isProven(seen !== undefined))
+        return { is: "failed", error: new Vanished(`Cinder's snapshot ${id} is gone`) };
+      return seen ? { is: "done", progress: "" } : { is: "pending", progress: `Cinder does not show snapshot ${id}` };
+    },
+    pace: PACE,
+    job: context,
+  });
+  return row as SnapshotRow;
 }
 
-export function marks({ owner, inputs }: Marker): Record<string, string> {
-  return owner === "" ? {} : { [ASSISTED.owner]: owner, [ASSISTED.inputs]: inputs, [ASSISTED.phase]: "open" };
+/** Cinder's snapshot is proven gone, and with it all that could be known of the overlay. */
+export class Vanished extends SnapcloneError {
+  constructor(said: string, remedy?: string) {
+    super({ kind: "notFound", said, remedy });
+  }
 }
 
-export async function mark(cloud: Cloud, id: string, metadata: Record<string, string>): Promise<void> {
-  await cloud.cinder.createSnapshotMetadata(id, metadata);
+/** A "not found" that is no proof: to what changes the row, and from Nova. */
+export async function unlessHidden<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isKind(error, "notFound") || error instanceof Vanished) throw error;
+    throw new SnapcloneError({ ...error.parts, kind: "transient" });
+  }
+}
+
+/** Who may not take a status back has not set it. */
+export async function unlessForbidden(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+  }
 }
 
 /** What must not stand in the way of what is being said or returned; the next run meets it as it is. */
 export async function quietly(work: Promise<unknown>): Promise<void> {
   await work.catch(() => {});
-}
-
-export async function present(cloud: Cloud, id: string, signal: AbortSignal): Promise<SnapshotRow> {
-  const row = await cloud.snapshot(id, signal);
-  if (row) return row;
-  throw new SnapcloneError({ kind: "failed", said: `Cinder's snapshot ${id} is gone` });
 }
 
 export function isOccupied(row: SnapshotRow): boolean {
@@ -135,6 +296,12 @@ export function wordsOf(row: SnapshotRow): string {
 
 export function progressOf(row: SnapshotRow): string | undefined {
   return row["os-extended-snapshot-attributes:progress"] ?? undefined;
+}
+
+/** Cinder's times are UTC and do not say so (§A3). */
+export function utc(time: string | null): string | undefined {
+  if (time === null) return undefined;
+  return /(Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
 }
 
 export function partsOf(id: string): { volumeId: string; snapshotId: string } {

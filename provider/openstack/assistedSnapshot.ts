@@ -3,31 +3,50 @@
 // it is checked before each request, and is where the outcome shows, if it shows (reference openstack-seen.md).
 
 import { z } from "zod";
-import type { Definition } from "../core/definition";
+import type {
+  AcceptedOperation,
+  Definition,
+  Observed,
+  OperationContext,
+  OwnershipRecord,
+  State,
+  Task,
+} from "../core/definition";
+import { isKind, SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
-import { isReported, leaveTurn, notPutBack, takeTurn, whyUnseen } from "./assistedChecks";
+import { ownershipRecord } from "../core/ownership";
+import { cinderDoesNotKnow, isReported, leaveTurn, notPutBack, takeTurn, whyUnseen } from "./assistedChecks";
 import { askForOverlay, untilSwitched } from "./assistedCreate";
 import { type AssistedSnapshotInputs, correction, fileName, nullableFileName } from "./assistedInputs";
 import { removeOverlay } from "./assistedMerge";
 import {
+  type Expected,
   FINISHED,
+  FOREIGN,
+  howToRecord,
   isOccupied,
   isOfKnownStatus,
   LOOK,
-  mark,
-  marks,
+  notOurs,
   observed,
-  openObject,
+  ownedObject,
   partsOf,
   present,
+  recordOf,
+  recordOn,
   STEP,
   stepOf,
+  taskOf,
+  unlessHidden,
+  Vanished,
+  write,
 } from "./assistedRow";
+import type { Metadata, SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud, openstack } from "./cloud";
 import { uuid } from "./inputs";
 
 export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
-  noun: "assisted snapshot",
+  displayName: "assisted snapshot",
   connection: openstack,
   inputs: {
     volumeId: { onChange: "replace", schema: uuid("a volume") },
@@ -39,11 +58,11 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     },
     fileToMerge: { onChange: correction, schema: nullableFileName() },
     mergeTargetFile: { onChange: correction, schema: nullableFileName() },
-    manageStatus: { onChange: "update", schema: z.boolean("must be true or false").optional() },
+    manageStatus: { onChange: "update", schema: z.boolean("must be true or false").optional(), default: false },
     connection: { onChange: "replace", schema: connectionName().optional() },
   },
-  contradictions({ fileToMerge, mergeTargetFile }, unsure) {
-    if (mergeTargetFile === undefined || unsure.has("fileToMerge")) return [];
+  validate({ fileToMerge, mergeTargetFile }, unknown) {
+    if (mergeTargetFile === undefined || unknown.has("fileToMerge")) return [];
     const property = "mergeTargetFile";
     // libvirt would take the active file for what is missing, and refuse that, later and unseen.
     if (fileToMerge === undefined) return [{ property, reason: "needs fileToMerge, the file that is merged into it" }];
@@ -54,104 +73,256 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
   timeouts: { create: "10m", update: "5m", delete: "2h" },
   // One overlay for each snapshot, and a new one beside it would be merged with it.
   deleteBeforeReplace: true,
-  afterFailedCreate: "replace",
+  onFailedCreate: "replace",
 
   describe: ({ id, volumeId, snapshotId }) =>
     typeof snapshotId === "string"
       ? `assisted snapshot ${snapshotId} of volume ${volumeId}`
       : `assisted snapshot ${String(id)}`,
 
-  async listOpen(cloud) {
-    const filter = { metadata: { [ASSISTED.phase]: "open" }, all_tenants: true };
-    const { snapshots } = await cloud.cinder.listSnapshotsDetail(filter);
-    return snapshots.filter((row) => isOccupied(row)).map(openObject);
+  async listOwned(cloud, { stack }) {
+    // Builds before 0.2 wrote no stack: of theirs, those marked `open` may be ours.
+    const alternatives = [{ [ASSISTED.stack]: stack }, { [ASSISTED.phase]: "open" }];
+    const rows = await cloud.snapshotsWith(alternatives, { all_tenants: true });
+    return rows.filter(isOccupied).map(ownedObject);
   },
 
-  async claim(cloud, id, run) {
-    await cloud.cinder.updateSnapshotMetadataKey(partsOf(id).snapshotId, ASSISTED.adopted, run);
+  async recordOwnership(cloud, id, record, known) {
+    const row = await unlessHidden(cloud.cinder.showSnapshot(partsOf(id).snapshotId));
+    // Not over a record that somebody else has written in the meantime.
+    const whose = isRecorded(record, row) ? undefined : notOurs(row, expectedOf(known, record.stack));
+    if (whose !== undefined)
+      throw new SnapcloneError({ kind: "refused", said: `${whose}: its record was not changed` });
+    const { [ASSISTED.file]: _, ...entries } = recordOf(record, "");
+    // Builds before 0.2 look for `open` alone: they must not adopt what is adopted here.
+    const old = row.metadata[ASSISTED.phase] === undefined ? {} : { [ASSISTED.phase]: "settled" };
+    await write(cloud, row, { ...entries, ...old });
   },
 
-  async settle(cloud, id) {
-    await cloud.cinder.updateSnapshotMetadataKey(partsOf(id).snapshotId, ASSISTED.phase, "settled");
-  },
-
-  async start(cloud, inputs, marker, job) {
-    const { volumeId, snapshotId } = inputs;
-    await takeTurn(cloud, volumeId, job);
+  async beginCreate(cloud, inputs, record, context): Promise<AcceptedOperation> {
+    const { volumeId, snapshotId, newFile } = inputs;
+    await takeTurn(cloud, volumeId, context);
     try {
-      await askForOverlay(cloud, inputs, marks(marker), job);
-      return { id: `${volumeId}/${snapshotId}`, task: { asked: true } };
+      const { row, asked } = await askForOverlay(cloud, inputs, recordOf(record, newFile), context);
+      return { id: `${volumeId}/${snapshotId}`, task: taskOf(asked, record), initialState: row };
     } catch (error) {
-      leaveTurn(cloud, job);
+      leaveTurn(cloud, context);
       throw error;
     }
   },
 
-  async finish(cloud, { id, task }, inputs, job) {
+  async waitForCreate(cloud, { id, task, initialState }, inputs, context) {
     const { volumeId, snapshotId } = partsOf(id);
-    await takeTurn(cloud, volumeId, job);
+    await takeTurn(cloud, volumeId, context);
     try {
-      let first = await present(cloud, snapshotId, job.signal);
-      // Somebody has looked: the run that was stopped on its way to Nova had not got there.
-      const anew = stepOf(first) === STEP.none;
-      if (anew) {
-        await askForOverlay(cloud, inputs, {}, job);
-        first = await present(cloud, snapshotId, job.signal);
-      }
-      const step = stepOf(first);
-      if (step === STEP.unseen) return observed(first, {});
-      if (step !== STEP.made) {
-        const asked = anew || task.asked === true || step === STEP.asked;
-        const row = await untilSwitched(cloud, first, asked, inputs, job);
-        const seen = isReported(row, "creating");
-        await mark(cloud, snapshotId, { [ASSISTED.step]: seen ? STEP.made : STEP.unseen });
-        if (!seen) {
-          const reason = whyUnseen(row, "creating");
-          job.warn(
-            `the overlay of snapshot ${snapshotId} was asked for and could not be seen to be in place: ${reason}`,
-          );
-          return observed(await present(cloud, snapshotId, job.signal), { unverifiedReason: reason });
-        }
-      }
-      // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (§B4).
-      const row = await present(cloud, snapshotId, job.signal);
-      if (inputs.manageStatus !== true) return observed(row, {});
-      if (!isOfKnownStatus(row)) throw notPutBack(row);
-      if (row.status.toLowerCase() !== "creating") return observed(row, {});
-      await cloud.cinder.updateSnapshotStatus(snapshotId, "available", FINISHED);
-      return observed(await present(cloud, snapshotId, job.signal), {});
+      const first = (initialState as SnapshotRow | undefined) ?? (await present(cloud, snapshotId, context));
+      return await finish(cloud, first, task, inputs, context);
+    } catch (error) {
+      throw withoutProof(error);
     } finally {
-      leaveTurn(cloud, job);
+      leaveTurn(cloud, context);
     }
   },
 
-  async observe(cloud, id, known, signal) {
+  async read(cloud, id, known, signal) {
     const row = await cloud.snapshot(partsOf(id).snapshotId, signal);
-    return row && observed(row, known);
+    if (!row) return undefined;
+    const isOwned = known.__owner !== undefined && stepOf(row) !== undefined;
+    return observed(row, known, isOwned ? notOurs(row, expectedOf(known, "")) : undefined);
   },
 
-  // What may change is told to Nova at the end, and not before.
-  change: async (_cloud, _id, from) => from,
+  divergence({ __step: step }) {
+    if (typeof step !== "string") return undefined;
+    if (GONE.has(step)) return { output: "verified", effect: "replace" };
+    return UNFINISHED.has(step) ? { output: "verified", effect: "update" } : undefined;
+  },
 
-  async remove(cloud, id, known, job) {
+  // What may change is told to Nova at the end, and not before. What is left to do, the row shows.
+  async update(cloud, id, from, inputs, known, context) {
+    if (!UNFINISHED.has(String(from.state.__step))) return from;
     const { volumeId, snapshotId } = partsOf(id);
-    await takeTurn(cloud, volumeId, job);
+    await takeTurn(cloud, volumeId, context);
     try {
-      const row = await cloud.snapshot(snapshotId, job.signal);
-      if (!row) {
-        job.warn(
-          `Cinder's snapshot ${snapshotId} is gone, so nothing was merged: if the disk of the server still is on ${String(known.newFile)}, it stays there (\`virsh domblklist\` shows it)`,
-        );
-        return;
-      }
-      await removeOverlay(cloud, row, { ...known, newFile: row.metadata[ASSISTED.file] ?? known.newFile }, job);
+      return await mend(cloud, await present(cloud, snapshotId, context), inputs, known, context);
+    } catch (error) {
+      throw withoutProof(error);
     } finally {
-      leaveTurn(cloud, job);
+      leaveTurn(cloud, context);
     }
   },
 
-  async problem(_cloud, id, { status }) {
+  async delete(cloud, id, known, context) {
+    const { volumeId, snapshotId } = partsOf(id);
+    await takeTurn(cloud, volumeId, context);
+    try {
+      const row = await cloud.snapshot(snapshotId, context.signal);
+      if (!row) {
+        context.warn(
+          `Cinder has no snapshot ${snapshotId}, so nothing was merged: if the disk of the server still is on ${String(known.newFile)}, it stays there (\`virsh domblklist\` shows it)`,
+        );
+        return "missing";
+      }
+      await removeOverlay(cloud, row, expectedOf(known, context.stack), known, context);
+      return "deleted";
+    } catch (error) {
+      // The row was there: whatever is not found now, the overlay may be.
+      throw withoutProof(error);
+    } finally {
+      leaveTurn(cloud, context);
+    }
+  },
+
+  async diagnose(_cloud, id, { status }) {
     if (!/^error/i.test(String(status))) return undefined;
     return `Cinder's record of snapshot ${partsOf(id).snapshotId} is in status "${String(status)}". ${LOOK} An administrator can reset the status (\`openstack volume snapshot set --state available\`).`;
   },
+
+  identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),
+  serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
+
+  /** An administrator sees other projects' snapshots, and sees none of them when he is none any more. */
+  async doubtAbsence(cloud, known, signal) {
+    const { volumeId, __project: project } = known;
+    if (project !== undefined && project === (await cloud.session.projectId(signal))) return undefined;
+    try {
+      await cloud.cinder.showVolume(String(volumeId), signal);
+      return undefined;
+    } catch (error) {
+      if (!isKind(error, "notFound")) throw error;
+      const where = project === undefined ? "" : `it is in project ${String(project)}, and `;
+      return `${where}this login does not see its volume ${String(volumeId)} either`;
+    }
+  },
 };
+
+/** There is no overlay any more, or there will be none: another is made in its place. */
+const GONE: ReadonlySet<string> = new Set([STEP.none, STEP.merged, STEP.mergeAsking, STEP.mergeAsked]);
+/** The overlay is there, or on its way, and its record is not as a good `up` leaves it. */
+const UNFINISHED: ReadonlySet<string> = new Set([
+  STEP.preparing,
+  STEP.asking,
+  STEP.asked,
+  STEP.mergePreparing,
+  FOREIGN,
+]);
+
+/** Ends what an operation has begun that the state knows nothing of. */
+async function mend(
+  cloud: Cloud,
+  row: SnapshotRow,
+  inputs: AssistedSnapshotInputs,
+  known: State,
+  context: OperationContext,
+): Promise<Observed> {
+  const expected = expectedOf(known, context.stack);
+  if (stepOf(row) === STEP.mergePreparing && notOurs(row, expected) === undefined) {
+    // A delete that had not asked Nova yet, and is not wanted any more.
+    const made = await write(cloud, row, { [ASSISTED.step]: STEP.made });
+    if (inputs.manageStatus !== true || row.status.toLowerCase() !== "deleting") return observed(made, known);
+    await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, "available"));
+    return observed(await present(cloud, row.id, context), known);
+  }
+  return finish(cloud, row, taskOf(stepOf(row) === STEP.asked, expected), inputs, context);
+}
+
+/** From what the row shows to an overlay that is in place, as far as it can be seen. */
+async function finish(
+  cloud: Cloud,
+  first: SnapshotRow,
+  task: Task,
+  inputs: AssistedSnapshotInputs,
+  context: OperationContext,
+) {
+  const { id } = first;
+  mustBeOurs(first, task, inputs);
+  let row = first;
+  let asked = task.asked === true || stepOf(first) === STEP.asked;
+  // A run was stopped before it asked Nova; or somebody has looked, and it had not got there.
+  if (stepOf(first) === STEP.none || stepOf(first) === STEP.preparing) {
+    ({ row, asked } = await askForOverlay(cloud, inputs, recordEntries(first), context));
+    context.accepted(taskOf(asked, { ...task, owner: String(task.owner ?? "") }));
+  }
+  const step = stepOf(row);
+  if (step === STEP.unseen) return observed(row, {});
+  if (step !== STEP.made) {
+    row = await untilSwitched(cloud, row, asked, inputs, context);
+    const isSeen = isReported(row, "creating");
+    row = await write(cloud, row, { [ASSISTED.step]: isSeen ? STEP.made : STEP.unseen });
+    context.warn(cinderDoesNotKnow(row.volume_id, `is on ${inputs.newFile} now`));
+    if (!isSeen) {
+      const unverifiedReason = whyUnseen(row, "creating");
+      context.warn(
+        `the overlay of snapshot ${id} was asked for and could not be seen to be in place: ${unverifiedReason}`,
+      );
+      return observed(row, { unverifiedReason });
+    }
+  }
+  // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (§B4).
+  if (inputs.manageStatus !== true) return observed(row, {});
+  if (!isOfKnownStatus(row)) throw notPutBack(row);
+  return observed(row.status.toLowerCase() === "creating" ? await putBack(cloud, id, context) : row, {});
+}
+
+/** Cinder takes it once (§A12): where the answer is lost or a refusal, the row tells. */
+async function putBack(cloud: Cloud, id: string, context: OperationContext): Promise<SnapshotRow> {
+  let failure: unknown;
+  try {
+    await unlessHidden(cloud.cinder.updateSnapshotStatus(id, "available", FINISHED));
+  } catch (error) {
+    if (!isKind(error, "ambiguous", "refused")) throw error;
+    failure = error;
+  }
+  const row = await present(cloud, id, context);
+  if (!isOfKnownStatus(row)) throw notPutBack(row);
+  if (failure !== undefined && row.status.toLowerCase() === "creating") throw failure;
+  return row;
+}
+
+/** While an overlay is waited for, its record may be lost, and its snapshot may have got another one. */
+function mustBeOurs(row: SnapshotRow, { stack, owner }: Task, inputs: AssistedSnapshotInputs): void {
+  const { newFile } = inputs;
+  const expected = {
+    ...ownershipRecord(assistedSnapshot, String(stack ?? ""), String(owner ?? ""), undefined, { ...inputs }),
+    file: newFile,
+  };
+  if (stepOf(row) === undefined) {
+    throw new SnapcloneError({
+      kind: "ambiguous",
+      said: `whether the disk was switched to ${newFile} is not known: snapshot ${row.id} no longer bears the record of this resource`,
+      remedy: `Look at the server's disk (\`virsh domblklist\`), write the record anew (${howToRecord(row.id, expected, STEP.made, STEP.none)}: ${STEP.made} if the disk is on ${newFile}, ${STEP.none} if it is not), and run again.`,
+    });
+  }
+  // Builds before 0.2 did not keep the owner with the work.
+  const whose = notOurs(row, owner === undefined ? { file: newFile } : expected);
+  if (whose === undefined) return;
+  throw new SnapcloneError({
+    kind: "ambiguous",
+    said: `${whose}: what became of this resource's own is not known`,
+    remedy: "If it is gone, take the resource out of the state: `pulumi state delete <urn>`.",
+  });
+}
+
+function recordEntries({ metadata }: SnapshotRow): Metadata {
+  const keys = [ASSISTED.stack, ASSISTED.owner, ASSISTED.inputs, ASSISTED.attempt, ASSISTED.file];
+  return Object.fromEntries(keys.flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])));
+}
+
+/** What the record must say, from the state: what this provider has written last. */
+function expectedOf(known: State, presentStack: string): Expected {
+  const { __owner, __stack, newFile } = known;
+  const stack = typeof __stack === "string" ? __stack : presentStack;
+  const owner = typeof __owner === "string" ? __owner : "";
+  const { inputs, ...record } = ownershipRecord(assistedSnapshot, stack, owner, undefined, known);
+  return { ...record, inputs, file: String(newFile) };
+}
+
+function isRecorded(record: OwnershipRecord, row: SnapshotRow): boolean {
+  const { owner, inputs } = recordOn(row);
+  return owner === record.owner && inputs === record.inputs;
+}
+
+/** The row was there a moment ago: that something is not found is no proof that it is gone. */
+function withoutProof(error: unknown): unknown {
+  if (!isKind(error, "notFound") || error instanceof Vanished) return error;
+  return new SnapcloneError({ ...error.parts, kind: "transient" });
+}

@@ -1,35 +1,46 @@
 // One OpenStack connection of a run: its login, its wire clients, and the lists that its waits share.
 
+import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
 import { isKind } from "../core/errors";
 import { Experience } from "../core/experience";
 import { SharedLook } from "../core/sharedLook";
 import { Turns } from "../core/turns";
-import { Cinder, type ListSnapshots, type SnapshotRow, whatIsMissing } from "./cinder";
+import { Cinder, type ListSnapshots, type Metadata, type SnapshotRow, whatIsMissing } from "./cinder";
 import { resolveOpenStack } from "./connection";
 import { OpenStackSession } from "./keystone";
 import { Nova } from "./nova";
 
 /**
- * Where our mark on a Cinder object is: metadata keys. Keys with a colon are accepted, and single keys can be set
- * without touching the others (reference openstack-seen.md, "Finding snapshots again by metadata").
+ * The ownership record of a Cinder object: metadata keys. Keys with a colon are accepted, and single keys can be set
+ * without touching the others (docs/wire/openstack.md#metadata-as-record).
  */
-export const MARKS = {
+export const RECORD_KEYS = {
+  stack: "snapclone:stack",
   owner: "snapclone:owner",
   inputs: "snapclone:inputs",
+  attempt: "snapclone:attempt",
+  /** The metadata keys that the program gave, joined by commas (which no key may have). */
+  managed: "snapclone:keys",
+  /** Of builds before 0.2: `open` or `settled`. */
   phase: "snapclone:phase",
-  adopted: "snapclone:adopted",
 } as const;
 
-/** The same for an overlay, which has no row of its own: it may be on a snapshot that is itself ours. */
+/** The same for an overlay, which has no row of its own: its record may be on a snapshot that is itself ours. */
 export const ASSISTED = {
+  stack: "snapclone:assisted-stack",
   owner: "snapclone:assisted-owner",
   inputs: "snapclone:assisted-inputs",
+  attempt: "snapclone:assisted-attempt",
+  file: "snapclone:assisted-file",
+  /** How far the overlay has got (assistedRow.ts). */
+  step: "snapclone:assisted-step",
+  /** Which run wrote the record last, when, and how long it may take (assistedClaim.ts). */
+  nonce: "snapclone:assisted-nonce",
+  /** Of builds before 0.2: `open` or `settled`, and the run that adopted the overlay. */
   phase: "snapclone:assisted-phase",
   adopted: "snapclone:assisted-adopted",
-  file: "snapclone:assisted-file",
-  step: "snapclone:assisted-step",
 } as const;
 
 export const openstack: ConnectionKind<Cloud> = {
@@ -44,31 +55,46 @@ export const openstack: ConnectionKind<Cloud> = {
 export class Cloud {
   readonly cinder: Cinder;
   readonly nova: Nova;
+  /** One client is one run's. */
+  readonly runId = randomUUID().slice(0, 8);
   /** By volume: its chain of files takes one assisted operation at a time. */
   readonly turns = new Turns();
-  /** The turns that were taken, by the job that took them. */
+  /** The turns that were taken, by the operation that took them. */
   readonly assistedTurns = new WeakMap<object, () => void>();
-  /** For snapshots that are being made: ours bear an open mark until the run has ended. */
-  readonly creating: SharedLook<SnapshotRow>;
   readonly deleting: SharedLook<SnapshotRow>;
+  private readonly creatingByStack = new Map<string, SharedLook<SnapshotRow>>();
   /** For overlays that Nova was asked for, and that it was asked to merge. Their rows may be another project's. */
   readonly assistedCreating: SharedLook<SnapshotRow>;
   readonly assistedMerging: SharedLook<SnapshotRow>;
   /** How long this cloud takes for either. */
   readonly experience = { creating: new Experience(), deleting: new Experience() };
+  private refusesMetadataFilter = false;
 
   constructor(
     readonly session: OpenStackSession,
     private readonly clock: Clock = systemClock,
   ) {
     this.cinder = new Cinder(session);
-    this.nova = new Nova(session);
-    this.creating = this.sharedLook({ metadata: { [MARKS.phase]: "open" } }, false);
-    this.deleting = this.sharedLook({ status: "deleting" }, true);
+    this.nova = new Nova(session, clock);
+    this.deleting = this.sharedLook(
+      async () => (await this.cinder.listSnapshotsDetail({ status: "deleting" })).snapshots,
+      true,
+    );
     const assisted = (step: string) =>
-      this.sharedLook({ metadata: { [ASSISTED.step]: step }, all_tenants: true }, false);
+      this.sharedLook(() => this.snapshotsWith([{ [ASSISTED.step]: step }], { all_tenants: true }), false);
     this.assistedCreating = assisted("asked");
     this.assistedMerging = assisted("merge-asked");
+  }
+
+  /** For snapshots that are being made: one list of the stack's answers for all of them. */
+  creating(stack: string): SharedLook<SnapshotRow> {
+    const many = async () =>
+      stack === ""
+        ? (await this.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
+        : this.snapshotsWith([{ [RECORD_KEYS.stack]: stack }]);
+    const look = this.creatingByStack.get(stack) ?? this.sharedLook(many, false);
+    this.creatingByStack.set(stack, look);
+    return look;
   }
 
   /** undefined where Cinder itself says that it does not exist. */
@@ -81,15 +107,46 @@ export class Cloud {
     }
   }
 
-  private sharedLook(filter: ListSnapshots, absenceIsNews: boolean): SharedLook<SnapshotRow> {
+  /**
+   * The snapshots whose metadata have at least one of `alternatives`. A cloud may forbid the filter
+   * (/etc/cinder/resource_filters.json), and one below 3.22 ignores it: then all are listed once, and filtered here.
+   */
+  async snapshotsWith(
+    alternatives: readonly Metadata[],
+    query: ListSnapshots = {},
+    signal?: AbortSignal,
+  ): Promise<SnapshotRow[]> {
+    let refusal: unknown;
+    if (!this.refusesMetadataFilter && (await this.cinder.atLeast("3.22", signal))) {
+      try {
+        const lists = await Promise.all(
+          alternatives.map((metadata) => this.cinder.listSnapshotsDetail({ ...query, metadata }, signal)),
+        );
+        return [...new Map(lists.flatMap(({ snapshots }) => snapshots).map((row) => [row.id, row])).values()];
+      } catch (error) {
+        if (!isFilterRefusal(error)) throw error;
+        refusal = error;
+      }
+    }
+    const { snapshots } = await this.cinder.listSnapshotsDetail(query, signal);
+    if (refusal !== undefined) this.refusesMetadataFilter = true;
+    return snapshots.filter(({ metadata }) =>
+      alternatives.some((wanted) => Object.entries(wanted).every(([key, value]) => metadata[key] === value)),
+    );
+  }
+
+  private sharedLook(many: () => Promise<SnapshotRow[]>, absenceIsNews: boolean): SharedLook<SnapshotRow> {
     return new SharedLook({
       clock: this.clock,
       absenceIsNews,
       one: (id) => this.snapshot(id),
-      many: async () => {
-        const { snapshots } = await this.cinder.listSnapshotsDetail(filter);
-        return new Map(snapshots.map((row) => [row.id, row]));
-      },
+      many: async () => new Map((await many()).map((row) => [row.id, row])),
     });
   }
+}
+
+/** 400 "Invalid filters metadata are found in query options." (reference openstack-powervc.md §A6), or a policy's 403. */
+function isFilterRefusal(error: unknown): boolean {
+  if (isKind(error, "forbidden")) return true;
+  return isKind(error, "refused") && error.parts.status === 400 && /\bmetadata\b/.test(error.parts.said);
 }

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { DEFAULT_CONNECTION } from "../core/connections";
-import { SnapcloneError } from "../core/errors";
+import { SnapcloneError, truncate } from "../core/errors";
 import { nearest } from "../core/nearest";
 import { flag, isBlank } from "../core/values";
 import {
@@ -213,7 +213,7 @@ function describe(issue: z.core.$ZodIssue): string[] {
   return issue.keys.map((typo) => {
     // openstacksdk's spelling, then anything near.
     const near = FIELDS[typo.replace("tenant", "project")]?.stack ?? nearest(typo.replaceAll(/[-_]/g, ""), known);
-    return `unknown field \`${brief(typo)}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`;
+    return `unknown field \`${truncate(typo, 40)}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`;
   });
 }
 
@@ -512,10 +512,6 @@ function perService<T>(read: (service: "block_storage" | "compute") => T | undef
   const blockStorage = read("block_storage");
   const compute = read("compute");
   return { ...(blockStorage === undefined ? {} : { blockStorage }), ...(compute === undefined ? {} : { compute }) };
-}
-
-function brief(text: string): string {
-  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
 }
 
 function notSet(key: string): string {

@@ -1,6 +1,6 @@
 // Deleting what Cinder has (snapshots, volumes): asked for as soon as the status allows it, ended when it is truly gone.
 
-import type { Job } from "../core/definition";
+import type { OperationContext } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Experience } from "../core/experience";
 import type { SharedLook } from "../core/sharedLook";
@@ -29,14 +29,19 @@ export interface StatusRow {
   status: string;
 }
 
-/** DELETE is refused unless the status is available or error (reference openstack-powervc.md §A9, §A13). */
-export async function deleteUntilGone(deletion: Deletion, job: Job): Promise<void> {
+/**
+ * DELETE is refused unless the status is available or error (reference openstack-powervc.md §A9, §A13). "missing": Cinder
+ * did not know the object when it was asked first.
+ */
+export async function deleteUntilGone(deletion: Deletion, job: OperationContext): Promise<"deleted" | "missing"> {
   const { noun, id, looks, experience } = deletion;
   const leave = looks.join();
   const refusedIn = new Set<string>();
   let accepted = false;
+  let seen = false;
   try {
     let refusal = await askToDelete(deletion);
+    seen = true;
     accepted = refusal === undefined;
     await waitFor<StatusRow | undefined>({
       what: `${noun} ${id} to be deleted`,
@@ -62,8 +67,10 @@ export async function deleteUntilGone(deletion: Deletion, job: Job): Promise<voi
       experience,
       job,
     });
+    return "deleted";
   } catch (error) {
     if (!isKind(error, "notFound")) throw error;
+    return seen ? "deleted" : "missing";
   } finally {
     leave();
   }

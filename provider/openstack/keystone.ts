@@ -92,6 +92,18 @@ export class OpenStackSession {
     return this.projectOf((await this.login(signal)).body);
   }
 
+  /** The project and the region that a service is asked in: what an absence is proof for. */
+  async identity(service: Service, signal?: AbortSignal): Promise<string> {
+    const login = await this.login(signal);
+    const region = this.place(service).region ?? this.regionIn(login, service);
+    return `project ${this.projectOf(login.body)}${region === undefined ? "" : `, region ${region}`}`;
+  }
+
+  /** The service's clock; undefined before its first answer. */
+  serverTime(service: Service): Date | undefined {
+    return this.current && this.http.serverTime(this.endpointOf(this.current, service));
+  }
+
   /** The service's address as the catalogue or the override has it, without a slash at the end. */
   async endpoint(service: Service, signal?: AbortSignal): Promise<string> {
     return this.endpointOf(await this.login(signal), service);
@@ -232,6 +244,15 @@ export class OpenStackSession {
       return this.httpAddress(first.url, `the catalogue's ${what} endpoint`);
     }
     throw this.notInCatalogue(service, wanted, all, body);
+  }
+
+  /** Where the settings name no region: the catalogue's, if there is only one. */
+  private regionIn({ body }: Login, service: Service): string | undefined {
+    const { types } = SERVICES[service];
+    const regions = body.catalog
+      .filter(({ type }) => types.includes(type))
+      .flatMap(({ type, endpoints }) => endpoints.map((endpoint) => regionOf({ ...endpoint, type })));
+    return new Set(regions).size === 1 ? regions[0] : undefined;
   }
 
   private projectOf({ project }: TokenBody): string {

@@ -1,7 +1,8 @@
-// The Compute API v2.1 on the wire, as far as os-assisted-volume-snapshots go: two calls, and none to look. Field names
-// are the API's own; nothing here waits.
+// The Compute API v2.1 on the wire, as far as os-assisted-volume-snapshots go: two calls, none to look at what they did,
+// and one to look at the server. Field names are the API's own; nothing here waits for work to end.
 
 import { z } from "zod";
+import { type Clock, systemClock } from "../core/clock";
 import { SnapcloneError } from "../core/errors";
 import type { Explained, RawAnswer } from "../core/http";
 import { explainFault, faultOf, segment } from "./cinder";
@@ -33,12 +34,20 @@ const createdSchema = z.looseObject({
   snapshot: z.looseObject({ id: z.string().nullable(), volumeId: z.string() }),
 });
 
-/** Both calls have been there from the beginning; from 2.75 on Nova refuses query parameters that it doesn't know. */
+const serverSchema = z.looseObject({ server: z.looseObject({ status: z.string() }) });
+
+/** A look that helps and is not needed: it is not waited for longer. */
+const SERVER_LOOK_MS = 10_000;
+
+/** These calls have been there from the beginning; from 2.75 on Nova refuses query parameters that it doesn't know. */
 const VERSION = { "openstack-api-version": "compute 2.1" };
 const PATH = "/os-assisted-volume-snapshots";
 
 export class Nova {
-  constructor(private readonly session: OpenStackSession) {}
+  constructor(
+    private readonly session: OpenStackSession,
+    private readonly clock: Clock = systemClock,
+  ) {}
 
   /** Accepted, not done: the compute node works afterwards, and tells Cinder alone. */
   async createAssistedSnapshot(volumeId: string, create_info: CreateInfo): Promise<void> {
@@ -79,6 +88,41 @@ export class Nova {
       accept: [204],
       explain,
     });
+  }
+
+  /**
+   * `ACTIVE`, `SHUTOFF`, …; undefined where Nova does not tell: without a network service it answers with an error
+   * (openstack-seen.md), and another project's server is hidden from a member.
+   */
+  async serverStatus(id: string, signal?: AbortSignal): Promise<string | undefined> {
+    const enough = new AbortController();
+    const forward = () => enough.abort(signal?.reason);
+    signal?.addEventListener("abort", forward, { once: true });
+    if (signal?.aborted) forward();
+    const over = this.clock.sleep(SERVER_LOOK_MS, enough.signal).then(
+      () => enough.abort(new Error("no answer in time")),
+      () => {},
+    );
+    try {
+      const { body } = await this.session.request("compute", {
+        method: "GET",
+        base: await this.api(),
+        path: `/servers/${segment(id, "a server id")}`,
+        headers: VERSION,
+        schema: serverSchema,
+        accept: [200],
+        explain,
+        signal: enough.signal,
+      });
+      return body.server.status;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return undefined;
+    } finally {
+      signal?.removeEventListener("abort", forward);
+      enough.abort();
+      await over;
+    }
   }
 
   private async api(): Promise<string> {

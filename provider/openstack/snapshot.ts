@@ -2,12 +2,13 @@
 // truly gone when `destroy` returns.
 
 import { z } from "zod";
-import type { Definition, Marker, Observed, OpenObject, State } from "../core/definition";
+import { AbsenceTimer } from "../core/absence";
+import type { Definition, Observed, OwnedObject, OwnershipRecord, State } from "../core/definition";
 import { SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
 import { type Verdict, waitFor } from "../core/wait";
 import { type SnapshotRow, whatIsMissing } from "./cinder";
-import { type Cloud, MARKS, openstack } from "./cloud";
+import { type Cloud, openstack, RECORD_KEYS } from "./cloud";
 import { type Deletion, deleteUntilGone, PACE } from "./deletion";
 import { printable, text, uuid } from "./inputs";
 
@@ -22,14 +23,14 @@ export interface SnapshotInputs {
 }
 
 export const snapshot: Definition<SnapshotInputs, Cloud> = {
-  noun: "snapshot",
+  displayName: "snapshot",
   connection: openstack,
   inputs: {
     volumeId: { onChange: "replace", schema: uuid("a volume") },
     name: { onChange: "update", schema: text().optional() },
     description: { onChange: "update", schema: printable().optional() },
     metadata: { onChange: "update", schema: metadata().optional() },
-    force: { onChange: "ignore", schema: z.boolean("must be true or false").optional() },
+    force: { onChange: "ignore", schema: z.boolean("must be true or false").optional(), default: false },
     triggers: { onChange: "replace", schema: z.array(z.unknown(), "must be a list").optional() },
     connection: { onChange: "replace", schema: connectionName().optional() },
   },
@@ -38,47 +39,48 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
   // deletes of one NFS backend come one after another (reference openstack-seen.md, times).
   timeouts: { create: "30m", update: "5m", delete: "30m" },
   // What ends in `error` while being created holds no data.
-  afterFailedCreate: "replace",
+  onFailedCreate: "replace",
 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
 
-  async listOpen(cloud) {
-    const { snapshots } = await cloud.cinder.listSnapshotsDetail({ metadata: { [MARKS.phase]: "open" } });
-    return snapshots.filter(({ status }) => !/deleting|deleted/i.test(status)).map(openObject);
+  async listOwned(cloud, { stack }) {
+    // Builds before 0.2 wrote no stack: of theirs, those marked `open` may be ours.
+    const rows = await cloud.snapshotsWith([{ [RECORD_KEYS.stack]: stack }, { [RECORD_KEYS.phase]: "open" }]);
+    return rows.filter(({ status }) => !/deleting|deleted/i.test(status)).map(ownedObject);
   },
 
-  async claim(cloud, id, run) {
-    await cloud.cinder.updateSnapshotMetadataKey(id, MARKS.adopted, run);
+  async recordOwnership(cloud, id, record, known, inputs) {
+    const keys = [...Object.keys(asMetadata(known.metadata)), ...Object.keys(inputs.metadata ?? {})];
+    // Builds before 0.2 look for `open` alone: they must not adopt what is adopted here.
+    await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), [RECORD_KEYS.phase]: "settled" });
   },
 
-  async settle(cloud, id) {
-    await cloud.cinder.updateSnapshotMetadataKey(id, MARKS.phase, "settled");
-  },
-
-  async start(cloud, inputs, marker) {
+  async beginCreate(cloud, inputs, record) {
     const row = await cloud.cinder.createSnapshot({
       volume_id: inputs.volumeId,
       name: inputs.name,
       description: inputs.description,
-      metadata: { ...inputs.metadata, ...marks(marker) },
+      metadata: { ...inputs.metadata, ...recordMetadata(record, Object.keys(inputs.metadata ?? {})) },
       force: inputs.force,
     });
-    return { id: row.id, task: {}, seen: row };
+    return { id: row.id, task: {}, initialState: row };
   },
 
-  async finish(cloud, accepted, inputs, job) {
-    const leave = cloud.creating.join();
+  async waitForCreate(cloud, { id, initialState }, inputs, context) {
+    const looks = cloud.creating(context.stack);
+    const leave = looks.join();
+    const absence = new AbsenceTimer(context.clock);
     try {
       const row = await waitFor<SnapshotRow | undefined>({
-        what: `snapshot ${accepted.id} to become available`,
-        look: (signal) => cloud.creating.look(accepted.id, signal),
-        news: (signal) => cloud.creating.news(accepted.id, signal),
-        judge: (seen) => judgeCreation(cloud, accepted.id, seen),
-        ...(accepted.seen ? { first: accepted.seen as SnapshotRow } : {}),
+        what: `snapshot ${id} to become available`,
+        look: (signal) => looks.look(id, signal),
+        news: (signal) => looks.news(id, signal),
+        judge: (seen) => judgeCreation(cloud, id, seen, absence),
+        ...(initialState ? { first: initialState as SnapshotRow } : {}),
         pace: PACE,
         experience: cloud.experience.creating,
-        job,
+        job: context,
       });
       return observed(row as SnapshotRow, Object.keys(inputs.metadata ?? {}));
     } finally {
@@ -86,12 +88,12 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     }
   },
 
-  async observe(cloud, id, known, signal) {
+  async read(cloud, id, known, signal) {
     const row = await cloud.snapshot(id, signal);
     return row && observed(row, managedKeys(known));
   },
 
-  async change(cloud, id, from, inputs, known) {
+  async update(cloud, id, from, inputs, known) {
     const { name, description } = inputs;
     const patch = {
       ...(name !== undefined && name !== from.state.name ? { name } : {}),
@@ -100,7 +102,9 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     const wanted = inputs.metadata ?? {};
     const there = asMetadata(from.state.metadata);
     const set = Object.entries(wanted).filter(([key, value]) => there[key] !== value);
-    const unset = Object.keys(asMetadata(known.metadata)).filter((key) => !Object.hasOwn(wanted, key));
+    // Of an entry that was imported and never updated, nothing but what the program says is ours.
+    const ours = known.__owner === undefined ? [] : Object.keys(asMetadata(known.metadata));
+    const unset = ours.filter((key) => !Object.hasOwn(wanted, key));
 
     if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch);
     // One merging request for what is set, one a key for what is not: replacing the whole map would be one in all, and
@@ -110,10 +114,12 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
 
     const touched = Object.keys(patch).length + set.length + unset.length > 0;
     const row = touched ? await cloud.cinder.showSnapshot(id) : undefined;
-    return row ? observed(row, Object.keys(wanted)) : from;
+    if (row) return observed(row, Object.keys(wanted));
+    const managed = Object.entries(there).filter(([key]) => Object.hasOwn(wanted, key));
+    return { state: { ...from.state, metadata: Object.fromEntries(managed) } };
   },
 
-  async remove(cloud, id, _known, job) {
+  async delete(cloud, id, _known, context) {
     const deletion: Deletion = {
       noun: "snapshot",
       id,
@@ -126,18 +132,28 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
       whenFailed:
         "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
     };
-    await deleteUntilGone(deletion, job);
+    return deleteUntilGone(deletion, context);
   },
 
-  async problem(cloud, id, { status }) {
+  async diagnose(cloud, id, { status }) {
     if (!/^error/i.test(String(status))) return undefined;
     const why = await cloud.cinder.whyError(id);
     return `is in status "${status}"${why ? `: ${why}` : ""}. Look at the backend, then reset its status or replace it.`;
   },
+
+  identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),
+  serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
 /** The statuses and what follows what: reference openstack-powervc.md §A8. Compared case-blind, as openstacksdk does. */
-async function judgeCreation(cloud: Cloud, id: string, row: SnapshotRow | undefined): Promise<Verdict> {
+async function judgeCreation(
+  cloud: Cloud,
+  id: string,
+  row: SnapshotRow | undefined,
+  absence: AbsenceTimer,
+): Promise<Verdict> {
+  const isGone = absence.isProven(row !== undefined);
+  if (!row && !isGone) return { is: "pending", progress: "Cinder does not show it yet" };
   if (!row) {
     const said = `snapshot ${id} vanished while it was being created: somebody deleted it, or its volume with everything on it`;
     return { is: "failed", error: new SnapcloneError({ kind: "notFound", said }) };
@@ -187,7 +203,7 @@ async function unsetKeys(cloud: Cloud, id: string, keys: readonly string[]): Pro
 
 /** A row as outputs. Of the metadata only the keys that the program manages: the others are other people's. */
 export function observed(row: SnapshotRow, managed: readonly string[] | "all"): Observed {
-  const keys = managed === "all" ? Object.keys(row.metadata).filter((key) => !isMark(key)) : managed;
+  const keys = managed === "all" ? Object.keys(row.metadata).filter((key) => !isOwnKey(key)) : managed;
   return {
     state: {
       volumeId: row.volume_id,
@@ -206,32 +222,45 @@ export function observed(row: SnapshotRow, managed: readonly string[] | "all"): 
       groupSnapshotId: row.group_snapshot_id ?? undefined,
       consumesQuota: row.consumes_quota ?? undefined,
     },
-    openOwner: row.metadata[MARKS.phase] === "open" ? row.metadata[MARKS.owner] : undefined,
-    adoptedBy: row.metadata[MARKS.adopted],
   };
 }
 
-/** A resource that was only read (`get`) manages nothing: it shows everything. */
+/** A resource that is only read (`get`) manages nothing and shows everything; so does an imported one until its update. */
 function managedKeys(known: State): readonly string[] | "all" {
-  return known.metadata === undefined ? "all" : Object.keys(asMetadata(known.metadata));
+  return known.metadata === undefined && known.__owner === undefined ? "all" : Object.keys(asMetadata(known.metadata));
 }
 
-function openObject(row: SnapshotRow): OpenObject {
+function ownedObject(row: SnapshotRow): OwnedObject {
+  const { [RECORD_KEYS.phase]: phase, [RECORD_KEYS.managed]: managed = "" } = row.metadata;
   return {
     id: row.id,
     task: {},
-    seen: row,
-    owner: row.metadata[MARKS.owner] ?? "",
-    inputs: row.metadata[MARKS.inputs] ?? "",
-    state: observed(row, "all").state,
+    initialState: row,
+    stack: row.metadata[RECORD_KEYS.stack],
+    owner: row.metadata[RECORD_KEYS.owner] ?? "",
+    inputs: row.metadata[RECORD_KEYS.inputs] ?? "",
+    attempt: row.metadata[RECORD_KEYS.attempt],
+    phase: phase === "open" || phase === "settled" ? phase : undefined,
+    createdAt: utc(row.created_at),
+    label: row.name ?? undefined,
+    // Others may have set further keys: those stay.
+    state: observed(row, managed === "" ? [] : managed.split(",")).state,
   };
 }
 
-function marks({ owner, inputs }: Marker): Record<string, string> {
-  return owner === "" ? {} : { [MARKS.owner]: owner, [MARKS.inputs]: inputs, [MARKS.phase]: "open" };
+function recordMetadata({ stack, owner, inputs, attempt }: OwnershipRecord, keys: readonly string[]) {
+  if (owner === "") return {};
+  const managed = [...new Set(keys)].join(",");
+  return {
+    [RECORD_KEYS.stack]: stack,
+    [RECORD_KEYS.owner]: owner,
+    [RECORD_KEYS.inputs]: inputs,
+    ...(attempt === undefined ? {} : { [RECORD_KEYS.attempt]: attempt }),
+    ...(managed === "" || managed.length > 255 ? {} : { [RECORD_KEYS.managed]: managed }),
+  };
 }
 
-function isMark(key: string): boolean {
+function isOwnKey(key: string): boolean {
   return key.startsWith("snapclone:");
 }
 
@@ -261,7 +290,7 @@ function metadata() {
       else if (key.length > 255) refuse("a key must not be longer than 255 characters", key);
       else if (!/^[a-zA-Z0-9\-_:. /]+$/.test(key))
         refuse("a key may have letters, digits, blanks and - _ : . / only", key);
-      else if (isMark(key)) refuse("keys that begin with snapclone: are the provider's own", key);
+      else if (isOwnKey(key)) refuse("keys that begin with snapclone: are the provider's own", key);
       if (typeof inner !== "string") refuse(`must be a string; write ${JSON.stringify(String(inner))}`, key);
       else if (inner.length > 255) refuse("must not be longer than 255 characters", key);
     }

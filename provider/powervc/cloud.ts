@@ -1,14 +1,17 @@
-// One PowerVC connection of a run: its login, its wire clients, and what its waits share.
+// One PowerVC connection of a run: its login, its wire clients, what its waits share, and what the run knows of sets.
 
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
-import { isKind } from "../core/errors";
+import type { OwnershipRecord } from "../core/definition";
+import { isKind, type SnapcloneError } from "../core/errors";
 import { Experience } from "../core/experience";
 import { SharedLook } from "../core/sharedLook";
-import { Cinder, type VolumeRow, whatIsMissing } from "../openstack/cinder";
+import { Cinder, type ListVolumes, type VolumeRow, whatIsMissing } from "../openstack/cinder";
+import type { StatusRow } from "../openstack/deletion";
 import { OpenStackSession } from "../openstack/keystone";
 import { PowerVcClient } from "./client";
 import { resolvePowerVc } from "./connection";
+import type { PendingCreate } from "./marks";
 
 export const powervc: ConnectionKind<PowerVc> = {
   kind: "powervc",
@@ -19,33 +22,81 @@ export const powervc: ConnectionKind<PowerVc> = {
   },
 };
 
+/** From this many volumes on, one list is less than a look at each. */
+const LIST_FROM = 3;
+
 export class PowerVc {
   readonly cinder: Cinder;
   readonly client: PowerVcClient;
   /** For clones that are being deleted, whichever set they belong to. */
-  readonly deleting: SharedLook<VolumeRow>;
-  /** How long this PowerVC takes to delete one. */
-  readonly experience = { deleting: new Experience() };
-  /** On which volume the intent of a set is noted, where this run has seen it. */
-  readonly places = new Map<string, string>();
-  /** The sets that this run has asked PowerVC for. */
-  readonly asked = new Set<string>();
+  readonly deleting: SharedLook<StatusRow>;
+  /** How long this PowerVC takes for a flow, and to delete a clone. */
+  readonly experience = { cloning: new Experience(), deleting: new Experience() };
+
+  /** By set, what is written on the sets' first volumes, as far as this run has seen or written it. */
+  readonly pendingCreates = new Map<string, PendingCreate>();
+  /** By set, the record that this run has written or is to write. */
+  readonly records = new Map<string, OwnershipRecord>();
+  /** Sets with an `open` mark of a build before 0.2. */
+  readonly openMarks = new Set<string>();
+  /** The sets that this run has asked PowerVC for, and why there was no usable answer. */
+  readonly asked = new Map<string, SnapcloneError | undefined>();
+  /** By set, the clones that PowerVC has told this run of. */
+  readonly completed = new Map<string, readonly string[]>();
+  /** Sets that this run has not come to ask for, whose notes it could not take away, and why. */
+  readonly unsent = new Map<string, unknown>();
+  /** By deleted clone, the volume that it was a copy of: where a list shows that one, it would show the clone, too. */
+  readonly witnesses = new Map<string, string>();
+
+  private rows = new Map<string, VolumeRow>();
+  private unused: Promise<VolumeRow[]> | undefined;
 
   constructor(
     readonly session: OpenStackSession,
-    clock: Clock = systemClock,
+    readonly clock: Clock = systemClock,
   ) {
     this.cinder = new Cinder(session);
     this.client = new PowerVcClient(session);
-    this.deleting = new SharedLook({
+    let isFirst = true;
+    this.deleting = new SharedLook<StatusRow>({
       clock,
       absenceIsNews: true,
+      listFrom: 1,
       one: (id) => this.volume(id),
       many: async () => {
-        const rows = await this.cinder.listVolumesDetail({ status: "deleting" });
-        return new Map(rows.map((row) => [row.id, row]));
+        if (!isFirst) {
+          const rows = await this.cinder.listVolumesDetail({ status: "deleting" });
+          return new Map(rows.map((row) => [row.id, row]));
+        }
+        isFirst = false;
+        // The end of the run compares all volumes with the state: one list does for both.
+        this.unused = this.listAll();
+        return new WitnessedRows(await this.unused, this.witnesses);
       },
     });
+  }
+
+  /** The backend's time; this machine's before the first dated answer. */
+  now(): Date {
+    return this.session.serverTime("blockStorage") ?? this.clock.date();
+  }
+
+  /** All volumes of the project: for the run's one list of what is ours. */
+  async listOnce(): Promise<readonly VolumeRow[]> {
+    const { unused } = this;
+    this.unused = undefined;
+    return unused ?? this.listAll();
+  }
+
+  async listAll(signal?: AbortSignal): Promise<VolumeRow[]> {
+    const rows = await this.cinder.listVolumesDetail({}, signal);
+    this.rows = new Map(rows.map((row) => [row.id, row]));
+    return rows;
+  }
+
+  /** As the latest list of all showed it. */
+  lastSeen(id: string): VolumeRow | undefined {
+    return this.rows.get(id);
   }
 
   /** undefined where Cinder itself says that it does not exist. */
@@ -56,5 +107,45 @@ export class PowerVc {
       if (isKind(error, "notFound") && whatIsMissing(error) === "volume") return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Those of them that exist. A list answers by presence only: what it leaves out is asked for by its id. `filter` is what
+   * they are expected to have in common.
+   */
+  async volumes(ids: readonly string[], filter: ListVolumes | undefined, signal?: AbortSignal): Promise<VolumeRow[]> {
+    const listed = await this.listed(ids.length, filter, signal);
+    const rows = await Promise.all(ids.map(async (id) => listed.get(id) ?? this.volume(id, signal)));
+    return rows.filter((row) => row !== undefined);
+  }
+
+  private async listed(count: number, filter: ListVolumes | undefined, signal: AbortSignal | undefined) {
+    if (count < (filter ? 2 : LIST_FROM)) return new Map<string, VolumeRow>();
+    try {
+      const rows = await (filter ? this.cinder.listVolumesDetail(filter, signal) : this.listAll(signal));
+      return new Map(rows.map((row) => [row.id, row]));
+    } catch (error) {
+      // A cloud may forbid the filter (/etc/cinder/resource_filters.json, §A6), and a list may hold what nobody
+      // understands: what these volumes are, each of them can say.
+      if (isKind(error, "stopped")) throw error;
+      return new Map<string, VolumeRow>();
+    }
+  }
+}
+
+/** All volumes of a project, begun to be listed after the deletion was accepted. */
+class WitnessedRows extends Map<string, StatusRow> {
+  constructor(
+    rows: readonly VolumeRow[],
+    private readonly witnesses: ReadonlyMap<string, string>,
+  ) {
+    super(rows.map((row) => [row.id, row]));
+  }
+
+  /** An empty list, or one of another project, would prove nothing. */
+  override get(id: string): StatusRow | undefined {
+    const witness = this.witnesses.get(id);
+    const isGone = !super.has(id) && witness !== undefined && super.has(witness);
+    return isGone ? { id, status: "deleted" } : super.get(id);
   }
 }

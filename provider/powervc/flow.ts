@@ -1,7 +1,8 @@
 // How the flow of tasks that clones volumes comes to its end: by PowerVC's word on its task, and, where there is no such
 // word, by what it leaves to be seen on the volumes.
 
-import type { Job } from "../core/definition";
+import type { OperationContext } from "../core/definition";
+import { formatDuration } from "../core/duration";
 import { type Verdict, waitFor } from "../core/wait";
 import type { VolumeRow } from "../openstack/cinder";
 import type { Progress } from "./client";
@@ -12,8 +13,12 @@ export interface Flow {
   id: string;
   sources: readonly string[];
   taskId: string | undefined;
-  /** The group that the first source was in before. */
+  /** When PowerVC was asked, or was about to be, by its own clock. */
+  since?: string | undefined;
+  /** The group that the first source was in before, or the beginning of its id. */
   groupBefore: string | undefined;
+  /** This process has just asked for it: there is nothing to be seen yet. */
+  isNew?: boolean;
 }
 
 export type Outcome =
@@ -29,27 +34,42 @@ const PACE = { first: 1_000, most: 10_000 };
  * of the document's list come before that (create_group_type, create_src_vol_group). Far longer than these take.
  */
 const NOTHING_SHOWS_MS = 120_000;
+/** Of these, so much is looked for in any case: one look may meet a replica that lags behind. */
+const LOOKED_FOR_MS = 10_000;
 
 type Seen = { progress: Progress } | { rows: readonly VolumeRow[] };
 
-export async function flowEnd(cloud: PowerVc, flow: Flow, job: Job): Promise<Outcome> {
+const NOTHING_YET: Progress = {
+  percent: undefined,
+  flows: {},
+  completed: {},
+  pending: {},
+  clones: {},
+  failure: undefined,
+};
+
+export async function flowEnd(cloud: PowerVc, flow: Flow, context: OperationContext): Promise<Outcome> {
   const steps = new Steps();
-  const traces = new Traces(flow, job);
+  const traces = new Traces(flow, context, cloud);
   let outcome: Outcome | undefined;
   await waitFor<Seen>({
-    what: flow.taskId === undefined ? "a trace of the clones" : `PowerVC's task ${flow.taskId}`,
+    what: flow.taskId === undefined ? `a trace of the clones ${flow.id}` : `PowerVC's task ${flow.taskId}`,
     look: async (signal) => {
       const progress = flow.taskId === undefined ? undefined : await cloud.client.progress(flow.taskId, signal);
+      if (progress) return { progress };
       // Tasks are forgotten, for example when PowerVC starts anew (§H): then the volumes have to tell.
-      return progress ? { progress } : { rows: await cloud.cinder.listVolumesDetail({}, signal) };
+      return { rows: await cloud.listAll(signal) };
     },
     judge: (seen): Verdict => {
+      if ("progress" in seen) traces.told = { ...traces.told, ...seen.progress.clones };
       outcome = "progress" in seen ? judgeProgress(seen.progress, flow, steps) : traces.judge(seen.rows);
       const progress = "progress" in seen ? steps.text(seen.progress) : traces.text;
       return { is: outcome ? "done" : "pending", progress };
     },
+    ...(flow.isNew ? { first: { progress: NOTHING_YET } } : {}),
     pace: PACE,
-    job,
+    experience: cloud.experience.cloning,
+    job: context,
   });
   return outcome ?? { is: "nothing" };
 }
@@ -65,13 +85,18 @@ function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome
     states.length === 0 ? seen.percent === 100 : states.every((state) => /^(SUCCESS|REVERTED|FAILURE)$/.test(state));
   if (!ended) return undefined;
   if (bad || failure !== undefined) {
-    const how = bad ? `ended in ${bad[1]}` : "failed";
-    const why = failure ?? "it gives no reason";
+    const how = bad ? `ended in ${bad[1].toUpperCase()}` : "failed";
+    const why = failure === undefined ? "it gives no reason" : withoutStop(failure);
     return { is: "failed", said: `PowerVC's clone task ${how}${steps.failedAt()}: ${why}`, clones };
   }
   // An answer without any flow proves nothing unless all of the clones are in it.
   if (states.length === 0 && sources.some((source) => clones[source] === undefined)) return undefined;
   return { is: "made", clones, flow: flows };
+}
+
+/** Our sentence goes on after PowerVC's. */
+function withoutStop(text: string): string {
+  return text.trim().replace(/\.+$/, "");
 }
 
 /** What the flow is doing, and what it was doing when it failed. */
@@ -136,34 +161,96 @@ function nameOf(task: string | undefined): string | undefined {
 /** Without a task: what can be seen of the flow on the volumes, and for how long nothing has moved. */
 class Traces {
   text = "";
+  /** Source to clone, as far as PowerVC has told before it forgot. */
+  told: Readonly<Record<string, string>> = {};
   private quietSince: number | undefined;
   private before = "";
+  private hasShown = false;
 
   constructor(
     private readonly flow: Flow,
-    private readonly job: Job,
+    private readonly context: OperationContext,
+    private readonly cloud: PowerVc,
   ) {}
 
   judge(rows: readonly VolumeRow[]): Outcome | undefined {
     const { id, sources, groupBefore } = this.flow;
-    const members = membersOf(rows, id, sources);
+    const members = this.identified(rows);
     const group = rows.find((row) => row.id === sources[0])?.group_id ?? undefined;
-    const inFlow = (group !== undefined && group !== groupBefore) || members.some(({ row }) => row.group_id != null);
+    const isSame = group !== undefined && groupBefore !== undefined && group.startsWith(groupBefore);
+    const inFlow = (group !== undefined && !isSame) || members.some(({ row }) => row.group_id != null);
     const made = members.filter(({ row }) => /^(available|in-use)$/i.test(row.status));
-    this.text = inFlow
-      ? `${made.length} of ${sources.length} clones there, the source is in PowerVC's group ${group ?? "no more"}`
-      : `${made.length} of ${sources.length} clones there`;
+    const there = `${made.length} of ${sources.length} clones there`;
+    this.text = inFlow ? `${there}, the source is in PowerVC's group ${group ?? "no more"}` : there;
     if (!inFlow && made.length === members.length && members.length >= sources.length) return whole(members, sources);
 
     const picture = JSON.stringify([group, members.map(({ row }) => [row.id, row.status, row.group_id])]);
-    const now = this.job.clock.now();
-    if (inFlow || picture !== this.before || this.quietSince === undefined) this.quietSince = now;
+    const now = this.context.clock.now();
+    const shows = inFlow || members.length > 0;
+    this.hasShown ||= shows;
+    if (inFlow || picture !== this.before || this.quietSince === undefined) {
+      // Where nothing has shown at all, it has not since PowerVC was asked.
+      this.quietSince = this.hasShown ? now : now - Math.min(this.age(), NOTHING_SHOWS_MS - LOOKED_FOR_MS);
+    }
     this.before = picture;
-    if (now - this.quietSince < NOTHING_SHOWS_MS) return undefined;
+    const left = NOTHING_SHOWS_MS - (now - this.quietSince);
+    if (!shows) this.text = `nothing shows yet of the set ${id}; ${this.limitText(left)}`;
+    if (left > 0) return undefined;
     if (members.length === 0) return { is: "nothing" };
     const said = `PowerVC does not know the task any more, and made ${made.length} of ${sources.length} clones`;
     return { is: "failed", said, clones: mapOf(members) };
   }
+
+  private limitText(left: number): string {
+    const { taskId, isNew } = this.flow;
+    const asksAgain = isNew ? "this run looks no longer" : "PowerVC is asked for it again";
+    // To ten seconds, so that not every look is a line.
+    const time = formatDuration(Math.max(0, Math.ceil(left / 10_000) * 10_000));
+    return `${taskId === undefined ? asksAgain : "it counts as failed"} in ${time}`;
+  }
+
+  /** How long ago PowerVC was asked, as far as that is known. */
+  private age(): number {
+    const since = Date.parse(this.flow.since ?? "");
+    return Number.isNaN(since) ? 0 : Math.max(0, this.cloud.now().getTime() - since);
+  }
+
+  private identified(rows: readonly VolumeRow[]): Member[] {
+    const { id, sources } = this.flow;
+    const inverse = new Map(Object.entries(this.told).map(([source, clone]) => [clone, source]));
+    const members = membersOf(rows, id, sources).map((member) => ({
+      ...member,
+      source: member.source ?? inverse.get(member.row.id),
+    }));
+    return bySize(members, rows, sources);
+  }
+}
+
+/**
+ * Tells by size and type which of the untold clones is whose, where only one assignment is possible. A clone has its
+ * source's size; it has the source's type unless another was asked for.
+ */
+function bySize(members: readonly Member[], rows: readonly VolumeRow[], sources: readonly string[]): Member[] {
+  const untold = members.filter(({ source }) => source === undefined);
+  const left = sources
+    .filter((source) => !members.some((member) => member.source === source))
+    .flatMap((source) => rows.find(({ id }) => id === source) ?? []);
+  if (untold.length === 0 || untold.length !== left.length) return [...members];
+  const keys: ((row: VolumeRow) => string)[] = [
+    ({ size }) => String(size),
+    ({ size, volume_type }) => JSON.stringify([size, volume_type]),
+  ];
+  for (const key of keys) {
+    const ofClones = untold.map(({ row }) => key(row));
+    const ofSources = left.map(key);
+    const isOneToOne = new Set(ofClones).size === untold.length || untold.length === 1;
+    if (!isOneToOne || JSON.stringify([...ofClones].sort()) !== JSON.stringify([...ofSources].sort())) continue;
+    return members.map((member) => {
+      const at = untold.indexOf(member);
+      return at < 0 ? member : { ...member, source: left[ofSources.indexOf(ofClones[at] ?? "")]?.id };
+    });
+  }
+  return [...members];
 }
 
 function whole(members: readonly Member[], sources: readonly string[]): Outcome {

@@ -1,28 +1,40 @@
 // How a set of clones is found again. PowerVC lists neither its tasks nor its clones, and takes no word of ours but the
 // display name, so there are three places, one for each stage of a set's life (reference openstack-powervc.md §F1, §H):
 //
-// - The *intent*: metadata of the first source volume, written before the request and joined by the task's id after it.
-//   It says that a set was asked for. While it is there, the set is open; settling takes it away.
+// - The *pending create*: metadata of the first source volume, written before the request and rewritten with the task's id
+//   after it. It has the ownership record and its own time, and goes as soon as the clones bear the record.
 // - The *name*: the request asks for `snapclone-<24 hex>` as display name, so that every clone bears it whatever the
 //   prefix. The name that the program wants comes after that.
-// - The *tags*: metadata of each clone, from the moment when PowerVC has told which clone is whose.
+// - The *tags*: metadata of each clone, from the moment when PowerVC has told which clone is whose. The ownership record is
+//   among them.
 //
 // Whatever copies a volume may copy its metadata, so each record names the volume that it was written on, and means
 // nothing on any other.
 
 import { randomBytes } from "node:crypto";
-import type { Marker, OpenObject, Task } from "../core/definition";
+import type { AnyDefinition, ListScope, OwnedObject, OwnershipRecord, Task } from "../core/definition";
 import { isKind } from "../core/errors";
-import { type VolumeRow, whatIsMissing } from "../openstack/cinder";
+import { shortOwner } from "../core/ownership";
+import { type Metadata, type VolumeRow, whatIsMissing } from "../openstack/cinder";
 import type { PowerVc } from "./cloud";
+
+/** A pending create is one value of at most 255 characters, so that it costs one request to write and one to remove. */
+export const RECORD_LENGTHS = { owner: 100, inputs: 16, attempt: 16 };
+const VALUE_LENGTH = 255;
+/** Enough of a UUID to tell one volume from its copies, and one group from the next. */
+const SHORT_ID = 8;
 
 const SET_ID = "snapclone-[0-9a-f]{24}";
 const NAMED = new RegExp(`^(.*)(${SET_ID})(?:-\\d+)?$`, "s");
-const INTENT = new RegExp(`^snapclone:(${SET_ID}):intent$`);
+/** `intent` is the form of builds before 0.2: several keys, no time. */
+const PENDING_CREATE = new RegExp(`^snapclone:(${SET_ID}):(pending|intent)$`);
 
 export const TAGS = {
+  stack: "snapclone:stack",
   owner: "snapclone:owner",
   inputs: "snapclone:inputs",
+  attempt: "snapclone:attempt",
+  /** Of builds before 0.2: `open` or `settled`. */
   phase: "snapclone:phase",
   set: "snapclone:set",
   /** The clone's own id. */
@@ -41,14 +53,20 @@ export function newSetId(): string {
   return `snapclone-${randomBytes(12).toString("hex")}`;
 }
 
-export interface Intent {
+/** A set that PowerVC was asked for, or was about to be. */
+export interface PendingCreate {
   id: string;
-  owner: string;
-  inputs: string;
-  /** The group that the volume was in before: the flow puts it into one of its own. */
-  groupBefore: string | undefined;
-  taskId: string | undefined;
-  adoptedBy: string | undefined;
+  /** The volume that it is written on, the first of the set. */
+  place: string;
+  /** By the backend's clock, ISO 8601. Absent in the form of builds before 0.2. */
+  since?: string | undefined;
+  /** The group that the volume was in before, or its beginning: the flow puts the volume into a group of its own. */
+  groupBefore?: string | undefined;
+  taskId?: string | undefined;
+  /** `stack` is absent in the form of builds before 0.2. */
+  record: Omit<OwnershipRecord, "stack"> & { stack?: string | undefined };
+  /** The metadata keys that it consists of; the first makes it one. */
+  keys: readonly string[];
 }
 
 /** A clone of a set, and whose clone it is, where that is known. */
@@ -57,84 +75,177 @@ export interface Member {
   source: string | undefined;
 }
 
-export async function noteIntent(cloud: PowerVc, id: string, source: VolumeRow, marker: Marker): Promise<void> {
-  cloud.places.set(id, source.id);
-  await cloud.cinder.createVolumeMetadata(source.id, {
-    [key(id, "intent")]: [source.id, marker.inputs, source.group_id ?? "-"].join(" "),
-    [key(id, "owner")]: marker.owner,
-  });
+export async function writePendingCreate(cloud: PowerVc, pendingCreate: PendingCreate): Promise<void> {
+  const { id, place, since = "", groupBefore = "-", taskId = "-", record } = pendingCreate;
+  const value = (task: string) =>
+    [
+      place.slice(0, SHORT_ID),
+      groupBefore.slice(0, SHORT_ID),
+      since,
+      record.stack,
+      record.inputs,
+      record.attempt ?? "-",
+      task,
+      record.owner,
+    ].join(" ");
+  // The clones' names find them without the task, if later.
+  const text = value(taskId).length <= VALUE_LENGTH ? value(taskId) : value("-");
+  const key = pendingKey(id);
+  cloud.pendingCreates.set(id, { ...pendingCreate, keys: [key] });
+  await cloud.cinder.createVolumeMetadata(place, { [key]: text });
+  // The form of builds before 0.2 would have one of those adopt the set.
+  if (!pendingCreate.keys.includes(key)) await removeKeys(cloud, place, pendingCreate.keys);
 }
 
-export async function noteTask(cloud: PowerVc, id: string, place: string, taskId: string): Promise<void> {
-  await cloud.cinder.createVolumeMetadata(place, { [key(id, "task")]: taskId });
+/** The state holds the set, or its clones bear the record. What is gone already is no failure. */
+export async function clearPendingCreate(cloud: PowerVc, id: string, place: string): Promise<void> {
+  await removeKeys(cloud, place, cloud.pendingCreates.get(id)?.keys ?? [pendingKey(id)]);
+  cloud.pendingCreates.delete(id);
 }
 
-export async function noteAdoption(cloud: PowerVc, id: string, run: string): Promise<void> {
-  const place = cloud.places.get(id);
-  if (place !== undefined) await cloud.cinder.createVolumeMetadata(place, { [key(id, "adopted")]: run });
-}
-
-/** The set is open no more. What is gone already is no trouble. */
-export async function withdrawIntent(cloud: PowerVc, id: string, place: string): Promise<void> {
-  const source = await cloud.volume(place);
-  const keys = Object.keys(source?.metadata ?? {}).filter((name) => name.startsWith(key(id, "")));
-  const intent = key(id, "intent");
-  // First the key that makes it one: without it the others mean nothing.
-  for (const names of [keys.filter((name) => name === intent), keys.filter((name) => name !== intent)]) {
-    await Promise.all(
-      names.map(async (name) => {
-        try {
-          await cloud.cinder.deleteVolumeMetadataKey(place, name);
-        } catch (error) {
-          if (!isKind(error, "notFound") || whatIsMissing(error) === undefined) throw error;
-        }
-      }),
-    );
-  }
-}
-
-export function intentsOn(row: VolumeRow): Intent[] {
-  return Object.entries(row.metadata).flatMap(([name, value]) => {
-    const id = INTENT.exec(name)?.[1];
-    const [place, inputs = "", group = "-"] = value.split(" ");
-    if (id === undefined || place !== row.id) return [];
-    return {
-      id,
-      inputs,
-      owner: row.metadata[key(id, "owner")] ?? "",
-      groupBefore: group === "-" ? undefined : group,
-      taskId: row.metadata[key(id, "task")],
-      adoptedBy: row.metadata[key(id, "adopted")],
-    };
-  });
-}
-
-/** All open sets, by their intents; by the tags of their clones where the source volume is gone. */
-export function openSets(cloud: PowerVc, rows: readonly VolumeRow[]): OpenObject[] {
-  const sets = new Map<string, OpenObject>();
-  for (const row of rows) {
-    for (const { id, owner, inputs, taskId, groupBefore } of intentsOn(row)) {
-      cloud.places.set(id, row.id);
-      // Of a request whose answer this very run has lost, the intent says what we know already: it takes a trace of the
-      // flow to say more. A later run has no other word than the intent, and looks for longer.
-      const shows = () => (row.group_id ?? undefined) !== groupBefore || membersOf(rows, id, []).length > 0;
-      if (cloud.asked.has(id) && taskId === undefined && !shows()) continue;
-      sets.set(id, { id, owner, inputs, task: taskOf(taskId, groupBefore), state: {} });
+async function removeKeys(cloud: PowerVc, place: string, keys: readonly string[]): Promise<void> {
+  // First the key that makes it a pending create: without that one the others mean nothing.
+  for (const key of keys) {
+    try {
+      await cloud.cinder.deleteVolumeMetadataKey(place, key);
+    } catch (error) {
+      if (!isKind(error, "notFound") || whatIsMissing(error) === undefined) throw error;
     }
   }
-  for (const { metadata, id: self } of rows) {
-    const id = metadata[TAGS.set];
-    if (id === undefined || metadata[TAGS.volume] !== self || metadata[TAGS.phase] !== "open" || sets.has(id)) continue;
-    const { [TAGS.owner]: owner = "", [TAGS.inputs]: inputs = "", [TAGS.task]: taskId } = metadata;
-    sets.set(id, { id, owner, inputs, task: taskOf(taskId, undefined), state: {} });
-  }
-  return [...sets.values()];
 }
 
-export function taskOf(taskId: string | undefined, groupBefore: string | undefined): Task {
+/** The pending creates that are written on this volume. */
+export function pendingCreatesOn(row: VolumeRow): PendingCreate[] {
+  return Object.entries(row.metadata).flatMap(([key, value]): PendingCreate[] => {
+    const [, id, form] = PENDING_CREATE.exec(key) ?? [];
+    if (id === undefined) return [];
+    if (form === "intent") return oldIntent(row, id, value);
+    const [place = "", group = "", since, stack, inputs = "", attempt, task, ...owner] = value.split(" ");
+    if (!row.id.startsWith(place) || place.length < SHORT_ID) return [];
+    return [
+      {
+        id,
+        place: row.id,
+        since: since || undefined,
+        groupBefore: textOf(group),
+        taskId: textOf(task),
+        record: {
+          ...(stack === undefined ? {} : { stack }),
+          owner: owner.join(" "),
+          inputs,
+          ...(textOf(attempt) === undefined ? {} : { attempt: attempt as string }),
+        },
+        keys: [key],
+      },
+    ];
+  });
+}
+
+/** Of builds before 0.2: `…:intent` is "<volume> <inputs> <group>", `…:owner` and `…:task` stand beside it. */
+function oldIntent(row: VolumeRow, id: string, value: string): PendingCreate[] {
+  const [place, inputs = "", group = "-"] = value.split(" ");
+  if (place !== row.id) return [];
+  const beginning = `snapclone:${id}:`;
+  const others = Object.keys(row.metadata).filter((key) => key.startsWith(beginning) && !PENDING_CREATE.test(key));
+  const owner = row.metadata[`${beginning}owner`] ?? "";
+  return [
+    {
+      id,
+      place,
+      groupBefore: textOf(group),
+      taskId: row.metadata[`${beginning}task`],
+      record: { owner: shortened(owner), inputs: inputs.slice(0, RECORD_LENGTHS.inputs) },
+      keys: [`${beginning}intent`, ...others],
+    },
+  ];
+}
+
+/** Builds before 0.2 stored owners of up to 255 characters. */
+function shortened(owner: string): string {
+  return shortOwner({ recordLengths: RECORD_LENGTHS } as AnyDefinition, "", owner);
+}
+
+function textOf(part: string | undefined): string | undefined {
+  return part === undefined || part === "" || part === "-" ? undefined : part;
+}
+
+function pendingKey(id: string): string {
+  return `snapclone:${id}:pending`;
+}
+
+/** What waits need to go on, in this run and in a later one. */
+export function taskOf(
+  { place, since, groupBefore, taskId, record }: PendingCreate,
+  more: { backend?: string | undefined; sourceName?: string | undefined },
+): Task {
+  const all = { place, since, groupBefore, taskId, ...record, ...more };
+  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** The sets of this stack that these volumes show, and those with an `open` mark of an earlier build. */
+export function ownedSets(cloud: PowerVc, rows: readonly VolumeRow[], { stack }: ListScope): OwnedObject[] {
+  const pending = new Map(rows.flatMap(pendingCreatesOn).map((one) => [one.id, one]));
+  for (const one of pending.values()) cloud.pendingCreates.set(one.id, one);
+  const tagged = new Map<string, Member[]>();
+  for (const row of rows) {
+    const { [TAGS.set]: id, [TAGS.source]: source } = row.metadata;
+    if (id !== undefined && isTagged(row) && !/^delet/i.test(row.status))
+      tagged.set(id, [...(tagged.get(id) ?? []), { row, source }]);
+  }
+  return [...new Set([...pending.keys(), ...tagged.keys()])]
+    .map((id) => ownedSet(id, rows, pending.get(id), tagged.get(id) ?? []))
+    .filter((set) => {
+      if (set.phase === "open") cloud.openMarks.add(set.id);
+      return set.stack === stack || (set.stack === undefined && set.phase === "open");
+    });
+}
+
+function ownedSet(
+  id: string,
+  rows: readonly VolumeRow[],
+  pendingCreate: PendingCreate | undefined,
+  tagged: readonly Member[],
+): OwnedObject {
+  const tags = tagged[0]?.row.metadata ?? {};
+  const clones = tagged.flatMap(({ row, source }) => (source ? [[source, row.id]] : []));
+  // Where an adoption was killed half-way, the pending create has what it wrote first.
+  const record = pendingCreate?.record ?? recordIn(tags);
+  // Unnamed and untagged clones of a flow under way can't be told from anybody's.
+  const made = membersOf(rows, id, []).flatMap(({ row }) => createdAt(row) ?? []);
+  const place = pendingCreate?.place ?? tagged.find(({ row }) => row.metadata[TAGS.index]?.startsWith("1/"))?.source;
+  const source = rows.find((row) => row.id === place);
+  const known: PendingCreate = pendingCreate ?? { id, place: place ?? "", taskId: tags[TAGS.task], record, keys: [] };
+  const isOpen = tags[TAGS.phase] === "open" || (pendingCreate !== undefined && record.stack === undefined);
   return {
-    ...(taskId === undefined ? {} : { taskId }),
-    ...(groupBefore === undefined ? {} : { groupBefore }),
+    id,
+    task: taskOf(known, { sourceName: source?.name ?? undefined }),
+    initialState: tagged,
+    ...record,
+    phase: isOpen ? "open" : undefined,
+    createdAt: pendingCreate?.since ?? made.sort()[0],
+    state: { clones: Object.fromEntries(clones) },
+  };
+}
+
+function recordIn(tags: Metadata): PendingCreate["record"] {
+  const { [TAGS.stack]: stack, [TAGS.owner]: owner = "", [TAGS.inputs]: inputs = "", [TAGS.attempt]: attempt } = tags;
+  return {
+    ...(stack === undefined ? {} : { stack }),
+    owner: shortened(owner),
+    inputs: inputs.slice(0, RECORD_LENGTHS.inputs),
+    ...(attempt === undefined ? {} : { attempt }),
+  };
+}
+
+/** The ownership record as tags; none for a resource without an owner. */
+export function recordTags(record: OwnershipRecord | undefined): Metadata {
+  if (record === undefined || record.owner === "") return {};
+  const { stack, owner, inputs, attempt } = record;
+  return {
+    [TAGS.stack]: stack,
+    [TAGS.owner]: owner,
+    [TAGS.inputs]: inputs,
+    ...(attempt === undefined ? {} : { [TAGS.attempt]: attempt }),
   };
 }
 
@@ -142,8 +253,8 @@ export function taskOf(taskId: string | undefined, groupBefore: string | undefin
 export function membersOf(rows: readonly VolumeRow[], id: string, sources: readonly string[]): Member[] {
   return rows.flatMap((row) => {
     if (sources.includes(row.id)) return [];
-    const { [TAGS.set]: set, [TAGS.volume]: self, [TAGS.source]: tagged } = row.metadata;
-    if (set !== undefined && self === row.id) return set === id ? { row, source: tagged } : [];
+    const { [TAGS.set]: set, [TAGS.source]: tagged } = row.metadata;
+    if (set !== undefined && isTagged(row)) return set === id ? { row, source: tagged } : [];
     if (NAMED.exec(row.name ?? "")?.[2] !== id) return [];
     const of = row.source_volid ?? undefined;
     // A copy of a clone may bear the clone's name.
@@ -167,6 +278,7 @@ export function isTechnicalName(name: string | null): boolean {
   return NAMED.test(name ?? "");
 }
 
-function key(id: string, what: "intent" | "owner" | "task" | "adopted" | ""): string {
-  return `snapclone:${id}:${what}`;
+/** UTC, and Cinder does not say so (reference openstack-powervc.md §A3). */
+export function createdAt({ created_at }: VolumeRow): string | undefined {
+  return created_at === null ? undefined : `${created_at.replace(/Z$/, "")}Z`;
 }

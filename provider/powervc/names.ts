@@ -3,29 +3,37 @@
 
 import { type Member, TAGS } from "./marks";
 
-export function wantedName(member: Member, displayName: string | undefined, index: number, count: number): string {
+/** Joins texts that should be one. No input may have a line break, so what it makes equals none. */
+export const SEPARATOR = "\n";
+
+/** undefined: nothing tells which volume it is a clone of. */
+export function wantedName(member: Member, displayName: string | undefined, volumes: readonly string[]) {
+  const index = volumes.indexOf(member.source ?? "");
+  if (index < 0) return undefined;
   const prefix = member.row.metadata[TAGS.prefix] ?? "";
-  if (displayName === undefined) return nameWithout(member, count);
-  return count === 1 ? `${prefix}${displayName}` : `${prefix}${displayName}-${index + 1}`;
+  if (displayName === undefined) return nameWithout(member, volumes.length);
+  return volumes.length === 1 ? `${prefix}${displayName}` : `${prefix}${displayName}-${index + 1}`;
 }
 
 /**
- * The display name that these names come from. Where they come from none, or from several, all of them in one text: it
- * differs from any that a program can ask for, and so shows what somebody has renamed.
+ * The display name that these names come from, in this order of the volumes. Where they come from none, or from several,
+ * all of them in one text: it differs from any that a program can ask for, and so shows what somebody has renamed, or what
+ * a failed update has not.
  */
-export function displayNameOf(members: readonly Member[]): string | undefined {
+export function displayNameOf(members: readonly Member[], volumes: readonly string[]): string | undefined {
+  const count = volumes.length;
   const names = members.map((member) => {
     const { name, metadata } = member.row;
-    const { [TAGS.prefix]: prefix = "", [TAGS.index]: place = "1/1" } = metadata;
-    const [index = "1", count = "1"] = place.split("/");
-    if (name === nameWithout(member, Number(count))) return undefined;
-    const end = count === "1" ? "" : `-${index}`;
+    if (name === nameWithout(member, count)) return undefined;
+    const { [TAGS.prefix]: prefix = "" } = metadata;
+    const end = count === 1 ? "" : `-${volumes.indexOf(member.source ?? "") + 1}`;
     const fits = name?.startsWith(prefix) && name.endsWith(end) && name.length > prefix.length + end.length;
     return fits ? name?.slice(prefix.length, name.length - end.length) : null;
   });
   const [first] = names;
   if (first !== null && names.every((name) => name === first)) return first;
-  return members.map(({ row }) => row.name ?? "(no name)").join(", ");
+  const all = members.map(({ row }) => row.name ?? "(no name)");
+  return all.length > 1 ? all.join(SEPARATOR) : `${all[0]}${SEPARATOR}`;
 }
 
 function nameWithout({ row }: Member, count: number): string {

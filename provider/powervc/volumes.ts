@@ -1,56 +1,78 @@
 // Clones as what they are to Cinder: volumes that become available, and that go when nothing holds them.
 
-import type { Job } from "../core/definition";
-import { SnapcloneError } from "../core/errors";
+import type { AbsenceTimer } from "../core/absence";
+import type { OperationContext } from "../core/definition";
+import { isKind, SnapcloneError } from "../core/errors";
 import { waitFor } from "../core/wait";
 import type { VolumeRow } from "../openstack/cinder";
 import { type Deletion, deleteUntilGone, PACE } from "../openstack/deletion";
 import type { PowerVc } from "./cloud";
 
-/** Each clone usable. PowerVC's flow has ended by then, so there is hardly ever anything to wait for. */
-export async function untilUsable(cloud: PowerVc, ids: readonly string[], job: Job): Promise<VolumeRow[]> {
-  const rows = await waitFor<readonly (VolumeRow | undefined)[]>({
-    what: `${ids.length === 1 ? "the clone" : "the clones"} ${ids.join(", ")} to become available`,
-    look: (signal) => Promise.all(ids.map((id) => cloud.volume(id, signal))),
-    judge: async (seen) => {
-      for (const [index, row] of seen.entries()) {
-        const error = await uselessness(cloud, ids[index] ?? "", row);
-        if (error) return { is: "failed", error };
-      }
-      const waiting = seen.filter((row) => row && !/^(available|in-use)$/i.test(row.status));
-      const progress = waiting.length === 0 ? `${seen.length} available` : `${waiting[0]?.status} ${waiting[0]?.id}`;
-      return { is: waiting.length === 0 ? "done" : "pending", progress };
-    },
-    pace: PACE,
-    job,
-  });
-  return rows.filter((row) => row !== undefined);
+/** Source volume and clone. */
+export interface Pair {
+  source: string;
+  clone: string;
 }
 
-async function uselessness(
+/** Each clone usable. PowerVC's flow has ended by then, so there is hardly ever anything to wait for. */
+export async function waitUntilAvailable(
   cloud: PowerVc,
-  id: string,
-  row: VolumeRow | undefined,
-): Promise<SnapcloneError | undefined> {
-  if (!row)
-    return new SnapcloneError({
-      kind: "failed",
-      said: `the clone ${id}, which PowerVC says it has made, is not there`,
-    });
-  if (!/^error|delet/i.test(row.status)) return undefined;
-  const why = await cloud.cinder.whyError(id);
-  const said = `the clone ${id} is in status "${row.status}"${why ? `: ${why}` : ", and Cinder left no message why"}`;
-  return new SnapcloneError({ kind: "failed", said, remedy: "Look at the storage backend of the volume." });
+  pairs: readonly Pair[],
+  absence: AbsenceTimer,
+  first: readonly VolumeRow[] | undefined,
+  context: OperationContext,
+): Promise<readonly VolumeRow[]> {
+  const ids = pairs.map(({ clone }) => clone);
+  return waitFor<readonly VolumeRow[]>({
+    what: `${ids.length === 1 ? "the clone" : "the clones"} ${ids.join(", ")} to become available`,
+    look: (signal) => cloud.volumes(ids, undefined, signal),
+    judge: async (rows) => {
+      const missing = pairs.filter(({ clone }) => !rows.some(({ id }) => id === clone));
+      if (absence.isProven(missing.length === 0)) return { is: "failed", error: vanished(missing, pairs) };
+      const bad = rows.filter(({ status }) => /^error|^delet/i.test(status));
+      if (bad.length > 0) return { is: "failed", error: await unusable(cloud, bad) };
+      if (missing.length > 0) return { is: "pending", progress: `${missing.length} of ${ids.length} not to be seen` };
+      const waiting = rows.filter(({ status }) => !/^(available|in-use)$/i.test(status));
+      const progress = waiting.length === 0 ? `${rows.length} available` : `${waiting[0]?.status} ${waiting[0]?.id}`;
+      return { is: waiting.length === 0 ? "done" : "pending", progress };
+    },
+    ...(first ? { first } : {}),
+    pace: PACE,
+    job: context,
+  });
+}
+
+/** Cinder has said for half a minute that it does not know them. */
+function vanished(missing: readonly Pair[], all: readonly Pair[]): SnapcloneError {
+  const which = missing.map(({ source, clone }) => `${clone} of volume ${source}`).join(", ");
+  const said = `${missing.length} of ${all.length} clones vanished while the set was made: ${which}`;
+  return new SnapcloneError({
+    kind: "failed",
+    said,
+    remedy: "The rest is no whole instant. Find out who deletes volumes in this project, then run again.",
+  });
+}
+
+async function unusable(cloud: PowerVc, rows: readonly VolumeRow[]): Promise<SnapcloneError> {
+  const why = await Promise.all(rows.map(({ id }) => cloud.cinder.whyError(id)));
+  const said = rows.map(({ id, status }, at) => {
+    return `the clone ${id} is in status "${status}"${why[at] ? `: ${why[at]}` : ", and Cinder left no message why"}`;
+  });
+  return new SnapcloneError({
+    kind: "failed",
+    said: said.join("; "),
+    remedy: "Look at the storage backend of the volume.",
+  });
 }
 
 /** Throws if a VM has one of them, before anything is deleted: half a set would be neither there nor gone. */
-export function refuseAttached(rows: readonly VolumeRow[]): void {
-  const held = rows.flatMap(({ id, name, attachments }) =>
-    attachments.map(({ server_id, device }) => {
+export function refuseAttached(rows: readonly Partial<VolumeRow>[]): void {
+  const held = rows.flatMap((row) =>
+    (row.attachments ?? []).map(({ server_id, device }) => {
       const where = [server_id ? `the VM ${server_id}` : "a VM", device ? `as ${device}` : ""]
         .filter(Boolean)
         .join(" ");
-      return `${name ? `"${name}" (${id})` : id} is attached to ${where}`;
+      return `${nameOf(row)} is attached to ${where}`;
     }),
   );
   if (held.length === 0) return;
@@ -61,40 +83,59 @@ export function refuseAttached(rows: readonly VolumeRow[]): void {
   });
 }
 
-/** All of them, at the same time. What fails does not keep the others. */
-export async function removeAll(cloud: PowerVc, rows: readonly VolumeRow[], job: Job): Promise<void> {
-  let gone = 0;
-  const quiet: Job = { ...plainJob(job), progress: () => {} };
-  const outcomes = await Promise.allSettled(
-    rows.map(async (row) => {
-      await removeOne(cloud, row.id, quiet);
-      gone += 1;
-      job.progress(`${gone} of ${rows.length} clones deleted`);
-    }),
-  );
-  const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
-  const [first] = failures;
-  if (failures.length === 0) return;
-  if (failures.length === 1 || !(first instanceof SnapcloneError)) throw first;
-  const said = failures.map((error) => (error instanceof SnapcloneError ? error.parts.said : String(error)));
-  throw new SnapcloneError({ ...first.parts, said: said.join("; ") });
+function nameOf({ id, name }: Partial<VolumeRow>): string {
+  return name ? `"${name}" (${id})` : `${id}`;
 }
 
-function plainJob(job: Job): Job {
-  const { clock, deadline, signal } = job;
-  return {
-    clock,
-    deadline,
-    signal,
-    progress: (text) => job.progress(text),
-    warn: (text) => job.warn(text),
-    accepted: (task) => job.accepted(task),
-    done: () => job.done(),
+/** All of them, at the same time. What fails does not keep the others, and each failure is told. */
+export async function removeAll(
+  cloud: PowerVc,
+  rows: readonly Pick<VolumeRow, "id" | "name">[],
+  context: OperationContext,
+): Promise<readonly ("deleted" | "missing")[]> {
+  let gone = 0;
+  const quiet: OperationContext = {
+    clock: context.clock,
+    deadline: context.deadline,
+    signal: context.signal,
+    stack: context.stack,
+    progress: () => {},
+    warn: (text) => context.warn(text),
+    accepted: (task) => context.accepted(task),
+    done: () => context.done(),
   };
+  const items = rows.map((row) => ({ row }));
+  return settleAll(items, async ({ row }) => {
+    const outcome = await removeOne(cloud, row.id, quiet);
+    gone += 1;
+    context.progress(`${gone} of ${rows.length} clones deleted`);
+    return outcome;
+  });
+}
+
+/** Does it to each, and lets each come to its end before the failures are thrown, all in one. */
+export async function settleAll<Item extends { row: Pick<VolumeRow, "id" | "name"> }, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const outcomes = await Promise.allSettled(items.map(work));
+  const failures = outcomes.flatMap((outcome, at) => {
+    const row = items[at]?.row;
+    return outcome.status === "rejected" && row ? [{ row, error: outcome.reason as unknown }] : [];
+  });
+  const errors = failures.flatMap(({ row, error }) => (error instanceof SnapcloneError ? [{ row, error }] : []));
+  if (errors.length < failures.length) throw failures.find(({ error }) => !(error instanceof SnapcloneError))?.error;
+  // "Not found" is an answer about one of them, and never the word on all.
+  const worst = errors.find(({ error }) => !isKind(error, "notFound")) ?? errors[0];
+  if (worst === undefined) return outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const said = errors.map(({ row, error }) => {
+    return error.parts.said.includes(row.id) ? error.parts.said : `${nameOf(row)}: ${error.parts.said}`;
+  });
+  throw new SnapcloneError({ ...worst.error.parts, said: said.join("; ") });
 }
 
 /** DELETE is refused while the volume is busy, in a group, attached or has snapshots, all in one text (§A13). */
-function removeOne(cloud: PowerVc, id: string, job: Job): Promise<void> {
+function removeOne(cloud: PowerVc, id: string, context: OperationContext): Promise<"deleted" | "missing"> {
   const deletion: Deletion = {
     noun: "volume",
     id,
@@ -106,5 +147,5 @@ function removeOne(cloud: PowerVc, id: string, job: Job): Promise<void> {
     whenFailed:
       "An administrator has to look at the backend and then reset the status (`openstack volume set --state error`).",
   };
-  return deleteUntilGone(deletion, job);
+  return deleteUntilGone(deletion, context);
 }

@@ -52,11 +52,20 @@ const snapshotSchema = z.looseObject({
   // Not there while it is being provisioned (§3, "Linked target model").
   wwn: z.string().nullish(),
   native_id: z.string().nullish(),
+  // The volume that it is a copy of; and the group that this volume is in.
   parent: reference.nullish(),
+  consistency_group: reference.nullish(),
   provisioned_capacity_gb: z.string().nullish(),
+  // Milliseconds since 1970 (§2, "Scalars"); set anew when it has been linked (§4).
+  creation_time: z.number().nullish(),
 });
 
+const groupSchema = z.looseObject({ id: urn, name: z.string(), volumes: list(reference) });
+
 const volumeSchema = z.looseObject({ id: urn, name: z.string(), inactive: z.boolean(), wwn: z.string().nullish() });
+
+/** TenantResponse is a named reference; OpenStack's driver reads the `id` of it (helpers/tenant.py, `tenant_getid`). */
+const tenantSchema = reference;
 
 const oneTask = z.looseObject({ task: list(taskSchema).refine((tasks) => tasks.length > 0, "has no task") });
 const searchResult = z.looseObject({
@@ -67,7 +76,14 @@ const bulk = <T extends z.ZodType>(schema: T) => list(schema);
 export type Task = z.infer<typeof taskSchema>;
 export type SnapshotSession = z.infer<typeof sessionSchema>;
 export type LinkedTarget = z.infer<typeof snapshotSchema>;
+export type ConsistencyGroup = z.infer<typeof groupSchema>;
 export type Volume = z.infer<typeof volumeSchema>;
+
+/** What a search shows: the id, and what of the thing has matched (its whole name). */
+export interface Found {
+  id: string;
+  match?: string;
+}
 
 export interface NewLinkedTargets {
   count: number;
@@ -125,9 +141,8 @@ export class ViprClient {
 
   /** Ids of the sessions of a volume or of a consistency group. */
   async listSessions(source: string, signal?: AbortSignal): Promise<string[]> {
-    const of = /^urn:storageos:BlockConsistencyGroup:/i.test(source) ? "consistency-groups" : "volumes";
     const schema = z.looseObject({ snapshot_session: list(reference) });
-    const path = `/block/${of}/${segment(source)}/protection/snapshot-sessions`;
+    const path = `/block/${kindOfSource(source)}/${segment(source)}/protection/snapshot-sessions`;
     return (await this.get(path, schema, signal)).snapshot_session.map(({ id }) => id);
   }
 
@@ -164,8 +179,11 @@ export class ViprClient {
     return this.inBulk("/block/snapshots/bulk", ids, schema, (body) => body.block_snapshot, signal);
   }
 
-  /** Ids of those whose name begins so, case aside; only those that the user may see (TaggedResource.search). */
-  async searchTargets(name: string, signal?: AbortSignal): Promise<string[]> {
+  /**
+   * Those whose name begins so, case aside; only those that the user may see (TaggedResource.search). Whether it leaves out
+   * what is inactive is not known.
+   */
+  async searchTargets(name: string, signal?: AbortSignal): Promise<Found[]> {
     return this.search("/block/snapshots/search", { name }, signal);
   }
 
@@ -180,6 +198,17 @@ export class ViprClient {
     return firstOf(await this.post(path, undefined, oneTask, { type: "VIPR_ONLY" }));
   }
 
+  // --- sources
+
+  async showGroup(id: string, signal?: AbortSignal): Promise<ConsistencyGroup> {
+    return this.get(`/block/consistency-groups/${segment(id)}`, groupSchema, signal);
+  }
+
+  /** A volume or a consistency group; its content is not looked at. */
+  async showSource(id: string, signal?: AbortSignal): Promise<void> {
+    await this.get(`/block/${kindOfSource(id)}/${segment(id)}`, reference, signal);
+  }
+
   // --- volumes that were linked targets
 
   async bulkVolumes(ids: readonly string[], signal?: AbortSignal): Promise<Volume[]> {
@@ -188,7 +217,7 @@ export class ViprClient {
   }
 
   async searchVolumes(by: { wwn: string } | { name: string }, signal?: AbortSignal): Promise<string[]> {
-    return this.search("/block/volumes/search", { ...by }, signal);
+    return (await this.search("/block/volumes/search", { ...by }, signal)).map(({ id }) => id);
   }
 
   // --- tasks
@@ -204,6 +233,16 @@ export class ViprClient {
   }
 
   // --- the login
+
+  /** The tenant of the user who is logged in: another in each installation of ViPR. */
+  async showTenant(signal?: AbortSignal): Promise<string> {
+    return (await this.get("/tenant", tenantSchema, signal)).id;
+  }
+
+  /** ViPR's time, from its latest answer. */
+  serverTime(): Date | undefined {
+    return this.http.serverTime(this.settings.url);
+  }
 
   /**
    * Each login makes a token, and a user has a hundred of them (§0.10): so the last thing a run does is this. An Http that
@@ -301,9 +340,9 @@ export class ViprClient {
     return this.send({ method: "POST", path, body, schema, ...(query ? { query } : {}) });
   }
 
-  private async search(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<string[]> {
-    const found = await this.send({ method: "GET", path, query, schema: searchResult, signal });
-    return found.resource.map(({ id }) => id);
+  private async search(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<Found[]> {
+    const { resource } = await this.send({ method: "GET", path, query, schema: searchResult, signal });
+    return resource.map(({ id, match }) => ({ id, ...(match ? { match } : {}) }));
   }
 
   private async inBulk<Body, Row>(
@@ -358,12 +397,30 @@ export class ViprClient {
 }
 
 const SESSIONS = "/block/snapshot-sessions";
+/** The API service found no controller service. */
+const NOT_DISPATCHED = 9501;
 
 /** The number in ViPR's error body (§5). */
 export function codeOf(error: unknown): number | undefined {
   const found =
     error instanceof SnapcloneError ? /ViPR answered \d+: code (\d+)/.exec(error.parts.said)?.[1] : undefined;
   return found === undefined ? undefined : Number(found);
+}
+
+/**
+ * The request got no further than ViPR's API, and what it had prepared is taken back: it may be sent again (§4, "What link
+ * does in time").
+ */
+export function isNotDispatched(error: unknown): error is SnapcloneError {
+  return isKind(error, "transient") && codeOf(error) === NOT_DISPATCHED;
+}
+
+export function isConsistencyGroup(id: string): boolean {
+  return /^urn:storageos:BlockConsistencyGroup:/i.test(id);
+}
+
+function kindOfSource(id: string): "consistency-groups" | "volumes" {
+  return isConsistencyGroup(id) ? "consistency-groups" : "volumes";
 }
 
 /** An id goes into an address: nothing but a URN does. */
@@ -418,8 +475,7 @@ function explain(answer: RawAnswer): Partial<Explained> | undefined {
 function kindOf(status: number, code: number, details: string | undefined): Explained["kind"] | undefined {
   // An unknown address has the same code, and no details (§5).
   if (status === 404 && (code === 2001 || (code === 2000 && details !== undefined))) return "notFound";
-  // The request did not get as far as the storage: what was prepared is taken back (§4, "What link does in time").
-  if (code === 9501) return "transient";
+  if (code === NOT_DISPATCHED) return "transient";
   return undefined;
 }
 

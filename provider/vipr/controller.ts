@@ -1,17 +1,19 @@
-// One ViPR connection of a run: its client, the look at tasks that its waits share, and the turns at its sessions.
+// One ViPR connection of a run: its client, the look at tasks that its waits share, the turns at its sessions, and what the
+// run knows beyond the state.
 
+import { AbsenceTimer } from "../core/absence";
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
-import type { Job } from "../core/definition";
+import type { OperationContext } from "../core/definition";
 import { isKind } from "../core/errors";
 import { SharedLook } from "../core/sharedLook";
 import { Turns } from "../core/turns";
 import { waitFor } from "../core/wait";
-import { type Task, ViprClient } from "./client";
+import { type Found, type Task, ViprClient } from "./client";
 import { resolveVipr } from "./connection";
 
 /** ViPR's documents say every ten seconds (reference vipr.md §6); a small link is done earlier. */
-const PACE = { first: 1_000, most: 10_000 };
+const PACE = { first: 2_000, most: 10_000 };
 
 export const vipr: ConnectionKind<Controller> = {
   kind: "vipr",
@@ -25,10 +27,23 @@ export const vipr: ConnectionKind<Controller> = {
 
 export class Controller {
   readonly turns = new Turns();
+  /** Ids of sets that this run has sent a link request for. */
+  readonly begun = new Set<string>();
+  /** Ids of sets that the lists of this run have shown, whoever made them. */
+  readonly seen = new Set<string>();
+  /** Ids of targets that this run has unlinked, by a task that came to a good end: searches show them for a while. */
+  readonly unlinked = new Set<string>();
+  /** What the latest delete has found by its last search: the list at the end of the run needs no other. */
+  latestSearch: { prefix: string; found: readonly Found[] } | undefined;
+  /** By set: the `refreshTriggers` of a relink that came to a good end in this run. */
+  readonly refreshed = new Map<string, unknown>();
+  /** By set: what the latest look found to say about it. */
+  readonly remarks = new Map<string, readonly string[]>();
   private readonly waited = new Map<string, number>();
   private readonly tasks: SharedLook<Task>;
-  /** Turns that were taken by a `start`, for its `finish` to end. */
-  private readonly held = new Map<string, () => void>();
+  /** Turns that were taken by a `beginCreate`, for its `waitForCreate` to end. */
+  private readonly locks = new Map<string, () => void>();
+  private tenant: Promise<string> | undefined;
 
   constructor(
     readonly client: ViprClient,
@@ -41,39 +56,51 @@ export class Controller {
     });
   }
 
-  hold(id: string, free: () => void): void {
-    this.held.set(id, free);
+  /** Asked once a run. */
+  showTenant(): Promise<string> {
+    this.tenant ??= this.client.showTenant().catch((error: unknown) => {
+      this.tenant = undefined;
+      throw error;
+    });
+    return this.tenant;
   }
 
-  release(id: string): void {
-    this.held.get(id)?.();
-    this.held.delete(id);
+  holdLock(id: string, free: () => void): void {
+    this.locks.set(id, free);
+  }
+
+  releaseLock(id: string): void {
+    this.locks.get(id)?.();
+    this.locks.delete(id);
   }
 
   /**
-   * Waits until a task has ended, well or badly. undefined where its record is gone: they are kept for seven days (§3,
-   * "Related"), so it has ended.
+   * Waits until a task has ended, well or badly. undefined where its record is gone: ViPR keeps it for seven days (§3,
+   * "Related"), so the task has ended.
    */
-  async ended(id: string, what: string, job: Job, first?: Task): Promise<Task | undefined> {
+  async ended(id: string, what: string, context: OperationContext, first?: Task): Promise<Task | undefined> {
     const leave = this.tasks.join();
     this.waited.set(id, (this.waited.get(id) ?? 0) + 1);
+    const absence = new AbsenceTimer(context.clock);
     let warned = false;
     try {
       return await waitFor<Task | undefined>({
         what: `ViPR's task ${id} (${what})`,
         look: (signal) => this.tasks.look(id, signal),
         judge: (task) => {
+          const isGone = absence.isProven(task !== undefined);
+          if (task === undefined && !isGone) return { is: "pending", progress: `${what}: ViPR does not show its task` };
           if (task === undefined) return { is: "done", progress: `${what}: its task is not kept any more` };
           if (hasEnded(task)) return { is: "done", progress: `${what}: ${task.state}` };
           const stuck = suspension(task);
           if (stuck === undefined) return { is: "pending", progress: `${what}: ${task.state} ${task.progress ?? 0} %` };
-          if (!warned) job.warn(stuck);
+          if (!warned) context.warn(stuck);
           warned = true;
           return { is: "pending", progress: stuck };
         },
         ...(first === undefined ? {} : { first }),
         pace: PACE,
-        job,
+        job: context,
       });
     } finally {
       leave();
@@ -93,7 +120,7 @@ function suspension({ id, state, description, allowed_operations, message }: Tas
   if (!state.startsWith("suspended")) return undefined;
   const allowed =
     allowed_operations && allowed_operations !== "none_specified" ? ` Allowed: ${allowed_operations}.` : "";
-  const said = message ? ` ViPR says: ${message}.` : "";
+  const said = message ? ` ViPR says: ${message.trim().replace(/\.$/, "")}.` : "";
   return (
     `ViPR has suspended the task ${id} (${description ?? "no description"}): ${state}.${said} It does not go on by itself: ` +
     `an operator has to resume it or roll it back (POST /vdc/tasks/${id}/resume or /rollback).${allowed}`

@@ -1,14 +1,11 @@
 // Requests that ViPR answers with a task: sent once, found again if the reply was lost, waited for; and the wait for
 // what others have begun on the same session.
 
-import type { Job, Task as Work } from "../core/definition";
-import { isKind } from "../core/errors";
+import type { Task as AcceptedTask, OperationContext } from "../core/definition";
+import { isKind, type SnapcloneError } from "../core/errors";
 import { sleepUnlessStopped } from "../core/stop";
-import type { Task } from "./client";
+import { isNotDispatched, type Task } from "./client";
 import { type Controller, hasEnded, orMissing } from "./controller";
-import type { LinkedTargetSetInputs } from "./inputs";
-import type { View } from "./targetSet";
-import { taskFailed } from "./troubles";
 
 /** What ViPR's tasks are called that change who is linked to what (§3, "Task model"). */
 const LINKING = /SNAPSHOT SESSION/;
@@ -21,37 +18,67 @@ type Kind = keyof typeof NAMES;
 
 /** After a lost reply: how long to look for the task that it would have told of, in milliseconds between looks. */
 const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
+/** Where ViPR's 503 does not say when to ask again. */
+const NOT_DISPATCHED_PAUSE_MS = 30_000;
 
-export interface Errand {
+export interface TaskRequest {
   kind: Kind;
   session: string;
-  /** One request, never repeated. */
+  /** One request. */
   send(): Promise<Task>;
-  /** What the targets will have been refreshed by when it has ended well. */
+  /** What the targets will have been refreshed by when the task has ended well. */
   refreshedBy: unknown;
+  /** Ids of the tasks that the session had before, where they were just listed. */
+  before?: ReadonlySet<string>;
+  /** What has to be said of a task that ended in error. */
+  failed(task: Task): SnapcloneError;
 }
 
 /** Sends the request and waits for its task. A lost reply is made up for by the session's own tasks. */
-export async function carryOut(
+export async function runTask(
   controller: Controller,
-  { kind, session, send, refreshedBy: by }: Errand,
-  view: View,
-  job: Job,
-  inputs?: LinkedTargetSetInputs,
+  { kind, session, send, refreshedBy: by, before: listed, failed }: TaskRequest,
+  context: OperationContext,
 ): Promise<void> {
-  const before = new Set((await controller.client.listSessionTasks(session, job.signal)).map(({ id }) => id));
-  let task: Task;
-  try {
-    task = await send();
-  } catch (error) {
-    const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, job) : undefined;
-    if (found === undefined) throw error;
-    task = found;
+  let known = listed;
+  const task = await sendUntilDispatched(async () => {
+    const before = known ?? (await tasksOf(controller, session, context));
+    known = undefined;
+    controller.latestSearch = undefined;
+    try {
+      return await send();
+    } catch (error) {
+      const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, context) : undefined;
+      if (found === undefined) throw error;
+      return found;
+    }
+  }, context);
+  context.accepted({
+    ...acceptedTask(kind, session, task),
+    ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
+  });
+  const end = await controller.ended(task.id, doing(kind), context, task);
+  if (end?.state === "error") throw failed(end);
+  context.done();
+}
+
+/** What ViPR's API could not pass on was not done, and is sent again as long as the operation may last. */
+export async function sendUntilDispatched(send: () => Promise<Task>, context: OperationContext): Promise<Task> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!isNotDispatched(error)) throw error;
+      const pause = error.retryAfterMs ?? NOT_DISPATCHED_PAUSE_MS;
+      if (context.clock.now() + pause >= context.deadline) throw error;
+      context.progress(`${error.parts.said}; asked again in ${Math.ceil(pause / 1_000)} s`);
+      await sleepUnlessStopped(context.clock, pause, context.signal);
+    }
   }
-  job.accepted({ ...work(kind, session, task), ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }) });
-  const end = await controller.ended(task.id, doing(kind), job, task);
-  if (end?.state === "error") throw taskFailed(end, view, inputs);
-  job.done();
+}
+
+async function tasksOf({ client }: Controller, session: string, { signal }: OperationContext): Promise<Set<string>> {
+  return new Set((await client.listSessionTasks(session, signal)).map(({ id }) => id));
 }
 
 async function lostTask(
@@ -59,33 +86,43 @@ async function lostTask(
   kind: Kind,
   session: string,
   before: ReadonlySet<string>,
-  job: Job,
+  context: OperationContext,
 ): Promise<Task | undefined> {
   for (const pause of LOST_REPLY_LOOKS_MS) {
-    await sleepUnlessStopped(job.clock, pause, job.signal);
-    const tasks = await client.listSessionTasks(session, job.signal).catch(() => []);
+    await sleepUnlessStopped(context.clock, pause, context.signal);
+    const tasks = await client.listSessionTasks(session, context.signal).catch(() => []);
     const found = tasks.find(({ id, name }) => !before.has(id) && NAMES[kind].test(name ?? ""));
     if (found) return found;
   }
   return undefined;
 }
 
-/** Waits for what is at work on these sessions: ViPR itself lets one request run into another (§0.13). */
-export async function idle(controller: Controller, sessions: readonly string[], job: Job): Promise<void> {
+/**
+ * Waits for what is at work on these sessions: ViPR itself lets one request run into another (§0.13). Returns the ids of
+ * their tasks.
+ */
+export async function waitForSessions(
+  controller: Controller,
+  sessions: readonly string[],
+  context: OperationContext,
+): Promise<Set<string>> {
+  const seen = new Set<string>();
   for (const session of new Set(sessions)) {
-    const tasks = (await orMissing(controller.client.listSessionTasks(session, job.signal))) ?? [];
+    const tasks = (await orMissing(controller.client.listSessionTasks(session, context.signal))) ?? [];
     for (const task of tasks) {
+      seen.add(task.id);
       if (hasEnded(task) || !LINKING.test(task.name ?? "")) continue;
-      await controller.ended(task.id, `${task.description ?? task.name} before`, job, task);
+      await controller.ended(task.id, `${task.description ?? task.name} before`, context, task);
     }
   }
+  return seen;
 }
 
-export function work(kind: Kind, session: string, task: Task): Work {
+export function acceptedTask(kind: Kind, session: string, task: Task): AcceptedTask {
   return { kind, session, task: task.id };
 }
 
-export function refreshedBy({ refreshedBy: by }: Work): unknown {
+export function refreshedBy({ refreshedBy: by }: AcceptedTask): unknown {
   return typeof by === "string" ? JSON.parse(by) : undefined;
 }
 

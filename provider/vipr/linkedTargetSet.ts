@@ -2,46 +2,74 @@
 // the last, another session of the same source relinks them in place.
 
 import { z } from "zod";
-import type { Accepted, Definition, Job, Observed, OpenObject, State } from "../core/definition";
+import { AbsenceTimer } from "../core/absence";
+import type { Task as AcceptedTask, Definition, Observed, OperationContext, Pending, State } from "../core/definition";
 import { canonical } from "../core/diff";
 import { isKind, SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
+import { unlessStopped } from "../core/stop";
 import { waitFor } from "../core/wait";
-import { codeOf, type LinkedTarget, type SnapshotSession, type Task, type ViprClient } from "./client";
+import { codeOf, isConsistencyGroup, type SnapshotSession, type Task, type ViprClient } from "./client";
 import { type Controller, orMissing, vipr } from "./controller";
-import { carryOut, doing, type Errand, idle, refreshedBy, work } from "./errands";
+import {
+  acceptedTask,
+  doing,
+  refreshedBy,
+  runTask,
+  sendUntilDispatched,
+  type TaskRequest,
+  waitForSessions,
+} from "./errands";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
 import {
-  ADOPTED,
   asList,
   asPromoted,
   asText,
-  type Group,
+  batchName,
   isOfSameSource,
-  isOpen,
+  isProvisioned,
+  isText,
+  listSets,
   lookAt,
-  MARK_LENGTHS,
   type Member,
-  markOf,
-  membersByName,
   newId,
   nextBatch,
   observedOf,
   type PromotedVolume,
   placeOf,
-  SETTLED,
+  RECORD_LENGTHS,
+  recordedIds,
+  remainsOf,
+  searchSet,
+  sourceOf,
+  straysOf,
   type TargetOutput,
-  type View,
+  type TargetSetState,
+  writeRecord,
 } from "./targetSet";
-import { linkedNowhere, neverGone, noSession, otherSource, stillLinked, taskFailed, tooFew } from "./troubles";
+import {
+  endOf,
+  missingMemberIsNotGone,
+  nameIsTaken,
+  noSession,
+  otherSource,
+  remarksOn,
+  stillLinked,
+  taskFailed,
+  tooFewTargets,
+  unlinkableTargets,
+} from "./troubles";
 
 /** What operations take turns at: ViPR lets two link or unlink requests run against each other (§0.13). */
 const SESSION = "snapshot session";
 /** What ViPR says of a target that is not where it was a moment ago (§3, "unlink"). */
 const GONE_MEANWHILE = [1004, 1006, 1013];
+/** What ViPR says of a name that is taken or too long (§3, "Validation of link-targets"). */
+const REFUSED_PARAMETER = 1008;
+const PACE = { first: 1_000, most: 10_000 };
 
 export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
-  noun: "linked target set",
+  displayName: "linked target set",
   connection: vipr,
   inputs: {
     // Whether another session has the same source is ViPR's to say, and a diff does not ask it: it is an update, until
@@ -59,140 +87,185 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
     },
     deleteTargetsOnUnlink: { onChange: "update", schema: z.boolean("must be true or false").default(true) },
     refreshTriggers: { onChange: "update", schema: z.array(z.unknown(), "must be a list").optional() },
-    connection: { onChange: "replace", schema: connectionName().optional() },
+    connection: { onChange: "replace", schema: connectionName().optional(), default: "default" },
   },
   // Steps of a consistency group, of unlinks and of relinks come one after another (§4).
   timeouts: { create: "30m", update: "30m", delete: "30m" },
-  markLengths: MARK_LENGTHS,
+  recordLengths: RECORD_LENGTHS,
   // A failed link leaves some of its targets linked (§0.7): the others are linked, and those that are there stay.
-  afterFailedCreate: "update",
+  onFailedCreate: "update",
+  derivedOutputs: {
+    targets: ["targetName"],
+    promotedVolumes: ["targetName"],
+    unlinkedTargets: ["targetName"],
+  },
+
+  divergence: ({ remains }) => (asList(remains).length > 0 ? { output: "remains", effect: "update" } : undefined),
 
   describe: ({ targetName, id }) => `linked target set ${typeof targetName === "string" ? `"${targetName}"` : id}`,
 
-  openIn: ({ owner }, { targetName }) => placeOf(String(targetName), owner),
+  listScope: ({ owner }, { targetName, __owner }) => placeOf(String(targetName), owner, asText(__owner) ?? ""),
 
-  async listOpen(controller, place) {
-    const sets = await membersByName(controller, place);
-    return [...sets].filter(([, members]) => isOpen(members)).flatMap(([id, members]) => openObject(id, members));
-  },
+  listOwned: (controller, { stack, place }) => listSets(controller, stack, place),
 
-  async claim(controller, id, run) {
-    await tagAll(controller, id, ({ row }) => ({
-      add: [`${ADOPTED}${run}`],
-      // A run that adopted it and was killed, too.
-      remove: row.tags.filter((tag) => tag.startsWith(ADOPTED)),
-    }));
-  },
+  recordOwnership: (controller, id, record, known) => writeRecord(controller, id, record, known),
 
-  async settle(controller, id) {
-    await tagAll(controller, id, () => ({ add: [SETTLED] }));
-  },
-
-  async start(controller, inputs, marker, job) {
-    const { snapshotSessionId: session, count } = inputs;
-    const free = await controller.turns.take([session], SESSION, job);
+  async beginCreate(controller, inputs, record, context) {
+    const { snapshotSessionId: session, count, copyMode } = inputs;
+    const id = newId(inputs.targetName, record);
+    if (controller.seen.has(id)) throw nameIsTaken(id);
+    const free = await controller.turns.take([session], SESSION, context);
     try {
-      await idle(controller, [session], job);
-      await destination(controller, session, job.signal);
-      const id = newId(inputs.targetName, marker);
-      const task = await controller.client.linkTargets(session, {
-        count,
-        target_name: `${id}g1`,
-        copy_mode: inputs.copyMode,
-      });
+      const targets = { count, target_name: batchName(id, 1), copy_mode: copyMode };
+      const task = await sendUntilDispatched(() => {
+        controller.begun.add(id);
+        controller.latestSearch = undefined;
+        return controller.client.linkTargets(session, targets);
+      }, context);
       // The turn is over when the targets are linked.
-      controller.hold(id, free);
-      return { id, task: work("link", session, task), seen: task };
+      controller.holdLock(id, free);
+      return { id, task: acceptedTask("link", session, task), initialState: task };
     } catch (error) {
       free();
-      throw isKind(error, "notFound") ? noSession(session) : error;
+      if (isKind(error, "notFound")) throw noSession(session, error);
+      await forgetRefusedLink(controller, id, 1, { snapshotSessionId: session }, error, context.signal);
+      throw error;
     }
   },
 
-  async finish(controller, accepted, inputs, job) {
+  async waitForCreate(controller, accepted, inputs, context) {
     const { id } = accepted;
+    // Only a link of this run is measured by the count: after any other, an update brings the rest.
+    const isOwnLink = controller.begun.delete(id);
     try {
       const { task: taskId, session, kind } = accepted.task;
-      let task: Task | undefined;
-      if (typeof taskId === "string") {
-        task = await controller.ended(taskId, doing(kind), job, accepted.seen as Task | undefined);
-      }
-      const known: State = { ...inputs, refreshedBy: refreshedBy(accepted.task) ?? inputs.refreshTriggers ?? [] };
-      const view = await waitFor({
-        what: "a look at the targets",
-        look: () => atRest(controller, id, known, job, [asText(session)]),
-        judge: ({ groups }) => ({ is: "done", progress: `${groups.length} linked` }),
-        pace: { first: 1_000, most: 10_000 },
-        job,
+      const task =
+        typeof taskId === "string"
+          ? await controller.ended(taskId, doing(kind), context, accepted.initialState as Task | undefined)
+          : undefined;
+      const hasFailed = task?.state === "error";
+      const known: State = { ...inputs, refreshedBy: refreshedByTask(accepted.task, inputs, hasFailed) };
+      const absence = new AbsenceTimer(context.clock);
+      const isEnough = ({ groups }: TargetSetState) => !isOwnLink || hasFailed || groups.length >= inputs.count;
+      const set = await waitFor({
+        what: "the linked targets to be shown",
+        // The task of this link has ended, and nothing else is known to be at work.
+        look: (signal) =>
+          isOwnLink && task
+            ? lookAt(controller, id, known, { signal })
+            : lookAtRest(controller, id, known, context, [asText(session)]),
+        judge: (seen) => {
+          const progress = `${seen.groups.length} linked`;
+          return isEnough(seen) || absence.isProven(false) ? { is: "done", progress } : { is: "pending", progress };
+        },
+        pace: PACE,
+        job: context,
       });
-      if (task?.state === "error") throw taskFailed(task, view, inputs);
-      // Only a link that has just been made is measured by the count that was asked for.
-      if (accepted.seen !== undefined && view.groups.length < inputs.count) throw tooFew(view, inputs);
-      return observedOf(view, known);
+      if (hasFailed && isOwnLink) throw taskFailed(task, set, inputs);
+      if (hasFailed) context.warn(`${endOf(task)}. What it has left undone is done now`);
+      if (!isEnough(set)) throw tooFewTargets(set, inputs);
+      return observedOf(set, known);
     } catch (error) {
-      throw neverGone(error);
+      throw missingMemberIsNotGone(error);
     } finally {
-      controller.release(id);
+      controller.releaseLock(id);
     }
   },
 
-  async observe(controller, id, known, signal) {
-    const view = await lookAt(controller, id, known, signal);
+  async read(controller, id, known, signal) {
+    // A step of this run that came to its end before another failed.
+    const refreshed = controller.refreshed.get(id) ?? known.refreshedBy;
+    const set = await lookAt(controller, id, known, { signal });
+    controller.remarks.set(id, await remarksAtRefresh(controller, set, known, signal));
     // Work that is not finished may have nothing to show yet, and one that failed nothing to show for it.
-    if (view.members.length === 0 && known.pending === undefined) return undefined;
-    return observedOf(view, known);
+    if (set.members.length === 0 && known.pending === undefined) return undefined;
+    return observedOf(set, { ...known, refreshedBy: refreshed });
   },
 
-  async change(controller, id, from, inputs, known, job) {
+  async update(controller, id, from, inputs, known, context) {
     if (known.pending === undefined && isAsWanted(from.state, inputs)) return stated(from, inputs);
     const targets = asList<TargetOutput>(from.state.targets);
     const free = await controller.turns.take(
       [inputs.snapshotSessionId, ...targets.map(({ snapshotSessionId }) => snapshotSessionId)],
       SESSION,
-      job,
+      context,
     );
     try {
       // What an unfinished relink has refreshed, only its task knows: it is in `from`.
-      return await bringIntoLine(controller, id, inputs, { ...known, refreshedBy: from.state.refreshedBy }, job);
+      const refreshed = from.state.refreshedBy ?? known.refreshedBy;
+      // Of a set that was just adopted only `from` knows the targets.
+      const isKnown = known.batches !== undefined || known.targets !== undefined;
+      const { batches, sourceId } = from.state;
+      const seen = isKnown ? {} : { batches, targets, sourceId };
+      return await reconcile(controller, id, inputs, { ...known, ...seen, refreshedBy: refreshed }, context);
     } catch (error) {
-      throw neverGone(error);
+      throw missingMemberIsNotGone(error);
     } finally {
       free();
     }
   },
 
-  async remove(controller, id, known, job) {
+  async delete(controller, id, known, context) {
     const sessions = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
     const free = await controller.turns.take(
-      [...sessions, asText(known.snapshotSessionId)].filter(isDefined),
+      [...sessions, asText(known.snapshotSessionId)].filter(isText),
       SESSION,
-      job,
+      context,
     );
     try {
-      const before = await atRest(controller, id, known, job);
-      const after = await unlink(controller, before, ({ members }) => members, known, job);
-      await forgetDebris(controller, after);
-      const stray = after.loose.filter(({ row }) => isProvisioned(row));
-      if (stray.length > 0) throw linkedNowhere(stray);
+      const { isAll, unlinked } = await unlinkRecorded(controller, id, known, context);
+      if (isAll) return "deleted";
+      const before = await lookAtRest(controller, id, known, context);
+      if (before.members.length === 0) return unlinked ? "deleted" : "missing";
+      const after = await unlink(controller, before, ({ members }) => members, known, context);
+      await forgetUnprovisioned(controller, after);
+      const strays = straysOf(after);
+      if (strays.length > 0) throw unlinkableTargets(strays);
       const kept = after.promoted.map((volume) => `${volume.name} (${volume.id})`);
       if (known.deleteTargetsOnUnlink === false && kept.length > 0) {
-        job.warn(`kept as volumes, which nobody manages from now on: ${kept.join(", ")}`);
+        context.warn(`kept as volumes, which nobody manages from now on: ${kept.join(", ")}`);
       }
+      return "deleted";
     } catch (error) {
-      throw neverGone(error);
+      throw missingMemberIsNotGone(error);
     } finally {
       free();
     }
   },
+
+  async diagnose(controller, id) {
+    const remarks = controller.remarks.get(id) ?? [];
+    return remarks.length === 0 ? undefined : remarks.join(".\n");
+  },
+
+  async identity(controller, _known, signal) {
+    return `tenant ${await unlessStopped(controller.showTenant(), signal)}`;
+  },
+
+  /** Another VDC of the same tenant, or a user who has lost the project, sees neither the session nor the source. */
+  async doubtAbsence({ client }, { snapshotSessionId, sourceId }, signal) {
+    const session = asText(snapshotSessionId);
+    const source = asText(sourceId);
+    if (session && (await orMissing(client.showSession(session, signal)))) return undefined;
+    if (source && (await isThere(client.showSource(source, signal)))) return undefined;
+    return `this login sees neither the snapshot session ${session}${source ? ` nor its source ${source}` : ""}`;
+  },
+
+  serverTime: ({ client }) => client.serverTime(),
 };
 
-// --- bringing a set into line
+async function isThere(asked: Promise<void>): Promise<boolean> {
+  return (await orMissing(asked.then(() => true))) ?? false;
+}
+
+// --- reconciling a set with its inputs
 
 function isAsWanted(state: State, inputs: LinkedTargetSetInputs): boolean {
   const targets = asList<TargetOutput>(state.targets);
   return (
     state.count === inputs.count &&
     targets.every(({ snapshotSessionId }) => snapshotSessionId === inputs.snapshotSessionId) &&
+    asList(state.remains).length === 0 &&
     !wantsRefresh(inputs, state)
   );
 }
@@ -202,70 +275,124 @@ function wantsRefresh(inputs: LinkedTargetSetInputs, { refreshedBy }: State): bo
   return refreshedBy !== undefined && canonical(refreshedBy) !== canonical(inputs.refreshTriggers);
 }
 
-function stated(observed: Observed, inputs: LinkedTargetSetInputs): Observed {
-  return { ...observed, state: { ...observed.state, refreshedBy: inputs.refreshTriggers ?? [] } };
+/** What the targets have been refreshed by when this task has ended; undefined: by what the state says. */
+function refreshedByTask(task: AcceptedTask, inputs: LinkedTargetSetInputs, hasFailed: boolean) {
+  const noted = refreshedBy(task);
+  if (noted === undefined) return inputs.refreshTriggers ?? [];
+  return hasFailed ? undefined : noted;
 }
 
-async function bringIntoLine(
+function stated(observed: Observed, { refreshTriggers }: LinkedTargetSetInputs): Observed {
+  return { ...observed, state: { ...observed.state, refreshTriggers, refreshedBy: refreshTriggers ?? [] } };
+}
+
+async function reconcile(
   controller: Controller,
   id: string,
   inputs: LinkedTargetSetInputs,
   before: State,
-  job: Job,
+  context: OperationContext,
 ): Promise<Observed> {
-  const { snapshotSessionId: wanted, count } = inputs;
+  const { snapshotSessionId: wanted, count, copyMode } = inputs;
+  const { client } = controller;
+  const told = new Set<string>();
+  const tell = (seen: TargetSetState) => {
+    const remarks = remarksOn(seen, wanted).filter((remark) => !told.has(remark));
+    for (const remark of remarks) {
+      context.warn(remark);
+      told.add(remark);
+    }
+  };
   // What was linked to is looked at as well, and what was kept stays in the outputs.
   let known: State = { ...before, ...inputs };
-  let view = await atRest(controller, id, known, job, [asText(before.snapshotSessionId)]);
-  const session = await destination(controller, wanted, job.signal);
-  const home = view.members.find((member) => member.session)?.session;
-  if (home && !isOfSameSource(home, session)) throw otherSource(view, session);
+  let set = await lookAtRest(controller, id, known, context, [asText(before.snapshotSessionId)]);
+  tell(set);
+  const session = await destination(controller, wanted, context.signal);
+  if (!fits(set, session)) throw otherSource(set, session);
+  const failed = (task: Task) => taskFailed(task, set, inputs);
 
-  view = await unlink(controller, view, ({ groups, broken }) => [...groups.slice(count), ...broken].flat(), known, job);
-  known = { ...known, promotedVolumes: view.promoted };
-
+  const kept = set.groups.slice(0, count);
   const refresh = wantsRefresh(inputs, before);
-  const moving = view.groups.flat().filter((member) => refresh || member.session?.id !== wanted);
+  const moving = kept.flat().filter((member) => refresh || member.session?.id !== wanted);
   if (moving.length > 0) {
     const ids = moving.map(({ row }) => row.id);
-    const relinked: Errand = {
-      kind: "relink",
-      session: wanted,
-      send: () => controller.client.relinkTargets(wanted, ids),
-      refreshedBy: inputs.refreshTriggers ?? [],
-    };
-    await carryOut(controller, relinked, view, job, inputs);
-    view = await lookAt(controller, id, known, job.signal);
+    const refreshedBy = inputs.refreshTriggers ?? [];
+    const send = () => client.relinkTargets(wanted, ids);
+    await runTask(controller, { kind: "relink", session: wanted, send, refreshedBy, failed }, context);
+    controller.refreshed.set(id, refreshedBy);
+    known = { ...known, refreshedBy };
+    set = await lookAgain(controller, set, known, context);
   }
 
-  await forgetDebris(controller, view);
-  const missing = count - view.groups.length;
+  const missing = count - kept.length;
   if (missing > 0) {
-    const targets = { count: missing, target_name: nextBatch(view), copy_mode: inputs.copyMode };
-    const linked: Errand = {
-      kind: "link",
-      session: wanted,
-      send: () => controller.client.linkTargets(wanted, targets),
-      refreshedBy: inputs.refreshTriggers ?? [],
-    };
-    await carryOut(controller, linked, view, job, inputs);
-    view = await lookAt(controller, id, known, job.signal);
-    if (view.groups.length < count) throw tooFew(view, inputs);
+    await forgetUnprovisioned(controller, set);
+    const batch = nextBatch(set);
+    const targets = { count: missing, target_name: batchName(id, batch), copy_mode: copyMode };
+    const send = () => client.linkTargets(wanted, targets);
+    try {
+      await runTask(
+        controller,
+        { kind: "link", session: wanted, send, refreshedBy: known.refreshedBy, failed },
+        context,
+      );
+    } catch (error) {
+      await forgetRefusedLink(controller, id, batch, { ...known, batches: set.batches }, error, context.signal);
+      throw error;
+    }
+    set = await lookAgain(controller, set, known, context, batch);
+    if (set.groups.length < count) throw tooFewTargets(set, inputs);
   }
-  return stated(observedOf(view, known), inputs);
+
+  // What is not wanted any more goes last: what replaces it is there.
+  set = await unlink(
+    controller,
+    set,
+    (seen) => [...seen.groups.slice(count).flat(), ...linkedRemains(seen)],
+    known,
+    context,
+  );
+  await forgetUnprovisioned(controller, set);
+  if (remainsOf(set).length > 0) set = await lookAgain(controller, set, known, context);
+  tell(set);
+  return stated(observedOf(set, known), inputs);
+}
+
+function linkedRemains(set: TargetSetState): Member[] {
+  return remainsOf(set).filter(({ session }) => session);
+}
+
+/** Targets that no session has tell their source, too: a set is of one source. */
+function fits(set: TargetSetState, session: SnapshotSession): boolean {
+  const home = set.members.find((member) => member.session)?.session;
+  if (home) return isOfSameSource(home, session);
+  return set.members.length === 0 || set.source === undefined || set.source === sourceOf(session);
+}
+
+/** Looks with what the set is known to be by now. */
+function lookAgain(
+  controller: Controller,
+  { id, batches, promoted, source }: TargetSetState,
+  known: State,
+  { signal }: OperationContext,
+  batch?: number,
+): Promise<TargetSetState> {
+  const now = { ...known, batches, targets: [], promotedVolumes: promoted, sourceId: source ?? known.sourceId };
+  const sessions = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
+  return lookAt(controller, id, now, { signal, sessions, ...(batch === undefined ? {} : { batch }) });
 }
 
 /** Unlinks what `which` says of the set, the last linked first. Returns what is there afterwards. */
 async function unlink(
   controller: Controller,
-  view: View,
-  which: (view: View) => readonly Member[],
+  set: TargetSetState,
+  which: (set: TargetSetState) => readonly Member[],
   known: State,
-  job: Job,
-): Promise<View> {
+  context: OperationContext,
+): Promise<TargetSetState> {
   const deleting = known.deleteTargetsOnUnlink !== false;
-  const kept: PromotedVolume[] = [...asList<PromotedVolume>(known.promotedVolumes)];
-  let now = view;
+  const kept: PromotedVolume[] = [...set.promoted];
+  let now = set;
   let refused: SnapcloneError | undefined;
   for (;;) {
     const surplus = which(now).filter((member) => member.session);
@@ -274,34 +401,96 @@ async function unlink(
     const session = first.session.id;
     const here = surplus.filter((member) => member.session?.id === session).reverse();
     if (!deleting && known.copyMode !== "copy") {
-      job.warn(
+      context.warn(
         "targets in copy mode nocopy are kept as volumes: what they hold is not guaranteed once they are unlinked",
       );
     }
-    const targets = here.map(({ row }) => ({ id: row.id, delete_target: deleting }));
-    const send = () => controller.client.unlinkTargets(session, targets);
     try {
-      await carryOut(controller, { kind: "unlink", session, send, refreshedBy: known.refreshedBy }, now, job);
+      await runTask(
+        controller,
+        unlinking(
+          controller,
+          session,
+          here.map(({ row }) => row.id),
+          known,
+          now,
+        ),
+        context,
+      );
       refused = undefined;
-      if (!deleting) kept.push(...(await keptVolumes(controller.client, here, job.signal)));
+      if (!deleting) kept.push(...(await keptVolumes(controller.client, here, context.signal)));
     } catch (error) {
       // One of them may have been unlinked by somebody else in the meantime: then a fresh look shows fewer.
-      const isMeanwhile = isKind(error, "refused") && GONE_MEANWHILE.includes(codeOf(error) ?? 0);
-      if (!isMeanwhile && !isKind(error, "notFound")) throw error;
-      if (refused) throw error;
-      refused = error as SnapcloneError;
+      if (!isGoneMeanwhile(error) || refused) throw error;
+      refused = error;
     }
-    const after = await lookAt(controller, view.id, { ...known, promotedVolumes: kept }, job.signal);
+    const after = await lookAgain(controller, { ...now, promoted: kept }, known, context);
     const left = which(after).filter((member) => here.some(({ row }) => row.id === member.row.id) && member.session);
     if (refused && left.length === here.length) throw refused;
     if (!refused && left.length > 0) throw stillLinked(left);
-    if (!refused && !deleting) warnOfUnseen(here, after, job);
+    if (!refused && !deleting) warnOfUnseen(here, after, context);
     now = after;
   }
 }
 
+function unlinking(
+  { client }: Controller,
+  session: string,
+  ids: readonly string[],
+  known: State,
+  set: TargetSetState | undefined,
+): TaskRequest {
+  const targets = ids.map((id) => ({ id, delete_target: known.deleteTargetsOnUnlink !== false }));
+  return {
+    kind: "unlink",
+    session,
+    send: () => client.unlinkTargets(session, targets),
+    refreshedBy: known.refreshedBy,
+    failed: (task) => taskFailed(task, set, undefined),
+  };
+}
+
+/**
+ * Unlinks what the state names, without a look: ViPR refuses the whole request if one of the targets is not there (§3,
+ * "unlink"). `isAll`: no other target bears the set's names.
+ */
+async function unlinkRecorded(
+  controller: Controller,
+  id: string,
+  known: State,
+  context: OperationContext,
+): Promise<{ isAll: boolean; unlinked: boolean }> {
+  const targets = asList<TargetOutput>(known.targets);
+  const ids = new Set(targets.map((target) => target.id));
+  const isRest = known.pending === undefined && recordedIds(known).every((target) => ids.has(target));
+  // Kept targets are looked up by what ViPR shows of them before.
+  if (targets.length === 0 || !isRest || known.deleteTargetsOnUnlink === false)
+    return { isAll: false, unlinked: false };
+  const sessions = [...new Set(targets.map(({ snapshotSessionId }) => snapshotSessionId))];
+  let unlinked = false;
+  for (const session of sessions) {
+    const here = targets.filter((target) => target.snapshotSessionId === session).map((target) => target.id);
+    const request = unlinking(controller, session, here.reverse(), known, undefined);
+    try {
+      const before = await waitForSessions(controller, [session], context);
+      await runTask(controller, { ...request, before }, context);
+      for (const target of here) controller.unlinked.add(target);
+      unlinked = true;
+    } catch (error) {
+      if (isGoneMeanwhile(error)) return { isAll: false, unlinked };
+      throw error;
+    }
+  }
+  const others = await searchSet(controller, id, context.signal);
+  return { isAll: others.every((target) => ids.has(target)), unlinked };
+}
+
+function isGoneMeanwhile(error: unknown): error is SnapcloneError {
+  return isKind(error, "notFound") || (isKind(error, "refused") && GONE_MEANWHILE.includes(codeOf(error) ?? 0));
+}
+
 /** Nothing but the world-wide name leads from a target to the volume that it has become (§0.14). */
-async function keptVolumes(client: ViprClient, members: Group, signal: AbortSignal): Promise<PromotedVolume[]> {
+async function keptVolumes(client: ViprClient, members: readonly Member[], signal: AbortSignal) {
   const ids: string[] = [];
   for (const { row } of members) {
     if (row.wwn) ids.push(...(await client.searchVolumes({ wwn: row.wwn }, signal)));
@@ -310,41 +499,58 @@ async function keptVolumes(client: ViprClient, members: Group, signal: AbortSign
   return volumes.filter(({ inactive }) => !inactive).map(asPromoted);
 }
 
-function warnOfUnseen(unlinked: Group, { promoted }: View, job: Job): void {
+function warnOfUnseen(unlinked: readonly Member[], { promoted }: TargetSetState, context: OperationContext): void {
   const unseen = unlinked.filter(({ row }) => !promoted.some(({ wwn, name }) => wwn === row.wwn || name === row.name));
   for (const { row } of unseen) {
-    job.warn(`${row.name} was kept, and ViPR shows no volume for it: look for the WWN ${row.wwn ?? "(none)"}`);
+    context.warn(`${row.name} was kept, and ViPR shows no volume for it: look for the WWN ${row.wwn ?? "(none)"}`);
   }
 }
 
 /** Names that a link has taken and never provisioned stay taken (§0.6). */
-async function forgetDebris({ client }: Controller, { loose }: View): Promise<void> {
-  for (const { row } of loose) {
+async function forgetUnprovisioned({ client }: Controller, { unlinked }: TargetSetState): Promise<void> {
+  for (const { row } of unlinked) {
     if (!isProvisioned(row)) await client.forgetTarget(row.id);
   }
 }
 
-function isProvisioned({ wwn, native_id }: LinkedTarget): boolean {
-  return Boolean(wwn || native_id);
+/** A link that ViPR refuses for one name has made targets of the names before it, and leaves them (§0.6). */
+async function forgetRefusedLink(
+  controller: Controller,
+  id: string,
+  batch: number,
+  known: State,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!isKind(error, "refused") || codeOf(error) !== REFUSED_PARAMETER) return;
+  try {
+    const set = await lookAt(controller, id, known, { signal, batch });
+    const made = set.unlinked.filter((member) => member.batch === batch);
+    await forgetUnprovisioned(controller, { ...set, unlinked: made });
+  } catch {
+    // What ViPR has refused is the news. The next update takes the names back.
+  }
 }
 
 /** A fresh look at a set on which nobody is at work: what is not linked then, never will be. */
-async function atRest(
+async function lookAtRest(
   controller: Controller,
   id: string,
   known: State,
-  job: Job,
+  context: OperationContext,
   more: readonly (string | undefined)[] = [],
-): Promise<View> {
+): Promise<TargetSetState> {
+  const { signal } = context;
   const recorded = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
-  const sessions = [asText(known.snapshotSessionId), ...recorded, ...more].filter(isDefined);
-  await idle(controller, sessions, job);
-  const view = await lookAt(controller, id, known, job.signal, sessions);
-  if (view.loose.length === 0) return view;
+  const pending = asText((known.pending as Pending | undefined)?.task.session);
+  const sessions = [asText(known.snapshotSessionId), ...recorded, pending, ...more].filter(isText);
+  await waitForSessions(controller, sessions, context);
+  const set = await lookAt(controller, id, known, { signal, sessions });
+  if (set.unlinked.length === 0) return set;
   // The request that made these may have gone to another session of the source than all that we know of.
-  const others = [...view.sessions.keys()].filter((session) => !sessions.includes(session));
-  await idle(controller, others, job);
-  return lookAt(controller, id, known, job.signal, [...sessions, ...others]);
+  const others = [...set.sessions.keys()].filter((session) => !sessions.includes(session));
+  await waitForSessions(controller, others, context);
+  return lookAt(controller, id, known, { signal, sessions: [...sessions, ...others] });
 }
 
 async function destination(controller: Controller, id: string, signal: AbortSignal): Promise<SnapshotSession> {
@@ -355,25 +561,16 @@ async function destination(controller: Controller, id: string, signal: AbortSign
   throw new SnapcloneError({ kind: "refused", said, remedy: "Name a session that exists." });
 }
 
-async function tagAll(
-  controller: Controller,
-  id: string,
-  tagsFor: (member: Member) => { add: string[]; remove?: string[] },
-): Promise<void> {
-  const [first, ...rest] = (await membersByName(controller, `${id}g`)).get(id) ?? [];
-  // One is enough, so that one is there for certain before the others are under way.
-  if (first) await controller.client.tagTarget(first.row.id, tagsFor(first));
-  await Promise.all(rest.map((member) => controller.client.tagTarget(member.row.id, tagsFor(member))));
-}
-
-function openObject(id: string, members: Group): OpenObject[] {
-  const mark = markOf(id);
-  if (!mark) return [];
-  const { owner, inputs, targetName } = mark;
-  const task: Accepted["task"] = {};
-  return [{ id, task, owner, inputs, state: { targetName, targets: members.map(({ row }) => ({ id: row.id })) } }];
-}
-
-function isDefined<T>(value: T | undefined): value is T {
-  return value !== undefined;
+/** A refresh asks what no target tells: how many volumes the consistency group has by now. */
+async function remarksAtRefresh(
+  { client }: Controller,
+  set: TargetSetState,
+  known: State,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const wanted = asText(known.snapshotSessionId);
+  const { source } = set;
+  if (source === undefined || !isConsistencyGroup(source) || set.groups.length === 0) return remarksOn(set, wanted);
+  const group = await client.showGroup(source, signal).catch(() => undefined);
+  return remarksOn(set, wanted, group?.volumes.length);
 }

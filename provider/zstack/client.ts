@@ -4,9 +4,9 @@
 import { createHash, createHmac } from "node:crypto";
 import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
-import { type ErrorKind, type ErrorParts, isKind, protect, SnapcloneError } from "../core/errors";
+import { type ErrorKind, type ErrorParts, isKind, protect, SnapcloneError, truncate } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
-import { unlessStopped } from "../core/stop";
+import { sleepUnlessStopped, unlessStopped } from "../core/stop";
 import { isRecord } from "../core/values";
 import type { ZStackSettings } from "./connection";
 
@@ -52,6 +52,8 @@ const answers = {
   vms: z.looseObject({ inventories: z.array(vmSchema) }),
   volumes: z.looseObject({ inventories: z.array(volumeSchema) }),
   tags: z.looseObject({ inventories: z.array(tagSchema) }),
+  uuids: z.looseObject({ inventories: z.array(z.looseObject({ uuid: uuidSchema })) }),
+  configs: z.looseObject({ inventories: z.array(z.looseObject({ name: z.string(), value: optionalText })) }),
   progress: z.looseObject({ inventories: z.array(z.looseObject({ content: z.string().nullish() })) }),
   accepted: z.looseObject({ location: z.string().optional(), apiTimeout: z.number().optional() }),
   /** Of a job that has ended: what it was decides what is in it. */
@@ -121,6 +123,15 @@ export function hasCode(error: unknown, code: string): boolean {
 /** The session was lost: nothing was carried out, since an interceptor turned it away (reference §1.3). */
 export const SESSION_LOST = "ID.1001";
 const NOT_FOUND = "SYS.1003";
+/** A message timed out or got lost on its way to an agent: the work may go on for hours (reference §6). */
+const OUTCOME_UNKNOWN = /^SYS\.(1001|1011|1015|1016)$/;
+
+export function isOutcomeUnknown({ codes }: Pick<Fault, "codes">): boolean {
+  return codes.some((code) => OUTCOME_UNKNOWN.test(code));
+}
+
+/** What a VM is placed in. Queries of these are open to ordinary accounts. */
+export const PLACES = ["zones", "primary-storage", "l3-networks"] as const;
 
 interface Call<T>
   extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "repeatable" | "secretsIn"> {
@@ -128,7 +139,7 @@ interface Call<T>
   path: string;
   query?: URLSearchParams;
   headers?: Record<string, string>;
-  /** Job queries, logins and management-node actions take no authorization (reference §2.4, §3.9). */
+  /** OperationContext queries, logins and management-node actions take no authorization (reference §2.4, §3.9). */
   open?: true;
 }
 
@@ -137,6 +148,7 @@ const TRUSTED_IDLE_MS = 20 * 60_000;
 /** A wrong password stays wrong: with each login, a captcha comes nearer (reference §1.1). */
 const LOGIN_FAILED_MS = 30_000;
 const PAGE = 1000;
+const MALFORMED_PAUSES_MS = [250, 500];
 
 export class ZStack {
   private readonly http: Http;
@@ -160,6 +172,11 @@ export class ZStack {
 
   async close(): Promise<void> {
     await this.http.close();
+  }
+
+  /** What time it is at the management node; undefined before its first dated answer. */
+  serverTime(): Date | undefined {
+    return this.http.serverTime(this.settings.base);
   }
 
   /** An account may have 500 sessions, and they live for two hours (reference §1.2): none is left behind. */
@@ -221,6 +238,23 @@ export class ZStack {
     return this.query("/user-tags", conditions, answers.tags, signal);
   }
 
+  /** Which of these this account can see: a query leaves out what belongs to others. */
+  async queryPlaces(place: (typeof PLACES)[number], uuids: readonly string[], signal?: AbortSignal): Promise<string[]> {
+    const rows = await this.query(`/${place}`, [`uuid?=${uuids.join(",")}`], answers.uuids, signal);
+    return rows.map(({ uuid }) => uuid).filter((uuid) => uuids.includes(uuid));
+  }
+
+  /** undefined where this account may not see it. */
+  async globalConfig(category: string, name: string, signal?: AbortSignal): Promise<string | undefined> {
+    const rows = await this.query(
+      "/global-configurations",
+      [`category=${category}`, `name=${name}`],
+      answers.configs,
+      signal,
+    );
+    return rows.find((row) => row.name === name)?.value ?? undefined;
+  }
+
   /** The clone chain reports per cent (reference §3.8). It is an authorised call, so it also keeps the session alive. */
   async progress(job: string, signal?: AbortSignal): Promise<string | undefined> {
     const path = `/task-progresses/${segment(job)}`;
@@ -277,6 +311,12 @@ export class ZStack {
     return this.submit(job, { method: "DELETE", path: `/volumes/${segment(uuid)}`, query });
   }
 
+  /** The VM may be running (the vendor's SDK, DetachDataVolumeFromVmAction). */
+  detachDataVolume(uuid: string, vm: string, job: string): Promise<Submitted> {
+    const query = new URLSearchParams({ vmUuid: vm });
+    return this.submit(job, { method: "DELETE", path: `/volumes/${segment(uuid)}/vm-instances`, query });
+  }
+
   expungeDataVolume(uuid: string, job: string): Promise<Submitted> {
     const path = `/volumes/${segment(uuid)}/actions`;
     return this.submit(job, { method: "PUT", path, body: { expungeDataVolume: {} } });
@@ -317,7 +357,7 @@ export class ZStack {
       const id = /\/api-jobs\/([0-9a-f]{32})$/i.exec(parsed.data?.location ?? "")?.[1];
       return { job: id ?? job, apiTimeout: parsed.data?.apiTimeout, session };
     } catch (error) {
-      // Accepted, and the rest of the answer is lost: the id was ours to begin with.
+      // AcceptedOperation, and the rest of the answer is lost: the id was ours to begin with.
       if (error instanceof SnapcloneError && error.parts.status === 202) return { job, session };
       // It has arrived before; since 4.5.0 the server says so (reference §5, commit 32640b10).
       if (error instanceof DuplicateJob) return { job, session };
@@ -343,8 +383,21 @@ export class ZStack {
     }
   }
 
-  /** One new login and one repetition where the session turns out to be lost; a job tells it later, and not here. */
+  /** A question with an answer that is none is asked again, as after a 502. */
   private async call<T>(call: Call<T>): Promise<HttpAnswer<T>> {
+    for (const pause of call.method === "GET" ? MALFORMED_PAUSES_MS : []) {
+      try {
+        return await this.callOnce(call);
+      } catch (error) {
+        if (!isKind(error, "malformed") || error.parts.status !== 200) throw error;
+      }
+      await sleepUnlessStopped(this.clock, pause, call.signal ?? undefined);
+    }
+    return this.callOnce(call);
+  }
+
+  /** One new login and one repetition where the session turns out to be lost; a job tells it later, and not here. */
+  private async callOnce<T>(call: Call<T>): Promise<HttpAnswer<T>> {
     if (call.open) return this.send(call, undefined);
     if (this.settings.auth.method === "accessKey") return this.send(call, undefined);
     const session = await this.enter(call.signal ?? undefined);
@@ -451,7 +504,7 @@ export class ZStack {
       };
     }
     if (/^\s*</.test(text)) return undefined;
-    const words = text.trim() === "" ? {} : { said: `"${unescaped(text.trim()).slice(0, 400)}"` };
+    const words = text.trim() === "" ? {} : { said: `"${truncate(unescaped(text.trim()), 400)}"` };
     // Not ZStack's (reference §1.3): a gateway in front of it wants to know who asks.
     if (status === 401) return { ...words, remedy: `The credentials come from ${this.settings.source}.` };
     // ZStack itself says 403 of access keys only (reference §1.4).
@@ -584,7 +637,7 @@ function faultOf(error: Record<string, unknown>): Fault {
   const [own, ...causes] = chain;
   const deepest = causes.at(-1);
   const line = ({ code, text }: { code: string; text: string }) =>
-    [code, text.slice(0, 400)].filter(Boolean).join(": ");
+    [code, truncate(text, 400)].filter(Boolean).join(": ");
   const cause = deepest && deepest.text !== own?.text ? line(deepest) : deepest?.code;
   const said = `${own && line(own) !== "" ? line(own) : "an error without a code"}${cause ? ` (cause: ${cause})` : ""}`;
   return { codes: chain.map(({ code }) => code).filter(Boolean), said };

@@ -1,58 +1,53 @@
-// ClonedVm: a set of clones of a ZStack VM, told apart by their names. All names are cloned in one call; a name added
-// later clones one more, a name removed destroys that one. "reference" is zstack.md.
+// ClonedVm: a set of clones of a ZStack VM. All names are cloned in one call; a name added later clones one more, a name
+// removed destroys that one. A clone is its uuid: its tag, or the state, has the program's name for it, and the name on
+// the server is an attribute that can drift. "reference" is zstack.md.
 //
 // What keeps a killed run harmless: before a clone is asked for, a tag on the source says so, with the id of the set and
-// of the job (Intent). The clones are born under provisional names that hold the set's id; once their job has ended and
-// they are complete, they are tagged and get the names of the program. So at any instant all that belongs to a set can be
-// found by its id, and nothing is cloned before all that was begun earlier has come to its end.
+// of the job (the intent). The clones are born under temporary names that hold the set's id, then they are tagged, and
+// then they get their final names. So at any instant all that belongs to a set can be found by its id, and nothing is
+// cloned before all that was begun earlier has come to its end.
 
 import { z } from "zod";
-import type { Accepted, Definition, Job, Marker, Observed, OpenObject, State, Task } from "../core/definition";
+import type {
+  AcceptedOperation,
+  CheckFailure,
+  Definition,
+  Observed,
+  OperationContext,
+  OwnedObject,
+  OwnershipRecord,
+  State,
+} from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
-import { waitFor } from "../core/wait";
-import type { TagRow, VmRow } from "./client";
+import { PLACES } from "./client";
 import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./clonedVmInputs";
 import {
-  asMembers,
+  asRecords,
   asTexts,
-  asVms,
-  isPending,
-  knownUuids,
-  type Member,
+  isCloning,
+  knownPlaces,
+  knownVms,
   observed,
-  type Stock,
-  tagsOf,
-  taskOf,
+  pendingTask,
+  removalOf,
 } from "./clonedVmState";
-import {
-  all,
-  askForClones,
-  cloneFailure,
-  deleteDisk,
-  destroy,
-  endOf,
-  explained,
-  isSessionLost,
-  MOVING,
-  onMember,
-  PACE,
-  refreshed,
-  resultSchema,
-  sendClone,
-  supportedVersion,
-  takeStock,
-} from "./clones";
-import { newUuid, provisionalName, type ZStackCloud, zstack } from "./cloud";
+import { cloneFailure, explained, Members, refuseUnsupported, resultSchema, sendClone, workOf } from "./clones";
+import { isGone, newUuid, type ZStackContext, zstack } from "./cloud";
+import { DRY_RUN, type Intent, isUuid, readTags, type SetTags, tagsOfStack, urnPrefix } from "./ownership";
 
-export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
-  noun: "set of clones",
+export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
+  displayName: "set of clones",
   connection: zstack,
   inputs: {
     vmInstanceUuid: { onChange: "replace", schema: uuid("a VM") },
     names: { onChange: "update", schema: names() },
-    strategy: { onChange: "ignore", schema: oneOf("InstantStart", "CreateStopped").optional() },
-    full: { onChange: "replace", schema: z.boolean("must be true or false").optional() },
+    strategy: {
+      onChange: "ignore",
+      schema: oneOf("InstantStart", "CreateStopped").optional(),
+      default: "InstantStart",
+    },
+    full: { onChange: "replace", schema: z.boolean("must be true or false").optional(), default: false },
     description: { onChange: "update", schema: description().optional() },
     powerState: { onChange: "update", schema: oneOf("Running", "Stopped").optional() },
     userTags: { onChange: "update", schema: userTags().optional() },
@@ -66,16 +61,17 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
     hostUuid: { onChange: "replace", schema: uuid("a host").optional() },
     primaryStorageUuidForRootVolume: { onChange: "replace", schema: uuid("a primary storage").optional() },
     primaryStorageUuidForDataVolume: { onChange: "replace", schema: uuid("a primary storage").optional() },
-    deletion: { onChange: "update", schema: oneOf("destroy", "expunge").optional() },
-    keepDataVolumes: { onChange: "update", schema: z.boolean("must be true or false").optional() },
+    deletion: { onChange: "update", schema: oneOf("destroy", "expunge").optional(), default: "destroy" },
+    keepDataVolumes: { onChange: "update", schema: z.boolean("must be true or false").optional(), default: false },
     connection: { onChange: "replace", schema: connectionName().optional() },
   },
   // Three hours are how long ZStack's own SDK waits, and how long it keeps the result of a job (reference §2.4).
   timeouts: { create: "3h", update: "3h", delete: "30m" },
   // What has been cloned is of use: the next run clones the rest.
-  afterFailedCreate: "update",
+  onFailedCreate: "update",
+  derivedOutputs: { vms: ["names", "description", "userTags"], leftovers: ["names"], doubles: ["names"] },
 
-  contradictions(inputs, unsure) {
+  validate(inputs, unsure) {
     const failures = [];
     const { systemTags: tags = [] } = inputs;
     if (inputs.hostUuid !== undefined && inputs.clusterUuid !== undefined) {
@@ -96,7 +92,14 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
     return failures;
   },
 
-  rehearse: dryRun,
+  dryRun,
+
+  // Clones under way, and what is left of clones that the program does not want any more.
+  divergence({ unfinished, leftovers }, news) {
+    if (asTexts(unfinished).length > 0) return { output: "unfinished", effect: "update" };
+    const unwanted = asRecords(leftovers).some(({ name }) => !asTexts(news.names).includes(String(name)));
+    return unwanted ? { output: "leftovers", effect: "update" } : undefined;
+  },
 
   describe: ({ names: given, id }) =>
     Array.isArray(given) && given.length > 0
@@ -106,290 +109,338 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackCloud> = {
           .join(", ")}${given.length > 5 ? ", …" : ""}`
       : `clones ${id ?? ""}`,
 
-  async listOpen(cloud) {
-    const byId = new Map<string, OpenObject>();
-    for (const { id, job, until, open } of await cloud.openIntents()) {
-      // A set may have several: its create was asked for again under another job id.
-      byId.set(id, { id, task: { job, until }, owner: open?.owner ?? "", inputs: open?.inputs ?? "", state: {} });
-    }
-    return [...byId.values()];
+  listScope: ({ owner }) => urnPrefix(owner),
+
+  async listOwned(cloud, { stack, place }) {
+    const sets = readTags(await cloud.listTags(tagsOfStack(place)));
+    const ours = [...sets].flatMap(([id, tags]) => {
+      const object = ownedObject(id, tags, stack);
+      return object ? [{ object, tags }] : [];
+    });
+    // A set whose VMs all lie in the bin is gone, though they bear its tags for a week.
+    const unsure = ours
+      .filter(({ tags }) => tags.intents.length === 0)
+      .flatMap(({ tags }) => tags.members.map(({ on }) => on))
+      .filter((vm) => !cloud.seenGone.has(vm));
+    const rows = await cloud.vms(unsure);
+    const isThere = (vm: string) => !isGone(rows.find((row) => row.uuid === vm));
+    return ours
+      .filter(({ tags }) => tags.intents.length > 0 || tags.members.some(({ on }) => isThere(on)))
+      .map(({ object }) => object);
   },
 
-  async claim(cloud, id, run) {
-    const marks = await cloud.marks(id);
-    const source = marks.intents.find(({ open }) => open)?.source;
-    if (source === undefined) return;
-    const waiting = cloud.shortly();
-    await cloud.markAdoption(id, source, run, waiting);
-    await cloud.untag(
-      marks.adoptions.filter((one) => one.run !== run).map(({ tag }) => tag),
-      waiting,
-    );
+  async recordOwnership(cloud, id, record, known, inputs) {
+    const waiting = cloud.shortDeadline();
+    const set = new Members(cloud, id, knownVms(known), inputs.vmInstanceUuid);
+    await set.load(waiting.signal);
+    await set.rewrite(record, waiting);
   },
 
-  async settle(cloud, id) {
-    const { intents, adoptions } = await cloud.marks(id);
-    const open = [...intents.filter((intent) => intent.open), ...adoptions];
-    await cloud.untag(
-      open.map(({ tag }) => tag),
-      cloud.shortly(),
-    );
-  },
-
-  async start(cloud, inputs, marker, job) {
+  async beginCreate(cloud, inputs, record, context) {
     const id = newUuid();
-    const task = await askForClones(cloud, { id, job: id, ...openAs(marker) }, inputs.names, inputs, job);
-    // `seen` says that this run has asked for it: what fails is this run's failure.
-    return { id, task, seen: true };
+    const set = new Members(cloud, id, [], inputs.vmInstanceUuid);
+    const { task, intent } = await set.begin(inputs.names, inputs, record, context, id);
+    const begun: Begun = { intent, reasons: set.reasons };
+    return { id, task, initialState: begun };
   },
 
-  finish,
+  waitForCreate,
 
-  async observe(cloud, id, known, signal) {
+  async read(cloud, id, known, signal) {
     // Given to `get` by hand: no id of ours, and perhaps an operator to ZStack's queries.
-    if (!/^[0-9a-f]{32}$/.test(id)) return undefined;
-    const marks = await cloud.marks(id, signal);
-    const rows = await cloud.members(id, marks, knownUuids(known), signal);
-    if (rows.length === 0 && !isPending(known)) return undefined;
-    return observed(cloud, { members: asMembers(id, rows), marks }, known, signal);
+    if (!isUuid(id)) return undefined;
+    const set = new Members(cloud, id, knownVms(known), sourceOf(known));
+    await set.load(signal, { listed: true, unnamed: isCloning(known) || known.vms === undefined });
+    if (known.userTags !== undefined) await set.loadUserTags(signal);
+    const isBusy = set.tags.intents.length > 0 || set.newcomers.length > 0 || isCloning(known);
+    const seen = await observed(set, known, signal);
+    return set.living.length === 0 && !isBusy && seen.state.leftovers === undefined ? undefined : seen;
   },
 
-  change,
+  update,
 
-  async remove(cloud, id, known, job) {
-    const pending = taskOf((known.pending as { task?: Task } | undefined)?.task ?? {});
-    const before = await cloud.marks(id, job.signal);
-    const running = [...before.intents, ...(pending.job === undefined || !isPending(known) ? [] : [pending])];
+  async delete(cloud, id, known, context) {
+    const set = new Members(cloud, id, knownVms(known), sourceOf(known));
+    const task = isCloning(known) ? pendingTask(known) : undefined;
+    await set.load(context.signal, { listed: true, unnamed: task !== undefined });
+    const wasNowhere = set.isNowhere && task === undefined;
+    const works = set.works(task);
     // A clone under way would come to life after its set is gone.
-    for (const { job: one, until } of running) {
-      if (one !== undefined) await cloud.jobEnd("clones that are still being made", one, job, { until, clones: true });
+    if (works.length > 0) {
+      await set.waitForWorks(works, context);
+      await set.load(context.signal, { unnamed: true });
     }
-    const { deletion, keepDataVolumes } = known;
-    const how = { expunge: deletion === "expunge", keep: keepDataVolumes === true };
-    const marks = await cloud.marks(id, job.signal);
-    const rows = await cloud.members(id, marks, knownUuids(known), job.signal, "with the gone");
-    await all(rows, (row) => destroy(cloud, id, row, marks, how, job));
-    // Disks of VMs that somebody has expunged by hand.
-    const others = marks.disks.filter(({ vm }) => !rows.some(({ uuid: one }) => one === vm));
-    if (!how.keep) await all(others, ({ volume, vm }) => deleteDisk(cloud, volume, vm, how.expunge, job));
-    await cloud.untag(
-      [...marks.intents, ...marks.adoptions].map(({ tag }) => tag),
-      job,
-    );
+    await set.noteNewcomers(context);
+    await set.remove(set.everything(), removalOf(known), context);
+    if (set.tags.intents.length + set.tags.oldAdoptions.length > 0) await set.withdraw();
+    return wasNowhere ? "missing" : "deleted";
   },
 
-  async problem(_cloud, _id, { vms }) {
-    const bad = asVms(vms).filter(({ state }) => /^(Unknown|NoState|Error|Crashed)$/.test(String(state)));
-    if (bad.length === 0) return undefined;
+  async diagnose(_cloud, _id, { vms, doubles, leftovers }) {
+    const bad = asRecords(vms).filter(({ state }) => /^(Unknown|NoState|Error|Crashed)$/.test(String(state)));
     const which = bad.map(({ name, state }) => `"${name}" is in state ${state}`).join(", ");
-    return `${which}. Unknown means that its host is lost, not that it is deleted: look at the host.`;
+    const told = [
+      bad.length === 0
+        ? ""
+        : `${which}. Unknown means that its host is lost, not that it is deleted: look at the host.`,
+      ...asRecords(doubles).map(({ uuid: vm, name }) => doubleText(String(name), String(vm))),
+      ...asRecords(leftovers).map(({ name, volumes }) => {
+        const left =
+          asTexts(volumes).length === 0 ? "the VM in the recycle bin" : `the volumes ${asTexts(volumes).join(", ")}`;
+        return `of "${name}", which is gone, there is still ${left}: \`pulumi destroy\` removes it.`;
+      }),
+    ];
+    return told.filter(Boolean).join(" ") || undefined;
   },
+
+  // A zone's or a management node's address may change; the VM that is cloned can't, and the witness is asked for it.
+  identity: async (_cloud, { vmInstanceUuid }) => `the ZStack with the VM ${vmInstanceUuid}`,
+
+  async doubtAbsence(cloud, known, signal) {
+    const source = sourceOf(known);
+    if (source !== undefined && (await cloud.vms([source], signal)).length > 0) return undefined;
+    const places = knownPlaces(known);
+    for (const place of PLACES) {
+      if (places[place].length > 0 && (await cloud.wire.queryPlaces(place, places[place], signal)).length > 0) {
+        return undefined;
+      }
+    }
+    const others = PLACES.flatMap((place) => places[place].map((one) => `${NOUNS[place]} ${one}`));
+    return [
+      `the state has clones of the VM ${source}${others.length === 0 ? "" : ` in ${others.join(", ")}`},`,
+      `and this login (${cloud.account} at ${cloud.settings.base}) sees none of these:`,
+      "it reaches another ZStack, or the account has lost its rights",
+    ].join(" ");
+  },
+
+  serverTime: (cloud) => cloud.wire.serverTime(),
 };
 
-async function finish(cloud: ZStackCloud, accepted: Accepted, inputs: ClonedVmInputs, job: Job): Promise<Observed> {
-  const { id } = accepted;
-  const fresh = accepted.seen !== undefined;
-  let task = taskOf(accepted.task);
-  let end = await endOf(cloud, task, job);
-  // Turned away before anything was done (reference §1.3). The old job id is burnt, so it gets a fresh one.
-  for (let attempt = 1; fresh && attempt <= 2 && isSessionLost(end); attempt += 1) {
-    const { intents } = await cloud.marks(id, job.signal);
-    const old = intents.find((intent) => intent.job === task.job);
-    const set = { id, job: newUuid(), ...(old?.open ? { open: old.open } : {}) };
-    const again = await askForClones(cloud, set, task.names, inputs, job);
-    job.accepted(again);
-    if (old) await cloud.untag([old.tag], job);
-    task = taskOf(again);
-    end = await endOf(cloud, task, job);
-  }
+const NOUNS = { zones: "the zone", "primary-storage": "the primary storage", "l3-networks": "the network" } as const;
 
-  const stock = await takeStock(cloud, id, inputs, [], job, { job: task.job, end });
-  if (!fresh) {
-    // `change` comes next and clones what is missing.
-    for (const reason of stock.reasons) job.warn(reason);
-    return observed(cloud, stock, { ...inputs }, job.signal);
+// --- creating
+
+/** What `beginCreate` hands to `waitForCreate` of the same run: what fails is this run's failure. */
+interface Begun {
+  intent: Intent;
+  reasons: readonly string[];
+}
+
+async function waitForCreate(
+  cloud: ZStackContext,
+  accepted: AcceptedOperation,
+  inputs: ClonedVmInputs,
+  context: OperationContext,
+): Promise<Observed> {
+  const set = new Members(cloud, accepted.id, [], inputs.vmInstanceUuid);
+  const begun = accepted.initialState as Begun | undefined;
+  if (begun) return finishCreate(set, begun, accepted, inputs, context);
+  // `update` comes next, puts right what was taken in, and clones what is missing.
+  await set.load(context.signal, { unnamed: true });
+  await set.takeIn(set.works(accepted.task), inputs, set.tags.intents, context);
+  for (const reason of set.reasons) context.warn(reason);
+  return observed(set, { ...inputs }, context.signal);
+}
+
+async function finishCreate(
+  set: Members,
+  begun: Begun,
+  accepted: AcceptedOperation,
+  inputs: ClonedVmInputs,
+  context: OperationContext,
+): Promise<Observed> {
+  set.reasons.push(...begun.reasons);
+  let { task } = accepted;
+  let { intent } = begun;
+  for (let attempt = 1; ; attempt += 1) {
+    const work = workOf(task);
+    const { isTurnedAway } = await set.takeIn(work ? [work] : [], inputs, [intent], context);
+    if (!isTurnedAway || attempt > 2 || !intent.record) break;
+    // Turned away before anything was done (reference §1.3). The old job id is burnt, so it gets a fresh one.
+    ({ task, intent } = await set.begin(inputs.names, inputs, intent.record, context));
+    context.accepted(task);
   }
-  const missing = task.names.filter((name) => !stock.members.some((member) => member.name === name));
-  if (stock.members.length === 0) {
-    await cloud.untag(
-      [...stock.marks.intents, ...stock.marks.adoptions].map(({ tag }) => tag),
-      job,
-    );
-    throw cloneFailure("notFound", missing, [], stock.reasons, task.job);
+  const missing = inputs.names.filter((name) => set.named(name) === undefined);
+  if (set.living.length === 0) {
+    await set.withdraw();
+    throw cloneFailure(missing, set, intent.job);
   }
-  await bringIntoLine(cloud, stock, inputs, [], job);
-  if (missing.length > 0) throw cloneFailure("failed", missing, stock.members, stock.reasons, task.job);
-  const after = await refreshed(cloud, id, stock, job);
-  return observed(cloud, after, { ...inputs }, job.signal);
+  await set.reconcile(inputs, [], context);
+  if (inputs.powerState !== undefined) await set.power(inputs.powerState, context);
+  if (missing.length > 0) throw cloneFailure(missing, set, intent.job);
+  return observed(set, { ...inputs }, context.signal);
 }
 
 // --- changing
 
-async function change(
-  cloud: ZStackCloud,
+/** What is missing is cloned first; what leaves goes last, once everything else stands. */
+async function update(
+  cloud: ZStackContext,
   id: string,
-  from: Observed,
+  _from: Observed,
   inputs: ClonedVmInputs,
   known: State,
-  job: Job,
+  context: OperationContext,
 ): Promise<Observed> {
-  let stock = await takeStock(cloud, id, inputs, knownUuids(known), job);
-  const there = new Set(stock.members.map(({ name }) => name));
-  const missing = inputs.names.filter((name) => !there.has(name));
-  let failure: SnapcloneError | undefined;
-  if (missing.length > 0) {
-    const open = stock.marks.intents.find((intent) => intent.open)?.open;
-    try {
-      stock = await cloneMore(cloud, id, missing, open, inputs, knownUuids(known), job);
-    } catch (error) {
-      // What was accepted and has not ended is gone on with by the next run; what has failed must not keep the rest back.
-      if (!isKind(error, "failed", "refused", "notFound")) throw error;
-      failure = error;
-      stock = await refreshed(cloud, id, stock, job, knownUuids(known));
-    }
-  }
-
-  const { deletion, keepDataVolumes } = inputs;
-  const how = { expunge: deletion === "expunge", keep: keepDataVolumes === true };
-  const leaving = stock.members.filter(({ name }) => !inputs.names.includes(name));
-  await all(leaving, ({ row }) => destroy(cloud, id, row, stock.marks, how, job));
-  stock = { ...stock, members: stock.members.filter((member) => !leaving.includes(member)) };
+  const set = new Members(cloud, id, knownVms(known), inputs.vmInstanceUuid);
+  await set.load(context.signal);
+  await set.takeIn(set.works(), inputs, set.tags.intents, context);
+  const missing = inputs.names.filter((name) => set.named(name) === undefined);
+  const failure = missing.length === 0 ? undefined : await cloneMore(set, missing, inputs, known, context);
 
   // Adopted: nobody knows what the killed run had put on them, and all of it was ours.
   const managed = known.vms === undefined ? "all" : asTexts(known.userTags);
+  if (inputs.userTags !== undefined || managed.length > 0) await set.loadUserTags(context.signal);
   const emptied = inputs.description === undefined && typeof known.description === "string";
-  await bringIntoLine(cloud, stock, emptied ? { ...inputs, description: "" } : inputs, managed, job);
+  await set.reconcile(emptied ? { ...inputs, description: "" } : inputs, managed, context);
+  if (inputs.powerState !== undefined) await set.power(inputs.powerState, context);
+  // What could not be cloned keeps what it was to replace.
   if (failure) throw failure;
-  const after = await refreshed(cloud, id, stock, job);
-  const result = await observed(cloud, after, { ...inputs }, job.signal);
-  return { ...result, openOwner: result.openOwner ?? from.openOwner, adoptedBy: result.adoptedBy ?? from.adoptedBy };
-}
 
-async function cloneMore(
-  cloud: ZStackCloud,
-  id: string,
-  missing: readonly string[],
-  open: { inputs: string; owner: string } | undefined,
-  inputs: ClonedVmInputs,
-  known: readonly string[],
-  job: Job,
-): Promise<Stock> {
-  for (let attempt = 1; ; attempt += 1) {
-    const set = { id, job: newUuid(), ...(open ? { open } : {}) };
-    const accepted = await askForClones(cloud, set, missing, inputs, job);
-    job.accepted(accepted);
-    const task = taskOf(accepted);
-    const end = await endOf(cloud, task, job);
-    const stock = await takeStock(cloud, id, inputs, known, job, { job: task.job, end });
-    if (attempt === 1 && isSessionLost(end)) continue;
-    const failed = missing.filter((name) => !stock.members.some((member) => member.name === name));
-    if (failed.length > 0) throw cloneFailure("failed", failed, stock.members, stock.reasons, task.job);
-    job.done();
-    return stock;
-  }
-}
-
-/** Description, tags and power of each clone, and only what differs. */
-async function bringIntoLine(
-  cloud: ZStackCloud,
-  { members }: Stock,
-  inputs: ClonedVmInputs,
-  managed: readonly string[] | "all",
-  job: Job,
-): Promise<void> {
-  const tags = await tagsOf(cloud, members, inputs.userTags ?? managed, job.signal);
-  await all(members, (member) => onMember(member.name, () => align(cloud, member, tags, inputs, managed, job)));
-}
-
-async function align(
-  cloud: ZStackCloud,
-  { row, name }: Member,
-  tags: readonly TagRow[],
-  inputs: ClonedVmInputs,
-  managed: readonly string[] | "all",
-  job: Job,
-): Promise<void> {
-  const { description: wanted } = inputs;
-  if (wanted !== undefined && (row.description ?? "") !== wanted) {
-    const changes = { description: wanted };
-    await cloud.run(`"${name}" to be described`, (one) => cloud.wire.updateVmInstance(row.uuid, changes, one), job);
-  }
-  const own = tags.filter(({ resourceUuid }) => resourceUuid === row.uuid);
-  const wantedTags = inputs.userTags ?? [];
-  const unset = own.filter(({ tag }) => !wantedTags.includes(tag) && (managed === "all" || managed.includes(tag)));
-  for (const tag of wantedTags) {
-    if (!own.some((one) => one.tag === tag)) await cloud.tagVm(row.uuid, tag, job);
-  }
-  await cloud.untag(
-    unset.map(({ uuid: tag }) => tag),
-    job,
+  const isKnown = (uuid: string) => knownVms(known).some((one) => one.uuid === uuid);
+  const leaving = set.all.filter(
+    ({ uuid, name, row, disks }) =>
+      !inputs.names.includes(name) && (!isGone(row) || disks.length > 0 || (row !== undefined && isKnown(uuid))),
   );
-  if (inputs.powerState !== undefined) await power(cloud, row, name, inputs.powerState, job);
+  if (leaving.length > 0) {
+    context.accepted({ leaving: leaving.map(({ uuid }) => uuid) });
+    await set.remove(leaving, removalOf({ ...inputs }), context);
+    context.done();
+    set.forget(leaving);
+  }
+  for (const { name, uuid: vm } of set.doubles) context.warn(doubleText(name, vm));
+  return observed(set, { ...inputs }, context.signal);
 }
 
-async function power(cloud: ZStackCloud, row: VmRow, name: string, wanted: "Running" | "Stopped", job: Job) {
-  const look = async (signal: AbortSignal) => (await cloud.vms([row.uuid], signal))[0];
-  const rest = (until: (state: string) => boolean) =>
-    waitFor<VmRow | undefined>({
-      what: `"${name}" to be ${wanted}`,
-      look,
-      judge: (seen) => {
-        if (!seen) {
-          const said = `"${name}" vanished while its power state was changed: somebody destroyed it`;
-          return { is: "failed", error: new SnapcloneError({ kind: "failed", said }) };
-        }
-        return { is: until(seen.state) ? "done" : "pending", progress: `${name} ${seen.state}` };
-      },
-      pace: PACE,
-      job,
-    });
-  let { state } = row;
-  if (MOVING.test(state)) state = (await rest((seen) => !MOVING.test(seen)))?.state ?? state;
-  if (state === wanted) return;
-  const { wire } = cloud;
-  const ask = (one: string) => {
-    if (wanted === "Stopped") return wire.stopVmInstance(row.uuid, "grace", one);
-    return state === "Paused" ? wire.resumeVmInstance(row.uuid, one) : wire.startVmInstance(row.uuid, one);
+/** Returns why something is missing still; throws where that is not known yet, so that the next run resumes the wait. */
+async function cloneMore(
+  set: Members,
+  missing: readonly string[],
+  inputs: ClonedVmInputs,
+  known: State,
+  context: OperationContext,
+): Promise<SnapcloneError | undefined> {
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      const { task, intent } = await set.begin(missing, inputs, set.record ?? recordOf(known, context), context);
+      context.accepted(task);
+      const work = workOf(task);
+      const { isTurnedAway } = await set.takeIn(work ? [work] : [], inputs, [intent], context);
+      if (isTurnedAway && attempt === 1) continue;
+      const failed = missing.filter((name) => set.named(name) === undefined);
+      if (failed.length === 0) {
+        context.done();
+        return undefined;
+      }
+      return new SnapcloneError({ ...cloneFailure(failed, set, intent.job).parts, kind: "failed" });
+    }
+  } catch (error) {
+    if (isKind(error, "failed", "refused", "notFound")) return error;
+    throw error;
+  }
+}
+
+/** For a set whose tags say nothing: an older build wrote them, or somebody took them away. */
+function recordOf(known: State, { stack }: OperationContext): OwnershipRecord {
+  const { __owner: owner, __attempt: attempt } = known;
+  return {
+    stack,
+    owner: typeof owner === "string" ? owner.slice(0, 255) : "",
+    inputs: "",
+    attempt: typeof attempt === "string" ? attempt : "recorded",
   };
-  await cloud.run(`"${name}" to be ${wanted}`, ask, job, "slow");
-  await rest((seen) => seen === wanted);
+}
+
+function doubleText(name: string, vm: string): string {
+  return `"${name}" is there twice: the VM ${vm} bears the set's tag, too. It was probably recovered from the recycle bin after its successor was cloned. Destroy it, or remove its tag snapclone::set::… to keep it as a VM of its own; \`pulumi destroy\` removes both.`;
+}
+
+// --- ownership
+
+function ownedObject(id: string, tags: SetTags, stack: string): OwnedObject | undefined {
+  const bearers = [...tags.intents, ...tags.members];
+  const bearer =
+    bearers.find(({ record }) => record?.stack === stack) ?? tags.intents.find((one) => one.isOld && one.record);
+  const record = bearer?.record;
+  if (!bearer || !record) return undefined;
+  const isOld = "isOld" in bearer && bearer.isOld;
+  const [intent] = tags.intents;
+  const names = tags.members.flatMap(({ name }) => name ?? []);
+  return {
+    id,
+    task: intent ? { job: intent.job, until: intent.until } : {},
+    stack: isOld ? undefined : record.stack,
+    // What a dry run has left is told and never adopted.
+    owner: record.attempt === DRY_RUN ? "" : record.owner,
+    inputs: record.inputs,
+    attempt: record.attempt,
+    phase: isOld ? "open" : undefined,
+    createdAt: timeOf(bearer),
+    label: names.length === 0 ? undefined : names.join(", "),
+    state: {},
+  };
+}
+
+function timeOf(bearer: Intent | { time: number | undefined }): string | undefined {
+  // Builds before 0.2 noted the end of the server's time alone: three hours and five minutes later, unless customTimeouts
+  // said otherwise.
+  const seconds = bearer.time ?? ("until" in bearer ? bearer.until - 11_100 : undefined);
+  return seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
+}
+
+function sourceOf({ vmInstanceUuid }: State): string | undefined {
+  return typeof vmInstanceUuid === "string" && isUuid(vmInstanceUuid) ? vmInstanceUuid : undefined;
 }
 
 // --- the dry run
 
-/** `ephemeral::validationOnly` runs the checks of the server and ends (reference §3.7). Nothing is sent unless the connection asks for it. */
+/**
+ * `ephemeral::validationOnly` runs the checks of the server and ends (reference §3.7). Whether clone heeds it everywhere has
+ * been seen on no live server (§10.6): so an intent marks what may be made, as for a clone in earnest. Nothing is sent
+ * unless the connection asks for it.
+ */
 async function dryRun(
-  cloud: ZStackCloud,
+  cloud: ZStackContext,
   inputs: ClonedVmInputs,
-  { clock, signal, warn }: Pick<Job, "clock" | "signal" | "warn">,
-) {
+  run: Pick<OperationContext, "clock" | "signal" | "warn" | "stack"> & { owner: string },
+): Promise<CheckFailure[]> {
   if (!cloud.settings.dryRun) return [];
-  const job: Job = {
-    clock,
-    signal,
-    warn,
-    deadline: clock.now() + 60_000,
-    progress() {},
-    accepted() {},
-    done() {},
+  const { clock, signal, warn, stack, owner } = run;
+  const context = { clock, signal, warn, deadline: clock.now() + 60_000, progress() {} };
+  const job = newUuid();
+  const set = new Members(cloud, job, [], inputs.vmInstanceUuid);
+  const record = { stack, owner: owner.slice(0, 255), inputs: "", attempt: DRY_RUN };
+  const time = cloud.now();
+  const intent = {
+    set: job,
+    job,
+    until: time + 3600,
+    time,
+    clones: inputs.names.length,
+    disks: 0,
+    record,
+    isOld: false,
   };
-  const id = newUuid();
-  const names = inputs.names.map((name) => provisionalName(name, id));
   try {
-    await supportedVersion(cloud, inputs, job);
+    await refuseUnsupported(cloud, inputs, context);
+    await set.writeIntent(intent, inputs.vmInstanceUuid, context);
     const more = ["ephemeral::validationOnly"];
-    const { job: jobUuid } = await sendClone(cloud, inputs, names, { job: id, more });
-    const end = await cloud.jobEnd("the dry run", jobUuid, job);
-    if (end.is === "failed") throw end.error;
-    if (end.is === "done" && resultSchema.safeParse(end.body).data?.result !== undefined) {
-      // Whether clone heeds the tag everywhere has been seen on no live server (reference §10.6).
-      const marks = await cloud.marks(id);
-      const rows = await cloud.members(id, marks, []);
-      await all(rows, (row) => destroy(cloud, id, row, marks, { expunge: true, keep: false }, job));
+    const submitted = await sendClone(cloud, inputs, inputs.names, job, { job, more }).catch(async (error: unknown) => {
+      if (isKind(error, "refused")) await set.withdraw();
+      throw error;
+    });
+    const end = await cloud.jobEnd("asking for a dry run", submitted.job, context);
+    const isEarnest = end.is === "done" && resultSchema.safeParse(end.body).data?.result !== undefined;
+    await set.waitForWorks([], context);
+    if (isEarnest || set.newcomers.length > 0) {
+      await set.noteNewcomers(context);
+      await set.remove(set.everything(), { expunge: true, keep: false }, context);
       warn(
         "this ZStack does not know the dry run and cloned in earnest; the clones were destroyed. Turn `dryRun` off.",
       );
     }
+    await set.withdraw();
+    if (end.is === "failed") throw cloud.wire.jobError(end.fault, submitted.job);
     return [];
   } catch (error) {
     if (isKind(error, "notFound")) return [{ property: "vmInstanceUuid", reason: error.parts.said }];
@@ -399,8 +450,4 @@ async function dryRun(
     }
     throw error;
   }
-}
-
-function openAs({ owner, inputs }: Marker): { open?: { inputs: string; owner: string } } {
-  return owner === "" ? {} : { open: { inputs, owner } };
 }

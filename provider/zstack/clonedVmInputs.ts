@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { requiredOr } from "../core/inputs";
-import { isMark } from "./cloud";
+import { isOwnTag } from "./ownership";
 
 export interface ClonedVmInputs {
   vmInstanceUuid: string;
@@ -77,7 +77,7 @@ export function userTags() {
     .trim()
     .min(1, "must not be empty")
     .max(1024, "must not be longer than 1024 characters")
-    .refine((text) => !isMark(text), "tags that begin with snapclone:: are the provider's own");
+    .refine((text) => !isOwnTag(text), "tags that begin with snapclone:: are the provider's own");
   return z.array(tag, "must be a list of strings").transform((tags) => [...new Set(tags)]);
 }
 

@@ -1,61 +1,64 @@
-// What a set of clones is to the state: members read from the server, outputs written for Pulumi, old state read back.
+// What a set of clones is to the state: outputs written for Pulumi, and old state read back.
 
 import type { Observed, State, Task } from "../core/definition";
-import type { TagRow, VmRow } from "./client";
-import { isMark, type Marks, plainName, type ZStackCloud } from "./cloud";
+import type { Member, Members, Removal } from "./clones";
+import { finalName } from "./cloud";
 
-/** One clone, as it is there. */
-export interface Member {
-  row: VmRow;
-  name: string;
+/** A clone as the state has it. */
+export interface KnownVm {
+  uuid: string;
+  /** The program's name for it. */
+  name: string | undefined;
+  /** Data volumes that were cloned with it. */
+  disks: readonly string[];
 }
 
-export interface Stock {
-  members: Member[];
-  marks: Marks;
-  /** Why something that was asked for is not among them. */
-  reasons: string[];
-}
-
-export async function observed(
-  cloud: ZStackCloud,
-  { members, marks }: Pick<Stock, "members" | "marks">,
-  known: State,
-  signal: AbortSignal,
-): Promise<Observed> {
+/** `known` has the inputs whose outputs are wanted: a description that the program does not give is none of ours. */
+export async function observed(set: Members, known: State, signal: AbortSignal): Promise<Observed> {
   const order = asTexts(known.names);
   const place = ({ name }: Member) => (order.includes(name) ? order.indexOf(name) : order.length);
-  const sorted = members.toSorted((a, b) => place(a) - place(b) || (a.name < b.name ? -1 : 1));
+  const members = set.living
+    .filter((member) => set.named(member.name) === member)
+    .toSorted((a, b) => place(a) - place(b) || (a.name < b.name ? -1 : 1));
+  const descriptions = members.map(({ row }) => row.description ?? "");
   const managed = asTexts(known.userTags);
-  const tags = await tagsOf(cloud, members, managed, signal);
   const onAll = managed.filter((tag) =>
-    members.every(({ row }) => tags.some((one) => one.resourceUuid === row.uuid && one.tag === tag)),
+    members.every(({ uuid }) => set.userTagsOf(uuid).some((one) => one.tag === tag)),
   );
-  const open = marks.intents.find((intent) => intent.open)?.open;
+  const isBusy = isCloning(known) || set.tags.intents.length > 0;
+  const left = await set.leftovers(removalOf(known), signal);
   return {
     state: {
-      // While they are still being made, there is no telling which there will be.
-      ...(isPending(known) ? {} : { names: sorted.map(({ name }) => name) }),
-      ...(known.description === undefined ? {} : { description: descriptionOf(sorted, known.description) }),
-      ...(known.powerState === undefined ? {} : { powerState: powerOf(sorted, known.powerState) }),
+      // While they are still being made, there is no telling which there will be. Else the server's own names: a clone
+      // that somebody has renamed differs from the program.
+      ...(isBusy ? {} : { names: members.map(({ row }) => row.name) }),
+      ...(known.description === undefined ? {} : { description: common(descriptions, known.description) }),
+      ...(known.powerState === undefined
+        ? {}
+        : {
+            powerState: common(
+              members.map(({ row }) => row.state),
+              known.powerState,
+            ),
+          }),
       ...(known.userTags === undefined ? {} : { userTags: onAll }),
-      vms: sorted.map((member) => view(member, marks)),
+      vms: members.map((member) => view(member, set.id)),
+      ...(left.length === 0 ? {} : { leftovers: left }),
+      ...(set.doubles.length === 0 ? {} : { doubles: set.doubles.map(({ uuid, name }) => ({ uuid, name })) }),
+      ...(set.tags.intents.length === 0 ? {} : { unfinished: set.tags.intents.map(({ job }) => job) }),
     },
-    openOwner: open?.owner,
-    adoptedBy: marks.adoptions[0]?.run,
   };
 }
 
-function view({ row, name }: Member, marks: Marks): Record<string, unknown> {
-  const nics = row.vmNics ?? [];
-  const cloned = marks.disks.filter(({ vm }) => vm === row.uuid).map(({ volume }) => volume);
+function view({ uuid, name, row, disks }: Member, set: string): Record<string, unknown> {
+  const nics = row?.vmNics ?? [];
   return {
-    uuid: row.uuid,
-    name,
-    state: row.state,
-    hostUuid: row.hostUuid ?? undefined,
-    clusterUuid: row.clusterUuid ?? undefined,
-    zoneUuid: row.zoneUuid ?? undefined,
+    uuid,
+    name: finalName(name, set),
+    state: row?.state,
+    hostUuid: row?.hostUuid ?? undefined,
+    clusterUuid: row?.clusterUuid ?? undefined,
+    zoneUuid: row?.zoneUuid ?? undefined,
     ips: nics.flatMap(({ ip }) => ip ?? []),
     nics: nics.map((nic) => ({
       uuid: nic.uuid,
@@ -63,69 +66,76 @@ function view({ row, name }: Member, marks: Marks): Record<string, unknown> {
       mac: nic.mac ?? undefined,
       l3NetworkUuid: nic.l3NetworkUuid ?? undefined,
     })),
-    rootVolumeUuid: row.rootVolumeUuid ?? undefined,
-    volumes: (row.allVolumes ?? []).map((volume) => ({
+    rootVolumeUuid: row?.rootVolumeUuid ?? undefined,
+    volumes: (row?.allVolumes ?? []).map((volume) => ({
       uuid: volume.uuid,
       name: volume.name ?? undefined,
       type: volume.type ?? undefined,
       size: volume.size ?? undefined,
       primaryStorageUuid: volume.primaryStorageUuid ?? undefined,
-      cloned: volume.type === "Root" || cloned.includes(volume.uuid),
+      cloned: volume.type === "Root" || disks.includes(volume.uuid),
     })),
   };
 }
 
 /** One word for all of them: the wanted one if it is so, else one that differs, so that a refresh shows the drift. */
-function descriptionOf(members: readonly Member[], wanted: unknown): unknown {
-  const other = members.find(({ row }) => (row.description ?? "") !== wanted);
-  return other ? (other.row.description ?? "") : wanted;
+function common(values: readonly string[], wanted: unknown): unknown {
+  return values.find((value) => value !== wanted) ?? wanted;
 }
 
-function powerOf(members: readonly Member[], wanted: unknown): unknown {
-  return members.find(({ row }) => row.state !== wanted)?.row.state ?? wanted;
-}
-
-export function asMembers(id: string, rows: readonly VmRow[]): Member[] {
-  return rows.map((row) => ({ row, name: plainName(row.name, id) }));
-}
-
-export function asVms(value: unknown): { uuid?: unknown; name?: unknown; state?: unknown }[] {
+export function asRecords(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "object" && one !== null) : [];
-}
-
-export function knownUuids({ vms }: State): string[] {
-  return asVms(vms).flatMap(({ uuid: one }) => (typeof one === "string" && /^[0-9a-f]{32}$/i.test(one) ? [one] : []));
 }
 
 export function asTexts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
 }
 
-/** Work that a server has accepted and that no run has seen the end of. */
-export function isPending({ pending }: State): boolean {
-  return typeof pending === "object" && pending !== null && Reflect.get(pending, "failed") !== true;
+export function knownVms({ vms, leftovers }: State): KnownVm[] {
+  const clonedDisks = (volumes: unknown) =>
+    asRecords(volumes).flatMap(({ uuid, type, cloned }) => (type === "Data" && cloned === true ? asUuid(uuid) : []));
+  const known = (uuid: unknown, name: unknown, disks: readonly string[]) =>
+    asUuid(uuid).map((one) => ({ uuid: one, name: typeof name === "string" ? name : undefined, disks }));
+  return [
+    ...asRecords(vms).flatMap(({ uuid, name, volumes }) => known(uuid, name, clonedDisks(volumes))),
+    ...asRecords(leftovers).flatMap(({ uuid, name, volumes }) => known(uuid, name, asTexts(volumes).flatMap(asUuid))),
+  ];
 }
 
-export function taskOf(task: Task): { job: string | undefined; until: number | undefined; names: string[] } {
-  const { job, until, names: wanted } = task;
+/** Of inputs, or of a state. */
+export function removalOf({ deletion, keepDataVolumes }: State): Removal {
+  return { expunge: deletion === "expunge", keep: keepDataVolumes === true };
+}
+
+/** Uuids that the outputs name, by what they are of. */
+export function knownPlaces({ vms, primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume }: State) {
+  const rows = asRecords(vms);
+  const given = [primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume];
   return {
-    job: typeof job === "string" ? job : undefined,
-    until: typeof until === "number" ? until : undefined,
-    names: asTexts(wanted),
+    zones: uuids(rows.map(({ zoneUuid }) => zoneUuid)),
+    "primary-storage": uuids([
+      ...given,
+      ...rows.flatMap(({ volumes }) => asRecords(volumes).map(({ primaryStorageUuid }) => primaryStorageUuid)),
+    ]),
+    "l3-networks": uuids(rows.flatMap(({ nics }) => asRecords(nics).map(({ l3NetworkUuid }) => l3NetworkUuid))),
   };
 }
 
-export async function tagsOf(
-  cloud: ZStackCloud,
-  members: readonly Member[],
-  concerned: readonly string[] | "all",
-  signal: AbortSignal,
-): Promise<TagRow[]> {
-  if (members.length === 0 || (concerned !== "all" && concerned.length === 0)) return [];
-  const rows: TagRow[] = [];
-  const uuids = members.map(({ row }) => row.uuid);
-  for (let at = 0; at < uuids.length; at += 100) {
-    rows.push(...(await cloud.wire.queryUserTags([`resourceUuid?=${uuids.slice(at, at + 100).join(",")}`], signal)));
-  }
-  return rows.filter(({ tag, resourceUuid }) => !isMark(tag) && uuids.includes(resourceUuid));
+function uuids(values: readonly unknown[]): string[] {
+  return [...new Set(values.flatMap(asUuid))];
+}
+
+function asUuid(value: unknown): string[] {
+  return typeof value === "string" && /^[0-9a-f]{32}$/i.test(value) ? [value] : [];
+}
+
+/** Clones that ZStack was asked for, and of which no run has seen the end. */
+export function isCloning({ pending }: State): boolean {
+  if (typeof pending !== "object" || pending === null || Reflect.get(pending, "failed") === true) return false;
+  return pendingTask({ pending })?.job !== undefined;
+}
+
+export function pendingTask({ pending }: State): Task | undefined {
+  const task: unknown = typeof pending === "object" && pending !== null ? Reflect.get(pending, "task") : undefined;
+  return typeof task === "object" && task !== null ? (task as Task) : undefined;
 }

@@ -1,79 +1,69 @@
-// One opened ZStack connection: its wire client, and what our marks on its objects are. Lists by mark answer every
-// question of the kind "what is there of this set?".
+// One opened ZStack connection, and how work on it is carried out: one job, or many whose effects a single question shows.
 
 import { randomUUID } from "node:crypto";
+import { AbsenceTimer } from "../core/absence";
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
-import type { Job } from "../core/definition";
-import { isKind, SnapcloneError } from "../core/errors";
+import type { OperationContext } from "../core/definition";
+import { asSnapcloneError, isKind, SnapcloneError } from "../core/errors";
+import { Experience } from "../core/experience";
 import type { Http } from "../core/http";
-import { isRecord } from "../core/values";
 import { type Verdict, waitFor } from "../core/wait";
-import {
-  hasCode,
-  type JobAnswer,
-  SESSION_LOST,
-  type Submitted,
-  type TagRow,
-  type VmRow,
-  ZStack,
-  type ZStackError,
-} from "./client";
+import { hasCode, isOutcomeUnknown, SESSION_LOST, type Submitted, type TagRow, type VmRow, ZStack } from "./client";
 import { resolveZStack, type ZStackSettings } from "./connection";
 
-export const zstack: ConnectionKind<ZStackCloud> = {
+export const zstack: ConnectionKind<ZStackContext> = {
   kind: "zstack",
   open(request) {
     const settings = resolveZStack(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new ZStackCloud(settings);
+    return new ZStackContext(settings);
   },
   close: (cloud) => cloud.wire.logOut(),
 };
 
-/** What a wait needs of a run. */
-export type Waiting = Pick<Job, "clock" | "deadline" | "signal" | "progress">;
+/** What a wait needs of an operation. */
+export type Waiting = Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
 
-/** A clone under way, or what a killed run has left of one: told by a tag on the source, before it is asked for. */
-export interface Intent {
-  job: string;
-  /** Seconds since 1970: the server has given up on it by then. */
-  until: number;
-  tag: string;
-  source: string;
-  /** Of a `create` whose id no state is known to have. */
-  open?: { inputs: string; owner: string };
+/** One change, and how one sees that it has come about. */
+export interface Step<Seen> {
+  /** Completes "could not …": `rename "web-1"`. */
+  what: string;
+  submit(job: string): Promise<Submitted>;
+  isDone(seen: Seen): boolean;
+  /** It shows that the change is under way, so its job need not be asked. */
+  isUnderWay?(seen: Seen): boolean;
+  /** What is to be seen of it, for messages. */
+  shown?(seen: Seen): string;
+  /** The member that it changes. A step without one removes something: what is not found need not be removed. */
+  member?: string;
 }
 
-/** Everything that bears the mark of one set. */
-export interface Marks {
-  /** VM to the tag that marks it. */
-  vms: ReadonlyMap<string, string>;
-  /** Data volumes that were cloned along. */
-  disks: readonly { volume: string; vm: string; tag: string }[];
-  intents: readonly Intent[];
-  adoptions: readonly { run: string; tag: string }[];
-}
-
-export type JobEnd =
-  | { is: "done"; body: unknown }
-  | { is: "failed"; error: ZStackError }
-  /** Purged, or stuck beyond the server's own deadline (reference §2.4): what it has done only the VMs can tell. */
-  | { is: "lost" };
-
-/** A user tag takes any text, unlike a system tag, and `%` lists by its beginning (reference §3.6, RestServer: `~=` is LIKE). */
-const PREFIX = "snapclone::";
-/** Between the parts of a tag; an owner comes last, since a URN holds it, too. */
-const PART = "::";
-/** States in which a VM is no more: in the recycle bin, or being purged from it (reference §4, §11.7). */
+/** States in which a VM is no more: in the recycle bin, or on its way there or out of it (reference §4, §11.7). */
 const GONE = /^(Destroyed|Destroying|Expunging)$/;
 
-/** Small work, such as a tag: a tenth of a second on an idle node. Clones: reference §11.4. */
-const QUICK = { first: 200, most: 2_000 };
-const SLOW = { first: 1_000, most: 5_000 };
+export function isGone(row: Pick<VmRow, "state"> | undefined): boolean {
+  return row === undefined || GONE.test(row.state);
+}
 
-export class ZStackCloud {
+/** A job takes a tenth of a second on an idle node, destroying a VM some seconds. */
+const QUICK_MS = { least: 200, most: 3_000 };
+/** How long nothing may be seen of work whose job has an unknown outcome, before it counts as ended. */
+export const GRACE_MS = 300_000;
+/** What an address takes: a uuid has 33 characters with its comma. */
+const AT_ONCE = 100;
+const SHORTLY_MS = 300_000;
+
+export class ZStackContext {
   readonly wire: ZStack;
+  readonly cloning = new Experience();
+  /** When a job is probably done. Looking for the exact moment would cost more requests than it saves time. */
+  private expectedMs = QUICK_MS.least;
+  /** VMs that this process has seen gone, and that need not be asked about again when its run ends. */
+  readonly seenGone = new Set<string>();
+  /** Sets whose tags this process has changed. */
+  readonly changedSets = new Set<string>();
+  private listed: Promise<TagRow[]> | undefined;
   private versionAsked: Promise<string | undefined> | undefined;
 
   constructor(
@@ -94,207 +84,268 @@ export class ZStackCloud {
     return this.versionAsked;
   }
 
-  // --- marks
-
-  async marks(id: string, signal?: AbortSignal): Promise<Marks> {
-    return readMarks(await this.wire.queryUserTags([`tag~=${PREFIX}%${id}%`], signal), id);
+  /** Whose rights this connection has, for messages. */
+  get account(): string {
+    const { auth } = this.settings;
+    return auth.method === "account" ? `account ${auth.accountName}` : `access key ${auth.id}`;
   }
 
-  /** The open intents of all sets, whoever's. */
-  async openIntents(): Promise<(Intent & { id: string })[]> {
-    const rows = await this.wire.queryUserTags([`tag~=${PREFIX}open${PART}%`]);
-    return rows.flatMap((row) => {
-      const id = row.tag.split(PART)[2] ?? "";
-      const intent = readIntent(row);
-      return intent?.open && isUuid(id) ? [{ ...intent, id }] : [];
-    });
-  }
-
-  /** VMs that are there: named after the set as clones are at first, tagged with it, or known from the state. */
-  async members(
-    id: string,
-    marks: Marks,
-    known: readonly string[],
-    signal?: AbortSignal,
-    gone: "without the gone" | "with the gone" = "without the gone",
-  ): Promise<VmRow[]> {
-    const uuids = [...new Set([...marks.vms.keys(), ...known])];
-    const [named, listed] = await Promise.all([
-      this.wire.queryVmInstances([`name~=%${provisionalName("", id)}`], signal),
-      this.vms(uuids, signal),
-    ]);
-    const rows = new Map([...named, ...listed].map((row) => [row.uuid, row]));
-    // The server's word is filtered once more: a condition that an old one does not understand must not widen the set.
-    const ours = [...rows.values()].filter(({ uuid, name }) => uuids.includes(uuid) || plainName(name, id) !== name);
-    return gone === "with the gone" ? ours : ours.filter(({ state }) => !GONE.test(state));
+  /** Seconds since 1970, by the management node's clock. */
+  now(): number {
+    return Math.floor((this.wire.serverTime() ?? this.clock.date()).getTime() / 1000);
   }
 
   async vms(uuids: readonly string[], signal?: AbortSignal): Promise<VmRow[]> {
-    const rows: VmRow[] = [];
-    // An address takes so many uuids: 33 characters each.
-    for (let at = 0; at < uuids.length; at += 100) {
-      const some = uuids.slice(at, at + 100);
+    const rows = await inChunks(uuids, async (some) => {
       const found = await this.wire.queryVmInstances([`uuid?=${some.join(",")}`], signal);
-      rows.push(...found.filter(({ uuid }) => some.includes(uuid)));
-    }
+      // The server's word is filtered once more: a condition that it does not understand must not widen the set.
+      return found.filter(({ uuid }) => some.includes(uuid));
+    });
+    const there = new Map(rows.map((row) => [row.uuid, row]));
+    for (const uuid of uuids) if (isGone(there.get(uuid))) this.seenGone.add(uuid);
     return rows;
   }
 
-  tagVm(vm: string, tag: string, waiting: Waiting): Promise<void> {
-    return this.tag("VmInstanceVO", vm, tag, waiting);
+  /** All tags of a stack's sets. A run asks at its beginning, and its reads and deletes go by the answer, too. */
+  async listTags(condition: string): Promise<TagRow[]> {
+    this.listed = this.wire.queryUserTags([condition]);
+    this.listed.catch(() => {});
+    return this.listed;
   }
 
-  markMember(id: string, vm: string, waiting: Waiting): Promise<void> {
-    return this.tagVm(vm, [`${PREFIX}set`, id].join(PART), waiting);
+  /** The tags of one set in that list; undefined where it has none, or this process has changed them since. */
+  async listedTagsOf(set: string): Promise<TagRow[] | undefined> {
+    const all = (await this.listed?.catch(() => undefined)) ?? [];
+    const rows = all.filter(({ tag }) => tag.includes(set));
+    return rows.length === 0 || this.changedSets.has(set) ? undefined : rows;
   }
 
-  markDisk(id: string, vm: string, volume: string, waiting: Waiting): Promise<void> {
-    return this.tag("VolumeVO", volume, [`${PREFIX}disk`, id, vm].join(PART), waiting);
+  tagsOn(resources: readonly string[], signal?: AbortSignal): Promise<TagRow[]> {
+    return inChunks(resources, async (some) => {
+      const found = await this.wire.queryUserTags([`resourceUuid?=${some.join(",")}`], signal);
+      return found.filter(({ resourceUuid }) => some.includes(resourceUuid));
+    });
   }
 
-  markAdoption(id: string, source: string, run: string, waiting: Waiting): Promise<void> {
-    return this.tagVm(source, [`${PREFIX}adopted`, id, run].join(PART), waiting);
-  }
-
-  /** Written before the clone is asked for: a run that is killed at any later moment leaves it behind. */
-  markIntent(id: string, intent: Omit<Intent, "tag">, waiting: Waiting): Promise<void> {
-    const { job, until, source, open } = intent;
-    const parts = open ? [`${PREFIX}open`, id, job, until, open.inputs, open.owner] : [`${PREFIX}job`, id, job, until];
-    return this.tagVm(source, parts.join(PART), waiting);
-  }
-
-  async untag(tags: readonly string[], waiting: Waiting): Promise<void> {
-    for (const tag of tags) {
-      await this.run("a tag to be removed", (job) => this.wire.deleteTag(tag, job), waiting).catch((error: unknown) => {
-        if (!isKind(error, "notFound")) throw error;
-      });
-    }
-  }
-
-  private async tag(type: string, uuid: string, tag: string, waiting: Waiting): Promise<void> {
-    try {
-      await this.run(`a tag on ${uuid}`, (job) => this.wire.createUserTag(type, uuid, tag, job), waiting);
-    } catch (error) {
-      // It is there already (reference §6).
-      if (!hasCode(error, "TAG.1000")) throw error;
-    }
-  }
-
-  // --- jobs
-
-  /** Asks for work that may be asked for twice, and waits until it has ended well. A lost session costs a login and a fresh job id. */
-  async run(
-    what: string,
-    submit: (job: string) => Promise<Submitted>,
-    waiting: Waiting,
-    pace: "quick" | "slow" = "quick",
-  ): Promise<void> {
+  /** One change that may be asked for twice, to the end of its job. A lost session costs a login and a fresh job id. */
+  async run(what: string, submit: (job: string) => Promise<Submitted>, waiting: Waiting): Promise<unknown> {
     for (let attempt = 1; ; attempt += 1) {
       const submitted = await submit(newUuid());
-      const end = await this.jobEnd(what, submitted.job, waiting, { pace: pace === "quick" ? QUICK : SLOW });
-      if (end.is !== "failed") return;
-      if (attempt > 1 || !hasCode(end.error, SESSION_LOST)) throw end.error;
+      const end = await this.jobEnd(what, submitted.job, waiting);
+      if (end.is === "done") return end.body;
+      if (end.is === "gone") throw jobForgotten(what, submitted.job);
+      const error = this.wire.jobError(end.fault, submitted.job);
+      if (attempt > 1 || !hasCode(error, SESSION_LOST)) throw error;
       this.wire.forget(submitted.session);
     }
   }
 
-  async jobEnd(
-    what: string,
-    job: string,
-    waiting: Waiting,
-    { until, pace = SLOW, clones = false }: { until?: number | undefined; pace?: typeof SLOW; clones?: boolean } = {},
-  ): Promise<JobEnd> {
-    type Seen = JobAnswer & { progress?: string };
-    const seen = await waitFor<Seen>({
+  private get pace() {
+    // The first look comes between this and its double.
+    return { first: 2 * this.expectedMs, most: 5_000 };
+  }
+
+  /** The next first look comes when the latest waits had ended. */
+  private learn(tookMs: number, looks: number): void {
+    const now = looks > 1 ? tookMs : this.expectedMs * 0.8;
+    this.expectedMs = Math.min(Math.max(now, QUICK_MS.least), QUICK_MS.most);
+  }
+
+  async jobEnd(what: string, job: string, waiting: Waiting) {
+    const begun = waiting.clock.now();
+    let looks = 0;
+    const absence = new AbsenceTimer(waiting.clock);
+    type Answer = Awaited<ReturnType<ZStack["queryJob"]>>;
+    const end = await waitFor<Answer>({
       what,
-      look: async (signal) => {
-        const answer: Seen = await this.wire.queryJob(job, signal);
-        if (clones && answer.is === "done" && !hasResult(answer.body)) throw withoutResult(job);
-        if (answer.is !== "running" || !clones) return answer;
-        // How far it is, and what keeps the session alive: polling a job does not (reference §1.2).
-        const progress = await this.wire.progress(job, signal).catch(() => undefined);
-        return progress === undefined ? answer : { ...answer, progress };
+      first: { is: "running" },
+      look: (signal) => {
+        looks += 1;
+        return this.wire.queryJob(job, signal);
       },
-      judge: (answer): Verdict => {
-        const stuck = until !== undefined && waiting.clock.date().getTime() / 1000 >= until;
-        if (answer.is !== "running" || stuck) return { is: "done", progress: `${what}: ended` };
-        return { is: "pending", progress: `${what}${answer.progress ? ` ${answer.progress} %` : ""}` };
+      judge: (answer) => {
+        const isForgotten = absence.isProven(answer.is !== "gone");
+        const isOver = answer.is === "done" || answer.is === "failed" || isForgotten;
+        return { is: isOver ? "done" : "pending", progress: what };
       },
-      pace,
+      pace: this.pace,
       job: waiting,
     });
-    if (seen.is === "done") return seen;
-    return seen.is === "failed" ? { is: "failed", error: this.wire.jobError(seen.fault, job) } : { is: "lost" };
+    this.learn(waiting.clock.now() - begun, looks);
+    return end as Exclude<Answer, { is: "running" }>;
   }
 
-  /** For hooks that are given no Job: what they do is short. */
-  shortly(): Waiting {
-    return {
-      clock: this.clock,
-      deadline: this.clock.now() + 30_000,
-      signal: new AbortController().signal,
-      progress() {},
-    };
+  /**
+   * Sends all of them, then looks at what they change until all of it shows: one question answers for many jobs. A job is
+   * asked only where nothing shows. Each step goes to its end, whatever becomes of the others.
+   */
+  async carryOut<Seen>(
+    what: string,
+    steps: readonly Step<Seen>[],
+    look: (signal: AbortSignal) => Promise<Seen>,
+    waiting: Waiting,
+  ): Promise<Seen> {
+    const running = steps.map((step) => new RunningStep(step, this.wire, waiting.clock));
+    await Promise.all(running.map((one) => one.send()));
+    const begun = waiting.clock.now();
+    let looks = 0;
+    if (running.length > 0 && running.every(({ failure }) => failure !== undefined)) throw combined(running);
+    const last = await waitFor<{ seen?: Seen }>({
+      what,
+      // Nothing shows at once.
+      ...(running.length > 0 ? { first: {} } : {}),
+      look: async (signal) => {
+        looks += 1;
+        const seen = await look(signal);
+        await Promise.all(running.map((one) => one.look(seen, signal)));
+        return { seen };
+      },
+      judge: (): Verdict => {
+        const left = running.filter(({ isOver }) => !isOver);
+        const shown = left.flatMap((one) => one.shown ?? []).slice(0, 5);
+        const done = left.length === 0 ? "" : ` (${running.length - left.length} of ${running.length})`;
+        const progress = shown.length > 0 ? shown.join(", ") : `${what}${done}`;
+        return { is: left.length === 0 ? "done" : "pending", progress };
+      },
+      pace: this.pace,
+      job: waiting,
+    });
+    this.learn(waiting.clock.now() - begun, looks);
+    if (running.some(({ failure }) => failure !== undefined)) throw combined(running);
+    return last.seen as Seen;
+  }
+
+  /** For hooks that are given no OperationContext. */
+  shortDeadline(signal: AbortSignal = new AbortController().signal): Waiting {
+    return { clock: this.clock, deadline: this.clock.now() + SHORTLY_MS, signal, progress() {} };
   }
 }
 
-/** Of a clone there always is one, if of none that was made (reference §3.4). Other jobs may end with nothing to say. */
-function hasResult(body: unknown): boolean {
-  return isRecord(body) && isRecord(body.result);
+class RunningStep<Seen> {
+  isOver = false;
+  failure: SnapcloneError | undefined;
+  shown: string | undefined;
+  private submitted: Submitted | undefined;
+  private hasEnded = false;
+  private sent = 0;
+  private looks = 0;
+  private unknownSince: number | undefined;
+  private readonly absence: AbsenceTimer;
+
+  constructor(
+    private readonly step: Step<Seen>,
+    private readonly wire: ZStack,
+    private readonly clock: Clock,
+  ) {
+    this.absence = new AbsenceTimer(clock);
+  }
+
+  async send(): Promise<void> {
+    this.sent += 1;
+    try {
+      this.submitted = await this.step.submit(newUuid());
+    } catch (error) {
+      this.end(error instanceof SnapcloneError ? error : asSnapcloneError(error, this.step.what));
+    }
+  }
+
+  async look(seen: Seen, signal: AbortSignal): Promise<void> {
+    if (this.isOver) return;
+    this.looks += 1;
+    this.shown = this.step.shown?.(seen);
+    // Of a change the end of its job is enough: lists may lag. Of a removal it is not: what still shows is still there.
+    const isChange = this.step.member !== undefined;
+    if (this.step.isDone(seen) || (this.hasEnded && isChange)) this.isOver = true;
+    // The first look may simply have been early.
+    else if (this.looks > 1 && !this.hasEnded && !this.isUnderWay(seen)) await this.askJob(signal);
+  }
+
+  /** A state that never ends is no sign of work: its job is asked now and then. */
+  private isUnderWay(seen: Seen): boolean {
+    return this.looks % 10 !== 0 && (this.step.isUnderWay?.(seen) ?? false);
+  }
+
+  private async askJob(signal: AbortSignal): Promise<void> {
+    const { job = "", session } = this.submitted ?? {};
+    const answer = await this.wire.queryJob(job, signal);
+    if (this.absence.isProven(answer.is !== "gone")) this.end(jobForgotten(this.step.what, job));
+    // The next look shows what it has done.
+    if (answer.is === "done") this.hasEnded = true;
+    if (answer.is !== "failed") return;
+    const error = this.wire.jobError(answer.fault, job);
+    if (hasCode(error, SESSION_LOST) && this.sent === 1) {
+      this.wire.forget(session);
+      return this.send();
+    }
+    if (isOutcomeUnknown(answer.fault)) {
+      this.unknownSince ??= this.clock.now();
+      if (this.clock.now() - this.unknownSince < GRACE_MS) return;
+    }
+    this.end(error);
+  }
+
+  private end(error: SnapcloneError): void {
+    const { member, what } = this.step;
+    const isMissing = error.kind === "notFound";
+    if (isMissing && member === undefined) {
+      this.hasEnded = true;
+      return;
+    }
+    this.isOver = true;
+    // A clone that vanishes under our hands is one that is missing: the set itself is still there.
+    this.failure = isMissing
+      ? new SnapcloneError({ ...error.parts, kind: "failed", said: `"${member}" vanished: ${error.parts.said}` })
+      : new SnapcloneError({ ...error.parts, said: `could not ${what}: ${error.parts.said}` });
+  }
 }
 
-function withoutResult(job: string): SnapcloneError {
-  const said = "ZStack's answer says that the clones' job has ended, and has no result of it";
-  return new SnapcloneError({ kind: "malformed", said, request: `job ${job}` });
+/** No list of failures is judged by its first: all are told, and "not found" is the kind of none that has another. */
+function combined(steps: readonly { failure: SnapcloneError | undefined }[]): SnapcloneError {
+  return combinedErrors(steps.flatMap(({ failure }) => failure ?? []));
+}
+
+export function combinedErrors(errors: readonly SnapcloneError[]): SnapcloneError {
+  const [first, ...others] = [...errors].sort((a, b) => weight(b) - weight(a));
+  if (first === undefined) throw new Error("no failure to tell of");
+  if (others.length === 0) return first;
+  const said = [...new Set([first, ...others].map(({ parts }) => parts.said))].join("; ");
+  return new SnapcloneError({ ...first.parts, said });
+}
+
+/** What is stopped or late goes on with the next run, so it must not be told as the end of anything. */
+function weight({ kind }: SnapcloneError): number {
+  if (kind === "notFound") return 0;
+  return kind === "stopped" || kind === "deadline" ? 2 : 1;
+}
+
+function jobForgotten(what: string, job: string): SnapcloneError {
+  const said = `ZStack does not know the job any more that was to ${what}, and nothing shows that it was done`;
+  return new SnapcloneError({ kind: "transient", said, request: `job ${job}` });
+}
+
+async function inChunks<Row>(items: readonly string[], ask: (some: string[]) => Promise<Row[]>): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let at = 0; at < items.length; at += AT_ONCE) rows.push(...(await ask(items.slice(at, at + AT_ONCE))));
+  return rows;
 }
 
 /**
- * What a clone is called until it is marked and furnished: the one mark that is there from its first moment, since user
- * tags are dropped by the clone and other system tags refused (reference §3.6).
+ * What a clone is called until it bears its tag: the one sign of its set that is there from its first moment, since ZStack
+ * drops the user tags of a clone and refuses unknown system tags (reference §3.6).
  */
-export function provisionalName(name: string, id: string): string {
-  return `${name}.sc-${id}`;
+export function temporaryName(name: string, set: string): string {
+  return `${name}.sc-${set}`;
 }
 
-/** The name that the program gives it. */
-export function plainName(name: string, id: string): string {
-  const mark = provisionalName("", id);
-  return name.endsWith(mark) ? name.slice(0, -mark.length) : name;
+export function isTemporary(name: string, set: string): boolean {
+  return name.endsWith(temporaryName("", set));
 }
 
-export function isMark(tag: string): boolean {
-  return tag.startsWith(PREFIX);
+export function finalName(name: string, set: string): string {
+  return isTemporary(name, set) ? name.slice(0, -temporaryName("", set).length) : name;
 }
 
 /** 32 hex digits, of a version 4 UUID: destroy and job ids look at that (reference §2.5, §4). */
 export function newUuid(): string {
   return randomUUID().replaceAll("-", "");
-}
-
-function isUuid(text: string): boolean {
-  return /^[0-9a-f]{32}$/.test(text);
-}
-
-function readMarks(rows: readonly TagRow[], id: string): Marks {
-  const vms = new Map<string, string>();
-  const disks: { volume: string; vm: string; tag: string }[] = [];
-  const intents: Intent[] = [];
-  const adoptions: { run: string; tag: string }[] = [];
-  for (const row of rows) {
-    const [, kind, of, third = ""] = row.tag.split(PART);
-    if (!isMark(row.tag) || of !== id) continue;
-    if (kind === "set") vms.set(row.resourceUuid, row.uuid);
-    if (kind === "disk") disks.push({ volume: row.resourceUuid, vm: third, tag: row.uuid });
-    if (kind === "adopted") adoptions.push({ run: third, tag: row.uuid });
-    const intent = readIntent(row);
-    if (intent) intents.push(intent);
-  }
-  return { vms, disks, intents, adoptions };
-}
-
-function readIntent({ tag, uuid, resourceUuid }: TagRow): Intent | undefined {
-  const [, kind, , job = "", until = "", inputs = "", ...owner] = tag.split(PART);
-  if ((kind !== "open" && kind !== "job") || !isUuid(job) || !/^\d+$/.test(until)) return undefined;
-  const intent: Intent = { job, until: Number(until), tag: uuid, source: resourceUuid };
-  return kind === "open" ? { ...intent, open: { inputs, owner: owner.join(PART) } } : intent;
 }

@@ -6,7 +6,6 @@ import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { markerOf } from "../../provider/core/ledger";
 import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { assistedSnapshot as released } from "../../provider/openstack/assistedSnapshot";
@@ -14,9 +13,10 @@ import { Cloud } from "../../provider/openstack/cloud";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackSession } from "../../provider/openstack/keystone";
 import { partial } from "../support/failures";
+import { FakeEngine, type FakeEngineOptions } from "../support/fakeEngine";
 
 /** So many times as fast as life, the emulator's and ours. */
-const SCALE = 100;
+const SCALE = 50;
 const clock: Clock = {
   now: () => performance.now() * SCALE,
   date: () => new Date(),
@@ -34,6 +34,9 @@ let news: Properties;
 const log: string[] = [];
 const definition = { ...released, connection: { kind: "openstack", open: () => cloud } };
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
+const newEngine = (options: Partial<FakeEngineOptions> = {}) => new FakeEngine(definition, { clock, ...options });
+const textOf = (errors: readonly unknown[]) =>
+  errors.map((error) => (error instanceof Error ? error.message : String(error))).join("\n");
 
 beforeEach(async () => {
   emulator = await startEmulator({ clock: { scale: SCALE } });
@@ -76,10 +79,28 @@ const chain = () => {
 const asked = (operation: "create" | "delete") =>
   emulator.requests.filter((entry) => entry.operation === `assistedSnapshots.${operation}`);
 const statusChanges = () => emulator.requests.count({ operation: "snapshots.os-reset_status" });
-const warnings = () => log.filter((line) => line.startsWith("warning"));
+const isOfActiveFile = (line: string) => line.includes("Cinder's driver does not know");
+const warnings = () => log.filter((line) => line.startsWith("warning") && !isOfActiveFile(line));
+const ofActiveFile = () => log.filter(isOfActiveFile);
 /** The emulator's work in the background takes its time, also after an operation that could not wait for it. */
 const until = async (happened: () => boolean) => {
   while (!happened()) await delay(2);
+};
+
+const failureOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "it went well",
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+/** Carries out the command of an error's remedy, as its reader would. */
+const writeAsTold = (message: string, step?: string) => {
+  const [, command = ""] = /`openstack volume snapshot set ([^`]*)`/.exec(message) ?? [];
+  const words = command.split(" ");
+  expect(words.pop()).toBe(snapshotId);
+  for (const word of words.filter((one) => one !== "--property")) {
+    const [key = "", value = ""] = word.split(/=(.*)/s);
+    row().metadata[key] = value === "…" ? (step ?? "") : value;
+  }
 };
 
 describe("create and delete, with the status managed", () => {
@@ -97,14 +118,20 @@ describe("create and delete, with the status managed", () => {
         },
       },
     ]);
-    expect(log.at(-1)).toBe("status: creating 90%");
+    expect(log.filter((line) => line.startsWith("status")).at(-1)).toBe("status: creating 90%");
+    expect(ofActiveFile()).toEqual([
+      expect.stringMatching(
+        /^warning: .* the disk of volume 22222222-\S+ is on overlay-1 now\..*volume-22222222-\S+\.info/,
+      ),
+    ]);
 
     await remove(definition, newRun(), id, outs);
     expect(chain()).toEqual([OVERLAY]);
     expect(emulator.nova.file(VOLUME, OVERLAY)?.holds).toEqual([OVERLAY, BASE]);
-    expect(row()).toMatchObject({ status: "available", name: "nightly" });
-    expect(step()).toBe("merged");
+    // Nothing of ours is left.
+    expect(row()).toMatchObject({ status: "available", name: "nightly", metadata: {} });
     expect(warnings()).toEqual([]);
+    expect(ofActiveFile()[1]).toMatch(/is on overlay-1 for good/);
     const [sent] = asked("delete");
     expect(JSON.parse(new URL(sent?.path ?? "", "http://x").searchParams.get("delete_info") ?? "")).toEqual({
       volume_id: VOLUME,
@@ -117,18 +144,18 @@ describe("create and delete, with the status managed", () => {
   test("a status nobody has heard of shows nothing, and is waited out in both directions", async () => {
     const odd = { ...(await cloud.cinder.showSnapshot(snapshotId)), status: "quantum-folding" };
     const show = new RegExp(`/snapshots/${snapshotId}$`);
-    // One look comes before Nova is asked.
+    // Three looks come before Nova is asked: one for what else is under way, and the two of rule 6 list.
     const oddOnce = (nth: number) =>
       emulator.faults.add({ match: { method: "GET", path: show, nth }, status: 200, body: { snapshot: odd } });
     oddOnce(2);
     const { id, outs } = await create(definition, newRun(), news);
     expect(outs).toMatchObject({ verified: true, status: "available" });
 
-    // And three before it is asked to merge.
-    oddOnce(4);
+    // And two before it is asked to merge.
+    oddOnce(3);
     await remove(definition, newRun(), id, outs);
     expect(chain()).toEqual([OVERLAY]);
-    expect(step()).toBe("merged");
+    expect(step()).toBeUndefined();
     expect(log.filter((line) => line.startsWith("status: quantum-folding"))).toHaveLength(2);
     expect(warnings()).toEqual([]);
   });
@@ -151,11 +178,16 @@ describe("create and delete, with the status managed", () => {
     await next.end();
   });
 
-  test("a delete that comes again asks for nothing, and a new overlay can follow", async () => {
+  test("a delete that comes again asks Nova for nothing: a person says what is so, and a new overlay can follow", async () => {
     const { id, outs } = await create(definition, newRun(), news);
     await remove(definition, newRun(), id, outs);
+    // Killed after the last request, and before the engine had saved it.
+    const again = await failureOf(remove(definition, newRun(), id, outs));
+    expect(again).toMatch(/no longer bears the record[\s\S]*nothing was asked of Nova[\s\S]*virsh domblklist/);
+    writeAsTold(again, "merged");
     await remove(definition, newRun(), id, outs);
     expect(asked("delete")).toHaveLength(1);
+    expect(row().metadata).toEqual({});
     emulator.nova.createFile(VOLUME, "overlay-2");
     expect((await create(definition, newRun(), { ...news, newFile: "overlay-2" })).outs.verified).toBe(true);
     expect(chain()).toEqual(["overlay-2", OVERLAY]);
@@ -176,6 +208,7 @@ describe("create and delete, with the status managed", () => {
     await remove(definition, newRun(), second.id, second.outs);
     expect(chain()).toEqual([OVERLAY, BASE]);
     expect(emulator.nova.file(VOLUME, BASE)?.holds).toEqual([BASE, "below"]);
+    expect(ofActiveFile().at(-1)).toContain("has lost below");
     await remove(definition, newRun(), first.id, first.outs);
     expect(chain()).toEqual([OVERLAY, BASE]);
   });
@@ -257,6 +290,11 @@ describe("refused before it is sent", () => {
     ["a snapshot of another volume", () => Object.assign(row(), { volume_id: SEED_VOLUMES.data }), /is of volume 1111/],
     ["a volume without a server", () => setVolume({ status: "available", attachments: [] }), /attached to no server/],
     ["a volume being detached", () => setVolume({ status: "detaching" }), /status "detaching"/],
+    [
+      "a server that is not running",
+      () => setServer({ vm_state: "stopped" }),
+      /is SHUTOFF: Nova would say yes, and nothing/,
+    ],
     ["a volume for several servers", () => setVolume({ multiattach: true }), /several servers/],
     ["a snapshot in error", () => Object.assign(row(), { status: "error" }), /is in status "error"/],
     ["a snapshot being deleted", () => Object.assign(row(), { status: "deleting" }), /is in status "deleting"/],
@@ -264,7 +302,7 @@ describe("refused before it is sent", () => {
       "a snapshot that has an overlay",
       () =>
         Object.assign(row(), { metadata: { "snapclone:assisted-step": "made", "snapclone:assisted-owner": "ann" } }),
-      /has an overlay already: its mark says "made", made for ann/,
+      /has an overlay already: its record says "made", made for ann/,
     ],
     [
       "a snapshot that Cinder is making",
@@ -281,9 +319,10 @@ describe("refused before it is sent", () => {
     [
       "another overlay on its way",
       () => void other({ metadata: { "snapclone:assisted-step": "asked", "snapclone:assisted-owner": "ann" } }),
-      /marked "asked" for ann/,
+      /its record says "asked" for ann/,
     ],
   ];
+  const setServer = (fields: object) => Object.assign(emulator.nova.serverOf(VOLUME) ?? {}, fields);
   const setVolume = (fields: object) => Object.assign(emulator.cinder.volumes.get(VOLUME) ?? {}, fields);
   const other = (fields: object) => emulator.cinder.createSnapshot({ volume_id: VOLUME, ...fields });
 
@@ -297,7 +336,7 @@ describe("refused before it is sent", () => {
   const deletes: [string, () => void, RegExp][] = [
     ["a volume without a server", () => setVolume({ status: "available", attachments: [] }), /attached to no server/],
     ["another snapshot on its way", () => void other({ status: "creating" }), /of the same volume is creating/],
-    ["no mark any more", () => Object.assign(row(), { metadata: {} }), /no longer bears the mark/],
+    ["no mark any more", () => Object.assign(row(), { metadata: {} }), /no longer bears the record/],
     ["a volume that is gone", () => emulator.cinder.removeVolume(VOLUME), /has no volume/],
   ];
   test.each(deletes)("delete: %s", async (_name, prepare, said) => {
@@ -333,17 +372,14 @@ describe("Nova says no", () => {
     await expect(create(definition, newRun(), { ...news, manageStatus: undefined })).rejects.toThrow(
       /os_compute_api:os-assisted-volume-snapshots:create/,
     );
-    expect(step()).toBe("none");
-    expect(
-      (await cloud.cinder.listSnapshotsDetail({ metadata: { "snapclone:assisted-phase": "open" } })).snapshots,
-    ).toEqual([]);
+    expect(row()).toMatchObject({ status: "available", metadata: {} });
   });
 
   test("a busy server, on both ways: the status is taken back", async () => {
     const server = emulator.nova.serverOf(VOLUME);
     if (server) server.task_state = "rebooting";
     await expect(create(definition, newRun(), news)).rejects.toThrow(/in task_state rebooting[\s\S]*Run again/);
-    expect([row().status, step()]).toEqual(["available", "none"]);
+    expect(row()).toMatchObject({ status: "available", metadata: {} });
     if (server) server.task_state = null;
     const { id, outs } = await create(definition, newRun(), news);
     if (server) server.task_state = "rebooting";
@@ -367,7 +403,7 @@ describe("Nova says no", () => {
       body: { itemNotFound: { code: 404, message: "Instance x not found." } },
     });
     await remove(definition, newRun(), id, outs);
-    expect([step(), row().status]).toEqual(["merged", "available"]);
+    expect(row()).toMatchObject({ status: "available", metadata: {} });
   });
 });
 
@@ -390,21 +426,6 @@ describe("it goes wrong on the compute node", () => {
     expect(row().status).toBe("error");
     await remove(definition, newRun(), failure.id, failure.properties);
     expect([asked("delete"), statusChanges()]).toEqual([[], 0]);
-  });
-
-  test("a server that is not running: no report ever; the deadline says where to look", async () => {
-    const server = emulator.nova.serverOf(VOLUME);
-    if (server) server.vm_state = "stopped";
-    const failure = await partial(create(definition, newRun(), { ...news, __timeouts: { create: "1m" } }));
-    expect(failure.reasons[0]).toMatch(/waited .* for Nova's report[\s\S]*the server is not running/);
-    expect(failure.properties).toMatchObject({ pending: { operation: "create" }, verified: false });
-    // Whether it will still come is not known: nothing is merged on a guess.
-    await expect(remove(definition, newRun(), failure.id, failure.properties)).rejects.toThrow(/virsh domblklist/);
-    expect(asked("delete")).toEqual([]);
-    // Somebody has looked and says so.
-    row().metadata["snapclone:assisted-step"] = "none";
-    await remove(definition, newRun(), failure.id, failure.properties);
-    expect(asked("delete")).toEqual([]);
   });
 
   test("a late report: the next up goes on waiting for it", async () => {
@@ -457,51 +478,214 @@ describe("it goes wrong on the compute node", () => {
     );
     Object.assign(row(), { progress: "90%" });
     await remove(definition, newRun(), id, outs);
-    expect([asked("delete").length, step(), row().status]).toEqual([1, "merged", "available"]);
+    expect([asked("delete").length, row().metadata, row().status]).toEqual([1, {}, "available"]);
+  });
+});
+
+describe("Nova's report never comes", () => {
+  const args = () => ({
+    ...news,
+    __owner: undefined,
+    __provider: undefined,
+    __timeouts: { create: "1m", delete: "1m" },
+  });
+  const unreported = async (kind: "create" | "delete") => {
+    emulator.nova.failNext(kind, "lost");
+    const engine = newEngine();
+    const { errors } = await engine.up({ overlay: args() });
+    return { engine, said: textOf(errors) };
+  };
+
+  test("of the overlay: the error says where to look and what to write", async () => {
+    const { engine, said } = await unreported("create");
+    expect(said).toMatch(/waited .* for Nova's report on the overlay .*seen: creating/);
+    expect(said).toMatch(/nova-compute's log[\s\S]*the server is not running/);
+    expect(said).toMatch(
+      /virsh domblklist[\s\S]*assisted-step=…[\s\S]*made if the disk is on overlay-1, none if it is not/,
+    );
+    expect(said).toContain("docs/assisted-snapshot.md");
+    expect(engine.state.entries).toMatchObject([{ outputs: { pending: { operation: "create" }, verified: false } }]);
+    // Whether it will still come is not known: nothing is merged on a guess, and nothing is asked for twice.
+    expect(textOf((await engine.destroy()).errors)).toMatch(/is not known[\s\S]*virsh domblklist/);
+    expect(textOf((await engine.up({ overlay: args() })).errors)).toMatch(/waited/);
+    expect([asked("create").length, asked("delete").length]).toEqual([1, 0]);
+  });
+
+  test("it was made: said so, the next up has it, and it is merged like any other", async () => {
+    const { engine } = await unreported("create");
+    // Nova's report was lost, its work was not.
+    emulator.nova.startCreate(VOLUME, { snapshot_id: "nobody", new_file: OVERLAY });
+    await until(() => chain()[0] === OVERLAY);
+    row().metadata["snapclone:assisted-step"] = "made";
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, status: "available" } }]);
+    expect((await engine.destroy()).errors).toEqual([]);
+    expect([asked("create").length, chain(), row().metadata]).toEqual([1, [OVERLAY], {}]);
+  });
+
+  test("it was not made: said so, the next up asks for it, once more", async () => {
+    const { engine } = await unreported("create");
+    row().metadata["snapclone:assisted-step"] = "none";
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, status: "available" } }]);
+    expect([asked("create").length, chain()]).toEqual([2, [OVERLAY, BASE]]);
+  });
+
+  test("it was not made, and nobody wants it any more: destroy merges nothing, and Cinder's row is as it was", async () => {
+    const { engine } = await unreported("create");
+    expect(row().status).toBe("creating");
+    row().metadata["snapclone:assisted-step"] = "none";
+    expect((await engine.destroy()).errors).toEqual([]);
+    expect([engine.state.entries, asked("delete")]).toEqual([[], []]);
+    expect(row()).toMatchObject({ status: "available", metadata: {} });
+  });
+
+  test("nobody can tell: out of the state and out of Cinder's row, nothing is merged, and another can follow", async () => {
+    const { engine } = await unreported("create");
+    engine.edit((state) => {
+      state.entries = [];
+    });
+    // `openstack volume snapshot unset --property …`, and `set --state available`.
+    Object.assign(row(), { metadata: {}, status: "available" });
+    emulator.nova.createFile(VOLUME, "overlay-2");
+    expect((await engine.up({ overlay: { ...args(), newFile: "overlay-2" } })).errors).toEqual([]);
+    expect([asked("delete"), chain()]).toEqual([[], ["overlay-2", BASE]]);
+  });
+
+  test.each([
+    ["it was merged", "merged", 1],
+    ["it was not merged", "made", 2],
+  ])("of the merge; %s: said so, and destroy ends", async (_name, written, requests) => {
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    emulator.nova.failNext("delete", "lost");
+    const said = textOf((await engine.destroy()).errors);
+    expect(said).toMatch(/waited .* for Nova's report on the merge/);
+    expect(said).toMatch(/Asked was .*virsh domblklist.*merged if it has, made if it has not/);
+    // It is waited for, and never asked for on a guess.
+    expect(textOf((await engine.destroy()).errors)).toMatch(/waited/);
+    expect(asked("delete")).toHaveLength(1);
+    row().metadata["snapclone:assisted-step"] = written;
+    expect((await engine.destroy()).errors).toEqual([]);
+    expect([engine.state.entries, asked("delete").length]).toEqual([[], requests]);
+    expect(row()).toMatchObject({ status: "available", metadata: {} });
   });
 });
 
 describe("interrupted", () => {
-  test("a killed run's overlay is adopted, not made a second time", async () => {
-    const first = await create(definition, newRun(), news);
-    const again = await create(definition, newRun(), { ...news, fileToMerge: BASE });
-    expect(again.id).toBe(first.id);
-    expect(again.outs).toMatchObject({ verified: true, fileToMerge: BASE });
+  const args = () => ({ ...news, __owner: undefined, __provider: undefined, __timeouts: { create: "1m" } });
+
+  test("a killed run's overlay is adopted, not made a second time, and that is said", async () => {
+    let dead = true;
+    const engine = newEngine({ isDead: () => dead });
+    expect(await engine.up({ overlay: args() })).toMatchObject({ killed: true });
+    dead = false;
+    const { errors, log: said } = await engine.up({ overlay: { ...args(), fileToMerge: BASE } });
+    expect(errors).toEqual([]);
+    expect(said).toContainEqual(
+      expect.stringMatching(/^info: adopted the assisted snapshot .* ago\).*: an interrupted run made it/),
+    );
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, fileToMerge: BASE } }]);
+    expect(asked("create")).toHaveLength(1);
+    // Found again by no create, whatever becomes of the state.
+    engine.edit((state) => {
+      state.entries = [];
+      state.pending = [];
+    });
+    const other = await engine.up({ overlay: args() });
+    expect(textOf(other.errors)).toMatch(/has an overlay already: its record says "made"/);
+    expect(other.log).toContainEqual(expect.stringMatching(/in no state: a assisted snapshot/));
     expect(asked("create")).toHaveLength(1);
   });
 
   test("one killed while Nova was at work is waited for", async () => {
     emulator.nova.failNext("create", "lost");
-    await partial(create(definition, newRun(), { ...news, __timeouts: { create: "1m" } }));
-    const making = create(definition, newRun(), news);
-    await until(() => log.filter((line) => line.startsWith("status: adopting")).length === 1);
+    let dead = true;
+    const engine = newEngine({ isDead: () => dead });
+    await engine.up({ overlay: args() });
+    dead = false;
+    expect(step()).toBe("asked");
     Object.assign(row(), { progress: "90%" });
-    expect((await making).outs.verified).toBe(true);
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true } }]);
     expect(asked("create")).toHaveLength(1);
   });
 
   test("one killed on the way to Nova, and nothing to see: it asks somebody to look, and takes the answer", async () => {
-    const open = {
-      "snapclone:assisted-owner": String(news.__owner),
-      "snapclone:assisted-phase": "open",
-      "snapclone:assisted-step": "asking",
-    };
-    const { inputs } = markerOf(definition, String(news.__owner), news);
-    row().metadata = { ...open, "snapclone:assisted-inputs": inputs };
-    const failure = await partial(create(definition, newRun(), news));
-    expect(failure.reasons[0]).toMatch(/whether the disk was switched to overlay-1 is not known[\s\S]*assisted-step=…/);
-    expect(asked("create")).toEqual([]);
-    await expect(remove(definition, newRun(), failure.id, failure.properties)).rejects.toThrow(/is not known/);
+    let dead = false;
+    const engine = newEngine({ isDead: () => dead });
+    emulator.faults.add({ match: { operation: "assistedSnapshots.create" }, action: "reset" });
+    const write = cloud.cinder.createSnapshotMetadata.bind(cloud.cinder);
+    jest.spyOn(cloud.cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+      const all = await write(id, metadata);
+      if (metadata["snapclone:assisted-step"] === "asking") dead = true;
+      return all;
+    });
+    expect(await engine.up({ overlay: args() })).toMatchObject({ killed: true });
+    jest.restoreAllMocks();
+    dead = false;
+    expect(step()).toBe("asking");
 
-    row().metadata["snapclone:assisted-step"] = "asked";
-    const { outs } = await update(definition, newRun(), failure.id, failure.properties, news);
-    expect(outs).toMatchObject({ verified: false });
-
-    // Nothing was made: it is asked for now.
+    const { errors } = await engine.up({ overlay: args() });
+    expect(textOf(errors)).toMatch(/whether the disk was switched to overlay-1 is not known[\s\S]*assisted-step=…/);
+    expect(textOf((await engine.destroy()).errors)).toMatch(/is not known/);
     row().metadata["snapclone:assisted-step"] = "none";
-    const anew = await update(definition, newRun(), failure.id, failure.properties, news);
-    expect(anew.outs).toMatchObject({ verified: true });
-    expect([asked("create").length, chain()[0]]).toEqual([1, OVERLAY]);
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect([chain()[0], engine.state.entries.length]).toEqual([OVERLAY, 1]);
+  });
+
+  test("one killed before it asked Nova: the next run asks, and nobody has to look", async () => {
+    let dead = false;
+    const engine = newEngine({ isDead: () => dead });
+    emulator.faults.add({ match: { operation: "snapshots.os-reset_status" }, status: 500, times: 9 });
+    const write = cloud.cinder.createSnapshotMetadata.bind(cloud.cinder);
+    const writes = jest.spyOn(cloud.cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+      if (dead) throw new Error("dead");
+      const all = await write(id, metadata);
+      dead = metadata["snapclone:assisted-step"] === "preparing";
+      return all;
+    });
+    const removals = jest.spyOn(cloud.cinder, "deleteSnapshotMetadataKey").mockRejectedValue(new Error("dead"));
+    expect(await engine.up({ overlay: args() })).toMatchObject({ killed: true });
+    writes.mockRestore();
+    removals.mockRestore();
+    emulator.faults.clear();
+    dead = false;
+    expect(step()).toBe("preparing");
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect([chain()[0], asked("create").length]).toEqual([OVERLAY, 1]);
+  });
+
+  test("the mark of a build before 0.2: adopted by this one, and by no old one after it", async () => {
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    const {
+      "snapclone:assisted-stack": _,
+      "snapclone:assisted-attempt": __,
+      "snapclone:assisted-nonce": ___,
+      ...old
+    } = row().metadata;
+    const mark = (phase: string) => Object.assign(row(), { metadata: { ...old, "snapclone:assisted-phase": phase } });
+    const interrupted = () =>
+      engine.edit((state) => {
+        state.entries = [];
+        state.pending = [{ urn: engine.urn("overlay"), inputs: {} }];
+      });
+    mark("settled");
+    interrupted();
+    expect(textOf((await engine.up({ overlay: args() })).errors)).toMatch(/has an overlay already/);
+    mark("open");
+    interrupted();
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect(row().metadata).toMatchObject({
+      "snapclone:assisted-phase": "settled",
+      "snapclone:assisted-stack": expect.any(String),
+    });
+    expect(asked("create")).toHaveLength(1);
+    // What such a build has in its state is merged, too.
+    mark("settled");
+    expect((await engine.destroy()).errors).toEqual([]);
+    expect([chain(), row().metadata]).toEqual([[OVERLAY], {}]);
   });
 
   test("the reply was lost: the record tells", async () => {
@@ -535,17 +719,249 @@ describe("interrupted", () => {
     expect(asked("delete")).toEqual([]);
   });
 
-  test("the mark is settled at the end of the run, and lies beside Snapshot's own", async () => {
-    row().metadata = { "snapclone:phase": "settled", mine: "x" };
-    const run = newRun();
-    await create(definition, run, news);
-    await run.end();
-    expect(row().metadata).toMatchObject({
-      "snapclone:assisted-phase": "settled",
-      "snapclone:phase": "settled",
-      mine: "x",
+  test("the record lies beside Snapshot's own, and goes without it", async () => {
+    const beside = { "snapclone:phase": "settled", mine: "x" };
+    row().metadata = { ...beside };
+    const { id, outs } = await create(definition, newRun(), news);
+    expect(row().metadata).toMatchObject({ ...beside, "snapclone:assisted-owner": news.__owner });
+    await remove(definition, newRun(), id, outs);
+    expect(row().metadata).toEqual(beside);
+  });
+});
+
+describe("what is not found may be there", () => {
+  const missing = { itemNotFound: { code: 404, message: "Snapshot x could not be found." } };
+  const hide = (match: object, times = 1) => emulator.faults.add({ match, status: 404, body: missing, times });
+  const show = (nth: number) => ({ operation: "snapshots.show", nth });
+
+  test.each([2, 3, 4])("one 404 at look %s of a create: it is waited for, and in the state", async (nth) => {
+    hide(show(nth));
+    const { outs } = await create(definition, newRun(), news);
+    expect(outs).toMatchObject({ verified: true, status: "available" });
+  });
+
+  test("one 404 to what writes the record, after Nova has accepted: it is in the state, and the next run has it", async () => {
+    hide({ operation: "snapshots.metadata.merge", nth: 5 });
+    const failure = await partial(create(definition, newRun(), news));
+    expect(failure.id).toBe(`${VOLUME}/${snapshotId}`);
+    const { outs } = await update(definition, newRun(), failure.id, failure.properties, news);
+    expect(outs).toMatchObject({ verified: true, status: "available" });
+    expect(asked("create")).toHaveLength(1);
+  });
+
+  test.each(["snapshots.metadata.merge", "snapshots.os-reset_status"])(
+    "one 404 to %s in a delete: nothing leaves the state, and the next run merges once",
+    async (operation) => {
+      const { id, outs } = await create(definition, newRun(), news);
+      hide({ operation, nth: 1 });
+      await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(/could not be found/);
+      await remove(definition, newRun(), id, outs);
+      expect([asked("delete").length, chain(), row().metadata]).toEqual([1, [OVERLAY], {}]);
+    },
+  );
+
+  test("another project's login: refresh and destroy name both, and nothing leaves the state", async () => {
+    const engine = newEngine();
+    await engine.up({ overlay: { ...news } });
+    const backend = String(engine.state.entries[0]?.outputs.__backend);
+    await cloud.session.close();
+    const { keystone } = emulator;
+    keystone.assign(keystone.userNamed("demo").id, keystone.createProject({ name: "mill" }).id, ["member"]);
+    cloud = connect({ ...emulator.connection(), projectName: "mill" });
+    for (const run of [() => engine.refresh(), () => engine.destroy()]) {
+      const said = textOf((await run()).errors);
+      expect(said).toContain(`the state says ${backend}`);
+      expect(said).toContain(`the connection reaches ${await cloud.session.identity("blockStorage")}`);
+    }
+    expect(engine.state.entries).toHaveLength(1);
+    expect(asked("delete")).toEqual([]);
+  });
+
+  test("an administrator who is none any more does not see other projects' snapshots: that proves nothing", async () => {
+    const { id, outs } = await create(definition, newRun(), news);
+    const blind = { ...missing, itemNotFound: { code: 404, message: `Volume ${VOLUME} could not be found.` } };
+    hide({ operation: "snapshots.show" }, Number.POSITIVE_INFINITY);
+    const volume = emulator.faults.add({
+      match: { operation: "volumes.show" },
+      status: 404,
+      body: blind,
+      times: Number.POSITIVE_INFINITY,
     });
-    await expect(create(definition, newRun(), news)).rejects.toThrow(/has an overlay already/);
+    await expect(read(definition, newRun(), id, outs)).rejects.toThrow(/does not see its volume/);
+    await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(/does not see its volume/);
+    volume.remove();
+    expect(await read(definition, newRun(), id, outs)).toEqual({});
+  });
+});
+
+describe("whose overlay it is", () => {
+  const others: [string, Record<string, string>, RegExp][] = [
+    ["another resource's", { owner: "urn:pulumi:dev::shop::x::other" }, /was made for urn:pulumi:dev::shop::x::other/],
+    ["another stack's", { stack: "0".repeat(32) }, /was made by another stack/],
+    ["of other inputs", { inputs: "0".repeat(32) }, /made from other inputs/],
+    ["another file", { file: "overlay-9" }, /is the file overlay-9, and this one's is overlay-1/],
+  ];
+  test.each(others)("%s is not merged: the error says whose it is, and the way out", async (_name, fields, said) => {
+    const { id, outs } = await create(definition, newRun(), news);
+    const ours = { ...row().metadata };
+    for (const [key, value] of Object.entries(fields)) row().metadata[`snapclone:assisted-${key}`] = value;
+    const message = await failureOf(remove(definition, newRun(), id, outs));
+    expect(message).toMatch(said);
+    expect(message).toMatch(/nothing was asked of Nova[\s\S]*pulumi state delete/);
+    expect([asked("delete"), row().status]).toEqual([[], "available"]);
+    // If it is ours all the same, the record is written as the error says.
+    writeAsTold(message);
+    expect(row().metadata).toMatchObject({ ...ours, "snapclone:assisted-attempt": ours["snapclone:assisted-attempt"] });
+    await remove(definition, newRun(), id, outs);
+    expect(chain()).toEqual([OVERLAY]);
+  });
+
+  test("an alias and a rename of the stack rewrite the record; the overlay stays", async () => {
+    const engine = newEngine();
+    const args = { ...news, __owner: undefined, __provider: undefined };
+    await engine.up({ overlay: args });
+    const before = row().metadata;
+    expect((await engine.up({ renamed: args }, {}, { renamed: "overlay" })).errors).toEqual([]);
+    expect(row().metadata["snapclone:assisted-owner"]).toBe(engine.urn("renamed"));
+    expect(row().metadata["snapclone:assisted-attempt"]).toBe(engine.state.entries[0]?.inputs.__attempt ?? "recorded");
+    expect(row().metadata["snapclone:assisted-nonce"]).toBe(before["snapclone:assisted-nonce"]);
+    expect((await engine.destroy()).errors).toEqual([]);
+    expect([asked("create").length, asked("delete").length, row().metadata]).toEqual([1, 1, {}]);
+  });
+
+  test("a record that another stack has written meanwhile is not overwritten by a rename", async () => {
+    const engine = newEngine();
+    const args = { ...news, __owner: undefined, __provider: undefined };
+    await engine.up({ overlay: args });
+    row().metadata["snapclone:assisted-owner"] = "somebody else";
+    const { errors } = await engine.up({ renamed: args }, {}, { renamed: "overlay" });
+    expect(textOf(errors)).toMatch(/was made for somebody else: its record was not changed/);
+    expect(row().metadata["snapclone:assisted-owner"]).toBe("somebody else");
+  });
+});
+
+describe("two runs at once on one volume", () => {
+  let elsewhere: Cloud;
+  let second: typeof definition;
+  /** How many requests Nova had in hand when a new one came, at most. */
+  let atOnce: number;
+
+  beforeEach(() => {
+    elsewhere = connect(emulator.admin.connection());
+    second = { ...released, connection: { kind: "openstack", open: () => elsewhere } };
+    atOnce = 0;
+    const { nova } = emulator;
+    for (const method of ["startCreate", "startDelete"] as const) {
+      const start = nova[method].bind(nova) as (...given: unknown[]) => void;
+      nova[method] = (...given: unknown[]) => {
+        const under = emulator.cinder
+          .snapshotsOf(VOLUME)
+          .filter(({ metadata }) => /^(merge-)?(asking|asked)$/.test(metadata["snapclone:assisted-step"] ?? ""));
+        atOnce = Math.max(atOnce, under.length);
+        start(...given);
+      };
+    }
+  });
+  afterEach(() => elsewhere.session.close());
+
+  /** Each request takes its own time, so that the two meet anywhere. */
+  const slow = (one: Cloud) => {
+    const { cinder } = one;
+    for (const method of [
+      "createSnapshotMetadata",
+      "listSnapshotsDetail",
+      "showSnapshot",
+      "resetSnapshotStatus",
+    ] as const) {
+      const call = cinder[method].bind(cinder) as (...given: unknown[]) => Promise<unknown>;
+      (cinder as unknown as Record<string, unknown>)[method] = async (...given: unknown[]) => {
+        await clock.sleep(Math.random() * 900);
+        const answer = await call(...given);
+        await clock.sleep(Math.random() * 900);
+        return answer;
+      };
+    }
+  };
+
+  test.each(Array.from({ length: 6 }, (_, n) => n))(
+    "on one snapshot (%s): one has it, the other is told whose it is",
+    async () => {
+      slow(cloud);
+      slow(elsewhere);
+      emulator.nova.createFile(VOLUME, "overlay-2");
+      const ends = await Promise.allSettled([
+        create(definition, newRun(), news),
+        create(second, newRun(), { ...news, newFile: "overlay-2", __owner: `${String(news.__owner)}-2` }),
+      ]);
+      expect(asked("create")).toHaveLength(1);
+      const failures = ends.flatMap((end) => (end.status === "rejected" ? [String(end.reason)] : []));
+      expect(failures).toEqual([
+        expect.stringMatching(/has an overlay already: its record says "\w+", made for urn:.*overlay/),
+      ]);
+      expect(chain()).toHaveLength(2);
+      expect(row().status).toBe("available");
+    },
+  );
+
+  test.each(Array.from({ length: 4 }, (_, n) => n))("on two snapshots (%s): one after the other", async () => {
+    slow(cloud);
+    slow(elsewhere);
+    const other = emulator.cinder.createSnapshot({ volume_id: VOLUME }).id;
+    emulator.nova.createFile(VOLUME, "overlay-2");
+    const made = await Promise.all([
+      create(definition, newRun(), news),
+      create(second, newRun(), {
+        ...news,
+        snapshotId: other,
+        newFile: "overlay-2",
+        __owner: `${String(news.__owner)}-2`,
+      }),
+    ]);
+    expect([asked("create").length, atOnce]).toEqual([2, 1]);
+    const [one, two] = made;
+    await Promise.all([remove(definition, newRun(), one.id, one.outs), remove(second, newRun(), two.id, two.outs)]);
+    expect([asked("delete").length, atOnce]).toEqual([2, 1]);
+    expect(emulator.cinder.snapshotsOf(VOLUME).map(({ metadata }) => metadata)).toEqual([{}, {}]);
+  });
+
+  const until = (ms: number) => new Date(Date.now() + ms).toISOString();
+  const nonce = (ms: number, text = "") =>
+    `${text}0a1b2c3d-000000 2026-11-01T00:00:00.000Z/${until(ms)} 0123456789abcdef urn:pulumi:dev::mill::x::theirs`;
+  const foreign = (metadata: Record<string, string>) => emulator.cinder.createSnapshot({ volume_id: VOLUME, metadata });
+
+  test("another's claim is waited for, and who has it is said", async () => {
+    foreign({ "snapclone:assisted-nonce": nonce(3_600_000, "claim ") });
+    await expect(create(definition, newRun(), news)).rejects.toThrow(
+      /waited .* it is claimed for urn:pulumi:dev::mill::x::theirs since 2026-11-01T00:00:00.000Z \(run 0a1b2c3d-000000\)/,
+    );
+    expect([asked("create"), row().metadata]).toEqual([[], {}]);
+  });
+
+  test.each([
+    ["a claim", undefined, /asked Nova for nothing/],
+    ["a request for an overlay", "asked", /=made [0-9a-f-]{36}` if the disk is on its file, .*=none/],
+    ["a request for a merge", "merge-asking", /=merged [0-9a-f-]{36}` if it has been merged, .*=made/],
+  ])("what a run has left whose time is over is told, with the way to remove it: %s", async (_name, left, way) => {
+    const metadata = { "snapclone:assisted-nonce": nonce(-1_000, left ? "" : "claim ") };
+    const theirs = foreign({ ...metadata, ...(left ? { "snapclone:assisted-step": left } : {}) });
+    const said = await failureOf(create(definition, newRun(), news));
+    expect(said).toMatch(/theirs since .*: the time of that run was over at/);
+    expect(said).toMatch(way);
+    expect(asked("create")).toEqual([]);
+    const [, command = ""] = /`openstack volume snapshot ((un)?set --property \S+)/.exec(said) ?? [];
+    const [, key = "", value] = /property ([^=]+)=?(\S*)/.exec(command) ?? [];
+    if (command.startsWith("unset")) delete theirs.metadata[key];
+    else theirs.metadata[key] = value ?? "";
+    expect((await create(definition, newRun(), news)).outs.verified).toBe(true);
+  });
+
+  test("our own claim of a killed run is no obstacle", async () => {
+    const { id, outs } = await create(definition, newRun(), news);
+    const own = row().metadata["snapclone:assisted-nonce"] ?? "";
+    await remove(definition, newRun(), id, outs);
+    row().metadata = { "snapclone:assisted-nonce": `claim ${own}` };
+    emulator.nova.createFile(VOLUME, "overlay-2");
+    expect((await create(definition, newRun(), { ...news, newFile: "overlay-2" })).outs.verified).toBe(true);
   });
 });
 
@@ -615,5 +1031,9 @@ test("what a change does", () => {
     expect(change({ [key]: "other" })).toEqual({ replaces: [key], deleteBeforeReplace: true });
   }
   expect(change({ manageStatus: false })).toEqual({});
+  // The default written out, and left out again.
+  const asIs = { ...olds, manageStatus: undefined };
+  expect(diff(definition, asIs, { ...asIs, manageStatus: false })).toEqual({ changes: false });
+  expect(diff(definition, { ...asIs, manageStatus: false }, asIs)).toEqual({ changes: false });
   expect(change({})).toEqual({ changes: false });
 });

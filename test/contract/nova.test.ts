@@ -246,6 +246,40 @@ describe("refusals, in plain words", () => {
   });
 });
 
+describe("the server that a volume is attached to", () => {
+  const serverId = () => emulator.nova.serverOf(VOLUME)?.id ?? "";
+
+  test.each([
+    [{}, "ACTIVE"],
+    [{ task_state: "rebooting" }, "REBOOT"],
+    [{ vm_state: "stopped" }, "SHUTOFF"],
+  ])("%j is %s", async (fields, status) => {
+    Object.assign(emulator.nova.serverOf(VOLUME) ?? {}, fields);
+    expect(await nova.serverStatus(serverId())).toBe(status);
+    expect(await connect(emulator.connection()).serverStatus(serverId())).toBe(status);
+  });
+
+  test("nobody's, another project's, and a Nova without a network service: it can't be told", async () => {
+    expect(await nova.serverStatus(NOBODY)).toBeUndefined();
+    const { keystone } = emulator;
+    keystone.assign(keystone.userNamed("demo").id, keystone.createProject({ name: "mill" }).id, ["member"]);
+    const elsewhere = connect({ ...emulator.connection(), projectName: "mill" });
+    expect(await elsewhere.serverStatus(serverId())).toBeUndefined();
+    emulator.faults.add({ match: { operation: "servers.show" }, status: 500, times: 3 });
+    expect(await nova.serverStatus(serverId())).toBeUndefined();
+  });
+
+  test("whoever stops waiting is told so", async () => {
+    const stop = new AbortController();
+    emulator.faults.add({ match: { operation: "servers.show" }, action: "hang" });
+    const asked = nova.serverStatus(serverId(), stop.signal);
+    while (emulator.requests.count({ operation: "servers.show" }) === 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(new Error("enough"));
+    await expect(asked).rejects.toThrow(/stopped/);
+  });
+});
+
 test("the control API makes files, shows disks and changes servers", async () => {
   const control = async (method: string, path: string, body?: object) => {
     const reply = await fetch(`${emulator.url}/_emulator${path}`, {

@@ -83,7 +83,7 @@ it.each(["beside", "inside"] as const)("reads a failure, with progress %s the de
   });
 });
 
-it.each(["404", "empty"] as const)("a task that PowerVC has forgotten is unknown (%s)", async (forgets) => {
+it.each(["404", "empty", "unrouted"] as const)("a task that PowerVC has forgotten is unknown (%s)", async (forgets) => {
   const { emulator, cloud } = await start();
   const task = await cloud.client.cloneVolumes({ volumes: [data] });
   emulator.powervc.forgets = forgets;

@@ -71,7 +71,7 @@ describe("the calls", () => {
     expect(task).not.toHaveProperty("workflow");
 
     // Made at once, and not provisioned yet.
-    const ids = await client.searchTargets("DEV-");
+    const ids = (await client.searchTargets("DEV-")).map(({ id }) => id);
     expect(await client.bulkTargets(ids)).toMatchObject([
       { name: "dev-1", inactive: false, native_id: "" },
       { name: "dev-2", inactive: false },
@@ -173,7 +173,7 @@ describe("refusals, in ViPR's own words", () => {
     // What comes before the name that is refused stays (§0.6).
     emulator.vipr.createSession("left-2", { volume: volume?.id ?? "" });
     expect(await refused(link("left", 3))).toContain("left-2 already exists");
-    const [left] = await client.bulkTargets(await client.searchTargets("left-"));
+    const [left] = await client.bulkTargets((await client.searchTargets("left-")).map(({ id }) => id));
     expect(left).toMatchObject({ name: "left-1", inactive: false });
     expect((await client.showSession(monday)).linked_targets.map(({ id }) => id)).not.toContain(left?.id);
     await client.forgetTarget(left?.id ?? "");

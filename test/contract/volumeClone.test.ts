@@ -4,13 +4,15 @@ import { type Emulator, type EmulatorOptions, startEmulator, type VolumeRow } fr
 import { check, UNKNOWN } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
+import { create, type PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { OpenStackSession } from "../../provider/openstack/keystone";
 import { PowerVc } from "../../provider/powervc/cloud";
 import { resolvePowerVc } from "../../provider/powervc/connection";
 import { volumeClone as released } from "../../provider/powervc/volumeClone";
 import { partial } from "../support/failures";
+import { FakeEngine } from "../support/fakeEngine";
 
 /**
  * The emulator's time and ours are one, and it passes only while somebody sleeps: each look sees what it would see if
@@ -19,7 +21,7 @@ import { partial } from "../support/failures";
 let time = 0;
 const clock: Clock = {
   now: () => time,
-  date: () => new Date(time),
+  date: () => emulator.clock.now(),
   sleep(ms, signal) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -53,7 +55,31 @@ const NEWS: Properties = {
   __provider: "p",
 };
 
+/** The backend's dates are the emulator's, and the process can be killed at a request. */
+class TestHttp extends Http {
+  dead = false;
+
+  constructor(private readonly kill?: { at(request: HttpRequest<unknown>): boolean; carriedOut: boolean }) {
+    super({ clock });
+  }
+
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+    const { kill } = this;
+    if (!this.dead && kill?.at(request)) {
+      if (kill.carriedOut) await super.exchange(request);
+      this.dead = true;
+    }
+    if (this.dead) throw new Error("killed");
+    const answer = await super.exchange(request);
+    return { ...answer, headers: { ...answer.headers, date: emulator.clock.now().toUTCString() } };
+  }
+}
+
+const { __owner, __provider, ...ARGS } = NEWS;
+const METADATA_KEY = /\/metadata\/[^/]+$/;
+
 let emulator: Emulator;
+let http: TestHttp;
 let cloud: PowerVc;
 const log: string[] = [];
 const definition = { ...released, connection: { kind: "powervc", open: () => cloud } };
@@ -71,20 +97,23 @@ async function start(options: EmulatorOptions = {}): Promise<void> {
     ...options,
   });
   emulator.cinder.createVolume({ id: TEMP, name: "temp", size: 5, metadata: { team: "shop" } });
-  cloud = newCloud();
+  newProcess();
   log.length = 0;
 }
 
-function newCloud(): PowerVc {
+const connections: Http[] = [];
+/** What is opened from now on knows nothing of what was before. */
+function newProcess(kill?: ConstructorParameters<typeof TestHttp>[0]): void {
   const place = { env: {}, cwd: "/", home: "/" };
   const settings = resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...place });
-  return new PowerVc(new OpenStackSession(settings, { clock }), clock);
+  http = new TestHttp(kill);
+  connections.push(http);
+  cloud = new PowerVc(new OpenStackSession(settings, { clock, http }), clock);
 }
 
 afterEach(async () => {
-  // What settles in the background must not outlive its test.
   await Promise.all(runs.splice(0).map((run) => run.end()));
-  await cloud.session.close();
+  await Promise.all(connections.splice(0).map((one) => one.close()));
   await emulator.close();
 });
 
@@ -132,11 +161,26 @@ describe("create", () => {
     const rows = log.filter((line) => /^status: \d+ % · /.test(line));
     expect(rows.length).toBeGreaterThan(2);
     expect(rows.filter((line) => !/^status: \d+ % · [a-zA-Z_-]+$/.test(line))).toEqual([]);
-    // What others have on the volumes stays, and what is ours goes when the run has ended.
-    await run.end();
+    // What others have on the volumes stays, and what is ours goes as soon as the clones bear the record.
     expect(records()).toEqual([]);
     expect(row(TEMP).metadata).toEqual({ team: "shop" });
-    expect(clones().map(({ metadata }) => metadata["snapclone:phase"])).toEqual(["settled", "settled", "settled"]);
+    const { sources, ...record } = {
+      sources: SOURCES,
+      "snapclone:stack": run.stackOf(NEWS),
+      "snapclone:owner": OWNER,
+      "snapclone:inputs": expect.stringMatching(/^[0-9a-f]{16}$/),
+      "snapclone:attempt": expect.stringMatching(/^[0-9a-f]{16}$/),
+      "snapclone:set": id,
+    };
+    for (const source of sources) expect(cloneOf(outs, source).metadata).toMatchObject(record);
+    expect(outs).toMatchObject({
+      __stack: run.stackOf(NEWS),
+      __backend: expect.stringMatching(/^project .*, region /),
+    });
+    // And the end of the run writes nothing.
+    const sent = emulator.requests.length;
+    await run.end();
+    expect(emulator.requests.length).toBe(sent);
   });
 
   test("the request has the documented form, and the set's own name", async () => {
@@ -220,7 +264,6 @@ describe("a flow that is taken back", () => {
     // The next up replaces it, and the failed one goes without a trace.
     expect(diff(definition, failure.properties, NEWS)).toMatchObject({ changes: true, replaces: ["pending"] });
     const run = newRun();
-    run.sawLiving(definition, failure.id, failure.properties);
     const { id, outs } = await create(definition, run, NEWS);
     expect(id).not.toBe(failure.id);
     await remove(definition, run, failure.id, failure.properties);
@@ -300,141 +343,202 @@ describe("a deadline", () => {
 });
 
 describe("a run that was killed", () => {
-  /** Everything in it goes on by itself, and nobody hears of it: what a kill leaves, whenever it comes. */
-  async function killed(arm: () => void): Promise<void> {
+  let engine: FakeEngine;
+  const up = async (args: Properties = ARGS, kill?: ConstructorParameters<typeof TestHttp>[0]) => {
+    newProcess(kill);
+    return engine.up({ before: args }, { firstCheckWithoutSeed: false });
+  };
+  /** Good, and nothing else said than what is given. */
+  const good = async (args?: Properties) => {
+    const { errors, log } = await up(args);
+    if (errors.length > 0) throw errors[0];
+    const [entry, ...others] = engine.state.entries;
+    expect(others).toEqual([]);
+    if (!entry) throw new Error("nothing in the state");
+    return { id: entry.id, outs: entry.outputs, log };
+  };
+  const at = (method: string, path: RegExp, nth = 1) => {
+    let seen = 0;
+    return (request: HttpRequest<unknown>) => {
+      if (request.method !== method || !path.test(request.url)) return false;
+      seen += 1;
+      return seen === nth;
+    };
+  };
+  const CLONE = /\/clone-volumes$/;
+  const METADATA = /\/metadata$/;
+
+  beforeEach(async () => {
     await start();
-    arm();
-    await create(definition, newRun(), { ...NEWS, __timeouts: { create: "1ms" } }).catch(() => {});
-    await cloud.session.close();
-    cloud = newCloud();
-    log.length = 0;
-  }
-
-  async function next(news: Properties = NEWS) {
-    const run = newRun();
-    const made = await create(definition, run, news);
-    await run.end();
-    return made;
-  }
-
-  test("after the answer: the next create finds the task by its note, and waits for it", async () => {
-    await killed(() => {});
-    const [task] = emulator.powervc.tasks.keys();
-    const { id, outs } = await next({ ...NEWS, displayName: "renamed since" });
-    expect(log).toContainEqual(`status: adopting ${id}, made by an interrupted run`);
-    expect(outs).toMatchObject({ taskId: task, clonedVolumes: [{ name: "clone-renamed since-1" }, {}, {}] });
-    expect([clones().length, requests("clones.create"), records()]).toEqual([3, 1, []]);
+    engine = new FakeEngine(definition, { clock, isDead: () => http.dead });
   });
 
-  test("before the answer: the clones are found by their names", async () => {
-    await killed(() => {
-      emulator.faults.add({ match: { operation: "clones.create" }, action: "lose-reply" });
-      // So that this run can't find out either.
-      emulator.faults.add({ match: { operation: "volumes.detail", nth: 2 }, times: 4, status: 403 });
-    });
-    expect(records().filter((key) => key.endsWith(":task"))).toEqual([]);
-    const { outs } = await next();
+  test.each([
+    ["before the first mark", { at: at("POST", METADATA), carriedOut: false }],
+    ["after the first mark", { at: at("POST", METADATA), carriedOut: true }],
+    ["before the request", { at: at("POST", CLONE), carriedOut: false }],
+    ["after the request, before its answer", { at: at("POST", CLONE), carriedOut: true }],
+    ["before the task was noted", { at: at("POST", METADATA, 2), carriedOut: false }],
+    ["after the task was noted", { at: at("POST", METADATA, 2), carriedOut: true }],
+    ["while the flow runs", { at: at("GET", /get_progress/, 2), carriedOut: true }],
+    ["when one clone bears the record", { at: at("POST", METADATA, 4), carriedOut: false }],
+    ["when one clone has its name", { at: at("PUT", /volumes/, 2), carriedOut: false }],
+    ["before the first mark has gone", { at: at("DELETE", METADATA_KEY), carriedOut: false }],
+    ["before the engine wrote it down", { at: at("DELETE", METADATA_KEY), carriedOut: true }],
+  ])("%s: the next up ends in what a first up gives", async (_when, kill) => {
+    expect((await up(ARGS, kill)).killed).toBe(true);
+    pass(1_000);
+    const { id, outs } = await good({ ...ARGS, displayName: "renamed since" });
     expect(outs).toMatchObject({
-      displayName: "before",
-      clonedVolumes: [{ sourceId: DATA }, { sourceId: LOGS }, { sourceId: TEMP }],
+      volumes: SOURCES,
+      displayName: "renamed since",
+      clonedVolumes: SOURCES.map((sourceId, n) => ({ sourceId, name: `clone-renamed since-${n + 1}` })),
     });
-    for (const source of SOURCES) expect(cloneOf(outs, source)).toMatchObject({ source_volid: source });
-    expect([clones().length, requests("clones.create"), records()]).toEqual([3, 1, []]);
-  });
-
-  test("before the answer, and nothing shows whose clone is whose: that is said, never guessed", async () => {
-    await killed(() => {
-      emulator.powervc.tellsSource = false;
-      emulator.faults.add({ match: { operation: "clones.create" }, action: "lose-reply" });
-      emulator.faults.add({ match: { operation: "volumes.detail", nth: 2 }, times: 4, status: 403 });
-    });
-    const failure = await partial(next());
-    expect(failure.reasons[0]).toContain("nothing tells which is whose");
-    for (const { id } of clones()) expect(failure.reasons[0]).toContain(id);
-    expect(failure.properties.pending).toMatchObject({ failed: true });
-    await remove(definition, newRun(), failure.id, failure.properties);
+    expect([clones().length, emulator.powervc.tasks.size, records()]).toEqual([3, 1, []]);
+    for (const source of SOURCES) {
+      const { metadata } = cloneOf(outs, source);
+      expect([metadata["snapclone:set"], metadata["snapclone:attempt"]]).toEqual([
+        id,
+        engine.state.entries[0]?.inputs.__attempt,
+      ]);
+    }
+    expect((await engine.destroy()).errors).toEqual([]);
     expect([clones(), records()]).toEqual([[], []]);
   });
 
-  test("before the request: when nothing has shown for long enough it is sent, once", async () => {
-    await killed(() => {
-      // The intent is written, and the request never arrives.
-      emulator.faults.add({ match: { operation: "clones.create" }, action: "reset" });
-      emulator.faults.add({ match: { operation: "volumes.detail", nth: 2 }, times: 4, status: 403 });
+  test("the adoption leaves a line with id, time and age", async () => {
+    await up(ARGS, { at: at("GET", /get_progress/), carriedOut: true });
+    const { id, log } = await good();
+    expect(log).toContainEqual(expect.stringMatching(`info: adopted the volume clone ${id}, made \\S+ \\(.* ago\\)`));
+  });
+
+  test("nothing shows whose clone is whose, and their sizes are the same: that is said, never guessed", async () => {
+    emulator.powervc.tellsSource = false;
+    row(LOGS).size = row(DATA).size;
+    await up(ARGS, { at: at("POST", CLONE), carriedOut: true });
+    const { errors } = await up();
+    expect(String(errors[0])).toContain("nothing tells which is whose");
+    for (const { id } of clones()) expect(String(errors[0])).toContain(id);
+    expect(engine.state.entries).toMatchObject([{ outputs: { pending: { failed: true } } }]);
+    newProcess();
+    await engine.destroy();
+    expect([clones(), records()]).toEqual([[], []]);
+  });
+
+  test("nothing shows whose clone is whose but their sizes: these tell", async () => {
+    emulator.powervc.tellsSource = false;
+    await up(ARGS, { at: at("POST", CLONE), carriedOut: true });
+    const { outs } = await good();
+    for (const source of SOURCES) expect(cloneOf(outs, source).size).toBe(row(source).size);
+    expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
+  });
+
+  describe("before the request", () => {
+    const begun = () => up(ARGS, { at: at("POST", CLONE), carriedOut: false });
+    const rows: string[] = [];
+    const watched = async () => {
+      newProcess();
+      rows.length = 0;
+      const run = new Run({
+        clock,
+        log: (severity, text) => severity === "status" && rows.push(text),
+        origin: () => engine.origin,
+        askState: async () => engine.ask(),
+      });
+      const begin = time;
+      const news = {
+        ...ARGS,
+        __owner: engine.urn("before"),
+        __organization: "organization",
+        __attempt: "f".repeat(16),
+      };
+      engine.state.pending.push({ urn: engine.urn("before"), inputs: news });
+      await create(definition, run, news);
+      return time - begin;
+    };
+
+    test("the next up says what it waits for, and until when", async () => {
+      await begun();
+      const waited = await watched();
+      expect(rows).toContainEqual(
+        expect.stringMatching(
+          /^nothing shows yet of the set snapclone-\w+; PowerVC is asked for it again in 1 min 50 s$/,
+        ),
+      );
+      expect(rows).toContain("nothing shows of the interrupted request: asking for it");
+      expect(waited).toBeGreaterThan(110_000);
+      expect([clones().length, emulator.powervc.tasks.size]).toEqual([3, 1]);
     });
-    expect([clones(), emulator.powervc.tasks.size]).toEqual([[], 0]);
-    expect(records()).toHaveLength(2);
-    await next();
-    expect(log).toContainEqual("status: nothing shows of the interrupted request: asking for it");
-    expect([clones().length, emulator.powervc.tasks.size, records()]).toEqual([3, 1, []]);
+
+    test("what has passed since then is not waited for once more", async () => {
+      await begun();
+      pass(10 * 60_000);
+      expect(await watched()).toBeLessThan(40_000);
+      expect([clones().length, emulator.powervc.tasks.size]).toEqual([3, 1]);
+    });
   });
 
   test("while the flow is still at its group snapshot: the source's group shows it, and nothing is asked again", async () => {
-    await killed(() => {
-      emulator.powervc.behaviour({ step: "wait_for_group_snapshot", takes: 600_000, times: 1 });
-      emulator.faults.add({ match: { operation: "clones.create" }, action: "lose-reply" });
-      emulator.faults.add({ match: { operation: "volumes.detail", nth: 2 }, times: 4, status: 403 });
-    });
-    await next();
-    expect(log.filter((line) => /is in PowerVC's group/.test(line)).length).toBeGreaterThan(0);
+    emulator.powervc.behaviour({ step: "wait_for_group_snapshot", takes: 600_000, times: 1 });
+    await up(ARGS, { at: at("POST", CLONE), carriedOut: true });
+    await good();
     expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
   });
 
-  test.each(["404", "empty"] as const)("and PowerVC has forgotten the task (%s): the clones tell", async (forgets) => {
-    await killed(() => {
+  test.each(["404", "empty", "unrouted"] as const)(
+    "and PowerVC has forgotten the task (%s): the clones tell",
+    async (forgets) => {
       emulator.powervc.forgets = forgets;
-    });
-    pass(60_000);
-    emulator.powervc.settle();
-    emulator.powervc.forgetTasks();
-    const { outs } = await next();
-    expect(outs).toMatchObject({ displayName: "before", clonedVolumes: [{}, {}, {}] });
-    expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
-  });
+      await up(ARGS, { at: at("GET", /get_progress/), carriedOut: true });
+      pass(60_000);
+      emulator.powervc.settle();
+      emulator.powervc.forgetTasks();
+      const { outs } = await good();
+      expect(outs).toMatchObject({ displayName: "before", clonedVolumes: [{}, {}, {}] });
+      expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
+    },
+  );
 
-  test("after everything was done, before the engine wrote it down: found by the tags, whatever the names", async () => {
-    await start();
-    const first = await create(definition, newRun(), NEWS);
-    emulator.powervc.forgetTasks();
-    const second = await next({ ...NEWS, displayName: "other" });
-    expect(second.id).toBe(first.id);
-    expect(second.outs.clones).toEqual(first.outs.clones);
-    expect(second.outs).toMatchObject({ clonedVolumes: [{ name: "clone-other-1" }, {}, {}] });
-    expect([clones().length, requests("clones.create"), records()]).toEqual([3, 1, []]);
-  });
-
-  test("and the volumes changed since: another set is made, and the old one named, not touched", async () => {
-    await killed(() => {});
+  test("and the volumes changed since: another set is made, and the old one told, not touched", async () => {
+    await up(ARGS, { at: at("GET", /get_progress/), carriedOut: true });
     pass(60_000);
-    const { outs } = await next({ ...NEWS, volumes: [DATA, LOGS] });
+    const { outs, log } = await good({ ...ARGS, volumes: [DATA, LOGS] });
     expect(
-      log.find((line) => line.startsWith("warning: an interrupted run left the volume clone snapclone-")),
+      log.find((line) => /in no state: a volume clone that this stack made[\s\S]*snapclone-/.test(line)),
     ).toBeDefined();
     expect(Object.keys(outs.clones as object)).toEqual([DATA, LOGS]);
     expect(clones()).toHaveLength(5);
   });
 
   test("another order of the same volumes is the same set", async () => {
-    await killed(() => {});
-    const { outs } = await next({ ...NEWS, volumes: [TEMP, DATA, LOGS] });
+    await up(ARGS, { at: at("GET", /get_progress/), carriedOut: true });
+    const { outs } = await good({ ...ARGS, volumes: [TEMP, DATA, LOGS] });
     expect(outs).toMatchObject({ clonedVolumes: [{ sourceId: TEMP, name: "clone-before-1" }, { sourceId: DATA }, {}] });
     expect(requests("clones.create")).toBe(1);
   });
 
-  test("somebody else's debris and settled sets are left alone", async () => {
-    await start();
-    const theirs = await create(definition, newRun(), { ...NEWS, __owner: `${OWNER}-theirs` });
-    const run = newRun();
-    const settled = await create(definition, run, NEWS);
-    await run.end();
-    const { id } = await next();
-    expect(new Set([theirs.id, settled.id, id]).size).toBe(3);
-    expect(clones()).toHaveLength(9);
+  test("a replacement that was forced, killed and forced again: the old set goes last, and one is left", async () => {
+    const first = await good();
+    newProcess({ at: at("GET", /get_progress/), carriedOut: true });
+    await engine.up({ before: ARGS }, { replace: ["before"] });
+    pass(1_000);
+    newProcess();
+    const { errors } = await engine.up({ before: ARGS }, { replace: ["before"] });
+    expect(errors).toEqual([]);
+    expect(engine.idOf("before")).not.toBe(first.id);
+    expect([clones().length, requests("clones.create")]).toEqual([3, 2]);
   });
 
-  test("a copy of a clone or of a source is nobody's debris, though it bears their metadata and names", async () => {
-    await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
+  test("what another resource has made is left alone", async () => {
+    await up(ARGS, { at: at("GET", /get_progress/), carriedOut: true });
+    newProcess();
+    const { errors } = await engine.up({ other: ARGS });
+    expect(errors).toEqual([]);
+    expect(clones()).toHaveLength(6);
+  });
+
+  test("a copy of a clone or of a source is nobody's, though it bears their metadata and names", async () => {
+    const { id, outs } = await good();
     const copied = emulator.cinder.createVolume({
       name: `clone-clone-${id}-1`,
       source_volid: cloneOf(outs, DATA).id,
@@ -443,8 +547,62 @@ describe("a run that was killed", () => {
     emulator.cinder.createVolume({ name: "copy of the source", metadata: { ...row(DATA).metadata } });
     await remove(definition, newRun(), id, { ...outs, clones: {} });
     expect(clones().map(({ name }) => name)).toEqual([copied.name, "copy of the source"]);
-    const again = await next();
-    expect(again.id).not.toBe(id);
+  });
+
+  describe("by a build before 0.2", () => {
+    /** As such a build leaves it: its marks, and the same request. */
+    async function old(phase: "intent" | "tags"): Promise<string> {
+      const first = await good();
+      const inputs = row(Object.values(first.outs.clones as object)[0]).metadata["snapclone:inputs"] ?? "";
+      const urn = engine.urn("before");
+      for (const source of SOURCES) {
+        const clone = cloneOf(first.outs, source);
+        const { "snapclone:stack": _stack, "snapclone:attempt": _attempt, ...rest } = clone.metadata;
+        clone.metadata = { ...rest, "snapclone:phase": "open", "snapclone:inputs": inputs.padEnd(32, "0") };
+      }
+      if (phase === "intent") {
+        row(DATA).metadata = {
+          [`snapclone:${first.id}:intent`]: `${DATA} ${inputs.padEnd(32, "0")} -`,
+          [`snapclone:${first.id}:owner`]: urn,
+        };
+      }
+      engine.edit((state) => {
+        state.entries = [];
+        state.pending = [{ urn, inputs: {} }];
+      });
+      return first.id;
+    }
+
+    test.each(["intent", "tags"] as const)(
+      "its open %s are adopted, and no such build adopts them again",
+      async (phase) => {
+        const id = await old(phase);
+        const adopted = await good();
+        expect(adopted.id).toBe(id);
+        expect([clones().length, records()]).toEqual([3, []]);
+        for (const { metadata } of clones()) expect(metadata["snapclone:phase"]).toBe("settled");
+      },
+    );
+
+    test("the marks that it has left on a set of the state go with the set", async () => {
+      const id = await old("intent");
+      const clonesOf = Object.fromEntries(clones().map((clone) => [clone.source_volid, clone.id]));
+      const urn = engine.urn("before");
+      const outputs = { ...ARGS, clones: clonesOf, __owner: urn };
+      const entry = {
+        urn,
+        id,
+        inputs: { ...ARGS, __owner: urn },
+        outputs,
+        leaving: false,
+        initError: false,
+        created: "",
+      };
+      engine.edit((state) => (state.entries = [entry]));
+      newProcess();
+      expect((await engine.destroy()).errors).toEqual([]);
+      expect([clones(), records()]).toEqual([[], []]);
+    });
   });
 });
 
@@ -457,17 +615,26 @@ describe("a reply that is lost", () => {
     expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
   });
 
-  test("before it was carried out: nothing shows, so the outcome is unknown, and only a later run asks again", async () => {
+  test("before it was carried out: recorded, looked for, and asked for again by the next up alone", async () => {
     await start();
     emulator.faults.add({ match: { operation: "clones.create" }, status: 500 });
-    const error: unknown = await create(definition, newRun(), NEWS).catch((thrown: unknown) => thrown);
-    expect(error).not.toBeInstanceOf(PartialFailure);
-    expect(String(error)).toMatch(/cannot create volume clone "before": Cinder answered 500/);
+    const failure = await partial(create(definition, newRun(), NEWS));
+    expect(failure.reasons[0]).toMatch(/cannot create volume clone "before": Cinder answered 500/);
+    expect(failure.properties).toMatchObject({ volumes: SOURCES, pending: { operation: "create" } });
     expect([clones(), requests("clones.create")]).toEqual([[], 1]);
-    await cloud.session.close();
-    cloud = newCloud();
-    await create(definition, newRun(), NEWS);
-    expect([clones().length, requests("clones.create")]).toEqual([3, 2]);
+    newProcess();
+    const { outs } = await update(definition, newRun(), failure.id, failure.properties, NEWS);
+    expect(outs).toMatchObject({ clonedVolumes: [{ name: "clone-before-1" }, {}, {}] });
+    expect([clones().length, requests("clones.create"), records()]).toEqual([3, 2, []]);
+  });
+
+  test("before it was carried out, and then destroy: nothing is left", async () => {
+    await start();
+    emulator.faults.add({ match: { operation: "clones.create" }, status: 500 });
+    const failure = await partial(create(definition, newRun(), NEWS));
+    newProcess();
+    await remove(definition, newRun(), failure.id, failure.properties);
+    expect([clones(), requests("clones.create"), records()]).toEqual([[], 1, []]);
   });
 
   test("an answer without a usable task is no reason to ask again", async () => {
@@ -484,6 +651,210 @@ describe("a reply that is lost", () => {
     emulator.faults.add({ match: { operation: "clones.progress", nth: 5 }, action: "expire-token" });
     await create(definition, newRun(), NEWS);
     expect(clones()).toHaveLength(3);
+  });
+});
+
+describe("a clone that vanishes while the set is made", () => {
+  test.each(["set_metadata_for_volume", "delete_group_type"] as const)(
+    "after %s: the others are recorded, and the next up makes a whole set",
+    async (step) => {
+      await start();
+      emulator.powervc.behaviour({ step, loses: 1, times: 1 });
+      const engine = new FakeEngine(definition, { clock });
+      const { errors } = await engine.up({ before: ARGS });
+      expect(String(errors[0])).toMatch(
+        new RegExp(`1 of 3 clones vanished while the set was made: [0-9a-f-]{36} of volume ${DATA}`),
+      );
+      const [entry] = engine.state.entries;
+      expect(entry?.outputs).toMatchObject({ volumes: SOURCES, missing: [DATA], pending: { failed: true } });
+      expect(Object.values(entry?.outputs.clones as object).sort()).toEqual(
+        clones()
+          .map(({ id }) => id)
+          .sort(),
+      );
+      expect([clones().length, records()]).toEqual([2, []]);
+      newProcess();
+      expect((await engine.up({ before: ARGS })).errors).toEqual([]);
+      expect(engine.state.entries).toMatchObject([{ outputs: { clonedVolumes: [{}, {}, {}] } }]);
+      expect([clones().length, records()]).toEqual([3, []]);
+    },
+  );
+
+  test("or is only not to be seen everywhere at once: it is waited for", async () => {
+    await start();
+    // A replica that lags: the list, and the look at one, know nothing of the clones yet.
+    emulator.faults.add({
+      match: { operation: "volumes.detail", nth: 2 },
+      times: 2,
+      body: { volumes: [] },
+      status: 200,
+    });
+    const missing = { itemNotFound: { code: 404, message: "Volume x could not be found." } };
+    emulator.faults.add({ match: { operation: "volumes.show" }, times: 6, body: missing, status: 404 });
+    const { outs } = await create(definition, newRun(), NEWS);
+    expect(outs).toMatchObject({ clonedVolumes: [{ name: "clone-before-1" }, {}, {}] });
+    expect(outs).not.toHaveProperty("missing");
+  });
+
+  test("between the look at it and its name: as if it had vanished before", async () => {
+    await start();
+    newProcess();
+    const { updateVolume } = cloud.cinder;
+    cloud.cinder.updateVolume = async (id, change) => {
+      cloud.cinder.updateVolume = updateVolume;
+      emulator.cinder.removeVolume(id);
+      return updateVolume.call(cloud.cinder, id, change);
+    };
+    const failure = await partial(create(definition, newRun(), NEWS));
+    expect(failure.reasons[0]).toContain("1 of 3 clones vanished while the set was made");
+    expect(failure.properties).toMatchObject({ missing: [DATA], pending: { failed: true } });
+    expect(records()).toEqual([]);
+  });
+});
+
+describe("what is left half done", () => {
+  /** The n-th PUT or POST of what follows is not carried out, and is not repeated. */
+  const refuseNth = (operation: string, nth: number) =>
+    emulator.faults.add({ match: { operation, nth }, times: 1, status: 409 });
+
+  test.each([1, 2, 3, 4])(
+    "a reorder that fails at its name no. %i: the outputs show it, and the next up puts it right",
+    async (nth) => {
+      await start();
+      const engine = new FakeEngine(definition, { clock });
+      await engine.up({ before: ARGS });
+      const reordered = { ...ARGS, volumes: [TEMP, DATA, LOGS] };
+      newProcess();
+      // Of three numbers and three names.
+      refuseNth(nth === 4 ? "volumes.metadata.merge" : "volumes.update", nth === 4 ? 2 : nth);
+      const { errors } = await engine.up({ before: reordered });
+      expect(String(errors[0])).toMatch(
+        /cannot update volume clone "before": ("clone-before-\d"|[0-9a-f-]{36}).*answered 409/,
+      );
+      expect(engine.state.entries[0]?.outputs.displayName).toContain("\n");
+      newProcess();
+      expect((await engine.up({ before: reordered })).errors).toEqual([]);
+      const { outputs } = engine.state.entries[0] ?? { outputs: {} };
+      expect(outputs).toMatchObject({ volumes: reordered.volumes, displayName: "before" });
+      expect(reordered.volumes.map((source) => cloneOf(outputs, source).name)).toEqual(
+        [1, 2, 3].map((n) => `clone-before-${n}`),
+      );
+      expect(reordered.volumes.map((source) => cloneOf(outputs, source).metadata["snapclone:index"])).toEqual([
+        "1/3",
+        "2/3",
+        "3/3",
+      ]);
+    },
+  );
+
+  test("a flow that never ends: destroy names the task, and the way out", async () => {
+    await start();
+    emulator.powervc.behaviour({ step: "create_group_snapshot", takes: Number.POSITIVE_INFINITY });
+    const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "1m" } }));
+    const [task] = emulator.powervc.tasks.keys();
+    const error = await remove(definition, newRun(), failure.id, {
+      ...failure.properties,
+      __timeouts: { delete: "1m" },
+    }).catch(String);
+    expect(error).toMatch(new RegExp(`cannot delete volume clone "before": waited 1 min.* for PowerVC's task ${task}`));
+    expect(error).toContain("No call cancels a flow of PowerVC's");
+    expect(error).toContain("pulumi state delete <urn>");
+    expect(error).toContain(failure.id);
+  });
+
+  test("a refusal whose note on the volume can't be taken away: recorded, and the next up finishes it", async () => {
+    await start();
+    const engine = new FakeEngine(definition, { clock });
+    row(LOGS).status = "error";
+    emulator.faults.add({ match: { operation: "volumes.metadata.delete" }, times: 3, status: 503 });
+    const { errors } = await engine.up({ before: ARGS });
+    expect(String(errors[0])).toMatch(/status must be available, in-use, but current status is: error/);
+    expect([engine.state.entries.length, records().length]).toEqual([1, 1]);
+    row(LOGS).status = "in-use";
+    newProcess();
+    const begin = time;
+    expect((await engine.up({ before: ARGS })).errors).toEqual([]);
+    // It is certain that nothing was sent: nothing is looked for.
+    expect(time - begin).toBeLessThan(60_000);
+    expect([clones().length, emulator.powervc.tasks.size, records()]).toEqual([3, 1, []]);
+  });
+
+  test("without the right to remove the note: the set is made, and the way to remove it told", async () => {
+    await start();
+    emulator.faults.add({ match: { operation: "volumes.metadata.delete" }, status: 403 });
+    const { id } = await create(definition, newRun(), NEWS);
+    expect(log).toContainEqual(
+      expect.stringContaining(`Remove it: \`openstack volume unset --property snapclone:${id}:pending ${DATA}\``),
+    );
+  });
+});
+
+describe("another login", () => {
+  test("while the set is being made: nothing is concluded from what is not there", async () => {
+    await start();
+    const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "1ms" } }));
+    const pending = failure.properties.pending as { task: object };
+    const elsewhere = {
+      ...failure.properties,
+      pending: { ...pending, task: { ...pending.task, backend: "project 0123, region RegionOne" } },
+    };
+    for (const work of [
+      () => update(definition, newRun(), failure.id, elsewhere, NEWS),
+      () => remove(definition, newRun(), failure.id, elsewhere),
+    ]) {
+      await expect(work()).rejects.toThrow(/is being made on another backend: the state says project 0123/);
+    }
+    await update(definition, newRun(), failure.id, failure.properties, NEWS);
+  });
+
+  test("to another project: nothing is gone, and both are named", async () => {
+    await start();
+    const { id, outs } = await create(definition, newRun(), NEWS);
+    const other = { ...outs, __backend: "project 0123, region RegionOne" };
+    for (const clone of clones()) emulator.cinder.removeVolume(clone.id);
+    for (const work of [() => read(definition, newRun(), id, other), () => remove(definition, newRun(), id, other)]) {
+      await expect(work()).rejects.toThrow(
+        /the state says project 0123, region RegionOne, and the connection reaches project/,
+      );
+    }
+    await remove(definition, newRun(), id, outs);
+  });
+});
+
+describe("requests", () => {
+  /** How many, by the emulator's log, with login, version discovery and the end of the run: in real time. */
+  async function counted(work: (run: Run) => Promise<unknown>): Promise<number> {
+    const place = { env: {}, cwd: "/", home: "/" };
+    const settings = resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...place });
+    cloud = new PowerVc(new OpenStackSession(settings));
+    const before = emulator.requests.length;
+    const run = new Run({ log: () => {} });
+    await work(run);
+    await run.end();
+    await cloud.session.close();
+    return emulator.requests.length - before;
+  }
+
+  test.each([
+    // 23 and 8 before 0.2, with as many looks at the flow.
+    { volumes: [DATA], made: 12, renamed: 4, deleted: 4 },
+    // 35 and 14.
+    { volumes: [DATA, LOGS, TEMP], made: 16, renamed: 6, deleted: 7 },
+  ])("of a set of $volumes.length", async ({ volumes, made, renamed, deleted }) => {
+    // At most two looks at the flow, and one at the deletion.
+    await start({ clock: "real", timings: { cloneStep: 40, volumeDelete: 100 } });
+    const news = { ...NEWS, volumes };
+    let id = "";
+    let outs: Properties = {};
+    const create_ = await counted(async (run) => {
+      ({ id, outs } = await create(definition, run, news));
+    });
+    const update_ = await counted((run) => update(definition, run, id, outs, { ...news, displayName: "after" }));
+    const delete_ = await counted((run) => remove(definition, run, id, outs));
+    expect(create_).toBeLessThanOrEqual(made);
+    expect(update_).toBeLessThanOrEqual(renamed);
+    expect(delete_).toBeLessThanOrEqual(deleted);
+    expect(clones()).toEqual([]);
   });
 });
 
@@ -583,7 +954,7 @@ describe("read and change", () => {
     cloneOf(outs, LOGS).name = "mine now";
     cloneOf(outs, DATA).description = "edited";
     const { props } = await read(definition, newRun(), id, outs);
-    expect(props).toMatchObject({ displayName: "clone-before-1, mine now, clone-before-3" });
+    expect(props).toMatchObject({ displayName: "clone-before-1\nmine now\nclone-before-3" });
     expect(diff(definition, props ?? {}, NEWS)).toEqual({});
     await update(definition, newRun(), id, props ?? {}, NEWS);
     expect(clones().map(({ name }) => name)).toEqual(["clone-before-1", "clone-before-2", "clone-before-3"]);
@@ -599,13 +970,21 @@ describe("read and change", () => {
 
   test("one deleted by hand: the refresh says what the next up does, and the diff is a replacement of the set", async () => {
     const { id, outs } = await made();
-    emulator.cinder.removeVolume(cloneOf(outs, LOGS).id);
+    const gone = cloneOf(outs, LOGS).id;
+    emulator.cinder.removeVolume(gone);
     const { props } = await read(definition, newRun(), id, outs);
-    expect(props).toMatchObject({ volumes: [DATA, TEMP], missing: 1 });
+    expect(props).toMatchObject({ volumes: SOURCES, missing: [LOGS] });
+    expect(Object.keys(props?.clones as object)).toEqual([DATA, TEMP]);
     expect(log.at(-1)).toMatch(
-      /^warning: volume clone "before": 1 of 3 clones are gone.*makes a new consistent set of all volumes/,
+      new RegExp(`^warning: volume clone "before": 1 of 3 clones are gone: those of ${LOGS}\\..*a new consistent set`),
     );
-    expect(diff(definition, props ?? {}, NEWS)).toMatchObject({ replaces: ["volumes"], deleteBeforeReplace: false });
+    expect(diff(definition, props ?? {}, NEWS)).toEqual({
+      changes: true,
+      replaces: ["missing"],
+      deleteBeforeReplace: false,
+    });
+    // A refresh of what is known to lack one changes nothing more.
+    expect((await read(definition, newRun(), id, props ?? {})).props).toEqual(props);
     // As the engine does it: the new one first, then what is left of the old one.
     const run = newRun();
     const fresh = await create(definition, run, NEWS);
@@ -617,16 +996,48 @@ describe("read and change", () => {
     ).toEqual(Object.values(fresh.outs.clones as object).sort());
   });
 
-  test("one deleted by hand and no refresh: an update does what it can, and says the rest", async () => {
+  test("one that was not to be seen once, and is there: the set is whole again", async () => {
+    const { id, outs } = await made();
+    const clone = cloneOf(outs, LOGS);
+    emulator.cinder.volumes.delete(clone.id);
+    const { props } = await read(definition, newRun(), id, outs);
+    expect(props).toMatchObject({ missing: [LOGS] });
+    emulator.cinder.volumes.set(clone.id, clone);
+    const healed = await read(definition, newRun(), id, props ?? {});
+    expect(healed.props).not.toHaveProperty("missing");
+    expect(healed.props?.clones).toEqual(outs.clones);
+  });
+
+  test("one deleted by hand, and its volume given up in the program: the rest stays", async () => {
     const { id, outs } = await made();
     emulator.cinder.removeVolume(cloneOf(outs, LOGS).id);
-    const { outs: now } = await update(definition, newRun(), id, outs, { ...NEWS, displayName: "after" });
-    expect(log.find((line) => line.startsWith("warning: 1 of 3 clones are gone"))).toBeDefined();
-    expect(diff(definition, now, { ...NEWS, displayName: "after" })).toMatchObject({ replaces: ["volumes"] });
+    const { props } = await read(definition, newRun(), id, outs);
+    const news = { ...NEWS, volumes: [DATA, TEMP] };
+    expect(diff(definition, props ?? {}, news)).toEqual({});
+    const { outs: now } = await update(definition, newRun(), id, props ?? {}, news);
+    expect(now).not.toHaveProperty("missing");
+    expect(now).toMatchObject({
+      volumes: [DATA, TEMP],
+      clonedVolumes: [{ name: "clone-before-1" }, { name: "clone-before-2" }],
+    });
+  });
+
+  test("one deleted by hand and no refresh: an update changes nothing, says it, and the next up replaces", async () => {
+    const { id, outs } = await made();
+    emulator.cinder.removeVolume(cloneOf(outs, LOGS).id);
+    const failure = await partial(update(definition, newRun(), id, outs, { ...NEWS, displayName: "after" }));
+    expect(failure.reasons[0]).toMatch(/1 of 3 clones are gone: those of .*Nothing was changed/);
+    expect(failure.properties).toMatchObject({ missing: [LOGS], displayName: "before" });
+    expect(clones().map(({ name }) => name)).toEqual(["clone-before-1", "clone-before-3"]);
+    expect(diff(definition, failure.properties, { ...NEWS, displayName: "after" })).toMatchObject({
+      changes: true,
+      replaces: ["missing"],
+    });
   });
 
   test("all deleted by hand is gone; one forbidden is an error", async () => {
     const { id, outs } = await made();
+    emulator.faults.add({ match: { operation: "volumes.detail" }, times: 2, body: { volumes: [] }, status: 200 });
     emulator.faults.add({ match: { operation: "volumes.show", nth: 2 }, status: 403 });
     await expect(read(definition, newRun(), id, outs)).rejects.toThrow(/cannot read volume clone "before": .*403/);
     emulator.faults.add({ match: { operation: "volumes.show", nth: 3 }, status: 404, body: "<html>nginx</html>" });
@@ -691,14 +1102,6 @@ describe("delete", () => {
     clone.group_id = null;
     await remove(definition, newRun(), id, outs);
     expect(clones()).toEqual([]);
-  });
-
-  test("of a set whose mark is still open, nothing of it is adopted later", async () => {
-    await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
-    await remove(definition, newRun(), id, outs);
-    expect([clones(), records()]).toEqual([[], []]);
-    expect((await create(definition, newRun(), NEWS)).id).not.toBe(id);
   });
 });
 

@@ -28,6 +28,8 @@ export interface CommandOptions {
   env?: NodeJS.ProcessEnv;
   timeoutMs?: number;
   parallel?: number;
+  /** The CLI; default the one on PATH. */
+  executable?: string;
 }
 
 /** One line of the engine's event log, as far as tests look at it (apitype.EngineEvent of pulumi/pulumi). */
@@ -71,6 +73,8 @@ export interface StateResource {
   urn: string;
   type: string;
   id?: string;
+  /** Waits to be deleted. */
+  delete?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   initErrors?: string[];
@@ -119,6 +123,8 @@ const TIMEOUT_MS = 120_000;
 const repository = path.resolve(__dirname, "..", "..");
 
 const engine = findEngine();
+/** The folder of the engine's executables; undefined where there is none. */
+export const enginePath = "path" in engine ? engine.path : undefined;
 
 /** `describe` for tests that need a real engine; without one they are skipped, and the reason is said. */
 export function describeEngine(name: string, tests: () => void): void {
@@ -135,11 +141,10 @@ export function describeEngine(name: string, tests: () => void): void {
 
 export async function newStack(options: StackOptions): Promise<Stack> {
   if (!("path" in engine)) throw new Error(engine.reason);
-  const enginePath = engine.path;
   const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-engine-")));
   const dir = path.join(root, "project");
   const name = options.name ?? "dev";
-  const environment = { ...cleanEnvironment(root, [enginePath]), ...options.env };
+  const environment = { ...cleanEnvironment(root, [engine.path]), ...options.env };
   const live = new Set<Run>();
   let runs = 0;
 
@@ -150,11 +155,15 @@ export async function newStack(options: StackOptions): Promise<Stack> {
 
   const launch = (args: string[], command: CommandOptions = {}, eventLog?: string): Run => {
     const started = Date.now();
-    const child = spawn("pulumi", [...args, ...(command.args ?? []), "--non-interactive", "--color", "never"], {
-      cwd: dir,
-      env: { ...environment, ...command.env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      command.executable ?? "pulumi",
+      [...args, ...(command.args ?? []), "--non-interactive", "--color", "never"],
+      {
+        cwd: dir,
+        env: { ...environment, ...command.env },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     const output = { stdout: "", stderr: "" };
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));

@@ -61,6 +61,43 @@ new Snapshot("second", { volumeId: first.status, name: pulumi.interpolate\`of-\$
   });
 });
 
+describeEngine("a saved plan", () => {
+  test("is carried out: hidden inputs and automatic names are the same in preview and up, whatever comes first", async () => {
+    const { cloud, backend } = await emulatorBackend({ snapshotCreate: 100, snapshotDelete: 100 });
+    const stack = await newStack({
+      program: {
+        // Which of them is registered first changes from run to run.
+        js: `
+const pulumi = require("@pulumi/pulumi");
+const { Snapshot } = require("pulumi-snapclone");
+const names = process.hrtime.bigint() % 2n === 0n ? ["one", "two"] : ["two", "one"];
+for (const name of names) new Snapshot(name, { volumeId: "${VOLUME}" });
+new Snapshot("three", { volumeId: "${VOLUME}", metadata: { a: pulumi.secret("b") } });`,
+      },
+      config: backend.connections,
+      env: { PULUMI_EXPERIMENTAL: "true" },
+    });
+    try {
+      for (const change of [{ created: 4 }, { same: 4 }]) {
+        const preview = await stack.preview({ args: ["--save-plan", "plan.json", "--diff"] });
+        expect([preview.code, preview.stdout]).toEqual([0, expect.not.stringMatching(/__\w+/)]);
+        const up = await stack.up({ args: ["--plan", "plan.json"] });
+        expect([up.code, up.stdout]).toEqual([0, expect.not.stringContaining("violates plan")]);
+        const [[how, count] = []] = Object.entries(change);
+        expect(up.stdout).toMatch(how === "same" ? new RegExp(`${count} unchanged`) : new RegExp(`${count} ${how}`));
+      }
+      const made = await stack.resources();
+      expect(made.map(({ inputs }) => inputs?.__attempt)).toEqual(
+        Array(3).fill(expect.stringMatching(/^[0-9a-f]{16}$/)),
+      );
+      expect(made.find(({ urn }) => urn.endsWith("::three"))?.inputs).toMatchObject({ __secrets: ["metadata.a"] });
+    } finally {
+      await stack.close();
+      await cloud.close();
+    }
+  });
+});
+
 describeEngine("a snapshot that could not be made", () => {
   let cloud: Emulator;
   let backend: Backend;

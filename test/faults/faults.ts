@@ -37,7 +37,7 @@ export function everywhere(kind: ErrorKind, says: RegExp, tries = 1): Rule {
   return (place) => {
     const counts = place.failed(tries);
     if (place.role === "detour") return ok(place.well(1));
-    if (place.role === "poll") return pending(kind, counts, says);
+    if (place.role === "poll" || place.role === "record") return pending(kind, counts, says);
     return isChange(place) ? recorded(kind, counts, says) : fails(kind, counts, says);
   };
 }
@@ -60,11 +60,11 @@ function except(usual: Rule, others: { readonly [role in Place["role"]]?: Rule }
   return (place) => (others[place.role] ?? (place.role === "rework" ? others.make : undefined) ?? usual)(place);
 }
 
-/** What makes something is sent once; nobody knows what became of it, and nothing was found that bears its mark. */
+/** What makes something is sent once; nobody knows what became of it, and nothing was found that bears its attempt. */
 const ambiguous =
   (says: RegExp): Rule =>
   (place) =>
-    (isChange(place) ? recorded : fails)("ambiguous", place.failed(1), says);
+    (isChange(place) ? recorded : place.of === "create" ? pending : fails)("ambiguous", place.failed(1), says);
 
 /** An answer whose body is not looked at can have any. */
 const unlessUnread =

@@ -5,8 +5,36 @@ import type { Clock } from "../../provider/core/clock";
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import type { StackState } from "../../provider/core/ownership";
 import { Run } from "../../provider/core/run";
 import type { Operation, Subject } from "./subject";
+
+/** What Pulumi's state shows in the present cell: `prepare` begins it anew. */
+const state = {
+  ids: new Map<string, string>(),
+  attempts: [] as string[],
+  begun: 0,
+  reset() {
+    this.ids.clear();
+    this.attempts = [];
+  },
+  /** A create is begun: the engine saves that before it calls the provider. */
+  begin(): string {
+    this.begun += 1;
+    const attempt = String(10 ** 15 + this.begun);
+    this.attempts.push(attempt);
+    return attempt;
+  },
+  ended(attempt: string): void {
+    this.attempts = this.attempts.filter((one) => one !== attempt);
+  },
+  ask(urn: string): StackState {
+    return {
+      entries: [...this.ids].map(([id, attempt]) => ({ urn, id, attempt, leaving: false, external: false })),
+      pendingCreates: this.attempts.map((attempt) => ({ urn, attempt })),
+    };
+  },
+};
 
 /** What an operation left the engine with. */
 export interface Result {
@@ -27,7 +55,11 @@ export class UserRun {
     clock: Clock,
     private readonly client: unknown,
   ) {
-    this.run = new Run({ clock, log: (_severity, text) => this.log.push(text) });
+    this.run = new Run({
+      clock,
+      log: (_severity, text) => this.log.push(text),
+      askState: async (urn) => state.ask(urn),
+    });
   }
 
   /** Everything the provider opens from now on is this run's. */
@@ -42,21 +74,41 @@ export class UserRun {
     }
   }
 
-  /** The orderly end: what was made is settled. */
   end(): Promise<void> {
     return this.run.end();
   }
 }
 
-/** What is there when the operation begins: the state of an earlier run, or the debris of a killed one. */
+/** What is there when the operation begins: the state of an earlier run, or what a killed one has left. */
 export async function prepare(operation: Operation, earlier: UserRun, timeouts: object): Promise<Stored | undefined> {
+  state.reset();
   if (operation === "create") return undefined;
-  const { definition, before, hidden } = earlier.subject;
-  const made = await earlier.perform((run) => create(definition, run, { ...before, ...hidden, __timeouts: timeouts }));
+  const { before } = earlier.subject;
+  const made = await earlier.perform((run) =>
+    created(earlier.subject, run, { ...before, __timeouts: timeouts }, operation),
+  );
   // A run that was killed never comes to its end.
   if (operation === "adopt") return undefined;
   await earlier.end();
   return { id: made.id, properties: made.outs };
+}
+
+/** A create as the engine has it: pending in the state until its end is saved, which a killed run never does. */
+async function created({ definition, hidden }: Subject, run: Run, news: Properties, operation: Operation) {
+  const attempt = state.begin();
+  try {
+    const made = await create(definition, run, { ...news, ...hidden, __attempt: attempt });
+    if (operation !== "adopt" || state.attempts.length > 1) {
+      state.ended(attempt);
+      state.ids.set(made.id, attempt);
+    }
+    return made;
+  } catch (error) {
+    if (error instanceof PartialFailure) state.ids.set(error.id, attempt);
+    // A failed create of a good run is not pending any more.
+    state.ended(attempt);
+    throw error;
+  }
 }
 
 export type Stored = NonNullable<Result["stored"]>;
@@ -72,7 +124,7 @@ export async function perform(
   try {
     return await user.perform(async (run): Promise<Result> => {
       if (operation === "create" || operation === "adopt") {
-        const { id, outs } = await create(definition, run, news);
+        const { id, outs } = await created(user.subject, run, news, "create");
         return { stored: { id, properties: outs } };
       }
       if (!stored) throw new Error(`nothing was prepared for ${operation}`);
@@ -113,12 +165,13 @@ export async function again(
     const isCreation = operation === "create" || operation === "adopt";
     if (!isCreation || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
     // The engine shows an id that it has recorded before it does anything with it.
-    const news = newsOf(operation, user.subject);
-    run.sawId(definition, stored.id);
-    const difference = diff(definition, stored.properties, news);
+    const news = { ...newsOf(operation, user.subject), __attempt: stored.properties.__attempt as string };
+    run.markRecorded(definition, stored.id);
+    const difference = diff(definition, stored.properties, news, run.stackOf(news));
     if (difference.replaces?.length) {
-      const made = await create(definition, run, news);
+      const made = await created(user.subject, run, news, "create");
       await remove(definition, run, stored.id, stored.properties);
+      state.ids.delete(stored.id);
       return { stored: { id: made.id, properties: made.outs } };
     }
     // What ended in an init failure is updated whether it differs or not.

@@ -27,9 +27,19 @@ export interface Counts {
 /**
  * login: before anything. question: a look before anything was changed. detour: a look that another address can stand in
  * for. make: the request that makes the resource. poll: each look at accepted work. change: a request after which the
- * state needs to be told what is there. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
+ * state needs to be told what is there. record: the ownership record on what is being adopted. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
  */
-export type Role = "login" | "question" | "detour" | "make" | "poll" | "change" | "rework" | "remove" | "vanish";
+export type Role =
+  | "record"
+  | "login"
+  | "question"
+  | "detour"
+  | "make"
+  | "poll"
+  | "change"
+  | "rework"
+  | "remove"
+  | "vanish";
 
 export interface Place {
   of: Operation;
@@ -113,7 +123,7 @@ export const fails = (kind: ErrorKind, counts: Counts, says: RegExp): Cell => {
 export const recorded = (kind: ErrorKind, counts: Counts, says: RegExp): Cell => {
   return { outcome: "recorded", kind, says, ...counts };
 };
-/** Accepted, and waited for by the next `up`. */
+/** AcceptedOperation, and waited for by the next `up`. */
 export const pending = (kind: ErrorKind, counts: Counts, says: RegExp, operation: Cell["pending"] = "create"): Cell => {
   return { outcome: "recorded", kind, says, ...counts, ...(operation ? { pending: operation } : {}) };
 };

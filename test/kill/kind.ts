@@ -26,6 +26,8 @@ export interface Kind {
   idsOf(entry: { id: string; outputs: Args }): string[];
   /** Says of an entry's outputs that nothing is left to wait for. */
   isWhole(outputs: Args): boolean;
+  /** The last words name objects by their copies' ids. Else by ids that no copy has, such as a set's. */
+  namesCopies?: boolean;
 }
 
 /** One copy in the backend. */
@@ -37,7 +39,7 @@ export interface Copy {
   from: string;
   /** In what can be compared with the program, and whether it can be used. */
   shows: Args;
-  /** Bears the mark of a run that has not ended in order. */
+  /** Bears our record, or what it is made from notes that it was asked for: so a later run can find it. */
   open: boolean;
   /** On its way out. */
   leaving: boolean;
@@ -75,7 +77,7 @@ export class Witness {
   constructor(
     private readonly log: RequestLog,
     /** Operations of the emulator's log. */
-    private readonly names: Record<"create" | "delete" | "look" | "settle", RegExp>,
+    private readonly names: Record<"create" | "delete" | "look", RegExp> & { settle?: RegExp },
   ) {}
 
   /** How often it was seen since `forget`. */
@@ -84,7 +86,6 @@ export class Witness {
       sent: this.names[work],
       answered: this.names[work],
       looked: this.names.look,
-      settled: this.names.settle,
     };
     return this.log.count(
       ({ operation, status }) => name[event].test(operation) && (event !== "answered" || status !== 0),

@@ -99,15 +99,15 @@ function table(finished: readonly { case: Case; done: Done }[]): string {
       add("failed", 1);
       continue;
     }
-    const { blow, begun, more, left, kept, strays } = done.outcome;
+    const { blow, begun, more, adopted, left, strays } = done.outcome;
     add(blow, 1);
     add("begun", begun);
     add("more", more);
+    add("adopted", adopted);
     add("left", left);
-    add("kept", kept);
     add("strays", strays);
   }
-  const columns = ["cases", "failed", "struck", "too late", "begun", "more", "left", "kept", "strays", "seconds"];
+  const columns = ["cases", "failed", "struck", "too late", "begun", "more", "adopted", "left", "strays", "seconds"];
   const width = Math.max(0, ...[...lines.keys()].map((key) => key.length));
   const row = (name: string, cells: readonly string[]) =>
     [name.padEnd(width), ...cells.map((cell, n) => cell.padStart(columns[n]?.length ?? 0))].join("  ");

@@ -12,6 +12,7 @@ export const STORIES = [
   "changed in between",
   "one removed in between",
   "other volumes in between",
+  "another backend in between",
   "--replace straight after",
   "during --replace",
   "killed again during --replace, then a plain up",
@@ -22,14 +23,14 @@ export const STORIES = [
 /** What is interrupted, and how the user goes on. */
 export type Story = (typeof STORIES)[number];
 
-/** Those that need no volume in common. */
-export const COMMON_STORIES = STORIES.filter((story) => story !== "other volumes in between");
+/** Those that need no volume in common, and nothing that two stacks can copy at once. */
+export const COMMON_STORIES = STORIES.filter((story) => !/^(other volumes|another backend) in between$/.test(story));
 
 /** Somewhere between the start of the provider process and the end of the run; or right after something was seen on the wire. */
 export type Instant = { fraction: number } | { after: WireEvent; nth: number };
 
-/** `sent`: a create (or delete) is on its way and not carried out yet. `settled`: a mark's second phase, at the run's end. */
-export type WireEvent = "sent" | "answered" | "looked" | "settled";
+/** `sent`: a create (or delete) is on its way and not carried out yet. */
+export type WireEvent = "sent" | "answered" | "looked";
 
 export interface Kill {
   victim: Victim;
@@ -57,7 +58,7 @@ const VICTIMS: readonly [Victim, ...Victim[]] = ["provider", "cli", "both", "ctr
 
 /**
  * One round; a plan shorter than that has the first ones. What isn't said is drawn. Ctrl-C once all creates are answered
- * leaves them recorded and their marks open: a forced replacement then meets them.
+ * leaves them recorded: a forced replacement then meets what the state holds.
  */
 const ROUND: readonly { story: Story; victim?: Victim; afterAll?: WireEvent }[] = [
   { story: "up", victim: "provider" },
@@ -69,6 +70,7 @@ const ROUND: readonly { story: Story; victim?: Victim; afterAll?: WireEvent }[] 
   { story: "up", victim: "ctrl-c" },
   { story: "during --replace", victim: "ctrl-c", afterAll: "answered" },
   { story: "up", victim: "ctrl-c twice" },
+  { story: "another backend in between" },
   { story: "other volumes in between" },
   { story: "up, killed again while it recovers" },
   { story: "one removed in between" },
@@ -98,16 +100,12 @@ export function planFromEnvironment(kind: Kind, defaultCount: number): Plan {
 function draw({ stories, size }: Kind, seed: number, count: number): Plan {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
-  const kill = (story: Story): Kill => ({
+  const kill = (): Kill => ({
     victim: pick(VICTIMS),
-    instant: random() < 0.6 ? { fraction: random() } : event(story),
+    instant: random() < 0.6 ? { fraction: random() } : event(),
     gapMs: Math.round(200 + random() * 1800),
   });
-  const event = (story: Story): Instant => {
-    // Deletes have no marks to settle.
-    const after = story === "during destroy" ? pick<WireEvent>(["sent", "answered", "looked"]) : pick(EVENTS);
-    return { after, nth: Math.min(pick([1, 3, 5]), size) };
-  };
+  const event = (): Instant => ({ after: pick(EVENTS), nth: Math.min(pick([1, 3, 5]), size) });
   const round = ROUND.filter(({ story }) => stories.includes(story));
   const cases = Array.from({ length: count }, (_, index): Case => {
     const { story, victim, afterAll } = round[index % round.length] ?? { story: "up" };
@@ -116,7 +114,7 @@ function draw({ stories, size }: Kind, seed: number, count: number): Plan {
       ...(victim === undefined ? {} : { victim }),
       ...(afterAll === undefined ? {} : { instant: { after: afterAll, nth: size } }),
     };
-    return { number: index + 1, story, replace, kill: { ...kill(story), ...given }, second: kill(story) };
+    return { number: index + 1, story, replace, kill: { ...kill(), ...given }, second: kill() };
   });
   return { seed, cases };
 }
@@ -134,7 +132,7 @@ function wordsOf({ victim, instant, gapMs }: Kill): string {
   return `${what} ${when}`;
 }
 
-const EVENTS: readonly [WireEvent, ...WireEvent[]] = ["sent", "answered", "looked", "settled"];
+const EVENTS: readonly [WireEvent, ...WireEvent[]] = ["sent", "answered", "looked"];
 
 function wholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;

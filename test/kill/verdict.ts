@@ -1,9 +1,10 @@
 // The one judge of all kill tests: nothing lost, nothing doubled, nothing left. Every allowed outcome is written here.
 
+import type { Result } from "../engine/harness";
 import type { Args, Copy, Ground, Program } from "./kind";
 import type { Yard } from "./yard";
 
-/** What an interrupted run may leave that nothing can adopt: documented, so counted and never passed over. */
+/** What an interrupted run may leave that no create adopts: told at the end of a run, so counted and never passed over. */
 export interface Leftovers {
   owner: string;
   /** What was declared then. */
@@ -12,7 +13,7 @@ export interface Leftovers {
 
 export interface Expected {
   program: Program;
-  /** Each of these may have left what it declares once, open and in no state. */
+  /** Each of these may have left what it declares once, with its record, in no state. */
   leftovers?: readonly Leftovers[];
   /** Resources whose deletion was asked for: their last copy may go. */
   removed?: readonly string[];
@@ -52,7 +53,6 @@ export async function afterUp(yard: Yard, { program, leftovers = [], removed = [
   for (const { urn } of entries) if (!declared.includes(urn)) wrong.push(`${urn} is still in the state`);
 
   const others = copies.filter(({ id }) => !inState.has(id));
-  // What the blow has left recorded and open waits for evidence: a refresh, an update, or its deletion.
   wrong.push(...unexplained(yard, others, leftovers), ...traces(yard, [...declared, ...ownersOf(leftovers)]));
   wrong.push(...accounts(yard.ground, copies, removed));
   say(wrong, yard, copies);
@@ -74,7 +74,7 @@ export async function afterDestroy(yard: Yard, leftovers: readonly Leftovers[] =
   return copies.length;
 }
 
-/** Before the user goes on: whatever the state holds exists, whatever exists is in the state or bears an open mark of its owner. */
+/** Before the user goes on: whatever the state holds exists, whatever exists is in the state or bears our record. */
 export async function afterTheBlow(yard: Yard): Promise<void> {
   const copies = await yard.ground.copies();
   const known = yard.entries().flatMap((entry) => entry.copies);
@@ -83,19 +83,76 @@ export async function afterTheBlow(yard: Yard): Promise<void> {
     .map((id) => `LOST: the state's ${id} does not exist`);
   for (const { id, owner, open, leaving } of copies) {
     if (!known.includes(id) && !open && !leaving) {
-      wrong.push(`LOST: ${id} of ${owner} is in no state and marked as settled`);
+      wrong.push(`LOST: ${id} of ${owner} is in no state and bears no record`);
     }
   }
   say(wrong, yard, copies);
 }
 
-/** Marks of what a run that ended in order has made or adopted. */
-export async function settled(yard: Yard, ids: readonly string[]): Promise<void> {
-  const copies = await yard.ground.copies();
-  const wrong = copies
-    .filter(({ id, open }) => ids.includes(id) && open)
-    .map(({ id }) => `${id} was made by a run that ended in order, and its mark is open`);
-  say(wrong, yard, copies);
+/** What a run was to say: whom it adopted, and what is in no state. */
+export interface Before {
+  /** Copies that were there before the run. */
+  existing: readonly string[];
+  /** Of those, the ones that the state held. */
+  held: readonly string[];
+}
+
+export async function beforeTheRun(yard: Yard): Promise<Before> {
+  const held = yard.entries().flatMap(({ copies }) => copies);
+  return { existing: (await yard.ground.copies()).map(({ id }) => id), held };
+}
+
+/** Each adoption is told in a line that stays, and nothing else is called one. Says how many there were. */
+export function tellsAdoptions(yard: Yard, { existing, held }: Before, result: Result): number {
+  const adopted = yard
+    .entries()
+    .filter(({ copies }) => copies.some((id) => existing.includes(id) && !held.includes(id)))
+    .map(({ urn }) => urn)
+    .sort();
+  const told = wordsOf(result, /^adopted the /)
+    .map(({ urn }) => urn ?? "")
+    .sort();
+  if (JSON.stringify(told) !== JSON.stringify(adopted)) {
+    throw new Error(`adopted: ${adopted.join(", ") || "none"}; told: ${told.join(", ") || "none"}`);
+  }
+  return adopted.length;
+}
+
+/** The last words of a run that made, read or deleted something name what is in no state; those of any other, nothing. */
+export async function tellsOrphans(yard: Yard, result: Result): Promise<void> {
+  const held = yard.entries().flatMap(({ copies }) => copies);
+  const orphans = (await yard.ground.copies()).filter(({ id, leaving }) => !held.includes(id) && !leaving);
+  const looked = result.events.some(({ resourcePreEvent: event }) => {
+    const { op = "", type = "" } = event?.metadata ?? {};
+    return !type.startsWith("pulumi:") && /^(create|delete|read|refresh)/.test(op);
+  });
+  const words = wordsOf(result, /^in no state/).map(({ message }) => message);
+  const lines = words.flatMap((message) => message.split("\n").filter((line) => line.startsWith("  ")));
+  if (!looked) {
+    if (words.length > 0) throw new Error(`a run that looked at nothing said: ${words.join("\n")}`);
+    return;
+  }
+  const owners = new Set(orphans.map(({ owner }) => owner));
+  if (!yard.kind.namesCopies) {
+    const isEnough = owners.size === 0 ? lines.length === 0 : lines.length > 0;
+    if (!isEnough)
+      throw new Error(`in no state: something of ${[...owners].join(", ") || "nobody"}; told: ${words.join("\n")}`);
+    return;
+  }
+  const told = new Set(lines.map((line) => line.trim().split(" ")[0]));
+  const wanted = orphans.map(({ id }) => id);
+  if (told.size !== wanted.length || !wanted.every((id) => told.has(id))) {
+    throw new Error(`in no state: ${wanted.join(", ") || "none"}; told: ${[...told].join(", ") || "none"}`);
+  }
+  // Each provider process has last words of its own; only with the provider itself replaced are there two.
+  if (words.length > 2) throw new Error(`told ${words.length} times:\n${words.join("\n")}`);
+}
+
+/** What stays on the screen, once for each time that it was said. */
+function wordsOf({ events }: Result, pattern: RegExp): { urn?: string; message: string }[] {
+  return events.flatMap(({ diagnosticEvent: said }) =>
+    said !== undefined && said.ephemeral !== true && pattern.test(said.message) ? [said] : [],
+  );
 }
 
 function differences({ kind, urnOf }: Yard, name: string, args: Args, copies: readonly Copy[]): string[] {
@@ -109,7 +166,7 @@ function differences({ kind, urnOf }: Yard, name: string, args: Args, copies: re
   return wrong;
 }
 
-/** Copies that no state holds: what a leftover declares, once, open and of that owner. */
+/** Copies that no state holds: what a leftover declares, once, with the record of that owner. */
 function unexplained({ kind }: Yard, copies: readonly Copy[], leftovers: readonly Leftovers[]): string[] {
   const free = leftovers.flatMap(({ owner, args }) => kind.wanted(args).map(({ from }) => ({ owner, from })));
   return copies.flatMap((copy) => {

@@ -39,6 +39,8 @@ export class Yard {
   /** Milliseconds from the provider's start to the end of the run, uninterrupted. */
   private readonly windows: Record<Operation, number> = { up: 4000, destroy: 3000, preview: 0, refresh: 0 };
   private readonly emptyState: string;
+  /** The folder of the state store in which the commands work. */
+  private store = "state";
 
   private constructor(
     readonly kind: Kind,
@@ -47,6 +49,18 @@ export class Yard {
   ) {
     this.emptyState = path.join(path.dirname(stack.dir), "empty-state");
     fs.cpSync(this.stateFolder, this.emptyState, { recursive: true });
+  }
+
+  /** Goes on with an empty store in another place, which has a stack of the same name; `back` returns to the first one. */
+  moveToAnotherBackend(): { back(): void } {
+    this.store = "other-state";
+    fs.rmSync(this.stateFolder, { recursive: true, force: true });
+    fs.cpSync(this.emptyState, this.stateFolder, { recursive: true });
+    return {
+      back: () => {
+        this.store = "state";
+      },
+    };
   }
 
   static async open(kind: Kind, stackName: string): Promise<Yard> {
@@ -78,6 +92,7 @@ export class Yard {
   async reset(): Promise<void> {
     endAll(this.processes());
     this.transcript.length = 0;
+    this.store = "state";
     await this.ground.reset();
     fs.rmSync(this.stateFolder, { recursive: true, force: true, maxRetries: 5 });
     fs.cpSync(this.emptyState, this.stateFolder, { recursive: true });
@@ -92,7 +107,12 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 
   run(operation: "up" | "destroy" | "refresh", args: readonly string[] = []): Promise<Result> {
-    const { result } = this.stack.start(operation, { args: [...args], parallel: 5, timeoutMs: RUN_LIMIT_MS });
+    const { result } = this.stack.start(operation, {
+      args: [...args],
+      parallel: 5,
+      timeoutMs: RUN_LIMIT_MS,
+      env: { PULUMI_BACKEND_URL: `file://${this.stateFolder}` },
+    });
     return this.noted([operation, ...args], result);
   }
 
@@ -153,7 +173,7 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 
   private get stateFolder(): string {
-    return path.join(path.dirname(this.stack.dir), "state");
+    return path.join(path.dirname(this.stack.dir), this.store);
   }
 
   private counted(operation: "up" | "destroy") {
@@ -163,7 +183,6 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
       sent: witness?.count("sent", work) ?? 0,
       answered: witness?.count("answered", work) ?? 0,
       looked: witness?.count("looked", work) ?? 0,
-      settled: witness?.count("settled", work) ?? 0,
     };
   }
 

@@ -87,7 +87,7 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
     });
     expect(await hypervisor.row(snapshotId)).toMatchObject({
       status: "available",
-      metadata: { "snapclone:assisted-step": "made", "snapclone:assisted-phase": "settled" },
+      metadata: { "snapclone:assisted-step": "made", "snapclone:assisted-file": newFile },
     });
     expect(changes(await ok(stack.up()))).toEqual({ same: 3 });
 
@@ -95,10 +95,9 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
     declare({});
     expect(changes(await ok(stack.up()))).toMatchObject({ delete: 1 });
     expect(await hypervisor.chain()).toEqual([newFile, base]);
-    expect(await hypervisor.row(snapshotId)).toMatchObject({
-      status: "available",
-      metadata: { "snapclone:assisted-step": "merged" },
-    });
+    const { status, metadata } = await hypervisor.row(snapshotId);
+    expect(status).toBe("available");
+    expect(Object.keys(metadata).filter((key) => key.startsWith("snapclone:assisted-"))).toEqual([]);
     await ok(stack.destroy());
     expect((await hypervisor.chain())[0]).toBe(newFile);
   });

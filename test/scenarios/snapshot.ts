@@ -59,8 +59,10 @@ export function snapshotScenarios(theBackend: () => Backend): void {
     if (!found?.id) throw new Error(`no ${name} in the state`);
     return { id: found.id, outputs: found.outputs ?? {}, initErrors: found.initErrors ?? [] };
   };
-  /** The mark is settled when the run has ended, in the background of its last moments. */
-  const phase = async (id: string) => (await ours()).find((row) => row.id === id)?.metadata["snapclone:phase"];
+  /** What the record says of the create that made it. */
+  const attempt = (row: BackendSnapshot | undefined) => row?.metadata["snapclone:attempt"];
+  const adoptions = ({ events }: Result) =>
+    events.filter(({ diagnosticEvent: word }) => word?.ephemeral !== true && /^adopted the/.test(word?.message ?? ""));
 
   test("up, no-op, update, foreign metadata, refresh with drift, destroy", async () => {
     const [volumeId] = backend.volumes;
@@ -77,10 +79,12 @@ export function snapshotScenarios(theBackend: () => Backend): void {
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
       sizeGiB: expect.any(Number),
     });
-    expect(JSON.stringify(outputs)).not.toContain("snapclone:phase");
+    expect(JSON.stringify(outputs)).not.toContain("snapclone:");
     const made = (await ours())[0];
     expect(made).toMatchObject({ id, volume_id: volumeId, status: "available" });
-    expect(await phase(id)).toBe("settled");
+    // The record was written with the create, and nothing is written when the run ends.
+    expect(attempt(made)).toBe(outputs.__attempt);
+    expect(made?.metadata).not.toHaveProperty("snapclone:phase");
 
     expect(changes(await ok(stack.up()))).toEqual({ same: 2 });
 
@@ -153,7 +157,7 @@ export function snapshotScenarios(theBackend: () => Backend): void {
     const volumeId = backend.volumes[0];
     declare({ nightly: { args: { volumeId }, opts: { customTimeouts: { create: "1ms" } } } });
     const late = await fails(stack.up());
-    expect(late.stdout + late.stderr).toContain("the next `pulumi up` goes on waiting for it");
+    expect(late.stdout + late.stderr).toContain("the next `pulumi up` resumes the wait");
     const { id, outputs, initErrors } = await resource("nightly");
     expect(outputs).toMatchObject({ pending: { operation: "create" }, __provider: expect.any(String) });
     expect(initErrors).toHaveLength(1);
@@ -176,7 +180,7 @@ export function snapshotScenarios(theBackend: () => Backend): void {
     expect(await ours()).toEqual([]);
   });
 
-  test.each(["the provider", "the CLI", "both"])(
+  test.each(["the CLI", "both"])(
     "kill -9 of %s in mid create: the next up adopts, nothing is made twice",
     async (whom) => {
       declare({ nightly: { args: { volumeId: backend.volumes[0], metadata: { keep: "7" } } } });
@@ -186,29 +190,49 @@ export function snapshotScenarios(theBackend: () => Backend): void {
         return rows.length > 0 ? rows : undefined;
       });
       const provider = stack.providers()[0];
-      if (whom !== "the CLI" && provider !== undefined) process.kill(provider, "SIGKILL");
-      if (whom !== "the provider") process.kill(run.pid, "SIGKILL");
+      if (whom === "both" && provider !== undefined) process.kill(provider, "SIGKILL");
+      process.kill(run.pid, "SIGKILL");
       await run.result.catch(() => undefined);
       // An orphan has to leave by itself, within seconds.
       await until(async () => (stack.providers().length === 0 ? true : undefined), 10_000);
-      expect(begun?.metadata["snapclone:phase"]).toBe("open");
-      expect(await phase(begun?.id ?? "")).toBe("open");
-      if (whom !== "the provider") await ok(stack.cancel());
+      await ok(stack.cancel());
 
       // The program may have changed in what can be changed.
       declare({ nightly: { args: { volumeId: backend.volumes[0], name: "adopted" } } });
-      await ok(stack.up());
+      const up = await ok(stack.up());
       const { id, outputs } = await resource("nightly");
       expect(id).toBe(begun?.id);
+      expect(adoptions(up)).toHaveLength(1);
       expect(outputs).toMatchObject({ name: "adopted", status: "available" });
       const rows = await ours();
       expect(rows).toHaveLength(1);
-      expect(rows[0]).toMatchObject({ id, name: "adopted", metadata: { "snapclone:phase": "settled" } });
+      expect(rows[0]).toMatchObject({ id, name: "adopted" });
+      // It bears the adopting create's attempt.
+      expect(attempt(rows[0])).toBe(outputs.__attempt);
+      expect(attempt(rows[0])).not.toBe(attempt(begun));
       expect(rows[0]?.metadata).not.toHaveProperty("keep");
       await ok(stack.destroy());
       expect(await ours()).toEqual([]);
     },
   );
+
+  test("kill -9 of the provider alone: Pulumi notes the create as ended, so the next up names what it left", async () => {
+    declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
+    const run = stack.start("up");
+    const [begun] = await until(async () => {
+      const rows = await ours();
+      return rows.length > 0 ? rows : undefined;
+    });
+    for (const provider of stack.providers()) process.kill(provider, "SIGKILL");
+    await fails(run.result);
+    const up = await ok(stack.up());
+    const { id } = await resource("nightly");
+    expect(id).not.toBe(begun?.id);
+    expect(adoptions(up)).toEqual([]);
+    expect(up.stdout).toMatch(new RegExp(`in no state[^]*${begun?.id}`));
+    await ok(stack.destroy());
+    expect((await ours()).map((row) => row.id)).toEqual([begun?.id]);
+  });
 
   test("Ctrl-C in mid create: stops waiting at once, records, and the next up goes on", async () => {
     declare({ nightly: { args: { volumeId: backend.volumes[0] } } });

@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { anchorsOf, linksIn } from "../support/anchors";
 
 const ROOT = resolve(__dirname, "..", "..");
 const pages = [
@@ -22,18 +23,9 @@ test.each(pages)("%s: every program is the file that it names", (page) => {
 
 test.each(pages)("%s: links lead to files and headings that are there", (page) => {
   const text = readFileSync(join(ROOT, page), "utf8");
-  for (const [, link] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-    const [path = "", heading] = (link ?? "").split("#");
+  for (const { path, anchor } of linksIn(text)) {
     const target = path === "" ? join(ROOT, page) : join(ROOT, dirname(page), path);
-    expect([link, existsSync(target)]).toEqual([link, true]);
-    if (heading !== undefined) {
-      const headings = [...readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, words]) =>
-        (words ?? "")
-          .toLowerCase()
-          .replace(/[^\w\- ]/g, "")
-          .replaceAll(" ", "-"),
-      );
-      expect(headings).toContain(heading);
-    }
+    expect([path, existsSync(target)]).toEqual([path, true]);
+    if (anchor !== undefined) expect([...anchorsOf(readFileSync(target, "utf8"))]).toContain(anchor);
   }
 });

@@ -85,7 +85,7 @@ async function measure({ connection, waits, heapOnly }: Order): Promise<Measured
   const { snapshot } =
     require("../../provider/openstack/snapshot") as typeof import("../../provider/openstack/snapshot");
   const run = new Run({ log: () => {} });
-  run.configure(JSON.stringify({ default: connection }));
+  run.configure({ connections: JSON.stringify({ default: connection }) });
   const make = (name: string) =>
     create(snapshot, run, {
       volumeId: "11111111-1111-4111-8111-111111111111",
@@ -115,13 +115,13 @@ function sentAll(
   waits: number,
   all: Promise<unknown>,
 ): Promise<unknown> {
-  const { finish } = snapshot;
+  const { waitForCreate } = snapshot;
   let accepted = 0;
   const every = new Promise<void>((resolve) => {
-    snapshot.finish = (...args) => {
+    snapshot.waitForCreate = (...args) => {
       accepted += 1;
       if (accepted === waits) resolve();
-      return finish(...args);
+      return waitForCreate(...args);
     };
   });
   return Promise.race([every, all]);

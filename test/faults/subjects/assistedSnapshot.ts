@@ -3,13 +3,25 @@
 
 import { SEED_VOLUMES } from "../../../emulator";
 import { assistedSnapshot as definition } from "../../../provider/openstack/assistedSnapshot";
-import { type Answer, type Cell, type Counts, fails, gone, ok, type Place, pending, type Subject } from "../subject";
+import {
+  type Answer,
+  type Cell,
+  type Counts,
+  fails,
+  gone,
+  ok,
+  type Place,
+  pending,
+  recorded,
+  type Subject,
+} from "../subject";
 import { openCloud, PASSWORD } from "./snapshot";
 
 const VOLUME = SEED_VOLUMES.logs;
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 const OVERLAY = "overlay-1";
 const STEP = "snapclone:assisted-step";
+const OWNER = "snapclone:assisted-owner";
 
 const at = (objects: number, makings: number): Counts => ({ objects, makings });
 
@@ -58,6 +70,16 @@ const PLACES = {
       ),
     ],
   },
+  // It helps, and is not needed: Nova can't always tell.
+  server: {
+    of: "create",
+    role: "detour",
+    call: { method: "GET", path: /\/servers\/[0-9a-f-]{36}$/ },
+    shown: "`GET /servers/{id}` (before)",
+    well: () => at(1, 1),
+    failed: () => at(1, 1),
+    fields: ["server", "server.status"],
+  },
   snapshot: {
     of: "create",
     role: "vanish",
@@ -85,11 +107,11 @@ const PLACES = {
     failed: () => at(0, 0),
     fields: [],
   },
-  mark: {
+  record: {
     of: "create",
     role: "question",
     call: { method: "POST", path: /\/snapshots\/[0-9a-f-]{36}\/metadata$/ },
-    shown: "`POST /snapshots/{id}/metadata` (the mark)",
+    shown: "`POST /snapshots/{id}/metadata` (the record)",
     well: () => at(1, 1),
     failed: () => at(0, 0),
     fields: ["metadata", `metadata.${STEP}`],
@@ -105,12 +127,12 @@ const PLACES = {
   },
   adopt: {
     of: "adopt",
-    role: "question",
-    call: { method: "PUT", path: /\/snapshots\/[0-9a-f-]{36}\/metadata\/[^/]+$/ },
-    shown: "`PUT /snapshots/{id}/metadata/{key}` when adopting an interrupted run's overlay",
+    role: "change",
+    call: { method: "POST", path: /\/snapshots\/[0-9a-f-]{36}\/metadata$/ },
+    shown: "`POST /snapshots/{id}/metadata` when adopting an interrupted run's overlay",
     well: () => at(1, 0),
     failed: () => at(1, 0),
-    fields: ["meta"],
+    fields: ["metadata"],
   },
   read: {
     of: "read",
@@ -175,10 +197,21 @@ export const assistedSnapshot: Subject = {
   after: { volumeId: VOLUME, snapshotId: SNAPSHOT, newFile: OVERLAY, type: "qcow2", manageStatus: false },
   places: PLACES,
   cells: {
+    "403": {
+      // Listed without the filter, then.
+      list: ok(at(1, 1)),
+      // A record that may not be written costs no more than a word.
+      adopt: ok(at(1, 0)),
+    },
     "404, in the service's own words": {
       login: fails("unauthorized", at(0, 0), /could not be found/),
       volume: fails("refused", at(0, 0), /Cinder has no volume/),
       snapshot: fails("refused", at(0, 0), /Cinder has no snapshot/),
+      // The row was there a moment ago: no proof that it is gone.
+      status: fails("transient", at(0, 0), /could not be found/),
+      record: fails("transient", at(0, 0), /could not be found/),
+      make: fails("transient", at(0, 1), /could not be found/),
+      adopt: recorded("transient", at(1, 0), /could not be found/),
       read: gone(at(1, 0)),
       look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
       // Nova lies here, and is not asked twice.
@@ -190,17 +223,18 @@ export const assistedSnapshot: Subject = {
     "a redirect to another origin": {
       login: fails("config", at(0, 0), /the address has moved.*\n.*clouds\.yaml/),
       make: unknown,
+      remove: unmerged(/Nova answered 302/),
     },
-    "500": { make: unknown },
-    "502 with HTML": { make: unknown },
-    "503, once": { make: unknown },
-    "503, for ever": { make: unknown },
+    "500": { make: unknown, remove: unmerged(/Nova answered 500/) },
+    "502 with HTML": { make: unknown, remove: unmerged(/Nova answered 502/) },
+    "503, once": { make: unknown, remove: unmerged(/Nova answered 503/) },
+    "503, for ever": { make: unknown, remove: unmerged(/Nova answered 503/) },
     "a reset before the answer, once": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
     "a reset before the answer, for ever": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
     "a trickle (a byte each 200 ms)": unanswered,
     "a hang": { ...unanswered, make: unknown, remove: unmerged(/Nova did not answer in time/) },
-    "10 MB of garbage": { make: unknown },
-    "599, a status nobody has heard of": { make: unknown },
+    "10 MB of garbage": { make: unknown, remove: unmerged(/.*larger than any/) },
+    "599, a status nobody has heard of": { make: unknown, remove: unmerged(/Nova answered 599/) },
     "an object in a status nobody has heard of": {
       // What is not understood is not worked on.
       volume: fails("refused", at(0, 0), /quantum-folding/),
@@ -209,18 +243,23 @@ export const assistedSnapshot: Subject = {
   },
 
   ready: ({ keystone, cinder, nova }) => {
+    record = {};
     keystone.userNamed("admin").password = PASSWORD;
     cinder.createSnapshot({ id: SNAPSHOT, volume_id: VOLUME });
     nova.createFile(VOLUME, OVERLAY);
   },
   open: (emulator, clock, http) => openCloud(emulator.authUrl, clock, http, "admin"),
   secrets: (emulator) => [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.keystone.tokens.keys()],
-  count: (emulator) =>
-    at(
+  count: (emulator) => {
+    const { metadata = {} } = emulator.cinder.snapshots.get(SNAPSHOT) ?? {};
+    if (OWNER in metadata)
+      record = Object.fromEntries(Object.entries(metadata).filter(([key]) => /assisted-/.test(key)));
+    return at(
       emulator.nova.chain(VOLUME).length > 1 ? 1 : 0,
       emulator.requests.count({ service: "nova", method: "POST" }) +
         emulator.requests.count({ service: "nova", method: "DELETE" }),
-    ),
+    );
+  },
   settle: (emulator) => emulator.nova.settle(),
   statuses: (emulator) =>
     [...emulator.cinder.snapshots.values()]
@@ -240,18 +279,24 @@ export const assistedSnapshot: Subject = {
   statusField: "status",
   // None that says that Nova has ended: Cinder's record is the only witness of that, and would be believed.
   words: ["creating", "CREATING", "in-use", "0%", "100%"],
-  // The mark is taken back when Nova says no.
+  // The record is taken back when Nova says no.
   believesRefusals: true,
   /** Looks at the disk, as the message says: it is what it is before anybody has asked for anything. */
   looked: ({ cinder, nova }) => {
     const row = cinder.snapshots.get(SNAPSHOT);
+    if (!row) return;
     const overlay = nova.chain(VOLUME).length > 1;
-    if (row?.metadata[STEP] === "asking") {
-      // So that the next run can see it happen: nothing was made, and it is asked for anew.
-      row.metadata[STEP] = overlay ? "asked" : "none";
-    }
+    const step = row.metadata[STEP];
+    // So that the next run can see it happen: nothing was made, and it is asked for anew.
+    if (step === "asking") row.metadata[STEP] = overlay ? "asked" : "none";
     // Warned that the outcome could not be seen, and found it in order.
-    if (row?.metadata[STEP] === "unseen" && overlay) row.status = "available";
-    if (row?.metadata[STEP] === "merge-asking") row.metadata[STEP] = overlay ? "made" : "merged";
+    if (step === "unseen" && overlay) row.status = "available";
+    if (step === "merge-asking") row.metadata[STEP] = overlay ? "made" : "merged";
+    // A delete that comes again, after one that went well and was not saved: the record is written anew.
+    if (step === undefined && OWNER in record)
+      row.metadata = { ...row.metadata, ...record, [STEP]: overlay ? "made" : "merged" };
   },
 };
+
+/** What the overlay's row had, for who writes it anew. */
+let record: Record<string, string> = {};

@@ -2,7 +2,7 @@
 
 import { ZSTACK_SEED } from "../../../emulator";
 import { clonedVm as definition } from "../../../provider/zstack/clonedVm";
-import { ZStackCloud } from "../../../provider/zstack/cloud";
+import { ZStackContext } from "../../../provider/zstack/cloud";
 import { resolveZStack } from "../../../provider/zstack/connection";
 import { everywhere, type Rule } from "../faults";
 import { type Answer, type Cell, type Counts, fails, ok, type Place, recorded, type Subject } from "../subject";
@@ -52,8 +52,8 @@ const PLACES = {
   list: {
     of: "create",
     role: "question",
-    call: { method: "GET", path: /\/user-tags\?q=tag%7E%3Dsnapclone%3A%3Aopen/ },
-    shown: "`GET /user-tags` (what an interrupted run left)",
+    call: { method: "GET", path: /\/user-tags\?q=tag%7E%3Dsnapclone%3A%3A%25%3A%3Aurn/ },
+    shown: "`GET /user-tags` (what this stack owns)",
     well: () => at(1, 1),
     failed: () => at(0, 0),
     fields: ["inventories"],
@@ -129,7 +129,7 @@ const cellsBy = (rule: Rule): Record<string, Cell> =>
   Object.fromEntries(Object.entries(PLACES).map(([name, place]) => [name, rule(place)]));
 
 /** Whether it has arrived is asked of its job, whose id is ours; then it is sent once more under the same id (reference §5). */
-const lost = (says = /Whether it was carried out is not known/) => ({ make: fails("failed", at(0, 2), says) });
+const lost = (says = /does not know the job/) => ({ make: fails("notFound", at(0, 2), says) });
 /** ZStack has no 401 (reference §1.3): nothing that a new login would mend. */
 const { login: _, ...refused401 } = cellsBy(everywhere("unauthorized", /answered 401/));
 /** A 503 with its own JSON is ZStack's "no" (reference §2.6), and not one that passes: only questions are asked again. */
@@ -154,7 +154,8 @@ export const clonedVm: Subject = {
   after: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "two" },
   places: PLACES,
   cells: {
-    "401, once": refused401,
+    // The list of what the stack owns takes it.
+    "401, once": { ...refused401, read: ok(at(1, 0)) },
     "401, for ever": { make: fails("unauthorized", at(0, 1), /answered 401/) },
     "404, in the service's own words": {
       // A query finds an empty list, never nothing: of a question this word proves nothing (reference §9.5).
@@ -165,7 +166,7 @@ export const clonedVm: Subject = {
       adopt: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
       rename: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
       // The backend lies: the VM is still there, and it is asked until the deadline.
-      remove: fails("deadline", at(1, 0), /for "web-1" to be gone; seen: web-1 Running/),
+      remove: fails("deadline", at(1, 0), /waited 2 min for "web-1" to be gone; seen: .*web-1 Running/),
     },
     "500": lost(),
     "502 with HTML": lost(),
@@ -200,7 +201,7 @@ export const clonedVm: Subject = {
   },
   open: (emulator, clock, http) => {
     const config = { ...emulator.zstackLogin.connection(), password: PASSWORD };
-    return new ZStackCloud(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), clock, http);
+    return new ZStackContext(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), clock, http);
   },
   secrets: (emulator) => [PASSWORD, encodeURIComponent(PASSWORD), ...emulator.zstack.sessions.keys()],
   count: (emulator) =>

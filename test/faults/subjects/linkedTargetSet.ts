@@ -47,15 +47,6 @@ const PLACES = {
     failed: () => at(0, 0),
     fields: ["resource"],
   },
-  session: {
-    of: "create",
-    role: "question",
-    call: { method: "GET", path: new RegExp(`${SESSION}$`) },
-    shown: "`GET /block/snapshot-sessions/{id}`",
-    well: () => at(2, 1),
-    failed: () => at(0, 0),
-    fields: SESSION_FIELDS,
-  },
   make: {
     of: "create",
     role: "make",
@@ -82,6 +73,33 @@ const PLACES = {
     well: () => at(2, 1),
     failed: () => at(2, 1),
     fields: TARGET_FIELDS,
+  },
+  session: {
+    of: "create",
+    role: "poll",
+    call: { method: "GET", path: new RegExp(`${SESSION}$`) },
+    shown: "`GET /block/snapshot-sessions/{id}` (whether they are linked)",
+    well: () => at(2, 1),
+    failed: () => at(2, 1),
+    fields: SESSION_FIELDS,
+  },
+  tenant: {
+    of: "create",
+    role: "detour",
+    call: { method: "GET", path: /\/vipr\/tenant$/ },
+    shown: "`GET /tenant` (which ViPR it is)",
+    well: () => at(2, 1),
+    failed: () => at(2, 1),
+    fields: ["id"],
+  },
+  record: {
+    of: "adopt",
+    role: "change",
+    call: { method: "PUT", path: /\/block\/snapshots\/urn:[^/]+\/tags$/ },
+    shown: "`PUT /block/snapshots/{id}/tags` (the record on an interrupted run's targets)",
+    well: () => at(2, 1),
+    failed: () => at(2, 0),
+    fields: [],
   },
   adopt: {
     of: "adopt",
@@ -183,11 +201,15 @@ export const linkedTargetSet: Subject = {
   },
   places: PLACES,
   cells: {
+    // A user who may not tag: the record costs a warning.
+    "403": { record: ok(at(2, 1)) },
     "404, in the service's own words": {
       login: fails("notFound", at(0, 0), /Unable to find entity/),
       list: fails("notFound", at(0, 0), /Unable to find entity/),
-      // It is the session that is not there, and nothing of ours.
-      session: fails("refused", at(0, 0), /there is no snapshot session urn/),
+      // The sessions of the targets' source are asked for instead.
+      session: ok(at(2, 1)),
+      // A member that has gone is for the next look to see.
+      record: ok(at(2, 1)),
       make: fails("refused", at(0, 1), /there is no snapshot session urn/),
       // Tasks are kept for seven days: one that is gone has ended, and the targets tell how.
       poll: ok(at(2, 1)),
@@ -199,16 +221,20 @@ export const linkedTargetSet: Subject = {
       look: fails("notFound", at(2, 0), /Unable to find entity/),
       relink: recorded("refused", at(2, 1), /Unable to find entity/),
       // Looked again: they are still linked.
-      remove: fails("refused", at(2, 1), /Unable to find entity/),
+      remove: fails("refused", at(2, 2), /Unable to find entity/),
       vanish: ok(at(0, 1)),
     },
     // The body of the login is read to its end, although nothing in it is used.
-    "a trickle (a byte each 200 ms)": { login: fails("transient", at(0, 0), /did not answer in time/) },
+    "a trickle (a byte each 200 ms)": {
+      login: fails("transient", at(0, 0), /did not answer in time/),
+      record: recorded("transient", at(2, 0), /did not answer in time/),
+    },
     // A 200 without a token.
     "10 MB of garbage": { login: fails("malformed", at(0, 0), /without a token.*\n.*443 is the portal/) },
     "an object in a status nobody has heard of": {
       // Only tasks have a state.
       targets: ok(at(2, 1)),
+      session: ok(at(2, 1)),
       // They are unlinked, and nothing says that the task has ended.
       vanish: fails("deadline", at(0, 1), /seen: .*quantum-folding/),
     },
@@ -248,6 +274,8 @@ export const linkedTargetSet: Subject = {
     ),
   }),
   statusField: "state",
+  // What it made all the same is told at the end of the run, as being in no state.
+  believesRefusals: true,
   words: ["ready", "pending", "error", "suspended_no_error", "queued"],
 };
 

@@ -10,7 +10,7 @@ import type { OpenStackSettings } from "../../../provider/openstack/connection";
 import { OpenStackSession } from "../../../provider/openstack/keystone";
 import { snapshot as definition } from "../../../provider/openstack/snapshot";
 import { everywhere } from "../faults";
-import { type Answer, type Counts, fails, gone, ok, type Place, type Subject } from "../subject";
+import { type Answer, type Counts, fails, gone, ok, type Place, pending, recorded, type Subject } from "../subject";
 
 export const PASSWORD = "planted-pass%word \"7'";
 
@@ -111,13 +111,22 @@ const PLACES = {
     failed: () => at(1, 1),
     fields: SHOWN_FIELDS,
   },
+  record: {
+    of: "adopt",
+    role: "record",
+    call: { method: "POST", path: new RegExp(`${SNAPSHOT}/metadata$`) },
+    shown: "`POST /snapshots/{id}/metadata` (the record on an interrupted run's snapshot)",
+    well: (tries) => at(1, tries + 1),
+    failed: (tries) => at(1, tries),
+    fields: ["metadata", "metadata.tier"],
+  },
   adopt: {
     of: "adopt",
     role: "change",
     call: rename,
     shown: "`PUT /snapshots/{id}` after adopting an interrupted run's snapshot",
-    well: () => at(1, 1),
-    failed: () => at(1, 0),
+    well: () => at(1, 2),
+    failed: () => at(1, 1),
     fields: SNAPSHOT_FIELDS,
   },
   read: {
@@ -218,6 +227,8 @@ export const snapshot: Subject = {
   after: { volumeId: SEED_VOLUMES.data, name: "weekly", metadata: { tier: "silver" } },
   places: PLACES,
   cells: {
+    // That a policy forbids the record costs a warning; the tag goes the same way.
+    "403": { record: recorded("forbidden", at(1, 2), /answered 403/) },
     "401, for ever": Object.fromEntries(
       Object.entries(PLACES).flatMap(([name, place]) =>
         place.role === "login" || place.role === "detour" ? [] : [[name, unauthorized(place)]],
@@ -228,8 +239,10 @@ export const snapshot: Subject = {
       // for an unknown application credential or token.
       login: fails("unauthorized", at(0, 0), /could not be found/),
       make: fails("notFound", at(0, 1), /Volume \S+ could not be found/),
-      poll: fails("notFound", at(1, 1), /vanished while it was being created/),
-      adopt: fails("notFound", at(1, 0), /could not be found/),
+      // The list shows it, so that it is not proven gone.
+      // The list shows it, so it is not proven gone.
+      poll: pending("notFound", at(1, 1), /vanished while it was being created/),
+      adopt: recorded("notFound", at(1, 1), /could not be found/),
       read: gone(at(1, 0)),
       look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
       rename: fails("notFound", at(1, 0), /could not be found/),
@@ -284,6 +297,8 @@ export const snapshot: Subject = {
   }),
   statusField: "status",
   words: ["creating", "available", "error", "deleting", "error_deleting", "AVAILABLE"],
+  // What it made all the same is told at the end of the run, as being in no state.
+  believesRefusals: true,
   lookUp: () => {
     // A configuration that no other cell has: lookups keep their clients by it.
     const { getSnapshot } = lookups(JSON.stringify({ [randomUUID()]: {} }));

@@ -8,6 +8,7 @@ const SIZE = 3;
 const VOLUMES = [1, 2, 3].map((n) => `7000000${n}-1111-4111-8111-111111111111`);
 const SNAPSHOTS = [1, 2, 3].map((n) => `8000000${n}-1111-4111-8111-111111111111`);
 const STEP = "snapclone:assisted-step";
+const OWNER = "snapclone:assisted-owner";
 
 export const assistedSnapshot: Kind = {
   type: "AssistedSnapshot",
@@ -43,16 +44,17 @@ async function ground(stackName: string): Promise<Ground> {
     create: /^assistedSnapshots\.create$/,
     delete: /^assistedSnapshots\.delete$/,
     look: /^snapshots\.(detail|show)$/,
-    settle: /^snapshots\.metadata\.set$/,
+    settle: /^snapshots\.metadata\.merge$/,
   });
   const resourceOf = (snapshotId: string) => namesOf(SIZE)[SNAPSHOTS.indexOf(snapshotId)] ?? "";
   const idOf = ({ id, volume_id }: SnapshotRow) => `${volume_id}/${id}`;
   const copyOf = (row: SnapshotRow): Copy => ({
     id: idOf(row),
-    owner: urnOf(stackName, "AssistedSnapshot", resourceOf(row.id)),
+    // A record has the whole URN, if it isn't longer than Cinder's 255 characters.
+    owner: row.metadata[OWNER] ?? urnOf(stackName, "AssistedSnapshot", resourceOf(row.id)),
     from: row.volume_id,
     shows: { files: nova.chain(row.volume_id), step: row.metadata[STEP], status: row.status },
-    open: row.metadata["snapclone:assisted-phase"] === "open",
+    open: row.metadata[OWNER] !== undefined,
     leaving: row.metadata[STEP]?.startsWith("merge") ?? false,
   });
   /** The overlay is the active file, with something below it: not switched to yet, or merged, it is no copy. */
@@ -96,16 +98,18 @@ async function ground(stackName: string): Promise<Ground> {
     witness,
     /** As the error has it: look at the disk, say on the record what is so, run again. */
     help(said) {
-      const asked = [...said.matchAll(/--property snapclone:assisted-step=… ([0-9a-f-]{36})/g)].map(
-        ([, id = ""]) => id,
-      );
-      for (const id of asked) {
+      const commands = [
+        ...said.matchAll(/`openstack volume snapshot set (\S.*?) ([0-9a-f-]{36})`: (\w+) if .*?, (\w+) if/g),
+      ];
+      for (const [, properties = "", id = "", one = "", other = ""] of commands) {
         const row = cinder.snapshots.get(id);
         if (row === undefined) continue;
-        const merging = row.metadata[STEP]?.startsWith("merge") ?? false;
-        row.metadata[STEP] = merging ? (isInPlace(row) ? "made" : "merged") : isInPlace(row) ? "asked" : "none";
+        const absent = one === "made" ? other : one;
+        for (const [, key = "", value = ""] of properties.matchAll(/--property ([^=\s]+)=(\S+)/g)) {
+          row.metadata[key] = value === "…" ? (isInPlace(row) ? "made" : absent) : value;
+        }
       }
-      return asked.length > 0;
+      return commands.length > 0;
     },
     close: () => cloud.close(),
   };

@@ -4,6 +4,9 @@ import { SEED_SESSIONS, startEmulator, type ViprTarget } from "../../../emulator
 import { type Args, type Copy, type Ground, type Kind, LATENCY_MS, programOf, urnOf, Witness } from "../kind";
 import { COMMON_STORIES } from "../plan";
 
+/** Owner, inputs and attempt, as all targets that the provider makes bear them. */
+const RECORD = /-[0-9a-f]{18}g\d+-\d+$/;
+
 export const linkedTargetSet: Kind = {
   type: "LinkedTargetSet",
   stories: COMMON_STORIES,
@@ -28,17 +31,16 @@ async function ground(stackName: string): Promise<Ground> {
     settle: /^targets\.tag$/,
   });
   witness.watch(vipr.targets);
-  const setOf = ({ label }: ViprTarget) => label.replace(/g\d+-\d+$/, "");
   const copyOf = (target: ViprTarget): Copy => {
     const [targetName = ""] = target.label.split("-");
-    const same = [...vipr.targets.values()].filter((other) => !other.inactive && setOf(other) === setOf(target));
     return {
       id: target.id,
+      // In this program each resource has a name of its own, and the record's digests stand for it.
       owner: urnOf(stackName, "LinkedTargetSet", targetName),
       // What was begun and is not linked yet, or never was, is of no session.
       from: vipr.isLinkedTo(target)?.id ?? "",
       shows: { targetName },
-      open: !same.some(({ tags }) => tags.has("snapclone:settled")),
+      open: RECORD.test(target.label),
       leaving: false,
     };
   };

@@ -1,4 +1,4 @@
-// Snapshot under the kill tests: several of one volume, told apart by the mark in their metadata.
+// Snapshot under the kill tests: several of one volume, told apart by the record in their metadata.
 
 import { startEmulator } from "../../../emulator";
 import type { Backend, BackendSnapshot } from "../../scenarios/backend";
@@ -21,6 +21,7 @@ export const snapshot: Kind = {
   ],
   idsOf: ({ id }) => [id],
   isWhole: ({ status }) => status === "available",
+  namesCopies: true,
 };
 
 /** A real cloud, of which the rows alone are seen, and a stack name of our own among other people's snapshots. */
@@ -54,9 +55,8 @@ async function emulatorGround(): Promise<Ground> {
   const witness = new Witness(requests, {
     create: /^snapshots\.create$/,
     delete: /^snapshots\.delete$/,
-    // The first list of a run looks for debris; the others wait for something.
+    // The first list of a run looks for what is ours; the others wait for something.
     look: /^snapshots\.(detail|show)$/,
-    settle: /^snapshots\.metadata\.set$/,
   });
   witness.watch(cinder.snapshots);
   const startDelete = cinder.startSnapshotDelete.bind(cinder);
@@ -91,7 +91,7 @@ function copyOf(row: BackendSnapshot): Copy {
     owner: ownerOf(row),
     from: row.volume_id,
     shows: { status: row.status, name: row.name, metadata: sorted(Object.fromEntries(foreign)) },
-    open: row.metadata["snapclone:phase"] === "open",
+    open: row.metadata["snapclone:attempt"] !== undefined,
     leaving: row.status === "deleting",
   };
 }

@@ -1,5 +1,5 @@
 // VolumeClone under the kill tests: sets of two volumes, each set with sources of its own, on a PowerVC that copies a
-// source's marks with its metadata.
+// source's notes with its metadata.
 
 import { startEmulator, type VolumeRow } from "../../../emulator";
 import { type Copy, type Ground, type Kind, LATENCY_MS, namesOf, programOf, urnOf, Witness } from "../kind";
@@ -44,15 +44,17 @@ async function ground(stackName: string): Promise<Ground> {
     const from = source_volid ?? "";
     const own = metadata["snapclone:volume"] === id;
     const set = own ? metadata["snapclone:set"] : /snapclone-[0-9a-f]{24}/.exec(name ?? "")?.[0];
-    // The intent is on a set's first volume. Until the flow has named the clones, only whose source it is tells.
-    const isIntended = SOURCES.some((source) =>
+    // A set that is being made is noted on its first volume. Until the flow has named the clones, only whose source it is
+    // tells.
+    const isPending = SOURCES.some((source) =>
       Object.keys(cinder.volumes.get(source)?.metadata ?? {}).some((key) =>
         set === undefined
-          ? source === sourcesOf(setOf(from))[0] && key.endsWith(":intent")
-          : key === `snapclone:${set}:intent`,
+          ? source === sourcesOf(setOf(from))[0] && key.endsWith(":pending")
+          : key === `snapclone:${set}:pending`,
       ),
     );
-    const open = isIntended || (own && metadata["snapclone:phase"] === "open");
+    const open =
+      isPending || (own && metadata["snapclone:owner"] !== undefined) || /snapclone-[0-9a-f]{24}/.test(name ?? "");
     return {
       id,
       owner: ownerOf(from),

@@ -22,6 +22,7 @@ import {
   Snapshot,
   type SnapshotArgs,
   type SnapshotInfo,
+  type UnlinkedTarget,
   VolumeClone,
   type VolumeCloneArgs,
 } from "pulumi-snapclone";
@@ -82,6 +83,7 @@ new LinkedTargetSet("wrong", { ...setArgs, copyMode: "COPY" });
 
 export const targets: pulumi.Output<LinkedTarget[]> = set.targets;
 export const kept: pulumi.Output<PromotedVolume[]> = set.promotedVolumes;
+export const unlinked: pulumi.Output<UnlinkedTarget[]> = set.unlinkedTargets;
 export const ours: boolean = LinkedTargetSet.isInstance(set);
 
 const clones: ClonedVmArgs = { vmInstanceUuid: config.require("vm"), names: ["a", pulumi.getStack()], full: true };

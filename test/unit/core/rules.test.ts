@@ -1,23 +1,33 @@
 // The pure rules: check, diff, durations, the way out, redaction, markers.
 
 import fc from "fast-check";
+import {
+  attemptInId,
+  attemptKey,
+  namedAttempt,
+  pendingCreatesOf,
+  provisionalId,
+  unnamedAttempt,
+  withPendingCreates,
+} from "../../../provider/core/attempt";
 import { check, propertyPath, UNKNOWN } from "../../../provider/core/check";
-import type { AnyDefinition } from "../../../provider/core/definition";
+import { systemClock } from "../../../provider/core/clock";
+import type { AnyDefinition, State } from "../../../provider/core/definition";
 import { canonical, diff } from "../../../provider/core/diff";
 import { formatDuration, parseDuration } from "../../../provider/core/duration";
-import { protect, redact, SnapcloneError } from "../../../provider/core/errors";
-import { markerOf, shortOwner } from "../../../provider/core/ledger";
+import { protect, redact, SnapcloneError, truncate } from "../../../provider/core/errors";
 import { nearest } from "../../../provider/core/nearest";
+import { ownershipRecord, shortOwner } from "../../../provider/core/ownership";
 import { plain } from "../../../provider/core/sanitise";
-import { ToyCloud, toyDefinition } from "../../support/toyCloud";
+import { FakeBackend, fakeDefinition } from "../../support/fakeBackend";
 
-const toy = toyDefinition(new ToyCloud()) as AnyDefinition;
-const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Toy::nightly";
+const fake = fakeDefinition(new FakeBackend(systemClock)) as AnyDefinition;
+const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Fake::nightly";
 
 describe("check", () => {
   test("says everything that is wrong, and where", () => {
     const news = { sorce: "x", name: "n".repeat(21), tags: { a: 1, "b.c": true }, __timeouts: { create: "soon" } };
-    expect(check(toy, {}, news).failures).toEqual([
+    expect(check(fake, {}, news).failures).toEqual([
       { property: "sorce", reason: "unknown property; did you mean source?" },
       { property: "source", reason: expect.any(String) },
       { property: "name", reason: expect.stringContaining("20") },
@@ -29,14 +39,14 @@ describe("check", () => {
 
   test("brings values into normal form and keeps hidden inputs", () => {
     const news = { source: "v", name: " a ", __owner: OWNER, __provider: "p" };
-    expect(check(toy, {}, news)).toEqual({ failures: [], inputs: { ...news, name: "a" } });
+    expect(check(fake, {}, news)).toEqual({ failures: [], inputs: { ...news, name: "a" } });
   });
 
   test("fills in a name of the resource's own and keeps it from then on", () => {
-    const first = check(toy, {}, { source: "v", __owner: OWNER }).inputs.name;
+    const first = check(fake, {}, { source: "v", __owner: OWNER }).inputs.name;
     expect(first).toMatch(/^nightly-[0-9a-f]{7}$/);
-    expect(check(toy, { name: first }, { source: "v", __owner: OWNER }).inputs.name).toBe(first);
-    expect(check(toy, {}, { source: "v", __owner: OWNER }).inputs.name).not.toBe(first);
+    expect(check(fake, { name: first }, { source: "v", __owner: OWNER }).inputs.name).toBe(first);
+    expect(check(fake, {}, { source: "v", __owner: OWNER }).inputs.name).not.toBe(first);
   });
 
   test("property: any input, or any part of one, may be unknown in a preview", () => {
@@ -48,21 +58,21 @@ describe("check", () => {
           if (key === "tags.a" && typeof news.tags === "object") Object.assign(news.tags as object, { a: UNKNOWN });
           else if (key !== "tags.a") news[key] = UNKNOWN;
         }
-        expect(check(toy, {}, news)).toEqual({ failures: [], inputs: news });
+        expect(check(fake, {}, news)).toEqual({ failures: [], inputs: news });
       }),
     );
   });
 
   test("an unknown hides nothing that is wrong elsewhere", () => {
     const news = { source: UNKNOWN, tags: { a: UNKNOWN, b: 1 }, nmae: "x" };
-    expect(check(toy, {}, news).failures.map(({ property }) => property)).toEqual(["nmae", "tags.b"]);
+    expect(check(fake, {}, news).failures.map(({ property }) => property)).toEqual(["nmae", "tags.b"]);
   });
 
   test("property: junk never throws, and what passes has no unknown keys", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (news) => {
-        const { failures, inputs } = check(toy, {}, news);
-        for (const key of Object.keys(inputs)) expect(key.startsWith("__") || key in toy.inputs).toBe(true);
+        const { failures, inputs } = check(fake, {}, news);
+        for (const key of Object.keys(inputs)) expect(key.startsWith("__") || key in fake.inputs).toBe(true);
         for (const { property, reason } of failures) expect(property && reason).toBeTruthy();
       }),
     );
@@ -85,7 +95,7 @@ describe("diff", () => {
 
   test("nothing visible changed is no difference, whatever hides", () => {
     const answer = diff(
-      toy,
+      fake,
       { ...olds, __provider: "old", __owner: "old" },
       { ...news, __provider: "new", __timeouts: {} },
     );
@@ -104,13 +114,13 @@ describe("diff", () => {
       { replaces: ["source"], deleteBeforeReplace: false },
     ],
   ])("%j", (change, expected) => {
-    expect(diff(toy, olds, { ...news, ...change })).toEqual(expected);
+    expect(diff(fake, olds, { ...news, ...change })).toEqual(expected);
   });
 
   test("unfinished work is a difference, failed creation a replacement", () => {
     const pending = { operation: "create", task: {}, since: "" };
-    expect(diff(toy, { ...olds, pending }, news)).toEqual({ changes: true });
-    expect(diff(toy, { ...olds, pending: { ...pending, failed: true } }, news)).toEqual({
+    expect(diff(fake, { ...olds, pending }, news)).toEqual({ changes: true });
+    expect(diff(fake, { ...olds, pending: { ...pending, failed: true } }, news)).toEqual({
       changes: true,
       replaces: ["pending"],
       deleteBeforeReplace: false,
@@ -124,7 +134,7 @@ describe("diff", () => {
         expect(canonical(reversed)).toBe(canonical(tags));
       }),
     );
-    expect(diff(toy, { ...olds, tags: {} }, { ...news, tags: undefined })).toEqual({ changes: false });
+    expect(diff(fake, { ...olds, tags: {} }, { ...news, tags: undefined })).toEqual({ changes: false });
   });
 });
 
@@ -218,45 +228,119 @@ describe("secrets", () => {
   });
 });
 
-describe("markers", () => {
-  test("depend on what can't be changed in place, and on nothing else", () => {
-    const base = markerOf(toy, OWNER, { source: "v", name: "a" });
-    expect(markerOf(toy, OWNER, { source: "v", name: "b", tags: { a: "1" }, hint: "x" })).toEqual(base);
-    expect(markerOf(toy, OWNER, { source: "w", name: "a" }).inputs).not.toBe(base.inputs);
+describe("truncated texts", () => {
+  test("are redacted before they are cut: half a secret would stay", () => {
+    protect("correct-horse-battery");
+    expect(truncate(`${"x".repeat(10)}correct-horse-battery`, 20)).toBe("xxxxxxxxxx[redacted]");
+  });
+});
+
+describe("attempts", () => {
+  const seed = new Uint8Array(32).fill(7);
+  const attempt = (olds: object, randomSeed?: Uint8Array) =>
+    check(fake, olds as State, { source: "v", __owner: OWNER }, randomSeed).inputs.__attempt;
+
+  test("come from the seed for what is to be made, and stay", () => {
+    const made = attempt({}, seed);
+    expect(made).toMatch(/^[1-9a-f][0-9a-f]{15}$/);
+    // `up --plan` repeats its preview's seed.
+    expect(attempt({}, seed)).toBe(made);
+    expect(attempt({}, new Uint8Array(32).fill(8))).not.toBe(made);
+    expect(attempt({ source: "v", __attempt: "a" }, seed)).toBe("a");
+    expect(attempt({ source: "v" }, seed)).toBeUndefined();
+    expect(attempt({}, undefined)).toBeUndefined();
   });
 
-  test("of an input that can change in part, its marker has the other part", () => {
+  test("that are unnamed say how many creates were pending", () => {
+    const attempt = unnamedAttempt();
+    expect(withPendingCreates(attempt, 3)).toMatch(/^003[0-9a-f]{13}$/);
+    expect(pendingCreatesOf(withPendingCreates(attempt, 3).slice(0, 6))).toBe(3);
+    expect(attemptKey(withPendingCreates(attempt, 3))).toBe(attemptKey(attempt));
+    expect(pendingCreatesOf(namedAttempt("x"))).toBeUndefined();
+    expect(attemptInId(provisionalId("1234567890abcdef"))).toBe("1234567890abcdef");
+    expect(attemptInId("11111111-1111-4111-8111-111111111111")).toBeUndefined();
+  });
+});
+
+describe("what is absent", () => {
+  const olds = { name: "a", status: "ready", __owner: OWNER };
+
+  test("is not different from a default that is written out", () => {
+    const known = { ...olds, source: "v" };
+    expect(diff(fake, known, { source: "v", name: "a", full: false, __owner: OWNER })).toEqual({ changes: false });
+    expect(diff(fake, { ...known, full: false }, { source: "v", name: "a", __owner: OWNER })).toEqual({
+      changes: false,
+    });
+    expect(diff(fake, known, { source: "v", name: "a", full: true, __owner: OWNER }).replaces).toEqual(["full"]);
+  });
+
+  test("never replaces: neither a required input, nor any of an entry that this provider has not written", () => {
+    expect(diff(fake, olds, { source: "v", name: "a", __owner: OWNER })).toEqual({});
+    const imported = { source: "v", name: "a", status: "ready" };
+    expect(diff(fake, imported, { source: "v", name: "a", full: true, connection: "c", __owner: OWNER })).toEqual({});
+    expect(diff(fake, {}, { source: "v", name: "a", full: true, __owner: OWNER })).not.toHaveProperty("replaces");
+  });
+});
+
+describe("another owner", () => {
+  const olds = { source: "v", __owner: OWNER, __stack: "s" };
+
+  test("or another stack is a change in place, so that the record is rewritten", () => {
+    expect(diff(fake, olds, { source: "v", __owner: OWNER }, "s")).toEqual({ changes: false });
+    expect(diff(fake, olds, { source: "v", __owner: `${OWNER}2` }, "s")).toEqual({ changes: true });
+    expect(diff(fake, olds, { source: "v", __owner: OWNER }, "t")).toEqual({ changes: true });
+    // States of earlier builds have no stack.
+    expect(diff(fake, { source: "v", __owner: OWNER }, { source: "v", __owner: OWNER }, "t")).toEqual({
+      changes: false,
+    });
+  });
+});
+
+describe("ownership records", () => {
+  const record = (definition: AnyDefinition, inputs: object, urn = OWNER, stack = "s") =>
+    ownershipRecord(definition, stack, urn, "1234567890abcdef", inputs as State);
+
+  test("depend on what can't be changed in place, and on nothing else", () => {
+    const base = record(fake, { source: "v", name: "a" });
+    expect(record(fake, { source: "v", name: "b", tags: { a: "1" }, hint: "x", full: false })).toEqual(base);
+    expect(record(fake, { source: "w", name: "a" }).inputs).not.toBe(base.inputs);
+  });
+
+  test("of an input that can change in part have the other part", () => {
     const source = {
-      schema: toy.inputs.source?.schema,
+      schema: fake.inputs.source?.schema,
       onChange: () => "update",
-      fixed: (text = "") => text.toLowerCase(),
+      immutableKey: (text = "") => text.toLowerCase(),
     };
-    const part = { ...toy, inputs: { ...toy.inputs, source } } as AnyDefinition;
-    const base = markerOf(part, OWNER, { source: "vol" });
-    expect(markerOf(part, OWNER, { source: "VOL" })).toEqual(base);
-    expect(markerOf(part, OWNER, { source: "other" }).inputs).not.toBe(base.inputs);
+    const part = { ...fake, inputs: { ...fake.inputs, source } } as AnyDefinition;
+    const base = record(part, { source: "vol" });
+    expect(record(part, { source: "VOL" })).toEqual(base);
+    expect(record(part, { source: "other" }).inputs).not.toBe(base.inputs);
   });
 
   test("property: owners fit into 255 characters and stay distinct", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 200, maxLength: 600 }), (tail) => {
-        const [a, b] = [shortOwner(toy, OWNER + tail), shortOwner(toy, `${OWNER + tail}x`)];
+        const [a, b] = [shortOwner(fake, "s", OWNER + tail), shortOwner(fake, "s", `${OWNER + tail}x`)];
         expect(a.length).toBeLessThanOrEqual(255);
         expect(a).not.toBe(b);
       }),
     );
   });
 
-  test("are as short as the backend's place for them", () => {
-    const short = { ...toy, markLengths: { owner: 8, inputs: 4 } };
-    const marker = markerOf(short, OWNER, { source: "v" });
-    expect(marker).toEqual({
+  test("are as short as the backend's place for them, and still tell two stacks apart", () => {
+    const short = { ...fake, recordLengths: { owner: 8, inputs: 4, attempt: 6 } };
+    const base = record(short, { source: "v" });
+    expect(base).toEqual({
+      stack: "s",
       owner: expect.stringMatching(/^[0-9a-f]{8}$/),
       inputs: expect.stringMatching(/^[0-9a-f]{4}$/),
+      attempt: "123456",
     });
-    expect(markerOf(short, `${OWNER}x`, { source: "v" }).owner).not.toBe(marker.owner);
-    expect(markerOf(short, OWNER, { source: "w" }).inputs).not.toBe(marker.inputs);
+    expect(record(short, { source: "v" }, `${OWNER}x`).owner).not.toBe(base.owner);
+    expect(record(short, { source: "v" }, OWNER, "t").owner).not.toBe(base.owner);
+    expect(record(short, { source: "w" }).inputs).not.toBe(base.inputs);
     // No owner stays none: such an object is never adopted.
-    expect(markerOf(short, "", { source: "v" }).owner).toBe("");
+    expect(record(short, { source: "v" }, "").owner).toBe("");
   });
 });

@@ -1,6 +1,7 @@
 // How PowerVC's answers about a task are judged, one after the other, and what the row and the failure say of them.
 
-import type { Job } from "../../../provider/core/definition";
+import type { OperationContext } from "../../../provider/core/definition";
+import { Experience } from "../../../provider/core/experience";
 import type { Progress } from "../../../provider/powervc/client";
 import type { PowerVc } from "../../../provider/powervc/cloud";
 import { flowEnd, type Outcome } from "../../../provider/powervc/flow";
@@ -9,6 +10,15 @@ import { FakeClock } from "../../support/fakeClock";
 const RUNNING = { cloneFlow: "RUNNING" };
 const SNAPSHOT = "wait_for_group_snapshot_7cd566e9-ca88e5fc";
 const CLONE = "create_group_clone-clone-snapclone-0123456789abcdef01234567-a8584df2";
+
+class OfOneTask {
+  readonly experience = { cloning: new Experience() };
+  readonly client: { progress(): Promise<Progress> };
+
+  constructor(progress: () => Promise<Progress>) {
+    this.client = { progress };
+  }
+}
 
 async function judged(...answers: Partial<Progress>[]): Promise<{ outcome: Outcome; rows: string[] }> {
   const clock = new FakeClock();
@@ -20,9 +30,9 @@ async function judged(...answers: Partial<Progress>[]): Promise<{ outcome: Outco
     deadline: 3_600_000,
     signal: new AbortController().signal,
     progress: (text: string) => void rows.push(text),
-  } as unknown as Job;
+  } as unknown as OperationContext;
   const flow = { id: "snapclone-0", sources: ["a", "b"], taskId: "t", groupBefore: undefined };
-  const outcome = await clock.run(() => flowEnd({ client: { progress } } as unknown as PowerVc, flow, job));
+  const outcome = await clock.run(() => flowEnd(new OfOneTask(progress) as unknown as PowerVc, flow, job));
   return { outcome, rows };
 }
 

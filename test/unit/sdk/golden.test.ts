@@ -102,3 +102,22 @@ test("isInstance knows its own, and an instance of another copy", async () => {
   expect([mine, component, undefined, {}].map((one) => Snapshot.isInstance(one))).toEqual([true, false, false, false]);
   expect([clones, mine, undefined].map((one) => VolumeClone.isInstance(one))).toEqual([true, false, false]);
 });
+
+test("secret inputs are told by their paths, one level of Outputs deep; without any, nothing is told", async () => {
+  const secret = await register(
+    () =>
+      new Snapshot("s", {
+        volumeId: "v",
+        name: pulumi.secret("hush"),
+        metadata: { open: pulumi.output("x"), hidden: pulumi.secret("y") },
+        triggers: [pulumi.secret(1), 2],
+      }),
+  );
+  expect(secret.inputs.__secrets).toEqual(["name", "metadata.hidden", "triggers[0]"]);
+  const whole = await register(
+    () => new Snapshot("w", { volumeId: "v", metadata: pulumi.output({ a: pulumi.secret("y") }) }),
+  );
+  expect(whole.inputs.__secrets).toEqual(["metadata"]);
+  const none = await register(() => new Snapshot("n", { volumeId: pulumi.output("v") }));
+  expect(none.inputs).not.toHaveProperty("__secrets");
+});

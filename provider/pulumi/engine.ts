@@ -1,0 +1,254 @@
+// What the provider process has to do with Pulumi's engine beyond answering its calls: words into the resource's row,
+// the signs that a run ends, is cancelled or has lost its CLI, and the fields of requests that Pulumi's dynamic provider
+// drops. All of it is undocumented (docs/wire/pulumi-engine.md), so every piece is looked for and done without where it
+// is missing.
+
+import { fstatSync } from "node:fs";
+import type * as inspector from "node:inspector";
+import { createRequire } from "node:module";
+import type { Client, ServiceError } from "@grpc/grpc-js";
+import { redact } from "../core/errors";
+import type { Log, Run, Severity } from "../core/run";
+
+/** How long the last words may take: the engine kills the process five seconds after SIGINT (docs/wire/pulumi-engine.md). */
+const END_MS = 4_000;
+/** How long waits get to record what is pending, once the CLI is gone and nobody listens. */
+const ORPHAN_MS = 2_000;
+
+/** The process's script is Pulumi's own cmd/dynamic-provider: its copy of Pulumi is the one whose internals count. */
+function pulumiRequire(): NodeJS.Require | undefined {
+  const main = process.argv[1];
+  return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
+}
+
+/** Words on their way to the engine. */
+const unanswered = new Set<Promise<void>>();
+
+/** Outside a provider process nothing is logged there. */
+export function engineLog(): Log {
+  const load = pulumiRequire();
+  const address = engineAddress();
+  if (!load || address === undefined) return () => {};
+  let send: ReturnType<typeof logSender> | undefined;
+  return (severity, text, urn) => {
+    try {
+      send ??= logSender(load, address);
+      send(severity, redact(text), urn);
+    } catch {
+      // A word that can't be said must not end an operation.
+    }
+  };
+}
+
+function logSender(load: NodeJS.Require, address: string): (severity: Severity, text: string, urn?: string) => void {
+  const grpc = load("@grpc/grpc-js") as typeof import("@grpc/grpc-js");
+  const { LogRequest, LogSeverity } = load("@pulumi/pulumi/proto/engine_pb") as EngineMessages;
+  const client: Client = new grpc.Client(address, grpc.credentials.createInsecure());
+  return (severity, text, urn) => {
+    const request = new LogRequest();
+    request.setSeverity(severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO);
+    request.setMessage(text);
+    request.setUrn(urn ?? "");
+    request.setEphemeral(severity === "status");
+    const answered = new Promise<void>((resolve) => {
+      client.makeUnaryRequest(
+        "/pulumirpc.Engine/Log",
+        (message: EngineLogRequest) => Buffer.from(message.serializeBinary()),
+        // Not Empty.deserializeBinary: `onCancel` listens there.
+        () => undefined,
+        request,
+        (_error: ServiceError | null) => resolve(),
+      );
+    });
+    unanswered.add(answered);
+    void answered.then(() => unanswered.delete(answered));
+  };
+}
+
+/** Ties the run to the process's life. Called once, when the provider is loaded. */
+export function superviseRun(run: Run): void {
+  const load = pulumiRequire();
+  if (!load) return;
+
+  // The end of every run: SIGINT once the engine has nothing left to do.
+  process.once("SIGINT", () => {
+    const told = run
+      .end()
+      .catch(() => {})
+      // A process that has ended says nothing more.
+      .then(() => Promise.all(unanswered));
+    const limit = new Promise((resolve) => setTimeout(resolve, END_MS).unref());
+    void Promise.race([told, limit]).then(() => process.exit(0));
+  });
+
+  // The CLI died: its end of our stdin closes, and no signal comes. Only a pipe says so: /dev/null ends at once.
+  if (isPipe(0)) {
+    process.stdin.once("end", () => {
+      run.stop("the Pulumi CLI is gone");
+      setTimeout(() => process.exit(1), ORPHAN_MS);
+    });
+    process.stdin.once("error", () => {});
+    process.stdin.resume();
+  }
+
+  if (process.env.SNAPCLONE_IGNORE_CANCEL !== "1") onCancel(load, () => run.stop("cancelled"));
+}
+
+/**
+ * Ctrl-C: the engine calls Cancel, which Pulumi's dynamic provider answers and ignores, and then waits for what is in
+ * flight, however long. Cancel is the only request of type Empty that comes after this code is loaded.
+ */
+function onCancel(load: NodeJS.Require, cancelled: () => void): void {
+  try {
+    const { Empty } = load("google-protobuf/google/protobuf/empty_pb.js") as { Empty: EmptyMessage };
+    const original = Empty.deserializeBinary;
+    Empty.deserializeBinary = (bytes) => {
+      cancelled();
+      return original.call(Empty, bytes);
+    };
+  } catch {
+    // Another Pulumi, without this: a cancelled run ends when its operations do.
+  }
+}
+
+/** Fields of a request that Pulumi's dynamic provider does not hand on. */
+export interface RequestFields {
+  randomSeed?: Uint8Array;
+}
+
+/** Where the fields travel: an input that exists between Pulumi's reading of a request and ours, and nowhere else. */
+const REQUEST = "__request";
+/** Where the inspector takes an object from this code and leaves one for it. */
+const EXCHANGE = Symbol.for("pulumi-snapclone/inspected");
+
+let checkRequest: CheckMessages | undefined;
+/** The first request of the process is read before this code is loaded (docs/wire/pulumi-engine.md#request-fields). */
+let isFirstCheck = true;
+
+/** Puts the fields of each check into its own new inputs, where `takeRequestFields` finds them. */
+export function passRequestFields(): void {
+  const load = pulumiRequire();
+  if (!load) return;
+  try {
+    const { CheckRequest } = load("@pulumi/pulumi/proto/provider_pb") as { CheckRequest: CheckMessages };
+    const { Value } = load("google-protobuf/google/protobuf/struct_pb.js") as StructMessages;
+    const original = CheckRequest.deserializeBinary;
+    CheckRequest.deserializeBinary = (bytes) => {
+      const request = original.call(CheckRequest, bytes);
+      const seed = request.getRandomseed_asB64();
+      if (seed !== "") request.getNews()?.getFieldsMap().set(REQUEST, Value.fromJavaScript(seed));
+      return request;
+    };
+    checkRequest = CheckRequest;
+  } catch {
+    // Another Pulumi, without this: objects get no attempt, and are told apart by number and time.
+  }
+}
+
+/**
+ * Takes the fields out of a check's new inputs. `urn` is that of a resource that is to be made, undefined for any other:
+ * nothing else needs the seed.
+ */
+export function takeRequestFields(inputs: Record<string, unknown>, urn: string | undefined): RequestFields {
+  const passed = inputs[REQUEST];
+  delete inputs[REQUEST];
+  const mayBeOnHeap = isFirstCheck && passed === undefined && urn !== undefined;
+  isFirstCheck = false;
+  const seed = mayBeOnHeap ? seedOnHeap(urn) : passed;
+  return typeof seed === "string" && seed !== "" ? { randomSeed: Buffer.from(seed, "base64") } : {};
+}
+
+/**
+ * Pulumi's handler still holds the process's first request. Without its seed a saved plan could not be carried out: which
+ * resource is checked first differs from preview to `up`, and one would get an attempt in only one of the two.
+ */
+function seedOnHeap(urn: string): string | undefined {
+  if (checkRequest === undefined) return undefined;
+  const exchange = globalThis as Record<symbol, unknown>;
+  try {
+    const { Session } = require("node:inspector") as typeof inspector;
+    const session = new Session();
+    // In this thread: no port is opened, and answers come before `post` returns.
+    session.connect();
+    try {
+      const post = (method: string, params: object): InspectorAnswer => {
+        let answer: InspectorAnswer = {};
+        session.post(method, params, (_error, result) => {
+          answer = (result ?? {}) as InspectorAnswer;
+        });
+        return answer;
+      };
+      exchange[EXCHANGE] = checkRequest.prototype;
+      const expression = `globalThis[Symbol.for(${JSON.stringify(EXCHANGE.description)})]`;
+      const prototype = post("Runtime.evaluate", { expression }).result;
+      const { objects } = post("Runtime.queryObjects", { prototypeObjectId: prototype?.objectId });
+      post("Runtime.callFunctionOn", {
+        objectId: objects?.objectId,
+        functionDeclaration: `function () { ${expression} = [...this]; }`,
+      });
+    } finally {
+      session.disconnect();
+    }
+    const found = exchange[EXCHANGE];
+    const requests = Array.isArray(found) ? (found as CheckMessage[]) : [];
+    return requests.find((request) => request.getUrn() === urn)?.getRandomseed_asB64();
+  } catch {
+    // A Node without an inspector: as above, no attempt.
+    return undefined;
+  } finally {
+    delete exchange[EXCHANGE];
+  }
+}
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** The last argument (docs/wire/pulumi-engine.md#log). */
+function engineAddress(): string | undefined {
+  const address = process.argv.at(-1);
+  return address !== undefined && /:\d+$/.test(address) ? address : undefined;
+}
+
+interface CheckMessages {
+  prototype: object;
+  deserializeBinary(bytes: Uint8Array): CheckMessage;
+}
+
+interface CheckMessage {
+  getUrn(): string;
+  getRandomseed_asB64(): string;
+  getNews(): { getFieldsMap(): { set(key: string, value: unknown): void } } | undefined;
+}
+
+/** Of the inspector's answers what is used here. */
+interface InspectorAnswer {
+  result?: { objectId?: string };
+  objects?: { objectId?: string };
+}
+
+interface StructMessages {
+  Value: { fromJavaScript(value: string): unknown };
+}
+
+interface EmptyMessage {
+  deserializeBinary(bytes: Uint8Array): unknown;
+}
+
+interface EngineLogRequest {
+  setSeverity(severity: number): void;
+  setMessage(text: string): void;
+  setUrn(urn: string): void;
+  setEphemeral(ephemeral: boolean): void;
+  serializeBinary(): Uint8Array;
+}
+
+interface EngineMessages {
+  LogRequest: new () => EngineLogRequest;
+  LogSeverity: { INFO: number; WARNING: number };
+}

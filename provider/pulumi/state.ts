@@ -1,0 +1,185 @@
+// Asks Pulumi itself what the state holds: `pulumi stack export`, as a child of the provider process. It works while the
+// run holds the stack's lock and needs no passphrase (docs/wire/pulumi-engine.md#stack-export).
+
+import { type ChildProcess, spawn } from "node:child_process";
+import type { StackState, StateEntry } from "../core/ownership";
+import { NoWitness } from "../core/run";
+import { isRecord } from "../core/values";
+import { engineExecutable, engineFolder } from "./processes";
+
+/** A state of ten thousand resources is some tens of megabytes; Node's texts end at half a gigabyte. */
+const MAX_BYTES = 1 << 28;
+const OUR_TYPE = /^pulumi-nodejs:dynamic\/snapclone:/;
+
+export async function askState(
+  urn: string,
+  organization: string | undefined,
+  timeoutMs: number,
+  maxBytes = MAX_BYTES,
+): Promise<StackState> {
+  if (isSet(process.env.PULUMI_SKIP_CHECKPOINTS)) {
+    throw new NoWitness("PULUMI_SKIP_CHECKPOINTS is set, so the state does not show what this run does");
+  }
+  return parseState(await askOfStack(["export"], urn, organization, timeoutMs, maxBytes));
+}
+
+/** An update that came to its end, well or badly: one whose `pulumi` was killed is in no history. */
+export interface HistoryEntry {
+  result: string;
+  startTime: number;
+  endTime: number;
+}
+
+/** The latest updates of the stack. */
+export async function stackHistory(
+  urn: string,
+  organization: string | undefined,
+  timeoutMs: number,
+): Promise<HistoryEntry[]> {
+  const command = ["history", "--json", "--page-size", "50", "--page", "1"];
+  const history: unknown = JSON.parse(await askOfStack(command, urn, organization, timeoutMs, MAX_BYTES));
+  return list(history).map(({ result, startTime, endTime }) => ({
+    result: String(result),
+    startTime: Date.parse(String(startTime)),
+    endTime: Date.parse(String(endTime)),
+  }));
+}
+
+async function askOfStack(
+  command: readonly string[],
+  urn: string,
+  organization: string | undefined,
+  timeoutMs: number,
+  maxBytes: number,
+): Promise<string> {
+  const [, , stack = "", project = ""] = urn.split(/::|:/);
+  const name = `${organization ?? "organization"}/${project}/${stack}`;
+  const deadline = Date.now() + timeoutMs;
+  try {
+    return await runStackCommand(command, name, timeoutMs, maxBytes);
+  } catch (error) {
+    // Stores of before Pulumi 3.61 know no projects, and no such name.
+    if (!(error instanceof ExportFailed) || !/project|stack name|no stack named/i.test(error.message)) throw error;
+    return runStackCommand(command, stack, Math.max(1, deadline - Date.now()), maxBytes);
+  }
+}
+
+class ExportFailed extends Error {}
+
+function runStackCommand(
+  command: readonly string[],
+  stack: string,
+  timeoutMs: number,
+  maxBytes: number,
+): Promise<string> {
+  const called = `\`pulumi stack ${command[0]}\``;
+  // The one that runs the engine; else, as a user's shell would, the first on PATH.
+  const executable = engineExecutable() ?? "pulumi";
+  return new Promise((resolve, reject) => {
+    const child = spawn(executable, ["stack", ...command, "--stack", stack, "--non-interactive"], {
+      // A relative address of the state store is relative to the engine's folder, and this process is in the program's.
+      cwd: engineFolder() ?? process.cwd(),
+      env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own: the terminal's Ctrl-C does not end it, since its answer is for the last words of the run.
+      detached: process.platform !== "win32",
+    });
+    const give = (error: Error) => {
+      clearTimeout(timer);
+      killGroup(child);
+      reject(error);
+    };
+    const timer = setTimeout(() => {
+      give(new ExportFailed(`${called} did not answer within ${timeoutMs / 1000} s`));
+    }, timeoutMs);
+    timer.unref();
+    const parts: Buffer[] = [];
+    let size = 0;
+    let said = "";
+    child.stdout.on("data", (part: Buffer) => {
+      size += part.length;
+      if (size <= maxBytes) parts.push(part);
+      else give(new ExportFailed(`${called} answered with more than ${maxBytes} bytes`));
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      if (said.length < 2_000) said += text;
+    });
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "ENOENT" ? "no `pulumi` is on PATH" : `\`pulumi\` can't be run: ${error.message}`;
+      give(new NoWitness(why));
+    });
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(Buffer.concat(parts).toString("utf8"));
+      else give(new ExportFailed(`${called} failed: ${firstLine(said) || `exit code ${code}`}`));
+    });
+  });
+}
+
+/** npm's `pulumi` is a launcher with a child of its own. */
+function killGroup(child: ChildProcess): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    if (child.pid === undefined || process.platform === "win32") child.kill("SIGKILL");
+    else process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Of all that a state holds, only this is kept: ids, URNs, hidden inputs, times. No other value goes any further. */
+export function parseState(text: string): StackState {
+  let deployment: unknown;
+  try {
+    const state: unknown = JSON.parse(text);
+    deployment = isRecord(state) ? state.deployment : undefined;
+  } catch {
+    // Said below.
+  }
+  if (!isRecord(deployment)) throw new ExportFailed("`pulumi stack export` answered with something that is no state");
+  const resources = list(deployment.resources).filter(isOurs);
+  const pending = list(deployment.pending_operations).filter(({ type }) => type === "creating");
+  return {
+    entries: resources.flatMap((resource): StateEntry[] => {
+      if (typeof resource.id !== "string" || resource.id === "") return [];
+      const inputs = isRecord(resource.inputs) ? resource.inputs : {};
+      const outputs = isRecord(resource.outputs) ? resource.outputs : {};
+      return [
+        {
+          urn: String(resource.urn),
+          id: resource.id,
+          leaving: resource.delete === true,
+          external: resource.external === true,
+          created: optional(resource.created),
+          attempt: optional(inputs.__attempt),
+          adopted: optional(outputs.__adopted),
+        },
+      ];
+    }),
+    pendingCreates: pending.flatMap(({ resource }) => {
+      if (!isRecord(resource) || !isOurs(resource)) return [];
+      const inputs = isRecord(resource.inputs) ? resource.inputs : {};
+      return [{ urn: String(resource.urn), attempt: optional(inputs.__attempt) }];
+    }),
+  };
+}
+
+function isOurs({ type }: Record<string, unknown>): boolean {
+  return typeof type === "string" && OUR_TYPE.test(type);
+}
+
+function list(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+function optional(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function isSet(value: string | undefined): boolean {
+  return /^(1|true)$/i.test(value ?? "");
+}
+
+function firstLine(text: string): string {
+  return (text.trim().split("\n")[0] ?? "").slice(0, 300);
+}

@@ -1,0 +1,126 @@
+// Unchanged means converged, for ClonedVm: whatever single request of an operation fails or kills the run, the same command
+// without faults ends, within two runs, in what a first `up` gives, and leaves nothing of ours behind. A refresh then finds
+// nothing, and the next `up` has nothing to do.
+
+import { ZSTACK_SEED } from "../../emulator";
+import { type Fault, ZStackSite } from "../contract/zstackSite";
+
+jest.setTimeout(400_000);
+beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
+afterAll(() => jest.restoreAllMocks());
+
+const FAULTS: readonly Fault[] = ["503", "lost reply", "killed", "killed after"];
+const TIMINGS = { zstackImage: 500, zstackClone: 500, zstackAction: 150, zstackQuick: 50 };
+
+type Args = Record<string, unknown>;
+const web = { vmInstanceUuid: ZSTACK_SEED.web, names: ["a", "b"], description: "one", userTags: ["x"] };
+const db = { ...web, vmInstanceUuid: ZSTACK_SEED.db, full: true };
+
+/** What there is before, and what the operation makes of it; undefined: nothing. */
+const OPERATIONS: Record<string, { before?: Args; after?: Args }> = {
+  create: { after: web },
+  "create in full": { after: { ...db, deletion: "expunge" } },
+  "a name added": { before: web, after: { ...web, names: ["a", "b", "c"] } },
+  "a name added in full": { before: db, after: { ...db, names: ["a", "b", "c"] } },
+  "a name removed": { before: web, after: { ...web, names: ["a"] } },
+  "a name removed in full": { before: db, after: { ...db, names: ["a"] } },
+  "a name removed in full, for good": {
+    before: { ...db, deletion: "expunge" },
+    after: { ...db, deletion: "expunge", names: ["a"] },
+  },
+  "names swapped": { before: web, after: { ...web, names: ["b", "c"] } },
+  "names swapped in full, for good": {
+    before: { ...db, deletion: "expunge" },
+    after: { ...db, deletion: "expunge", names: ["b", "c"] },
+  },
+  description: { before: web, after: { ...web, description: "two" } },
+  "power off": { before: web, after: { ...web, powerState: "Stopped" } },
+  "user tags": { before: web, after: { ...web, userTags: ["y"] } },
+  delete: { before: web },
+  "delete in full": { before: db },
+  "delete in full, for good": { before: { ...db, deletion: "expunge" } },
+};
+
+const program = (args: Args | undefined) => (args === undefined ? {} : { set: args });
+
+/** What there is of ours, as anybody can see it. */
+function seen(site: ZStackSite, expunged: boolean) {
+  const { zstack } = site;
+  const uuids = site.clones.map(({ uuid }) => uuid);
+  const isSeed = (uuid: string | null) => uuid === ZSTACK_SEED.web || uuid === ZSTACK_SEED.db;
+  return {
+    clones: site.clones
+      .map(({ uuid, name, state, description }) => ({
+        name,
+        state,
+        description,
+        tags: zstack
+          .tagsOf(uuid)
+          .map((tag) => tag.replace(/^snapclone::set::.*::/, "ours "))
+          .sort(),
+        disks: zstack.volumesOf(uuid, "Data").length,
+      }))
+      .sort((one, other) => (one.name < other.name ? -1 : 1)),
+    // Data volumes that are neither attached to a clone nor in the bin, or only there where they were to be expunged.
+    loose: [...zstack.volumes.values()].filter(
+      ({ type, status, vmInstanceUuid: at }) =>
+        type === "Data" && !isSeed(at) && !uuids.includes(at ?? "") && (expunged || status !== "Deleted"),
+    ).length,
+    inBin: expunged ? zstack.vms.size - 2 - uuids.length : 0,
+    onSources: [ZSTACK_SEED.web, ZSTACK_SEED.db].flatMap((uuid) => zstack.tagsOf(uuid)),
+    entries: site.engine.state.entries.map(({ outputs: { names, vms, pending, leftovers, unfinished } }) => {
+      return { names, vms: (vms as { name: string }[]).map(({ name }) => name), pending, leftovers, unfinished };
+    }),
+  };
+}
+
+const site = new ZStackSite({}, TIMINGS);
+
+async function prepare(before: Args | undefined): Promise<void> {
+  site.cloud.emulator.reset();
+  site.engine.state = { entries: [], pending: [] };
+  if (before) expect((await site.up(program(before))).said).toBe("");
+  site.wait(60_000);
+}
+
+test.each(Object.entries(OPERATIONS))("%s", async (_name, { before, after }) => {
+  const expunged = (after ?? before)?.deletion === "expunge";
+  const command = (faults: Record<number, Fault> = {}) =>
+    after ? site.up(program(after), faults) : site.destroy(faults);
+  // What a first `up` of the program gives.
+  await prepare(undefined);
+  if (after) expect((await site.up(program(after))).errors).toEqual([]);
+  const wanted = seen(site, expunged);
+
+  await prepare(before);
+  expect((await command()).errors).toEqual([]);
+  const { requests } = site;
+  expect(seen(site, expunged)).toEqual(wanted);
+  const problems: string[] = [];
+  for (let at = 0; at < requests; at += 1) {
+    for (const fault of FAULTS) {
+      await prepare(before);
+      const first = await command({ [at]: fault });
+      const what = `${fault} at request ${at} (${site.sent[at]})`;
+      const told = [first.said];
+      // What it takes to start another command: a job that was taken on ends meanwhile.
+      site.wait(1_000);
+      for (let run = 1; run <= 2; run += 1) {
+        const next = await command();
+        told.push(next.said);
+        if (next.errors.length === 0) break;
+        if (run === 2) problems.push(`${what}: the second run without faults fails`);
+      }
+      const tell = (problem: unknown) => problems.push(`${what}: ${JSON.stringify(problem)}\n${told.join("\n---\n")}`);
+      const end = seen(site, expunged);
+      if (JSON.stringify(end) !== JSON.stringify(wanted)) tell(end);
+      if (after) {
+        await site.refresh();
+        const again = await site.up(program(after));
+        if (site.requests > 0) tell({ notUnchanged: site.sent, said: again.said });
+      }
+    }
+  }
+  if (problems.length > 0)
+    throw new Error(`${problems.length} of ${requests * FAULTS.length}:\n${problems.slice(0, 6).join("\n\n")}`);
+});
