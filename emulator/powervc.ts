@@ -1,4 +1,4 @@
-// IBM PowerVC: its Keystone and its Cinder under the paths of its proxy (reference/openstack-powervc.md F3), and the two
+// IBM PowerVC: its Keystone and its Cinder under the paths of its proxy (docs/wire/powervc.md#f3), and the two
 // calls that it adds to Cinder, as "Clone volume API" of its documentation has them (F1). What the document leaves open
 // (error bodies, a task that is forgotten) is answered as Cinder would.
 

@@ -1,5 +1,5 @@
 // The state of PowerVC's clone-volumes: flows of tasks over the volumes of the block storage service, with the steps that
-// IBM's document shows, and ways to make them slow or fail (reference/openstack-powervc.md F, G5).
+// IBM's document shows, and ways to make them slow or fail (docs/wire/powervc.md#f, #g5).
 
 import type { CinderModel, VolumeRow } from "./cinderModel";
 import type { Clock } from "./clock";
@@ -91,7 +91,7 @@ export class PowerVcModel {
   form: "beside" | "inside" = "beside";
   /** What it says about a task that it has forgotten; `unrouted`: as of an address that no route matches. */
   forgets: "404" | "empty" | "unrouted" = "404";
-  /** Whether a clone shows its source: not said by anybody (reference H), so both are possible. */
+  /** Whether a clone shows its source: not said by anybody (docs/wire/powervc.md#h), so both are possible. */
   tellsSource = true;
   private behaviours: { rule: FlowBehaviour; left: number }[] = [];
   private readonly runner: TaskRunner<CloneTask, Event>;
@@ -137,7 +137,7 @@ export class PowerVcModel {
     this.behaviour({ step, fails: message, leaves, times: 1 });
   }
 
-  /** As after a restart of PowerVC: no task is known any more, whatever it did goes on (reference H). */
+  /** As after a restart of PowerVC: no task is known any more, whatever it did goes on (docs/wire/powervc.md#h). */
   forgetTasks(): void {
     this.tasks.clear();
   }
@@ -247,7 +247,7 @@ export class PowerVcModel {
     task.clones.set(source.id, clone.id);
   }
 
-  /** Which metadata the step sets is not said (reference F1): the source's own are the hardest case for a client. */
+  /** Which metadata the step sets is not said (docs/wire/powervc.md#f1-tasks): the source's own are the hardest case for a client. */
   private describe(task: CloneTask, row: VolumeRow, index: number): void {
     const { request } = task;
     const source = this.cinder.volumes.get([...task.clones.keys()][index] ?? "");

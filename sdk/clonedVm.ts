@@ -16,7 +16,8 @@ export interface ClonedVmArgs {
   /**
    * The clones' names, one VM for each: at least one, all different (whatever the case), up to 128 characters, without
    * `!=`, `>=`, `<=`, `~=` and `?=`, which ZStack's queries take for operators. All are cloned in one call. A name added
-   * later clones one more VM from the source as it then is, a name removed destroys that VM and no other. Changed in place.
+   * later clones one more VM from the source as it then is, a name removed destroys that VM and no other, once everything
+   * else stands. A VM is its uuid: one that is renamed on the server gets its name back. Changed in place.
    */
   names: pulumi.Input<pulumi.Input<string>[]>;
   /**
@@ -64,8 +65,9 @@ export interface ClonedVmArgs {
    */
   deletion?: pulumi.Input<"destroy" | "expunge">;
   /**
-   * Whether data volumes that were cloned along stay when their VM goes. Volumes that were attached later are never
-   * touched. Default: false, they go the way of `deletion`. Changed in place.
+   * Whether data volumes that were cloned along stay when their VM goes. Volumes that were attached later always stay:
+   * what stays is detached first, since ZStack may be set to delete data volumes with their VM. Default: false, they go the
+   * way of `deletion`. Changed in place.
    */
   keepDataVolumes?: pulumi.Input<boolean>;
   /** The name of the connection to use (docs/connections.md). Default: `default`. **Changing it makes a new set.** */
@@ -75,6 +77,7 @@ export interface ClonedVmArgs {
 /** One clone as it is. */
 export interface ClonedVmInstance {
   uuid: string;
+  /** The name in the program; `names` has the one on the server. */
   name: string;
   /** ZStack's word for it: `Running`, `Stopped`, … `Unknown` means that its host is lost. */
   state: string;
@@ -103,12 +106,13 @@ export interface ClonedVmInstance {
  *
  * Errors name ZStack's code, its cause's code and its own words, which may be Chinese.
  *
- * Timeouts (`customTimeouts`): create 3 h, update 3 h, delete 30 min; the first two are also handed to ZStack, which then
- * gives up, too. A create that takes longer is recorded, and the next `pulumi up` goes on waiting for it. See
- * docs/cloned-vm.md, which also says what happens when a run is killed.
+ * Timeouts (`customTimeouts`): create 3 h, update 3 h, delete 30 min; ZStack is given the same time, and an hour at least. A
+ * create that takes longer is recorded, and the next `pulumi up` goes on waiting for it. See docs/cloned-vm.md, which also
+ * says what happens when a run is killed.
  */
 export class ClonedVm extends SnapcloneResource {
   declare readonly vmInstanceUuid: pulumi.Output<string>;
+  /** As the VMs are called on the server, in the order of the program. */
   declare readonly names: pulumi.Output<string[]>;
   declare readonly description: pulumi.Output<string | undefined>;
   /** After a refresh: the state of a clone that is in another one than the program wants. */

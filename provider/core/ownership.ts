@@ -79,10 +79,10 @@ export class OwnershipTracker {
   }
 
   /** Objects of the watched scopes that are still there as far as this run knows, and those that it made. */
-  async current(urnPrefix: string): Promise<OwnedObject[]> {
+  async current(urnPrefix: string, when: "once" | "afresh" = "once"): Promise<OwnedObject[]> {
     const listed = await Promise.all(
       [...this.scopes.values()].map(async (scope) => {
-        const objects = await this.list(scope);
+        const objects = await this.list(scope, when);
         return objects.filter(
           // A mark of an earlier build has no stack, but its owner names one.
           (object) =>

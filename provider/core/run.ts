@@ -244,11 +244,23 @@ export class Run {
       reason = error instanceof Error ? error.message : String(error);
     }
     for (const { definition, objects, made, now } of unknown) {
-      const orphans = objects
+      const unrecorded = objects
         .filter((object) => !isHeldBy(state, object) && (reason === undefined || made.madeHere(object.id)))
         .filter((object) => made.madeHere(object.id) || ageMs(object, now) <= TELL_WITHIN_MS);
+      const orphans = unrecorded.length === 0 ? [] : await this.stillThere(unrecorded, made);
       if (orphans.length > 0) this.log("warning", orphanText(definition, orphans, now, reason));
     }
+  }
+
+  /** A list of the run's beginning shows what another process of the run has deleted since (`--replace "**"`). */
+  private async stillThere(
+    objects: readonly OwnedObject[],
+    tracker: OwnershipTracker,
+  ): Promise<readonly OwnedObject[]> {
+    const current = await tracker.current(this.urnPrefix, "afresh").catch(() => undefined);
+    if (current === undefined) return objects;
+    const ids = new Set(current.map(({ id }) => id));
+    return objects.filter(({ id }) => ids.has(id));
   }
 
   /** What the URNs of this stack's resources begin with. */

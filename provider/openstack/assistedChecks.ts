@@ -39,14 +39,14 @@ export interface Checked extends Facts {
 
 /** Asks Cinder until nothing else is under way on the volume, for a while; the last answers are the ones that count. */
 export async function untilFree(
-  { cloud, volumeId, snapshotId, context }: Pick<Claim, "cloud" | "volumeId" | "snapshotId" | "context">,
+  { cloud, volumeId, snapshotId, context, needsGuest }: Omit<Claim, "who" | "entries" | "judge">,
   judge: (facts: Checked) => Verdict,
 ): Promise<SnapshotRow> {
   const { row } = await waitFor<Facts>({
     what: `volume ${volumeId} to be free of other operations`,
     look: async (signal) => {
       const [{ volume, serverStatus }, row, { snapshots }] = await Promise.all([
-        volumeAndServer(cloud, volumeId, signal),
+        volumeAndServer(cloud, volumeId, needsGuest, signal),
         cloud.snapshot(snapshotId, signal),
         cloud.cinder.listSnapshotsDetail({ volume_id: volumeId, all_tenants: true }, signal),
       ]);
@@ -67,10 +67,10 @@ export async function untilFree(
 const NOT_THERE =
   "It was deleted, or the connection's project or region is not the right one. Nothing was asked of Nova.";
 
-async function volumeAndServer(cloud: Cloud, id: string, signal: AbortSignal) {
+async function volumeAndServer(cloud: Cloud, id: string, needsGuest: boolean, signal: AbortSignal) {
   try {
     const volume = await cloud.cinder.showVolume(id, signal);
-    const serverId = volume.attachments[0]?.server_id;
+    const serverId = needsGuest ? volume.attachments[0]?.server_id : undefined;
     return { volume, serverStatus: serverId ? await cloud.nova.serverStatus(serverId, signal) : undefined };
   } catch (error) {
     if (whatIsMissing(error) === "volume") return { volume: undefined, serverStatus: undefined };

@@ -48,6 +48,8 @@ export interface Claim {
   who: { stack: string; owner: string };
   /** What the row gets when nobody else is there: the record, and how far it has got. */
   entries(row: SnapshotRow): Metadata;
+  /** Whether the volume's server has to run. */
+  needsGuest: boolean;
   /** Whether Nova may be asked at all. */
   judge(facts: Checked): Verdict;
   context: OperationContext;
@@ -136,10 +138,11 @@ export async function takeBack(cloud: Cloud, before: SnapshotRow, nonceId: strin
     const old = Object.fromEntries(changed.map((key) => [key, before.metadata[key] ?? ""]));
     await unlessHidden(cloud.cinder.createSnapshotMetadata(before.id, old));
   }
-  // The nonce last: until then the row is ours.
-  const others = added.filter((key) => key !== ASSISTED.nonce);
+  // The step first: what is left of a record without one means nothing. The nonce last: until then the row is ours.
+  const others = added.filter((key) => key !== ASSISTED.nonce && key !== ASSISTED.step);
+  if (added.includes(ASSISTED.step)) await removeKey(cloud, before.id, ASSISTED.step);
   await Promise.all(others.map((key) => removeKey(cloud, before.id, key)));
-  if (others.length < added.length) await removeKey(cloud, before.id, ASSISTED.nonce);
+  if (added.includes(ASSISTED.nonce)) await removeKey(cloud, before.id, ASSISTED.nonce);
 }
 
 // --- what else is under way on the volume

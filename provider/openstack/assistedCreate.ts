@@ -55,7 +55,16 @@ export async function askForOverlay(
   const judge = (facts: Checked) => mayCreate(facts, inputs, who, serverNow(cloud, context), context);
   const stepFor = (row: SnapshotRow) => (isManaged(row) ? STEP.preparing : STEP.asking);
   const entries = (row: SnapshotRow) => ({ ...record, [ASSISTED.step]: stepFor(row) });
-  const { before, nonceId, ...claimed } = await claim({ cloud, volumeId, snapshotId, who, judge, entries, context });
+  const { before, nonceId, ...claimed } = await claim({
+    cloud,
+    volumeId,
+    snapshotId,
+    who,
+    needsGuest: true,
+    judge,
+    entries,
+    context,
+  });
   let { row } = claimed;
   const isOurStatus = before.status.toLowerCase() === "available" || stepOf(before) === STEP.preparing;
   const managed = isManaged(before) && isOurStatus;

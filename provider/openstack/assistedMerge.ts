@@ -29,6 +29,7 @@ import {
   progressOf,
   quietly,
   REPORTED,
+  recordOn,
   removeRecord,
   STEP,
   stepOf,
@@ -57,7 +58,7 @@ export async function removeOverlay(
   known: State,
   context: OperationContext,
 ): Promise<void> {
-  const info = deleteInfo(row, known);
+  const info = deleteInfo(known);
   mustBeOurs(row, expected);
   const merge: Merge = { cloud, info, expected, manageStatus: known.manageStatus === true, context };
   const step = stepOf(row);
@@ -93,7 +94,9 @@ function mustBeOurs(row: SnapshotRow, expected: Expected): void {
       remedy: `Look at the server's disk (\`virsh domblklist\`), write the record anew (${howToRecord(id, expected, STEP.made, STEP.merged)}: ${STEP.made} if the disk is on ${expected.file}, ${STEP.merged} if it is not), and run again.`,
     });
   }
-  const whose = notOurs(row, expected);
+  // The rest of a record that was being taken away: there is nothing to merge.
+  const isRest = recordOn(row).owner === undefined && (stepOf(row) === STEP.merged || stepOf(row) === STEP.none);
+  const whose = isRest ? undefined : notOurs(row, expected);
   if (whose === undefined) return;
   throw new SnapcloneError({
     kind: "refused",
@@ -103,7 +106,7 @@ function mustBeOurs(row: SnapshotRow, expected: Expected): void {
 }
 
 /** What Nova merges follows from these four alone. */
-function deleteInfo(row: SnapshotRow, known: State): DeleteInfo {
+function deleteInfo(known: State): DeleteInfo {
   const name = (key: "fileToMerge" | "mergeTargetFile") => {
     const result = nullableFileName().safeParse(known[key]);
     if (result.success) return result.data ?? null;
@@ -113,7 +116,7 @@ function deleteInfo(row: SnapshotRow, known: State): DeleteInfo {
     });
   };
   return {
-    volume_id: row.volume_id,
+    volume_id: String(known.volumeId),
     type: "qcow2",
     file_to_merge: name("fileToMerge"),
     merge_target_file: name("mergeTargetFile"),
@@ -163,6 +166,8 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
     volumeId: info.volume_id,
     snapshotId,
     who: expected,
+    // Nova merges below a stopped server, too, and refuses where it can't (§B3).
+    needsGuest: false,
     judge,
     entries,
     context,
@@ -257,7 +262,7 @@ async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row
   if (stepOf(said) === STEP.merged) {
     const { file_to_merge, merge_target_file } = info;
     const what = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;
-    context.warn(cinderDoesNotKnow(row.volume_id, what));
+    context.warn(cinderDoesNotKnow(info.volume_id, what));
   }
   // Nova's report never came, or nobody has ended what it was to report on: Cinder lets no such snapshot be deleted.
   if (manageStatus && /^(creating|deleting)$/i.test(row.status)) {

@@ -201,7 +201,8 @@ export function observed(row: SnapshotRow, known: State, whose?: string): Observ
   const reason = whose ?? sticky ?? UNVERIFIED[step ?? ""] ?? UNRECORDED;
   return {
     state: {
-      volumeId: row.volume_id,
+      // It can't change: where the row says something else, it is not the row's to say.
+      volumeId: known.volumeId ?? row.volume_id,
       snapshotId: row.id,
       status: row.status,
       progress: progressOf(row),

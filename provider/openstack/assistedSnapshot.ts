@@ -128,7 +128,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     const row = await cloud.snapshot(partsOf(id).snapshotId, signal);
     if (!row) return undefined;
     const isOwned = known.__owner !== undefined && stepOf(row) !== undefined;
-    return observed(row, known, isOwned ? notOurs(row, expectedOf(known, "")) : undefined);
+    return observed(row, { ...known, ...partsOf(id) }, isOwned ? notOurs(row, expectedOf(known, "")) : undefined);
   },
 
   divergence({ __step: step }) {
@@ -162,7 +162,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
         );
         return "missing";
       }
-      await removeOverlay(cloud, row, expectedOf(known, context.stack), known, context);
+      await removeOverlay(cloud, row, expectedOf(known, context.stack), { ...known, volumeId }, context);
       return "deleted";
     } catch (error) {
       // The row was there: whatever is not found now, the overlay may be.
@@ -243,24 +243,25 @@ async function finish(
     context.accepted(taskOf(asked, { ...task, owner: String(task.owner ?? "") }));
   }
   const step = stepOf(row);
-  if (step === STEP.unseen) return observed(row, {});
+  if (step === STEP.unseen) return observed(row, { ...inputs });
   if (step !== STEP.made) {
     row = await untilSwitched(cloud, row, asked, inputs, context);
     const isSeen = isReported(row, "creating");
     row = await write(cloud, row, { [ASSISTED.step]: isSeen ? STEP.made : STEP.unseen });
-    context.warn(cinderDoesNotKnow(row.volume_id, `is on ${inputs.newFile} now`));
+    context.warn(cinderDoesNotKnow(inputs.volumeId, `is on ${inputs.newFile} now`));
     if (!isSeen) {
       const unverifiedReason = whyUnseen(row, "creating");
       context.warn(
         `the overlay of snapshot ${id} was asked for and could not be seen to be in place: ${unverifiedReason}`,
       );
-      return observed(row, { unverifiedReason });
+      return observed(row, { ...inputs, unverifiedReason });
     }
   }
   // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (§B4).
-  if (inputs.manageStatus !== true) return observed(row, {});
+  if (inputs.manageStatus !== true) return observed(row, { ...inputs });
   if (!isOfKnownStatus(row)) throw notPutBack(row);
-  return observed(row.status.toLowerCase() === "creating" ? await putBack(cloud, id, context) : row, {});
+  if (row.status.toLowerCase() === "creating") row = await putBack(cloud, id, context);
+  return observed(row, { ...inputs });
 }
 
 /** Cinder takes it once (§A12): where the answer is lost or a refusal, the row tells. */

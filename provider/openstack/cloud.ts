@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../core/clock";
 import type { ConnectionKind } from "../core/connections";
-import { isKind } from "../core/errors";
+import { isKind, SnapcloneError } from "../core/errors";
 import { Experience } from "../core/experience";
 import { SharedLook } from "../core/sharedLook";
 import { Turns } from "../core/turns";
@@ -100,7 +100,12 @@ export class Cloud {
   /** undefined where Cinder itself says that it does not exist. */
   async snapshot(id: string, signal?: AbortSignal): Promise<SnapshotRow | undefined> {
     try {
-      return await this.cinder.showSnapshot(id, signal);
+      const row = await this.cinder.showSnapshot(id, signal);
+      if (row.id === id) return row;
+      throw new SnapcloneError({
+        kind: "malformed",
+        said: `Cinder showed snapshot ${row.id}, and was asked for ${id}`,
+      });
     } catch (error) {
       if (isKind(error, "notFound") && whatIsMissing(error) === "snapshot") return undefined;
       throw error;

@@ -1,6 +1,7 @@
 // PowerVC's own two calls, which it adds to its Cinder: clone volumes as one consistent copy, and how far that is. The
 // volumes themselves are Cinder's. Field names are the API's own; nothing here waits.
-// Source: IBM, "Clone volume API" (PowerVC 2.2.1 to 2.3.1); reference openstack-powervc.md §F1, and §H for what it leaves open.
+// Source: IBM, "Clone volume API" (PowerVC 2.2.1 to 2.3.1); docs/wire/powervc.md#f1, and #h for
+// what it leaves open.
 
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
@@ -36,12 +37,12 @@ const acceptedSchema = z
   .looseObject({
     "clone-volumes": z.looseObject({ task_uri: z.string().nullish(), task_id: z.string().nullish() }),
   })
-  // The address names whatever host PowerVC knows itself by (§F1): only the id in it counts.
+  // The address names whatever host PowerVC knows itself by (docs/wire/powervc.md#f1): only the id in it counts.
   .transform(({ "clone-volumes": { task_uri, task_id } }) => task_id ?? taskIdOf(task_uri ?? ""))
   .pipe(taskId);
 
 const states = z.record(z.string(), z.unknown()).nullish();
-/** The document's samples have the same fields inside `details`, beside it, or some here and some there (§F1). */
+/** The document's samples have the same fields inside `details`, beside it, or some here and some there (docs/wire/powervc.md#f1-progress). */
 const fields = {
   progress: z.union([z.number(), z.string()]).nullish(),
   flow_details: states,
@@ -57,7 +58,7 @@ export class PowerVcClient {
 
   /** Returns the task's id. The clones are made by a flow of tasks that goes on by itself. */
   async cloneVolumes(given: CloneVolumes): Promise<string> {
-    // 200 says the document; 202 is what the rest of Cinder says to such a request (§H).
+    // 200 says the document; 202 is what the rest of Cinder says to such a request (docs/wire/powervc.md#h).
     return this.call({ method: "POST", path: "", body: { "clone-volumes": given }, schema: acceptedSchema });
   }
 
@@ -80,12 +81,12 @@ export class PowerVcClient {
     const endpoint = await this.session.endpoint("blockStorage", call.signal);
     const { api } = blockStorageAddress(endpoint, await this.session.projectId(call.signal));
     const path = `/clone-volumes${call.path}`;
-    // Without a microversion, as the document's samples (§F3).
+    // Without a microversion, as the document's samples (docs/wire/powervc.md#f3).
     return (await this.session.request<T>("blockStorage", { ...call, base: api, path, explain: explainHere })).body;
   }
 }
 
-/** Cinder's error bodies (§H: assumed); an address that no route matches means a server without this API. */
+/** Cinder's error bodies (docs/wire/powervc.md#h: assumed); an address that no route matches means a server without this API. */
 const explainHere: typeof explain = (answer) => {
   const explained = explain(answer);
   if (explained?.kind !== "config") return explained;
@@ -102,7 +103,7 @@ function taskIdOf(uri: string): string | undefined {
   return new URLSearchParams(query).get("task_id") ?? undefined;
 }
 
-/** undefined: an answer without any word on a task is what a server says that has forgotten it (§H). */
+/** undefined: an answer without any word on a task is what a server says that has forgotten it (docs/wire/powervc.md#h). */
 function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progress | undefined {
   const both = [details ?? {}, top];
   const all = <K extends keyof typeof fields>(key: K) =>

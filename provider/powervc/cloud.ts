@@ -22,8 +22,8 @@ export const powervc: ConnectionKind<PowerVc> = {
   },
 };
 
-/** From this many volumes on, one list is less than a look at each. */
-const LIST_FROM = 3;
+/** What a page of a list has at most, unless an administrator says otherwise (`osapi_max_limit`). */
+const PAGE = 1_000;
 
 export class PowerVc {
   readonly cinder: Cinder;
@@ -49,7 +49,7 @@ export class PowerVc {
   readonly witnesses = new Map<string, string>();
 
   private rows = new Map<string, VolumeRow>();
-  private unused: Promise<VolumeRow[]> | undefined;
+  private unused: readonly VolumeRow[] | undefined;
 
   constructor(
     readonly session: OpenStackSession,
@@ -70,8 +70,8 @@ export class PowerVc {
         }
         isFirst = false;
         // The end of the run compares all volumes with the state: one list does for both.
-        this.unused = this.listAll();
-        return new WitnessedRows(await this.unused, this.witnesses);
+        this.unused = await this.listAll();
+        return new WitnessedRows(this.unused, this.witnesses);
       },
     });
   }
@@ -120,12 +120,14 @@ export class PowerVc {
   }
 
   private async listed(count: number, filter: ListVolumes | undefined, signal: AbortSignal | undefined) {
-    if (count < (filter ? 2 : LIST_FROM)) return new Map<string, VolumeRow>();
+    // Where one look at each is not more than the pages of a list, nobody else's volumes have to be listed.
+    const pages = filter ? 1 : 1 + Math.ceil(this.rows.size / PAGE);
+    if (count <= pages) return new Map<string, VolumeRow>();
     try {
       const rows = await (filter ? this.cinder.listVolumesDetail(filter, signal) : this.listAll(signal));
       return new Map(rows.map((row) => [row.id, row]));
     } catch (error) {
-      // A cloud may forbid the filter (/etc/cinder/resource_filters.json, §A6), and a list may hold what nobody
+      // A cloud may forbid the filter (/etc/cinder/resource_filters.json, docs/wire/openstack.md#a6), and a list may hold what nobody
       // understands: what these volumes are, each of them can say.
       if (isKind(error, "stopped")) throw error;
       return new Map<string, VolumeRow>();

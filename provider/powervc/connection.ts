@@ -5,7 +5,7 @@ import { SnapcloneError } from "../core/errors";
 import { isDict, protectSecrets } from "../openstack/clouds";
 import { type OpenStackRequest, type OpenStackSettings, resolveOpenStack } from "../openstack/connection";
 
-/** reference openstack-powervc.md §F3: project, domain and port as the installer leaves them. */
+/** docs/wire/powervc.md#f3: project, domain and port as the installer leaves them. */
 const DEFAULTS = {
   projectName: "ibm-default",
   userDomainName: "Default",
@@ -26,7 +26,7 @@ export function resolvePowerVc(request: OpenStackRequest): OpenStackSettings {
       remedy: 'Sign in with user name and password (IBM, "Supported OpenStack Identity APIs").',
     });
   }
-  // Cinder's type in PowerVC's catalogue (§F3: IBM/ansible-powervc).
+  // Cinder's type in PowerVC's catalogue (docs/wire/powervc.md#f3: IBM/ansible-powervc).
   return { ...settings, serviceType: { blockStorage: "volume", ...settings.serviceType } };
 }
 

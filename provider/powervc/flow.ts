@@ -15,7 +15,9 @@ export interface Flow {
   taskId: string | undefined;
   /** When PowerVC was asked, or was about to be, by its own clock. */
   since?: string | undefined;
-  /** The group that the first source was in before, or the beginning of its id. */
+  /** The source that the request was noted on; the first of them where that is not known. */
+  place?: string;
+  /** The group that this one was in before, or the beginning of its id. */
   groupBefore: string | undefined;
   /** This process has just asked for it: there is nothing to be seen yet. */
   isNew?: boolean;
@@ -57,7 +59,7 @@ export async function flowEnd(cloud: PowerVc, flow: Flow, context: OperationCont
     look: async (signal) => {
       const progress = flow.taskId === undefined ? undefined : await cloud.client.progress(flow.taskId, signal);
       if (progress) return { progress };
-      // Tasks are forgotten, for example when PowerVC starts anew (§H): then the volumes have to tell.
+      // Tasks are forgotten, for example when PowerVC starts anew (docs/wire/powervc.md#h): then the volumes have to tell.
       return { rows: await cloud.listAll(signal) };
     },
     judge: (seen): Verdict => {
@@ -74,7 +76,7 @@ export async function flowEnd(cloud: PowerVc, flow: Flow, context: OperationCont
   return outcome ?? { is: "nothing" };
 }
 
-/** "progress 100" does not mean success: the flows' states count, whatever the flows are called (§F1). */
+/** "progress 100" does not mean success: the flows' states count, whatever the flows are called (docs/wire/powervc.md#f1-progress). */
 function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome | undefined {
   steps.note(seen);
   const { clones, flows, failure } = seen;
@@ -174,9 +176,9 @@ class Traces {
   ) {}
 
   judge(rows: readonly VolumeRow[]): Outcome | undefined {
-    const { id, sources, groupBefore } = this.flow;
+    const { sources, place = sources[0], groupBefore } = this.flow;
     const members = this.identified(rows);
-    const group = rows.find((row) => row.id === sources[0])?.group_id ?? undefined;
+    const group = rows.find((row) => row.id === place)?.group_id ?? undefined;
     const isSame = group !== undefined && groupBefore !== undefined && group.startsWith(groupBefore);
     const inFlow = (group !== undefined && !isSame) || members.some(({ row }) => row.group_id != null);
     const made = members.filter(({ row }) => /^(available|in-use)$/i.test(row.status));
@@ -194,7 +196,7 @@ class Traces {
     }
     this.before = picture;
     const left = NOTHING_SHOWS_MS - (now - this.quietSince);
-    if (!shows) this.text = `nothing shows yet of the set ${id}; ${this.limitText(left)}`;
+    if (!shows) this.text = `nothing shows yet of the set ${this.flow.id}; ${this.limitText(left)}`;
     if (left > 0) return undefined;
     if (members.length === 0) return { is: "nothing" };
     const said = `PowerVC does not know the task any more, and made ${made.length} of ${sources.length} clones`;

@@ -1,5 +1,5 @@
 // How a set of clones is found again. PowerVC lists neither its tasks nor its clones, and takes no word of ours but the
-// display name, so there are three places, one for each stage of a set's life (reference openstack-powervc.md §F1, §H):
+// display name, so there are three places, one for each stage of a set's life (docs/wire/powervc.md#f1, #h):
 //
 // - The *pending create*: metadata of the first source volume, written before the request and rewritten with the task's id
 //   after it. It has the ownership record and its own time, and goes as soon as the clones bear the record.
@@ -169,7 +169,7 @@ function textOf(part: string | undefined): string | undefined {
   return part === undefined || part === "" || part === "-" ? undefined : part;
 }
 
-function pendingKey(id: string): string {
+export function pendingKey(id: string): string {
   return `snapclone:${id}:pending`;
 }
 
@@ -263,7 +263,7 @@ export function membersOf(rows: readonly VolumeRow[], id: string, sources: reado
   });
 }
 
-/** What PowerVC puts before names (`powervc-config storage clone-name-prefix`): seen on a clone, the default else (§F2). */
+/** What PowerVC puts before names (`powervc-config storage clone-name-prefix`): seen on a clone, the default else (docs/wire/powervc.md#f2). */
 export function prefixOf(name: string | null, tags: VolumeRow["metadata"]): string {
   return NAMED.exec(name ?? "")?.[1] ?? tags[TAGS.prefix] ?? "clone-";
 }
@@ -278,7 +278,7 @@ export function isTechnicalName(name: string | null): boolean {
   return NAMED.test(name ?? "");
 }
 
-/** UTC, and Cinder does not say so (reference openstack-powervc.md §A3). */
+/** UTC, and Cinder does not say so (docs/wire/openstack.md#a3). */
 export function createdAt({ created_at }: VolumeRow): string | undefined {
   return created_at === null ? undefined : `${created_at.replace(/Z$/, "")}Z`;
 }

@@ -1,4 +1,4 @@
-// PowerVC's rules for the names of clones, forwards and backwards (reference openstack-powervc.md §F2). The table of the
+// PowerVC's rules for the names of clones, forwards and backwards (docs/wire/powervc.md#f2). The table of the
 // document has one dash more than its examples: the examples count. N is the place in the program's list.
 
 import { type Member, TAGS } from "./marks";

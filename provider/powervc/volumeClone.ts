@@ -30,6 +30,7 @@ import {
   ownedSets,
   type PendingCreate,
   pendingCreatesOn,
+  pendingKey,
   prefixOf,
   RECORD_LENGTHS,
   recordTags,
@@ -108,7 +109,8 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVc> = {
     // Builds before 0.2 look for `open` alone: they must not adopt what is adopted here.
     const tags = { ...recordTags(record), ...(isOld ? { [TAGS.phase]: "settled" } : {}) };
     const clones = new Set([...notedClones(known).keys(), ...(cloud.completed.get(id) ?? [])]);
-    await Promise.all([...clones].map((clone) => tagIfThere(cloud, clone, tags)));
+    const items = [...clones].map((clone) => ({ row: { id: clone, name: null } }));
+    await settleAll(items, ({ row }) => tagIfThere(cloud, row.id, tags));
   },
 
   async beginCreate(cloud, inputs, record) {
@@ -121,17 +123,23 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVc> = {
     const pendingCreate = { id: newSetId(), place, since, groupBefore, record, keys: [] };
     const more = { backend, sourceName: source.name ?? undefined };
     cloud.records.set(pendingCreate.id, record);
+    let mayBeNoted = false;
     try {
-      if (record.owner !== "") await writePendingCreate(cloud, pendingCreate);
+      if (record.owner !== "") {
+        await writePendingCreate(cloud, pendingCreate).catch((error: unknown) => {
+          mayBeNoted = isKind(error, "transient", "malformed");
+          throw error;
+        });
+        mayBeNoted = true;
+      }
       const taskId = await ask(cloud, pendingCreate, inputs);
       return { id: pendingCreate.id, task: taskOf({ ...pendingCreate, taskId }, more) };
     } catch (error) {
       // Of unknown outcome: the set is recorded by the id that every clone of it will bear, and looked for.
       if (cloud.asked.get(pendingCreate.id)) return { id: pendingCreate.id, task: taskOf(pendingCreate, more) };
-      return {
-        id: pendingCreate.id,
-        task: { ...taskOf(pendingCreate, more), ...(await withdraw(cloud, pendingCreate, error)) },
-      };
+      if (!mayBeNoted) throw error;
+      const unsent = await withdraw(cloud, pendingCreate, error);
+      return { id: pendingCreate.id, task: { ...taskOf(pendingCreate, more), ...unsent } };
     }
   },
 
@@ -255,9 +263,9 @@ async function ask(cloud: PowerVc, pendingCreate: PendingCreate, inputs: VolumeC
  * Nothing was asked for, or PowerVC has refused: takes the note of the request away, and throws the reason. Where the note
  * stays, the set is recorded, so that a later run does that or asks.
  */
-async function withdraw(cloud: PowerVc, { id, place, record }: PendingCreate, reason: unknown): Promise<typeof UNSENT> {
+async function withdraw(cloud: PowerVc, { id, place }: PendingCreate, reason: unknown): Promise<typeof UNSENT> {
   try {
-    if (record.owner !== "") await clearPendingCreate(cloud, id, place);
+    await clearPendingCreate(cloud, id, place);
   } catch {
     cloud.unsent.set(id, reason);
     return UNSENT;
@@ -307,8 +315,9 @@ async function refuseOtherBackend(cloud: PowerVc, { id, task }: Pick<AcceptedOpe
   });
 }
 
-function flowOf(id: string, { since, groupBefore, taskId }: PendingCreate, sources: readonly string[]): Flow {
-  return { id, sources, taskId, since, groupBefore };
+function flowOf(id: string, pendingCreate: PendingCreate, sources: readonly string[]): Flow {
+  const { place, since, groupBefore, taskId } = pendingCreate;
+  return { id, sources, taskId, place, since, groupBefore };
 }
 
 /** Waits until PowerVC has made the set. Asks again where an earlier run has not come to ask. */
@@ -408,13 +417,13 @@ async function flowFailed(
   return new SnapcloneError({ kind: "failed", said: `${said}. ${left}` });
 }
 
-function stuck(error: SnapcloneError, { id, taskId }: Flow): SnapcloneError {
+function stuck(error: SnapcloneError, { id, taskId, place }: Flow): SnapcloneError {
   const which = taskId === undefined ? `the flow whose clones are called "…${id}…"` : `the clone task ${taskId}`;
   return new SnapcloneError({
     ...error.parts,
     remedy: [
       `No call cancels a flow of PowerVC's, and what it makes later would be nobody's. Have an administrator look at ${which}, then run again.`,
-      `If it will never end: \`pulumi state delete <urn>\` takes the set out of the state. What it leaves has ${id} in its name, or in the metadata \`${TAGS.set}\`: delete that by hand.`,
+      `If it will never end: \`pulumi state delete <urn>\` takes the set out of the state. What it leaves has ${id} in its name, or in the metadata \`${TAGS.set}\`: delete that by hand, and take the note off the volume (\`openstack volume unset --property ${pendingKey(id)} ${place}\`).`,
     ].join("\n"),
   });
 }
@@ -460,14 +469,14 @@ async function complete(
     undefined,
     context.signal,
   );
-  const tagged = await Promise.all(
-    seen.map((row) =>
-      tag(row).catch((error: unknown) => {
-        if (isKind(error, "notFound")) return undefined;
-        throw error;
-      }),
-    ),
-  );
+  const tagged = await settleAll(seen.map(memberOf), async ({ row }) => {
+    try {
+      return await tag(row);
+    } catch (error) {
+      if (isKind(error, "notFound")) return undefined;
+      throw error;
+    }
+  });
   if (pairs.length < volumes.length || new Set(pairs.map(({ clone }) => clone)).size < pairs.length) {
     throw tooFew(pairs, volumes);
   }
@@ -562,7 +571,7 @@ function mayHavePendingCreate(cloud: PowerVc, { id, initialState }: AcceptedOper
 
 /** Without the right to remove it there is no end to trying: a person has to. */
 async function clearOrWarn(cloud: PowerVc, id: string, place: string, context: OperationContext): Promise<void> {
-  const [key = `snapclone:${id}:pending`] = cloud.pendingCreates.get(id)?.keys ?? [];
+  const [key = pendingKey(id)] = cloud.pendingCreates.get(id)?.keys ?? [];
   try {
     await clearPendingCreate(cloud, id, place);
   } catch (error) {
@@ -670,6 +679,9 @@ function clonedVolume(row: VolumeRow, sourceId: string | undefined): ClonedVolum
 
 // --- removing
 
+/** So far the clock of an API's host and the one that dates its rows may be apart. */
+const CLOCKS_APART_MS = 300_000;
+
 /** What of the set may be removed: by the state's ids, by our record, or by PowerVC's word on our own request. */
 async function removable(
   cloud: PowerVc,
@@ -687,9 +699,13 @@ async function removable(
   }
   const members = await find(cloud, id, known);
   const others = told.filter((clone) => !sources.includes(clone) && !members.some(({ row }) => row.id === clone));
+  const { since = "" } = textsIn((known.pending as Pending | undefined)?.task);
   const untold = (await cloud.volumes(others, undefined)).filter((row) => {
     const isOfOther = isTagged(row) && row.metadata[TAGS.set] !== id;
-    return !isOfOther && (row.source_volid == null || sources.includes(row.source_volid));
+    const isOfOurs = row.source_volid == null || sources.includes(row.source_volid);
+    // What was there before the request is no clone of it, whatever the task says.
+    const isLater = Date.parse(createdAt(row) ?? "") > Date.parse(since) - CLOCKS_APART_MS;
+    return !isOfOther && isOfOurs && isLater;
   });
   return [...members.map(({ row }) => row), ...untold];
 }
@@ -814,7 +830,7 @@ function description() {
 }
 
 function printable() {
-  // Cinder strips blanks (reference openstack-powervc.md §A2): with them, every refresh would show a drift.
+  // Cinder strips blanks (docs/wire/openstack.md#a2): with them, every refresh would show a drift.
   return z
     .string("must be a string")
     .trim()

@@ -134,7 +134,7 @@ export async function settleAll<Item extends { row: Pick<VolumeRow, "id" | "name
   throw new SnapcloneError({ ...worst.error.parts, said: said.join("; ") });
 }
 
-/** DELETE is refused while the volume is busy, in a group, attached or has snapshots, all in one text (§A13). */
+/** DELETE is refused while the volume is busy, in a group, attached or has snapshots, all in one text (docs/wire/openstack.md#a13). */
 function removeOne(cloud: PowerVc, id: string, context: OperationContext): Promise<"deleted" | "missing"> {
   const deletion: Deletion = {
     noun: "volume",

@@ -28,6 +28,7 @@ import {
   isCloning,
   knownPlaces,
   knownVms,
+  managedTags,
   observed,
   pendingTask,
   removalOf,
@@ -69,7 +70,12 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   timeouts: { create: "3h", update: "3h", delete: "30m" },
   // What has been cloned is of use: the next run clones the rest.
   onFailedCreate: "update",
-  derivedOutputs: { vms: ["names", "description", "userTags"], leftovers: ["names"], doubles: ["names"] },
+  derivedOutputs: {
+    vms: ["names", "description", "userTags"],
+    leftovers: ["names"],
+    doubles: ["names"],
+    __managedTags: ["userTags"],
+  },
 
   validate(inputs, unsure) {
     const failures = [];
@@ -94,9 +100,11 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
 
   dryRun,
 
-  // Clones under way, and what is left of clones that the program does not want any more.
-  divergence({ unfinished, leftovers }, news) {
+  // Clones under way, and what is left of clones or tags that the program does not want any more.
+  divergence({ unfinished, leftovers, __managedTags }, news) {
     if (asTexts(unfinished).length > 0) return { output: "unfinished", effect: "update" };
+    const strays = asTexts(__managedTags).some((tag) => !asTexts(news.userTags).includes(tag));
+    if (strays) return { output: "userTags", effect: "update" };
     const unwanted = asRecords(leftovers).some(({ name }) => !asTexts(news.names).includes(String(name)));
     return unwanted ? { output: "leftovers", effect: "update" } : undefined;
   },
@@ -151,7 +159,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     if (!isUuid(id)) return undefined;
     const set = new Members(cloud, id, knownVms(known), sourceOf(known));
     await set.load(signal, { listed: true, unnamed: isCloning(known) || known.vms === undefined });
-    if (known.userTags !== undefined) await set.loadUserTags(signal);
+    if (managedTags(known).length > 0) await set.loadUserTags(signal);
     const isBusy = set.tags.intents.length > 0 || set.newcomers.length > 0 || isCloning(known);
     const seen = await observed(set, known, signal);
     return set.living.length === 0 && !isBusy && seen.state.leftovers === undefined ? undefined : seen;
@@ -289,7 +297,7 @@ async function update(
   const failure = missing.length === 0 ? undefined : await cloneMore(set, missing, inputs, known, context);
 
   // Adopted: nobody knows what the killed run had put on them, and all of it was ours.
-  const managed = known.vms === undefined ? "all" : asTexts(known.userTags);
+  const managed = known.vms === undefined ? "all" : managedTags(known);
   if (inputs.userTags !== undefined || managed.length > 0) await set.loadUserTags(context.signal);
   const emptied = inputs.description === undefined && typeof known.description === "string";
   await set.reconcile(emptied ? { ...inputs, description: "" } : inputs, managed, context);

@@ -26,6 +26,8 @@ export async function observed(set: Members, known: State, signal: AbortSignal):
     members.every(({ uuid }) => set.userTagsOf(uuid).some((one) => one.tag === tag)),
   );
   const isBusy = isCloning(known) || set.tags.intents.length > 0;
+  const tagsOn = new Set(members.flatMap(({ uuid }) => set.userTagsOf(uuid).map(({ tag }) => tag)));
+  const ours = managedTags(known).filter((tag) => managed.includes(tag) || tagsOn.has(tag));
   const left = await set.leftovers(removalOf(known), signal);
   return {
     state: {
@@ -42,6 +44,8 @@ export async function observed(set: Members, known: State, signal: AbortSignal):
             ),
           }),
       ...(known.userTags === undefined ? {} : { userTags: onAll }),
+      // A change that fails must not forget what it was to take away.
+      ...(ours.length === 0 ? {} : { __managedTags: ours }),
       vms: members.map((member) => view(member, set.id)),
       ...(left.length === 0 ? {} : { leftovers: left }),
       ...(set.doubles.length === 0 ? {} : { doubles: set.doubles.map(({ uuid, name }) => ({ uuid, name })) }),
@@ -81,6 +85,11 @@ function view({ uuid, name, row, disks }: Member, set: string): Record<string, u
 /** One word for all of them: the wanted one if it is so, else one that differs, so that a refresh shows the drift. */
 function common(values: readonly string[], wanted: unknown): unknown {
   return values.find((value) => value !== wanted) ?? wanted;
+}
+
+/** User tags that are the provider's to take away: those in the program, and those that it has put there before. */
+export function managedTags({ userTags, __managedTags: before }: State): string[] {
+  return [...new Set([...asTexts(userTags), ...asTexts(before)])];
 }
 
 export function asRecords(value: unknown): Record<string, unknown>[] {

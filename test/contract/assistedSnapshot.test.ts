@@ -987,6 +987,27 @@ test("two overlays of one volume are made one after the other, two of different 
   expect(asked("delete")).toHaveLength(2);
 });
 
+test.each([
+  [true, 20, 25],
+  [false, 15, 20],
+])(
+  "manageStatus %s: %s requests for an overlay at most, %s for its merge, login and lists included",
+  async (manageStatus, most, mostOfMerge) => {
+    const run = newRun();
+    const { id, outs } = await create(definition, run, { ...news, manageStatus });
+    await run.end();
+    // Each further look at Nova's work is one more.
+    const looks = () => Math.max(0, emulator.requests.count({ operation: "snapshots.show" }) - 2);
+    const [made, looked] = [emulator.requests.length, looks()];
+    expect(made - looked).toBeLessThanOrEqual(most);
+    await until(() => chain()[0] === OVERLAY);
+    const next = newRun();
+    await remove(definition, next, id, outs);
+    await next.end();
+    expect(emulator.requests.length - made - (looks() - looked)).toBeLessThanOrEqual(mostOfMerge);
+  },
+);
+
 test("check refuses all that is wrong at once, with the path, and sends nothing", () => {
   const wrong = {
     volumeId: "my-volume",

@@ -5,7 +5,7 @@ import { check, UNKNOWN } from "../../provider/core/check";
 import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
-import { create, type PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { OpenStackSession } from "../../provider/openstack/keystone";
 import { PowerVc } from "../../provider/powervc/cloud";
@@ -425,11 +425,16 @@ describe("a run that was killed", () => {
     expect([clones(), records()]).toEqual([[], []]);
   });
 
-  test("nothing shows whose clone is whose but their sizes: these tell", async () => {
+  test.each(["size", "size and type"])("nothing shows whose clone is whose but their %s: these tell", async (what) => {
     emulator.powervc.tellsSource = false;
+    const [, ssd = ""] = emulator.cinder.volumeTypes.keys();
+    if (what !== "size") Object.assign(row(LOGS), { size: row(DATA).size, volume_type_id: ssd });
     await up(ARGS, { at: at("POST", CLONE), carriedOut: true });
     const { outs } = await good();
-    for (const source of SOURCES) expect(cloneOf(outs, source).size).toBe(row(source).size);
+    for (const source of SOURCES) {
+      const { size, volume_type_id } = row(source);
+      expect(cloneOf(outs, source)).toMatchObject({ size, volume_type_id });
+    }
     expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
   });
 
@@ -547,6 +552,55 @@ describe("a run that was killed", () => {
     emulator.cinder.createVolume({ name: "copy of the source", metadata: { ...row(DATA).metadata } });
     await remove(definition, newRun(), id, { ...outs, clones: {} });
     expect(clones().map(({ name }) => name)).toEqual([copied.name, "copy of the source"]);
+  });
+
+  test("the save fails at the end of a create: that run says so, and the next up adopts", async () => {
+    newProcess();
+    const { log } = await engine.up({ before: ARGS }, { saveFails: true, firstCheckWithoutSeed: false });
+    expect(engine.state.entries).toEqual([]);
+    expect(log.join("\n")).toMatch(/in no state: a volume clone that this stack made/);
+    const [clone] = clones();
+    pass(1_000);
+    expect((await good()).id).toBe(clone?.metadata["snapclone:set"]);
+    expect([clones().length, requests("clones.create")]).toEqual([3, 1]);
+  });
+
+  test("retained, and then declared again: a new set, and the old one told", async () => {
+    const first = await good();
+    newProcess();
+    await engine.up({}, { retain: ["before"] });
+    pass(1_000);
+    const second = await good();
+    expect(second.id).not.toBe(first.id);
+    expect(second.log.join("\n")).toContain(first.id);
+    expect(clones()).toHaveLength(6);
+  });
+
+  test("an alias, and a rename of the stack: the clones bear the new owner, and nothing else is written", async () => {
+    const { id, outs } = await good();
+    newProcess();
+    const sent = emulator.requests.length;
+    expect((await engine.up({ after: ARGS }, {}, { after: "before" })).errors).toEqual([]);
+    const owners = () => new Set(clones().map(({ metadata }) => metadata["snapclone:owner"]));
+    expect(owners()).toEqual(new Set([engine.urn("after")]));
+    engine.edit(({ entries }) => {
+      for (const entry of entries) entry.urn = entry.urn.replace(":dev::", ":prod::");
+    });
+    engine.stack = "prod";
+    newProcess();
+    expect((await engine.up({ after: ARGS })).errors).toEqual([]);
+    expect(owners()).toEqual(new Set([engine.urn("after")]));
+    expect(new Set(clones().map(({ metadata }) => metadata["snapclone:stack"]))).toEqual(
+      new Set([engine.state.entries[0]?.outputs.__stack]),
+    );
+    expect(engine.idOf("after")).toBe(id);
+    expect(engine.state.entries[0]?.outputs.clones).toEqual(outs.clones);
+    const changes = [...emulator.requests]
+      .slice(sent)
+      .filter(({ method, operation }) => method !== "GET" && operation !== "tokens.issue");
+    expect(changes.map(({ operation }) => operation)).toEqual(
+      Array.from({ length: 6 }, () => "volumes.metadata.merge"),
+    );
   });
 
   describe("by a build before 0.2", () => {
@@ -777,6 +831,19 @@ describe("what is left half done", () => {
     // It is certain that nothing was sent: nothing is looked for.
     expect(time - begin).toBeLessThan(60_000);
     expect([clones().length, emulator.powervc.tasks.size, records()]).toEqual([3, 1, []]);
+  });
+
+  test("without the right to note anything on the volume: it fails, and nothing is recorded", async () => {
+    await start();
+    emulator.faults.add({ match: { operation: "volumes.metadata.merge" }, times: Infinity, status: 403 });
+    const error: unknown = await create(definition, newRun(), NEWS).catch((thrown: unknown) => thrown);
+    expect(error).not.toBeInstanceOf(PartialFailure);
+    expect([clones(), records(), requests("clones.create"), requests("volumes.metadata.delete")]).toEqual([
+      [],
+      [],
+      0,
+      0,
+    ]);
   });
 
   test("without the right to remove the note: the set is made, and the way to remove it told", async () => {
@@ -1102,6 +1169,22 @@ describe("delete", () => {
     clone.group_id = null;
     await remove(definition, newRun(), id, outs);
     expect(clones()).toEqual([]);
+  });
+
+  test("what PowerVC's task names is removed only if it can be a clone of the set", async () => {
+    await start();
+    const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "1ms" } }));
+    const old = emulator.cinder.createVolume({ name: "somebody's", created_at: "2026-01-01T00:00:00.000000" });
+    const copy = emulator.cinder.createVolume({ name: "a copy of another", source_volid: old.id });
+    const results = { [DATA]: old.id, [LOGS]: copy.id, [TEMP]: LOGS };
+    emulator.faults.add({
+      match: { operation: "clones.progress" },
+      times: Infinity,
+      status: 200,
+      body: { details: { results, flow_details: { cloneFlow: "SUCCESS" } } },
+    });
+    await remove(definition, newRun(), failure.id, failure.properties);
+    expect([old.id, copy.id, ...SOURCES].filter((id) => !emulator.cinder.volumes.has(id))).toEqual([]);
   });
 });
 

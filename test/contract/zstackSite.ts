@@ -16,8 +16,11 @@ import { BriskClock } from "../support/briskClock";
 import { FakeEngine, type RunResult } from "../support/fakeEngine";
 import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 
-/** What becomes of one request. "killed": the process dies before it is sent, "killed after": when it was carried out. */
-export type Fault = "503" | "lost reply" | "killed" | "killed after";
+/**
+ * What becomes of one request. "killed": the process dies before it is sent, "killed after": when it was carried out.
+ * "job fails": it is taken on, and ends badly without having done anything. "session ends": just before it.
+ */
+export type Fault = "503" | "lost reply" | "killed" | "killed after" | "job fails" | "session ends";
 
 const ORIGIN = Date.UTC(2026, 10, 28);
 
@@ -38,6 +41,7 @@ export class ZStackSite {
   sent: string[] = [];
   private faults = new Map<number, Fault>();
   private isDead = false;
+  private readonly failedJobs = new Set<string>();
 
   constructor(
     settings: Partial<ZStackSettings> = {},
@@ -126,6 +130,15 @@ export class ZStackSite {
       this.isDead = true;
       throw stopped();
     }
+    const job = request.headers?.["x-job-uuid"];
+    if (fault === "job fails" && job !== undefined) {
+      this.failedJobs.add(job);
+      return answerOf(202, { location: `http://172.20.14.227:8080/zstack/v1/api-jobs/${job}` });
+    }
+    if (this.failedJobs.has(request.url.slice(-32))) {
+      return answerOf(503, { error: { code: "SYS.1006", description: "An operation failed", details: "told to" } });
+    }
+    if (fault === "session ends") this.zstack.endAllSessions();
     const reply =
       fault === "503" ? { status: 503, headers: {}, body: "<html>a proxy's</html>" } : this.carryOut(request);
     if (fault === "killed after") {
@@ -155,6 +168,10 @@ class SiteHttp extends Http {
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
     return this.site.exchange(request);
   }
+}
+
+function answerOf(status: number, json: object): RawAnswer {
+  return { status, headers: {}, text: JSON.stringify(json), json };
 }
 
 function parsed(text: string): unknown {

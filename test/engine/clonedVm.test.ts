@@ -95,7 +95,7 @@ describeEngine("ClonedVm on the emulator", () => {
     if (provider !== undefined) process.kill(provider, "SIGKILL");
     process.kill(run.pid, "SIGKILL");
     await run.result.catch(() => undefined);
-    expect([names(), sourceTags()]).toEqual([[], [expect.stringMatching(/^snapclone::open::/)]]);
+    expect([names(), sourceTags()]).toEqual([[], [expect.stringMatching(/^snapclone::intent::/)]]);
     await ok(stack.cancel());
 
     declare({ names: ["web-2", "web-3"] });

@@ -73,7 +73,7 @@ describeEngine("VolumeClone on the emulator", () => {
 
   test("a deadline and resume, no-op, rename in place, one deleted by hand, a flow that is REVERTED, destroy", async () => {
     declare({ displayName: "before", description: "v1" }, { customTimeouts: { create: "1ms" } });
-    expect(await fails(stack.up())).toContain("the next `pulumi up` goes on waiting for it");
+    expect(await fails(stack.up())).toContain("the next `pulumi up` resumes the wait");
     const begun = await resource();
     expect(begun.outputs).toMatchObject({ pending: { operation: "create", task: { taskId: expect.any(String) } } });
     expect(begun.initErrors).toHaveLength(1);
@@ -97,12 +97,13 @@ describeEngine("VolumeClone on the emulator", () => {
     expect((await resource()).id).toBe(id);
 
     // One deleted by hand: the refresh says what follows, the preview shows a replacement of the whole.
-    cloud.cinder.removeVolume(clones()[1]?.id ?? "");
+    const [gone] = clones().filter(({ source_volid }) => source_volid === SOURCES[1]);
+    cloud.cinder.removeVolume(gone?.id ?? "");
     const refreshed = await ok(stack.refresh());
-    expect(refreshed.stdout).toContain("1 of 3 clones are gone");
+    expect(refreshed.stdout).toContain(`1 of 3 clones are gone: those of ${SOURCES[1]}`);
+    expect((await resource()).outputs).toMatchObject({ volumes: SOURCES, missing: [SOURCES[1]] });
     const preview = await ok(stack.preview({ args: ["--diff"] }));
     expect(changes(preview)).toMatchObject({ replace: 1 });
-    expect(preview.stdout).toContain(`+ [2]: "${SOURCES[2]}"`);
     cloud.powervc.failNext("wait_for_group_snapshot", "EXP0023E: no space in pool 7");
     expect(await fails(stack.up())).toMatch(
       /REVERTED.*EXP0023E: no space in pool 7\. No volume of the set is left behind/,

@@ -9,7 +9,7 @@ jest.setTimeout(400_000);
 beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
 afterAll(() => jest.restoreAllMocks());
 
-const FAULTS: readonly Fault[] = ["503", "lost reply", "killed", "killed after"];
+const FAULTS: readonly Fault[] = ["503", "lost reply", "killed", "killed after", "job fails", "session ends"];
 const TIMINGS = { zstackImage: 500, zstackClone: 500, zstackAction: 150, zstackQuick: 50 };
 
 type Args = Record<string, unknown>;
@@ -35,6 +35,7 @@ const OPERATIONS: Record<string, { before?: Args; after?: Args }> = {
   },
   description: { before: web, after: { ...web, description: "two" } },
   "power off": { before: web, after: { ...web, powerState: "Stopped" } },
+  "user tags removed": { before: web, after: { ...web, description: "", userTags: undefined } },
   "user tags": { before: web, after: { ...web, userTags: ["y"] } },
   delete: { before: web },
   "delete in full": { before: db },

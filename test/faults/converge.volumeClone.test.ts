@@ -12,6 +12,9 @@ import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngi
 import { inProcessCloud } from "../support/inProcessCloud";
 import { PASSWORD, settingsOf } from "./subjects/snapshot";
 
+// Two loaded cores.
+jest.setTimeout(120_000);
+
 const TEMP = "33333333-3333-4333-8333-333333333333";
 const SOURCES = [SEED_VOLUMES.data, SEED_VOLUMES.logs, TEMP];
 /** Two of one size, so that sizes alone don't tell them apart. */
@@ -112,11 +115,15 @@ function begin(): FakeEngine {
   return new FakeEngine(definition, { clock, isDead: () => http.dead });
 }
 
+const TIMEOUTS = { create: "5m", update: "5m", delete: "5m" };
+
 type Program = Record<string, Properties>;
 
 async function up(engine: FakeEngine, program: Program, fault?: Fault, options: RunOptions = {}): Promise<RunResult> {
   newProcess(fault);
-  const result = await engine.up(program, options);
+  // Long enough for whatever goes well, and no hour of looks where nothing does.
+  const inTime = Object.entries(program).map(([name, args]) => [name, { ...args, __timeouts: TIMEOUTS }]);
+  const result = await engine.up(Object.fromEntries(inTime), options);
   // Of a replacement that ended in an init failure the old one waits to be deleted (docs/wire/pulumi-engine.md#calls).
   engine.edit(({ entries }) => {
     const living = entries.filter(({ leaving }) => !leaving);
@@ -247,4 +254,26 @@ describe.each(OPERATIONS)("$name", ({ before, after, options }) => {
       }
     }
   });
+});
+
+test("a create that is killed, and its recovery killed at each of its requests", async () => {
+  const program = { set: A };
+  const first = begin();
+  await up(first, program);
+  const wanted = picture(first);
+  const last = http.requests;
+  for (let nth = 3; nth <= last; nth += 1) {
+    for (let again = 3 + (nth % 2); ; again += 2) {
+      const engine = begin();
+      const how = nth % 4 < 2 ? HOWS[4] : HOWS[5];
+      await up(engine, program, { nth, how }, { firstCheckWithoutSeed: again % 3 === 0 });
+      await up(engine, program, { nth: again, how: again % 4 < 2 ? HOWS[4] : HOWS[5] });
+      if (http.requests < again) break;
+      sequences += 1;
+      const results = [await up(engine, program), await up(engine, program)];
+      const said = `killed at ${nth}, and again at ${again}\n${results.flatMap(({ log }) => log).join("\n")}`;
+      expect([said, ...results.flatMap(({ errors }) => errors)]).toEqual([said]);
+      expect([said, picture(engine)]).toEqual([said, wanted]);
+    }
+  }
 });

@@ -39,7 +39,7 @@ async function ground(stackName: string): Promise<Ground> {
   const witness = new Witness(requests, {
     create: /^vms\.cloneVmInstance$/,
     delete: /^vms\.destroy$/,
-    look: /^jobs\.query$/,
+    look: /^(jobs|vms)\.query$/,
     settle: /^tags\.delete$/,
   });
   /** By clone; a description that the program wants comes later. */
@@ -52,15 +52,25 @@ async function ground(stackName: string): Promise<Ground> {
   witness.watch(zstack.vms, isClone);
   const ownerOf = (source: string) => urnOf(stackName, "ClonedVm", namesOf(SIZE)[SOURCES.indexOf(source)] ?? "");
   const marksOn = (uuid: string) => zstack.tagsOf(uuid).filter((tag) => tag.startsWith("snapclone::"));
-  const copyOf = ({ uuid, name, state, description }: ZStackVm): Copy => {
+  /** The tag of a clone, or what its source says of the set that its temporary name has. */
+  const recordOf = ({ uuid, name }: ZStackVm, from: string): string | undefined => {
+    const set = /\.sc-(\w{32})$/.exec(name)?.[1];
+    const intent = marksOn(from).find((tag) => set !== undefined && tag.startsWith(`snapclone::intent::${set}::`));
+    return marksOn(uuid)[0] ?? intent;
+  };
+  const copyOf = (vm: ZStackVm): Copy => {
+    const { uuid, name, state, description } = vm;
     const from = sourceOf.get(uuid) ?? "";
+    const record = recordOf(vm, from);
+    // A clone's tag ends in its name.
+    const owner = /::(urn:pulumi:.*)$/.exec(record ?? "")?.[1] ?? "";
     const userTags = zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
     return {
       id: uuid,
-      owner: ownerOf(from),
+      owner: record?.startsWith("snapclone::set::") ? owner.slice(0, owner.lastIndexOf("::")) : owner || ownerOf(from),
       from,
       shows: { name, state, description, userTags },
-      open: marksOn(from).some((tag) => tag.startsWith("snapclone::open::")),
+      open: record !== undefined,
       leaving: state === "Destroying",
     };
   };

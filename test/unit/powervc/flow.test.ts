@@ -80,6 +80,11 @@ test.each<[string, Partial<Progress>[], RegExp]>([
     ],
     /REVERTED \(it was last seen at the step wait_for_group_snapshot\): no$/,
   ],
+  [
+    "whatever case the server writes it in, and a text that ends in a full stop",
+    [{ flows: { f: "Reverted" }, failure: "EXP0023E: no space." }],
+    /ended in REVERTED: EXP0023E: no space$/,
+  ],
   ["none, where nothing tells", [{ flows: { f: "FAILURE" } }], /ended in FAILURE: it gives no reason$/],
 ])("the step that failed: %s", async (_name, answers, said) => {
   const { outcome } = await judged(...answers);
