@@ -34,12 +34,12 @@ export function diff(definition: AnyDefinition, olds: State, news: State, stack 
   if (replaces.length > 0) {
     return {
       // Without a word on it the engine compares inputs, and those show nothing of what the outputs know.
-      ...(effects.size === 0 || divergence ? { changes: true } : {}),
+      ...(effects.size === 0 || divergence || pending ? { changes: true } : {}),
       replaces,
       deleteBeforeReplace: definition.deleteBeforeReplace ?? false,
     };
   }
-  if (effects.size > 0) return divergence ? { changes: true } : {};
+  if (effects.size > 0) return divergence || pending ? { changes: true } : {};
   // Work that has not ended is a difference: `update` resumes it. Another owner is one, too: `update` rewrites the record.
   return { changes: pending !== undefined || divergence !== undefined || ownerChanged(olds, news, stack) };
 }

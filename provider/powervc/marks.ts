@@ -214,7 +214,13 @@ function ownedSet(
   const made = membersOf(rows, id, []).flatMap(({ row }) => createdAt(row) ?? []);
   const place = pendingCreate?.place ?? tagged.find(({ row }) => row.metadata[TAGS.index]?.startsWith("1/"))?.source;
   const source = rows.find((row) => row.id === place);
-  const known: PendingCreate = pendingCreate ?? { id, place: place ?? "", taskId: tags[TAGS.task], record, keys: [] };
+  const known: PendingCreate = pendingCreate ?? {
+    id,
+    place: place ?? "",
+    taskId: textOf(tags[TAGS.task]),
+    record,
+    keys: [],
+  };
   const isOpen = tags[TAGS.phase] === "open" || (pendingCreate !== undefined && record.stack === undefined);
   return {
     id,

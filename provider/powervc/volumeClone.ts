@@ -454,7 +454,7 @@ async function complete(
   const memberOf = (row: VolumeRow): Member => ({ row, source: pairs.find(({ clone }) => clone === row.id)?.source });
   const sourceName = volumes.length === 1 ? await nameOfSource(cloud, textsIn(task).sourceName, volumes[0] ?? "") : "";
   const tag = async (row: VolumeRow): Promise<VolumeRow> => {
-    const tags = { ...shared, ...tagsOf(memberOf(row), volumes, sourceName) };
+    const tags = { ...copiedTags(row), ...shared, ...tagsOf(memberOf(row), volumes, sourceName) };
     if (Object.entries(tags).every(([key, value]) => row.metadata[key] === value)) return row;
     return { ...row, metadata: await cloud.cinder.createVolumeMetadata(row.id, tags) };
   };
@@ -528,6 +528,12 @@ function tagsOf({ row, source = "" }: Member, volumes: readonly string[], source
     [TAGS.prefix]: prefix,
     ...(volumes.length === 1 ? { [TAGS.name]: name } : {}),
   };
+}
+
+/** Of a source that is itself a clone of ours, PowerVC copies the tags: what is not overwritten must say nothing. */
+function copiedTags(row: VolumeRow): Metadata {
+  const copied = [TAGS.task, TAGS.attempt, TAGS.phase].filter((key) => !isTagged(row) && row.metadata[key]);
+  return Object.fromEntries(copied.map((key) => [key, ""]));
 }
 
 async function tagIfThere(cloud: PowerVc, clone: string, tags: Metadata): Promise<void> {
@@ -656,7 +662,7 @@ function observe(found: readonly Member[], known: State): Observed {
       // While PowerVC has not told whose clone is whose, nobody knows which is missing.
       missing: isTold && gone.length > 0 ? gone : undefined,
       namePrefix: tags[TAGS.prefix],
-      taskId: tags[TAGS.task] ?? known.taskId,
+      taskId: tags[TAGS.task] || known.taskId,
       flow: known.flow,
     },
   };

@@ -9,7 +9,7 @@ const GENERATIONS = 6;
 let found: { pid: number | undefined } | undefined;
 
 /** undefined where the system does not show it (only Linux has /proc). */
-export function enginePid(): number | undefined {
+function enginePid(): number | undefined {
   found ??= { pid: search() };
   return found.pid;
 }

@@ -414,7 +414,8 @@ function notedBatches(known: State, members: readonly Member[], all: readonly Me
 }
 
 function sizesOf(members: readonly Member[]): number[] {
-  return groupsByIndex(members).map(({ length }) => length);
+  // One and the same name may be there twice: of a link that was not carried out, and of the one that was sent again.
+  return groupsByIndex(members).map((group) => new Set(group.map(({ part }) => part)).size);
 }
 
 /** Of a state of a build before 0.2: how many belong together, if its targets leave no doubt. */

@@ -33,7 +33,8 @@ import {
   pendingTask,
   removalOf,
 } from "./clonedVmState";
-import { cloneFailure, explained, Members, refuseUnsupported, resultSchema, sendClone, workOf } from "./clones";
+import { cloneFailure, Members } from "./clones";
+import { explained, hasResult, refuseUnsupported, sendClone, workOf } from "./cloning";
 import { isGone, newUuid, type ZStackContext, zstack } from "./cloud";
 import { DRY_RUN, type Intent, isUuid, readTags, type SetTags, tagsOfStack, urnPrefix } from "./ownership";
 
@@ -247,6 +248,8 @@ async function waitForCreate(
   await set.load(context.signal, { unnamed: true });
   await set.takeIn(set.works(accepted.task), inputs, set.tags.intents, context);
   for (const reason of set.reasons) context.warn(reason);
+  // The clones' own tags tell of them now. Where there are none, the intent goes on telling of the set.
+  if (set.living.length > 0) await set.withdraw();
   return observed(set, { ...inputs }, context.signal);
 }
 
@@ -258,6 +261,7 @@ async function finishCreate(
   context: OperationContext,
 ): Promise<Observed> {
   set.reasons.push(...begun.reasons);
+  set.expectIntent(begun.intent);
   let { task } = accepted;
   let { intent } = begun;
   for (let attempt = 1; ; attempt += 1) {
@@ -314,7 +318,6 @@ async function update(
     context.accepted({ leaving: leaving.map(({ uuid }) => uuid) });
     await set.remove(leaving, removalOf({ ...inputs }), context);
     context.done();
-    set.forget(leaving);
   }
   for (const { name, uuid: vm } of set.doubles) context.warn(doubleText(name, vm));
   return observed(set, { ...inputs }, context.signal);
@@ -438,7 +441,7 @@ async function dryRun(
       throw error;
     });
     const end = await cloud.jobEnd("asking for a dry run", submitted.job, context);
-    const isEarnest = end.is === "done" && resultSchema.safeParse(end.body).data?.result !== undefined;
+    const isEarnest = end.is === "done" && hasResult(end.body);
     await set.waitForWorks([], context);
     if (isEarnest || set.newcomers.length > 0) {
       await set.noteNewcomers(context);
@@ -453,7 +456,7 @@ async function dryRun(
   } catch (error) {
     if (isKind(error, "notFound")) return [{ property: "vmInstanceUuid", reason: error.parts.said }];
     if (isKind(error, "refused", "failed", "forbidden")) {
-      const told = isKind(error, "refused") && error.parts.status === 400 ? await explained(cloud, error) : error;
+      const told = await explained(cloud, error);
       return [{ property: "names", reason: [told.parts.said, told.parts.remedy].filter(Boolean).join(" ") }];
     }
     throw error;

@@ -1,8 +1,9 @@
 // What a set of clones is to the state: outputs written for Pulumi, and old state read back.
 
 import type { Observed, State, Task } from "../core/definition";
-import type { Member, Members, Removal } from "./clones";
+import type { Members } from "./clones";
 import { finalName } from "./cloud";
+import type { Member, RemovalOptions } from "./removal";
 
 /** A clone as the state has it. */
 export interface KnownVm {
@@ -112,7 +113,7 @@ export function knownVms({ vms, leftovers }: State): KnownVm[] {
 }
 
 /** Of inputs, or of a state. */
-export function removalOf({ deletion, keepDataVolumes }: State): Removal {
+export function removalOf({ deletion, keepDataVolumes }: State): RemovalOptions {
   return { expunge: deletion === "expunge", keep: keepDataVolumes === true };
 }
 

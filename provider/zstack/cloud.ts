@@ -9,8 +9,18 @@ import { asSnapcloneError, isKind, SnapcloneError } from "../core/errors";
 import { Experience } from "../core/experience";
 import type { Http } from "../core/http";
 import { type Verdict, waitFor } from "../core/wait";
-import { hasCode, isOutcomeUnknown, SESSION_LOST, type Submitted, type TagRow, type VmRow, ZStack } from "./client";
+import {
+  hasCode,
+  isOutcomeUnknown,
+  SESSION_LOST,
+  type Submitted,
+  type TagRow,
+  type VmRow,
+  type VolumeRow,
+  ZStack,
+} from "./client";
 import { resolveZStack, type ZStackSettings } from "./connection";
+import type { Placed } from "./ownership";
 
 export const zstack: ConnectionKind<ZStackContext> = {
   kind: "zstack",
@@ -61,6 +71,8 @@ export class ZStackContext {
   private expectedMs = QUICK_MS.least;
   /** VMs that this process has seen gone, and that need not be asked about again when its run ends. */
   readonly seenGone = new Set<string>();
+  /** Jobs of clones of which this process has seen the end. */
+  readonly endedJobs = new Set<string>();
   /** Sets whose tags this process has changed. */
   readonly changedSets = new Set<string>();
   private listed: Promise<TagRow[]> | undefined;
@@ -118,6 +130,13 @@ export class ZStackContext {
     const all = (await this.listed?.catch(() => undefined)) ?? [];
     const rows = all.filter(({ tag }) => tag.includes(set));
     return rows.length === 0 || this.changedSets.has(set) ? undefined : rows;
+  }
+
+  volumes(uuids: readonly string[], signal?: AbortSignal): Promise<VolumeRow[]> {
+    return inChunks(uuids, async (some) => {
+      const found = await this.wire.queryVolumes([`uuid?=${some.join(",")}`], signal);
+      return found.filter(({ uuid }) => some.includes(uuid));
+    });
   }
 
   tagsOn(resources: readonly string[], signal?: AbortSignal): Promise<TagRow[]> {
@@ -213,6 +232,39 @@ export class ZStackContext {
     this.learn(waiting.clock.now() - begun, looks);
     if (running.some(({ failure }) => failure !== undefined)) throw combined(running);
     return last.seen as Seen;
+  }
+
+  /** Both to their end, whatever becomes of one. */
+  async together(...works: (() => Promise<void>)[]): Promise<void> {
+    const outcomes = await Promise.allSettled(works.map((work) => work()));
+    const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
+    const unexpected = failures.find((failure) => !(failure instanceof SnapcloneError));
+    if (unexpected !== undefined) throw unexpected;
+    if (failures.length > 0) throw combinedErrors(failures);
+  }
+
+  tagging(vm: string, tag: string, name: string): Step<readonly TagRow[]> {
+    return {
+      what: `tag "${name}"`,
+      member: name,
+      submit: (job) => this.wire.createUserTag("VmInstanceVO", vm, tag, job),
+      isDone: (rows) => rows.some((row) => row.resourceUuid === vm && row.tag === tag),
+    };
+  }
+
+  untagging({ tag, on }: Placed): Step<readonly TagRow[]> {
+    return {
+      what: `remove a tag of ${on}`,
+      submit: (job) => this.wire.deleteTag(tag, job),
+      isDone: (rows) => !rows.some(({ uuid }) => uuid === tag),
+    };
+  }
+
+  async untag(placed: readonly Placed[], waiting: Waiting): Promise<void> {
+    if (placed.length === 0) return;
+    const bearers = [...new Set(placed.map(({ on }) => on))];
+    const steps = placed.map((one) => this.untagging(one));
+    await this.carryOut("removing tags", steps, (signal) => this.tagsOn(bearers, signal), waiting);
   }
 
   /** For hooks that are given no OperationContext. */

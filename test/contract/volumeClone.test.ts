@@ -11,6 +11,7 @@ import { OpenStackSession } from "../../provider/openstack/keystone";
 import { PowerVc } from "../../provider/powervc/cloud";
 import { resolvePowerVc } from "../../provider/powervc/connection";
 import { volumeClone as released } from "../../provider/powervc/volumeClone";
+import { markSecrets } from "../../provider/pulumi/secrets";
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
 
@@ -243,6 +244,27 @@ describe("create", () => {
 });
 
 const UNKNOWN_VOLUME = "99999999-9999-4999-8999-999999999999";
+
+test("a clone of a clone of ours bears nothing of the first set", async () => {
+  await start();
+  const { outs: first } = await create(definition, newRun(), NEWS);
+  emulator.powervc.settle();
+  const source = cloneOf(first, TEMP).id;
+  cloneOf(first, TEMP).metadata["snapclone:phase"] = "open";
+  emulator.faults.add({ match: { operation: "clones.create" }, action: "lose-reply" });
+  const { id, outs } = await create(definition, newRun(), { ...NEWS, __owner: `${OWNER}2`, volumes: [source] });
+  const { metadata } = cloneOf(outs, source);
+  expect(metadata).toMatchObject({ "snapclone:set": id, "snapclone:source": source, "snapclone:owner": `${OWNER}2` });
+  expect([outs.taskId, metadata["snapclone:phase"], metadata["snapclone:task"]]).toEqual([undefined, "", ""]);
+});
+
+test("what repeats a secret input is secret", async () => {
+  await start();
+  const { outs } = await create(definition, newRun(), { ...NEWS, volumes: [DATA], __secrets: ["displayName"] });
+  const marked = markSecrets(definition, outs);
+  expect(marked.clonedVolumes).toMatchObject({ value: [{ name: "clone-before" }] });
+  expect(marked.clones).toEqual(outs.clones);
+});
 
 describe("a flow that is taken back", () => {
   test.each([
@@ -553,6 +575,21 @@ describe("a run that was killed", () => {
     await remove(definition, newRun(), id, { ...outs, clones: {} });
     expect(clones().map(({ name }) => name)).toEqual([copied.name, "copy of the source"]);
   });
+
+  test.each(["with  blanks", "x".repeat(300)])(
+    "a resource called %j: the note has its owner, whatever it is called",
+    async (name) => {
+      newProcess({ at: at("GET", /get_progress/), carriedOut: true });
+      await engine.up({ [name]: ARGS });
+      const [note = ""] = Object.values(row(DATA).metadata);
+      expect(note.length).toBeLessThanOrEqual(255);
+      pass(1_000);
+      newProcess();
+      expect((await engine.up({ [name]: ARGS })).errors).toEqual([]);
+      expect([clones().length, requests("clones.create"), records()]).toEqual([3, 1, []]);
+      expect(new Set(clones().map(({ metadata }) => metadata["snapclone:owner"]?.length)).size).toBe(1);
+    },
+  );
 
   test("the save fails at the end of a create: that run says so, and the next up adopts", async () => {
     newProcess();
@@ -999,6 +1036,7 @@ describe("read and change", () => {
     expect(requests("volumes.update") - before).toBe(3);
     expect(requests("clones.create")).toBe(1);
     expect(diff(definition, outs, { ...NEWS, volumes: [DATA, LOGS] })).toMatchObject({ replaces: ["volumes"] });
+    expect(diff(definition, outs, { ...NEWS, connection: "default" })).toEqual({ changes: false });
     for (const key of ["targetVolumeTypeId", "triggers", "connection"])
       expect(diff(definition, outs, { ...NEWS, [key]: key === "triggers" ? [1] : DATA })).toMatchObject({
         replaces: [key],

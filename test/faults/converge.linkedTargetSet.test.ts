@@ -1,7 +1,8 @@
 // Unchanged means converged: whatever befalls one request of an operation, the same `up` repeated without faults ends within
 // two runs in what it gives where nothing goes wrong, with nothing of ours left over; and then nothing is left to do.
 
-import { SEED_SESSIONS } from "../../emulator";
+import fc from "fast-check";
+import { SEED_SESSIONS, type ViprBehaviour } from "../../emulator";
 import type { Properties } from "../../provider/core/lifecycle";
 import type { Batch, PromotedVolume, TargetOutput } from "../../provider/vipr/targetSet";
 import type { FakeEngine, RunResult } from "../support/fakeEngine";
@@ -9,7 +10,9 @@ import { type Fault, SETS, ViprSite } from "../support/viprSite";
 
 jest.setTimeout(300_000);
 
-const { tuesday, shopTuesday } = SEED_SESSIONS;
+const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
+
+const { monday, tuesday, shopMonday, shopTuesday } = SEED_SESSIONS;
 const site = new ViprSite();
 
 const WHAT: readonly Fault["what"][] = ["503", "503 for ever", "lost reply", "killed before", "killed after"];
@@ -140,4 +143,126 @@ async function nothingIsLeftToDo({ after }: Operation, at: string): Promise<void
 
 function visible({ id, outputs }: { id: string; outputs: Properties }): object {
   return { id, outputs: Object.fromEntries(Object.entries(outputs).filter(([key]) => !key.startsWith("__"))) };
+}
+
+describe.each(Object.entries(OPERATIONS))("%s, and ViPR does not carry it out", (_name, operation) => {
+  const behaviours: Record<string, Omit<ViprBehaviour, "operation">> = {
+    "none of the targets": { succeed: 0 },
+    "one of the targets alone": { succeed: 1 },
+    "its controller is not to be found": { undispatched: true },
+    "suspended, and resumed later": { suspend: "suspended_no_error" },
+    "suspended, and rolled back later": { suspend: "suspended_error" },
+  };
+
+  test.each(Object.entries(behaviours))("%s", async (_what, behaviour) => {
+    await prepare(operation);
+    await good(carryOut(operation.after));
+    const wanted = result();
+    for (const kind of ["link", "relink", "unlink"] as const) {
+      await prepare(operation);
+      site.vipr.failNext({ operation: kind, ...behaviour });
+      const first = await site.run(carryOut(operation.after));
+      for (const { id, state } of [...site.vipr.tasks.values()]) {
+        if (state === "suspended_no_error") site.vipr.resume(id);
+        if (state === "suspended_error") site.vipr.rollback(id);
+      }
+      // What was said is done by now: one more run is enough.
+      const again = await site.run(carryOut(operation.after));
+      const at = `${kind}: ${[...first.errors, ...first.log, "then:", ...again.log].join("\n")}`;
+      expect([at, again.errors.map(String)]).toEqual([at, []]);
+      expect([at, result()]).toEqual([at, wanted]);
+      await nothingIsLeftToDo(operation, at);
+    }
+  });
+});
+
+// --- whole lives
+
+interface Step {
+  program: Properties;
+  fault: Fault | undefined;
+  behaviour: ViprBehaviour | undefined;
+  /** By hand, before it. */
+  hand: { what: "unlink" | "relink" | "name"; nth: number } | undefined;
+  refreshed: boolean;
+}
+
+function lives(sessions: readonly [string, string]): fc.Arbitrary<Step[]> {
+  const seldom = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 1 });
+  return fc.array(
+    fc.record({
+      program: fc.record({
+        snapshotSessionId: fc.constantFrom(...sessions),
+        targetName: fc.constant("dev"),
+        count: fc.integer({ min: 1, max: 4 }),
+        refreshTriggers: fc.constantFrom(["mon"], ["tue"]),
+      }),
+      fault: seldom(fc.record({ nth: fc.nat(24), what: fc.constantFrom(...WHAT) })),
+      behaviour: seldom(
+        fc.record({
+          operation: fc.constantFrom<ViprBehaviour["operation"]>("link", "unlink", "relink"),
+          succeed: fc.nat(2),
+        }),
+      ),
+      hand: seldom(
+        fc.record({ what: fc.constantFrom("unlink" as const, "relink" as const, "name" as const), nth: fc.nat(7) }),
+      ),
+      refreshed: fc.boolean(),
+    }),
+    { minLength: 2, maxLength: 6 },
+  );
+}
+
+test.each([
+  ["a volume", [monday, tuesday]],
+  ["a consistency group", [shopMonday, shopTuesday]],
+] as const)(`any life of a set of %s ends in what its last program says (seed ${SEED})`, async (_of, sessions) => {
+  await fc.assert(
+    fc.asyncProperty(lives(sessions), async (steps) => {
+      site.reset();
+      const foreign = new Set<string>();
+      for (const { program, fault, behaviour, hand, refreshed } of steps) {
+        if (hand) change(hand, sessions, foreign);
+        if (behaviour) site.vipr.failNext(behaviour);
+        if (refreshed) await site.run((engine) => engine.refresh());
+        await site.run(carryOut(program), fault);
+      }
+      const { program } = steps.at(-1) as Step;
+      for (let run = 0; run < 2; run += 1) {
+        // ViPR's troubles are over, too.
+        (site.vipr as unknown as { behaviours: unknown[] }).behaviours = [];
+        const { errors } = await site.run(carryOut(program));
+        if (errors.length === 0) break;
+      }
+      await good((engine) => engine.refresh());
+      await good(carryOut(program));
+      site.passAWhile();
+      const { count, snapshotSessionId, refreshTriggers } = program;
+      expect(outs()).toMatchObject({ count, snapshotSessionId, refreshTriggers, remains: [], unlinkedTargets: [] });
+      expect(outs()).not.toHaveProperty("pending");
+      const ours = new Set(targets().map(({ id }) => id));
+      expect(ours.size).toBe(Number(count) * (sessions[0] === shopMonday ? 2 : 1));
+      const active = site.vipr.active();
+      expect(active.filter(({ id }) => !ours.has(id) && !foreign.has(id))).toEqual([]);
+      // Nobody has touched somebody else's.
+      expect(active.filter(({ id }) => foreign.has(id))).toHaveLength(foreign.size);
+      await good((engine) => engine.destroy());
+      site.passAWhile();
+      expect(site.vipr.active().map(({ id }) => id)).toEqual([...foreign]);
+    }),
+    { numRuns: 300, seed: SEED },
+  );
+});
+
+function change({ what, nth }: NonNullable<Step["hand"]>, sessions: readonly string[], foreign: Set<string>): void {
+  site.passAWhile();
+  const { id } = site.entry() ?? {};
+  const one = targets()[nth % Math.max(1, targets().length)];
+  const isThere = one && site.vipr.targets.get(one.id)?.inactive === false;
+  if (what === "unlink" && isThere) site.vipr.unlinkNow(one.id);
+  if (what === "relink" && isThere) site.vipr.relinkNow(one.id, sessions[nth % 2] ?? "");
+  if (what !== "name" || id === undefined || id.startsWith("unknown")) return;
+  const label = [`${id}g1-1-${nth + 1}`, `${id}g1-${nth + 5}`][nth % 2] ?? "";
+  if (!site.vipr.active().some((target) => target.label === label))
+    foreign.add(site.vipr.linkNow(sessions[0] ?? "", label).id);
 }

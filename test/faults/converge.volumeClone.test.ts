@@ -124,11 +124,6 @@ async function up(engine: FakeEngine, program: Program, fault?: Fault, options: 
   // Long enough for whatever goes well, and no hour of looks where nothing does.
   const inTime = Object.entries(program).map(([name, args]) => [name, { ...args, __timeouts: TIMEOUTS }]);
   const result = await engine.up(Object.fromEntries(inTime), options);
-  // Of a replacement that ended in an init failure the old one waits to be deleted (docs/wire/pulumi-engine.md#calls).
-  engine.edit(({ entries }) => {
-    const living = entries.filter(({ leaving }) => !leaving);
-    for (const entry of living.slice(0, -1)) entry.leaving = true;
-  });
   emulator.clock.tick(1_000);
   return result;
 }

@@ -27,7 +27,7 @@ export interface FakeRow extends Partial<OwnershipRecord> {
 }
 
 /** Thrown where a test kills the provider's process: nothing after it happens. */
-export class Killed extends Error {}
+class Killed extends Error {}
 
 export class FakeBackend {
   rows = new Map<string, FakeRow>();

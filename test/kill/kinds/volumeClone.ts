@@ -34,7 +34,6 @@ async function ground(stackName: string): Promise<Ground> {
     create: /^clones\.create$/,
     delete: /^volumes\.delete$/,
     look: /^(clones\.progress|volumes\.(detail|show))$/,
-    settle: /^volumes\.metadata\.delete$/,
   });
   const ownerOf = (source: string) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[setOf(source)] ?? "");
   const isClone = ({ source_volid }: VolumeRow) => source_volid !== null;
