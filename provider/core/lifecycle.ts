@@ -377,7 +377,8 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
     } catch (error) {
       const failure = asSnapcloneError(error, doing);
       if (!touched || isKind(failure, "notFound")) throw failure;
-      const pending = context.afterwards(failure);
+      // What had failed before goes on being left to do.
+      const pending = context.afterwards(failure) ?? (before?.failed ? before : undefined);
       if (isRecordPresent) throw await recordFailure(target, id, entry, olds, pending, failure);
       // The object's record is still the old one: the next update must find it so.
       const { __owner, __stack = "" } = olds as HiddenOutputs;

@@ -12,7 +12,6 @@ import {
   NOT_REPORTED,
   PACE,
   progressOf,
-  quietly,
   REPORTED,
   STEP,
   UNKNOWN_MS,
@@ -155,18 +154,27 @@ export function whyUnseen(row: SnapshotRow, wanted: "creating" | "deleting"): st
   return `Cinder's record is in status "${row.status}", and it takes Nova's report only while it is "${wanted}" (manageStatus: true puts it there)`;
 }
 
-/** An administrator's act, and only by `manageStatus`. An old report would be taken for the new one (openstack-seen.md). */
-export async function putInto(cloud: Cloud, row: SnapshotRow, status: "creating" | "deleting"): Promise<SnapshotRow> {
+/**
+ * An administrator's act, and only by `manageStatus`. An old report would be taken for the new one (openstack-seen.md).
+ * `done` is called when the status is changed.
+ */
+export async function putInto(
+  cloud: Cloud,
+  row: SnapshotRow,
+  status: "creating" | "deleting",
+  done: () => void,
+): Promise<SnapshotRow> {
   await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, status));
+  done();
   if (progressOf(row) !== REPORTED) return { ...row, status };
-  try {
-    // Nova is not asked yet: the same twice is the same as once.
-    await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, NOT_REPORTED, true));
-    return { ...row, status, "os-extended-snapshot-attributes:progress": NOT_REPORTED };
-  } catch (error) {
-    await quietly(cloud.cinder.resetSnapshotStatus(row.id, row.status));
-    throw error;
-  }
+  // Nova is not asked yet: the same twice is the same as once.
+  await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, NOT_REPORTED, true));
+  return { ...row, status, "os-extended-snapshot-attributes:progress": NOT_REPORTED };
+}
+
+/** Whether a request that failed like this may have been carried out. */
+export function mayBeDone(error: unknown): boolean {
+  return isKind(error, "transient", "malformed", "ambiguous");
 }
 
 /** Taken by `beginCreate`, kept until `waitForCreate` has ended: both are given the same context. */

@@ -29,9 +29,9 @@ import type { Metadata, SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
 /** Between the two looks. What a replica or a slow request hides ends in less. */
-const APART_MS = 3_000;
+const APART_MS = 5_000;
 /** Two that have met stand back for different times. */
-const STAND_BACK_MS = 6_000;
+const STAND_BACK_MS = 8_000;
 
 export interface Claimed {
   row: SnapshotRow;
@@ -47,7 +47,7 @@ export interface Claim {
   /** Stack and owner. */
   who: { stack: string; owner: string };
   /** What the row gets when nobody else is there: the record, and how far it has got. */
-  entries(row: SnapshotRow): Metadata;
+  entries: Metadata;
   /** Whether the volume's server has to run. */
   needsGuest: boolean;
   /** Whether Nova may be asked at all. */
@@ -62,7 +62,7 @@ export async function claim(one: Claim): Promise<Claimed> {
   for (;;) {
     const before = await untilFree(one, judge);
     const nonce = newNonce(one);
-    const other = await tryToBeAlone(one, before, nonce);
+    const other = await tryToBeAlone(one, before, nonce, giveUpAt);
     if (typeof other !== "string") return { row: other, before, nonceId: nonce.id };
     if (context.clock.now() >= giveUpAt) {
       throw new SnapcloneError({
@@ -77,17 +77,21 @@ export async function claim(one: Claim): Promise<Claimed> {
 }
 
 /** The row with everything written on it, or who else is there; then all is as before. */
-async function tryToBeAlone(one: Claim, before: SnapshotRow, nonce: Nonce): Promise<SnapshotRow | string> {
-  const { cloud, context } = one;
-  const entries = one.entries(before);
+async function tryToBeAlone(
+  one: Claim,
+  before: SnapshotRow,
+  nonce: Nonce,
+  giveUpAt: number,
+): Promise<SnapshotRow | string> {
+  const { cloud, context, entries } = one;
   let row = before;
   try {
     row = await write(cloud, row, { [ASSISTED.nonce]: nonceText({ ...nonce, isClaim: true }) });
     for (;;) {
-      const first = await whoElse(one, before, entries, nonce);
+      const first = await whoElse(one, before, nonce);
       if (first === undefined) await sleepUnlessStopped(context.clock, APART_MS, context.signal);
       const lookedAt = context.clock.now();
-      const other = first ?? (await whoElse(one, before, entries, nonce));
+      const other = first ?? (await whoElse(one, before, nonce));
       if (other !== undefined) {
         await takeBack(cloud, before, nonce.id);
         return other;
@@ -95,6 +99,12 @@ async function tryToBeAlone(one: Claim, before: SnapshotRow, nonce: Nonce): Prom
       row = await write(cloud, row, { ...entries, [ASSISTED.nonce]: nonceText(nonce) });
       // Whoever has claimed the row since the last look sees these entries at his second one: if they came in time.
       if (context.clock.now() - lookedAt < APART_MS) return row;
+      if (context.clock.now() < giveUpAt) continue;
+      throw new SnapcloneError({
+        kind: "refused",
+        said: `Cinder takes longer than ${formatDuration(APART_MS)} for a look and a write: whether somebody else is at work on volume ${one.volumeId} can't be told`,
+        remedy: "Nothing was asked of Nova. Run again when Cinder is faster.",
+      });
     }
   } catch (error) {
     await quietly(takeBack(cloud, before, nonce.id));
@@ -104,9 +114,8 @@ async function tryToBeAlone(one: Claim, before: SnapshotRow, nonce: Nonce): Prom
 
 /** Anybody but us who is at work on the volume, or about to be. */
 async function whoElse(
-  { cloud, snapshotId, volumeId, context }: Claim,
+  { cloud, snapshotId, volumeId, entries, context }: Claim,
   before: SnapshotRow,
-  entries: Metadata,
   nonce: Nonce,
 ): Promise<string | undefined> {
   const query = { volume_id: volumeId, all_tenants: true };

@@ -7,6 +7,7 @@ import type { Verdict } from "../core/wait";
 import {
   type Checked,
   failed,
+  mayBeDone,
   mismatch,
   noReport,
   notRunning,
@@ -27,7 +28,6 @@ import {
   recordOn,
   STEP,
   stepOf,
-  unlessForbidden,
   unlessHidden,
   Vanished,
   wordsOf,
@@ -38,8 +38,10 @@ import { ASSISTED, type Cloud } from "./cloud";
 
 export interface Asked {
   row: SnapshotRow;
-  /** False: Nova's answer was lost. */
+  /** False: Nova's answer was lost, or it was not asked. */
   asked: boolean;
+  /** Nova was not asked, or has said no, and what was written could not be taken back. */
+  failure?: unknown;
 }
 
 /** All checks, the record, and the one request. Its outcome comes later. */
@@ -48,63 +50,79 @@ export async function askForOverlay(
   inputs: AssistedSnapshotInputs,
   record: Metadata,
   context: OperationContext,
+  /** The steps of this resource's own record at which Nova was surely not asked. */
+  unsent: readonly string[] = [STEP.preparing],
 ): Promise<Asked> {
   const { volumeId, snapshotId, newFile, type } = inputs;
   const who = { stack: record[ASSISTED.stack] ?? "", owner: record[ASSISTED.owner] ?? "" };
   const isManaged = (row: SnapshotRow) => inputs.manageStatus === true && progressOf(row) !== undefined;
-  const judge = (facts: Checked) => mayCreate(facts, inputs, who, serverNow(cloud, context), context);
-  const stepFor = (row: SnapshotRow) => (isManaged(row) ? STEP.preparing : STEP.asking);
-  const entries = (row: SnapshotRow) => ({ ...record, [ASSISTED.step]: stepFor(row) });
-  const { before, nonceId, ...claimed } = await claim({
-    cloud,
-    volumeId,
-    snapshotId,
-    who,
-    needsGuest: true,
-    judge,
-    entries,
-    context,
-  });
+  const isUnsent = (row: SnapshotRow) => isOf(row, who) && unsent.includes(stepOf(row) ?? "");
+  const now = serverNow(cloud, context);
+  const judge = (facts: Checked) => mayCreate(facts, { inputs, who, now, isUnsent, context });
+  const entries = { ...record, [ASSISTED.step]: STEP.preparing };
+  const one = { cloud, volumeId, snapshotId, who, needsGuest: true, judge, entries, context };
+  const { before, nonceId, ...claimed } = await claim(one);
   let { row } = claimed;
-  const isOurStatus = before.status.toLowerCase() === "available" || stepOf(before) === STEP.preparing;
+  const isOurStatus = before.status.toLowerCase() === "available" || isUnsent(before);
   const managed = isManaged(before) && isOurStatus;
+  let isPut = false;
   const giveUp = async () => {
     // Said first: a run that dies in between leaves no question open.
     await write(cloud, row, { [ASSISTED.step]: STEP.preparing });
-    if (managed) await unlessForbidden(cloud.cinder.resetSnapshotStatus(snapshotId, "available"));
+    if (isPut) await cloud.cinder.resetSnapshotStatus(snapshotId, "available");
     await takeBack(cloud, before, nonceId);
   };
+  const done = () => {
+    isPut = true;
+  };
   try {
-    if (managed) row = await putInto(cloud, row, "creating");
-    if (stepOf(row) !== STEP.asking) row = await write(cloud, row, { [ASSISTED.step]: STEP.asking });
+    if (managed) row = await putInto(cloud, row, "creating", done);
+    row = await write(cloud, row, { [ASSISTED.step]: STEP.asking });
     const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
     await unlessHidden(cloud.nova.createAssistedSnapshot(volumeId, info));
   } catch (error) {
     if (isKind(error, "ambiguous")) return { row, asked: false };
     // Nova was not asked, or has said no.
-    await quietly(giveUp());
-    throw error;
+    isPut ||= managed && mayBeDone(error);
+    const isTakenBack = await giveUp().then(
+      () => true,
+      () => false,
+    );
+    if (isTakenBack) throw error;
+    return { row, asked: false, failure: error };
   }
   // Nova has accepted it: nothing may hide that.
   const accepted = await write(cloud, row, { [ASSISTED.step]: STEP.asked }).catch(() => row);
   return { row: accepted, asked: true };
 }
 
+function isOf(row: SnapshotRow, who: { stack: string; owner: string }): boolean {
+  const { stack = who.stack, owner } = recordOn(row);
+  return owner !== undefined && owner === who.owner && stack === who.stack;
+}
+
 /** Everything that Nova does not look at. */
 function mayCreate(
   facts: Checked,
-  { manageStatus }: AssistedSnapshotInputs,
-  who: { stack: string; owner: string },
-  now: Date,
-  context: OperationContext,
+  {
+    inputs: { manageStatus },
+    who,
+    now,
+    isUnsent,
+    context,
+  }: {
+    inputs: AssistedSnapshotInputs;
+    who: { stack: string; owner: string };
+    now: Date;
+    isUnsent(row: SnapshotRow): boolean;
+    context: OperationContext;
+  },
 ): Verdict {
   const { volume, row, others } = facts;
   const wrong = mismatch(volume, row) ?? notRunning(facts);
   if (wrong) return refuse(wrong);
-  const { stack, owner } = recordOn(row);
-  const isOurs = owner !== undefined && owner === who.owner && (stack ?? who.stack) === who.stack;
-  // Left by a run of this resource that had not asked Nova yet.
-  const isResumed = isOurs && stepOf(row) === STEP.preparing;
+  const { owner } = recordOn(row);
+  const isResumed = isUnsent(row);
   if (isOccupied(row) && !isResumed) {
     return refuse(
       `snapshot ${row.id} has an overlay already: its record says "${stepOf(row)}"${owner ? `, made for ${owner}` : ""}`,

@@ -1,7 +1,7 @@
 // The merge of an overlay: only of the one that this resource's record names, checked, asked for once with a complete
 // delete_info, and waited for as far as Cinder's row can show it.
 
-import type { OperationContext, State } from "../core/definition";
+import type { OperationContext, Pending, State } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Verdict } from "../core/wait";
 import {
@@ -9,6 +9,7 @@ import {
   cinderDoesNotKnow,
   failed,
   isReported,
+  mayBeDone,
   mergeUnknown,
   mismatch,
   noMergeReport,
@@ -22,6 +23,7 @@ import { claim, inFlight, leftBehind, resourceOf, serverNow, takeBack } from "./
 import { nullableFileName } from "./assistedInputs";
 import {
   type Expected,
+  FINISHED,
   howToRecord,
   INTERRUPTED,
   LOOK,
@@ -33,7 +35,6 @@ import {
   removeRecord,
   STEP,
   stepOf,
-  unlessForbidden,
   unlessHidden,
   wordsOf,
   write,
@@ -59,9 +60,17 @@ export async function removeOverlay(
   context: OperationContext,
 ): Promise<void> {
   const info = deleteInfo(known);
-  mustBeOurs(row, expected);
   const merge: Merge = { cloud, info, expected, manageStatus: known.manageStatus === true, context };
   const step = stepOf(row);
+  // Its create had not asked Nova when it failed.
+  if (
+    isUnsent(known) &&
+    (step === undefined || step === STEP.asking) &&
+    notOurs(row, expected, "or nobody's") === undefined
+  ) {
+    return tidy(merge, await write(cloud, row, { [ASSISTED.step]: STEP.none }));
+  }
+  mustBeOurs(row, expected);
   switch (step) {
     case STEP.merged:
     case STEP.none:
@@ -82,6 +91,11 @@ export async function removeOverlay(
     default:
       return untilMerged(merge, row, step === STEP.mergeAsked ? undefined : INTERRUPTED);
   }
+}
+
+function isUnsent({ pending }: State): boolean {
+  const { task } = (pending ?? {}) as Partial<Pending>;
+  return task?.sent === false;
 }
 
 /** Nova looks at no record: it would merge anybody's overlay. */
@@ -158,8 +172,7 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
   // A report that is there already can't be told from the one to come.
   const isFresh = (row: SnapshotRow) =>
     row.status.toLowerCase() === "deleting" && progressOf(row) !== undefined && !isReported(row, "deleting");
-  const isPut = (row: SnapshotRow) => manageStatus && progressOf(row) !== undefined && !isFresh(row);
-  const entries = (row: SnapshotRow) => ({ [ASSISTED.step]: isPut(row) ? STEP.mergePreparing : STEP.mergeAsking });
+  const entries = { [ASSISTED.step]: STEP.mergePreparing };
   const judge = (facts: Checked) => mayMerge(facts, merge);
   const claimed = await claim({
     cloud,
@@ -174,18 +187,22 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
   });
   const { before, nonceId } = claimed;
   let { row } = claimed;
-  const put = isPut(before);
+  const managed = manageStatus && progressOf(before) !== undefined && !isFresh(before);
+  let isPut = false;
+  const done = () => {
+    isPut = true;
+  };
   const takeAllBack = async (step: string) => {
     // Said first: a run that dies in between leaves no question open.
     row = await write(cloud, row, { [ASSISTED.step]: step }).catch(() => row);
-    if (put) await unlessForbidden(cloud.cinder.resetSnapshotStatus(snapshotId, before.status));
+    if (isPut) await cloud.cinder.resetSnapshotStatus(snapshotId, before.status);
     if (step === STEP.mergePreparing) await takeBack(cloud, before, nonceId);
   };
 
   let doubt: string | undefined;
   try {
-    if (put) row = await putInto(cloud, row, "deleting");
-    if (stepOf(row) !== STEP.mergeAsking) row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsking });
+    if (managed) row = await putInto(cloud, row, "deleting", done);
+    row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsking });
     await cloud.nova.deleteAssistedSnapshot(snapshotId, info);
     row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsked }).catch(() => row);
   } catch (error) {
@@ -195,11 +212,12 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
       return tidy(merge, row);
     }
     if (!isKind(error, "ambiguous")) {
+      isPut ||= managed && mayBeDone(error);
       await quietly(takeAllBack(STEP.mergePreparing));
       throw error;
     }
     doubt = error.parts.said;
-    if (!put && !isFresh(before)) throw mergeUnknown(snapshotId, info, doubt);
+    if (!managed && !isFresh(before)) throw mergeUnknown(snapshotId, info, doubt);
   }
   return untilMerged(merge, row, doubt);
 }
@@ -266,6 +284,10 @@ async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row
   }
   // Nova's report never came, or nobody has ended what it was to report on: Cinder lets no such snapshot be deleted.
   if (manageStatus && /^(creating|deleting)$/i.test(row.status)) {
+    // A reset leaves the progress as Nova has reported it (§A12).
+    const { status } = row;
+    if (isReported(row, "deleting"))
+      await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, FINISHED, true));
     await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, "available"));
   }
   try {

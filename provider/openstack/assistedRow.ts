@@ -2,7 +2,7 @@
 // of an overlay is known from it.
 
 import { AbsenceTimer } from "../core/absence";
-import type { Observed, OperationContext, OwnedObject, OwnershipRecord, State } from "../core/definition";
+import type { Observed, OperationContext, OwnedObject, OwnershipRecord, State, Task } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
 import { waitFor } from "../core/wait";
 import { type Metadata, type SnapshotRow, whatIsMissing } from "./cinder";
@@ -95,8 +95,9 @@ export function recordOn({ metadata }: SnapshotRow): Recorded {
 }
 
 /** Why the record on the row is not this resource's; undefined if it is. What is not expected is not compared. */
-export function notOurs(row: SnapshotRow, expected: Recorded): string | undefined {
+export function notOurs(row: SnapshotRow, expected: Recorded, more?: "or nobody's"): string | undefined {
   const found = recordOn(row);
+  if (more !== undefined && found.owner === undefined) return undefined;
   const differs = (key: keyof Expected) => expected[key] !== undefined && (found[key] ?? "") !== expected[key];
   const overlay = `the overlay that snapshot ${row.id} has a record of`;
   if (differs("owner")) return `${overlay} was made for ${found.owner || "nobody that is known"}`;
@@ -115,7 +116,7 @@ export function ownedObject(row: SnapshotRow): OwnedObject {
   const isLeaving = stepOf(row)?.startsWith("merge") ?? false;
   return {
     id: `${row.volume_id}/${row.id}`,
-    task: taskOf(stepOf(row) !== STEP.asking, { stack, owner }),
+    task: taskOf(stepOf(row) !== STEP.asking, { stack, owner, attempt: row.metadata[ASSISTED.attempt] }),
     stack,
     owner,
     inputs,
@@ -157,9 +158,17 @@ export function nonceText({ id, since, until, resource, owner, isClaim }: Nonce)
   return `${isClaim ? "claim " : ""}${id} ${since}/${until} ${resource} ${owner}`;
 }
 
-/** The owner is kept with the accepted work: while it is waited for, the row may become somebody else's. */
-export function taskOf(asked: boolean, { stack, owner }: { stack?: string | undefined; owner: string }) {
-  return { asked, ...(stack === undefined ? {} : { stack }), ...(owner === "" ? {} : { owner }) };
+/** The record is kept with the accepted work: while that is waited for, the row may become somebody else's. */
+export function taskOf(
+  asked: boolean,
+  { stack, owner, attempt }: { stack?: string | undefined; owner: string; attempt?: string | undefined },
+): Task {
+  return {
+    asked,
+    ...(stack === undefined ? {} : { stack }),
+    ...(owner === "" ? {} : { owner }),
+    ...(attempt === undefined ? {} : { attempt }),
+  };
 }
 
 /** Cinder answers with all metadata there are now. */
@@ -261,15 +270,6 @@ export async function unlessHidden<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     if (!isKind(error, "notFound") || error instanceof Vanished) throw error;
     throw new SnapcloneError({ ...error.parts, kind: "transient" });
-  }
-}
-
-/** Who may not take a status back has not set it. */
-export async function unlessForbidden(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isKind(error, "forbidden")) throw error;
   }
 }
 

@@ -16,7 +16,7 @@ import { isKind, SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
 import { ownershipRecord } from "../core/ownership";
 import { cinderDoesNotKnow, isReported, leaveTurn, notPutBack, takeTurn, whyUnseen } from "./assistedChecks";
-import { askForOverlay, untilSwitched } from "./assistedCreate";
+import { type Asked, askForOverlay, untilSwitched } from "./assistedCreate";
 import { type AssistedSnapshotInputs, correction, fileName, nullableFileName } from "./assistedInputs";
 import { removeOverlay } from "./assistedMerge";
 import {
@@ -103,8 +103,8 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     const { volumeId, snapshotId, newFile } = inputs;
     await takeTurn(cloud, volumeId, context);
     try {
-      const { row, asked } = await askForOverlay(cloud, inputs, recordOf(record, newFile), context);
-      return { id: `${volumeId}/${snapshotId}`, task: taskOf(asked, record), initialState: row };
+      const answer = await askForOverlay(cloud, inputs, recordOf(record, newFile), context);
+      return { id: `${volumeId}/${snapshotId}`, task: taskAfter(answer, record), initialState: answer };
     } catch (error) {
       leaveTurn(cloud, context);
       throw error;
@@ -115,8 +115,12 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, Cloud> = {
     const { volumeId, snapshotId } = partsOf(id);
     await takeTurn(cloud, volumeId, context);
     try {
-      const first = (initialState as SnapshotRow | undefined) ?? (await present(cloud, snapshotId, context));
-      return await finish(cloud, first, task, inputs, context);
+      const answer = initialState as Asked | undefined;
+      if (answer?.failure !== undefined) throw answer.failure;
+      const first = answer?.row ?? (await present(cloud, snapshotId, context));
+      const made = await finish(cloud, first, task, inputs, context);
+      context.warn(cinderDoesNotKnow(volumeId, `is on ${inputs.newFile} now`));
+      return made;
     } catch (error) {
       throw withoutProof(error);
     } finally {
@@ -234,13 +238,24 @@ async function finish(
   context: OperationContext,
 ) {
   const { id } = first;
-  mustBeOurs(first, task, inputs);
+  const record = recordIn(task, inputs);
+  const isUnsent = task.sent === false && (stepOf(first) === undefined || stepOf(first) === STEP.asking);
+  if (isUnsent) {
+    const whose = notOurs(first, { ...record, file: inputs.newFile }, "or nobody's");
+    if (whose !== undefined) throw someoneElses(whose);
+  } else mustBeOurs(first, task, inputs);
   let row = first;
   let asked = task.asked === true || stepOf(first) === STEP.asked;
   // A run was stopped before it asked Nova; or somebody has looked, and it had not got there.
-  if (stepOf(first) === STEP.none || stepOf(first) === STEP.preparing) {
-    ({ row, asked } = await askForOverlay(cloud, inputs, recordEntries(first), context));
-    context.accepted(taskOf(asked, { ...task, owner: String(task.owner ?? "") }));
+  if (isUnsent || stepOf(first) === STEP.none || stepOf(first) === STEP.preparing) {
+    const unsent = isUnsent ? [STEP.preparing, STEP.asking] : [STEP.preparing];
+    // What the row has is right; builds before 0.2 kept neither owner nor stack with the work, and wrote no stack.
+    const full = { ...record, stack: record.stack || context.stack };
+    const entries = { ...recordOf(full, inputs.newFile), ...recordEntries(first) };
+    const answer = await askForOverlay(cloud, inputs, entries, context, unsent);
+    context.accepted(taskAfter(answer, { ...full, owner: entries[ASSISTED.owner] ?? "" }));
+    if (answer.failure !== undefined) throw answer.failure;
+    ({ row, asked } = answer);
   }
   const step = stepOf(row);
   if (step === STEP.unseen) return observed(row, { ...inputs });
@@ -248,7 +263,6 @@ async function finish(
     row = await untilSwitched(cloud, row, asked, inputs, context);
     const isSeen = isReported(row, "creating");
     row = await write(cloud, row, { [ASSISTED.step]: isSeen ? STEP.made : STEP.unseen });
-    context.warn(cinderDoesNotKnow(inputs.volumeId, `is on ${inputs.newFile} now`));
     if (!isSeen) {
       const unverifiedReason = whyUnseen(row, "creating");
       context.warn(
@@ -279,13 +293,22 @@ async function putBack(cloud: Cloud, id: string, context: OperationContext): Pro
   return row;
 }
 
+/** What the state keeps of it. */
+function taskAfter({ asked, failure }: Asked, record: OwnershipRecord): Task {
+  return { ...taskOf(asked, record), ...(failure === undefined ? {} : { sent: false }) };
+}
+
+/** The record that belongs to the work. */
+function recordIn({ stack, owner, attempt }: Task, inputs: AssistedSnapshotInputs): OwnershipRecord {
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  const record = ownershipRecord(assistedSnapshot, text(stack), text(owner), undefined, { ...inputs });
+  return { ...record, ...(typeof attempt === "string" ? { attempt } : {}) };
+}
+
 /** While an overlay is waited for, its record may be lost, and its snapshot may have got another one. */
-function mustBeOurs(row: SnapshotRow, { stack, owner }: Task, inputs: AssistedSnapshotInputs): void {
+function mustBeOurs(row: SnapshotRow, task: Task, inputs: AssistedSnapshotInputs): void {
   const { newFile } = inputs;
-  const expected = {
-    ...ownershipRecord(assistedSnapshot, String(stack ?? ""), String(owner ?? ""), undefined, { ...inputs }),
-    file: newFile,
-  };
+  const expected = { ...recordIn(task, inputs), file: newFile };
   if (stepOf(row) === undefined) {
     throw new SnapcloneError({
       kind: "ambiguous",
@@ -294,9 +317,12 @@ function mustBeOurs(row: SnapshotRow, { stack, owner }: Task, inputs: AssistedSn
     });
   }
   // Builds before 0.2 did not keep the owner with the work.
-  const whose = notOurs(row, owner === undefined ? { file: newFile } : expected);
-  if (whose === undefined) return;
-  throw new SnapcloneError({
+  const whose = notOurs(row, task.owner === undefined ? { file: newFile } : expected);
+  if (whose !== undefined) throw someoneElses(whose);
+}
+
+function someoneElses(whose: string): SnapcloneError {
+  return new SnapcloneError({
     kind: "ambiguous",
     said: `${whose}: what became of this resource's own is not known`,
     remedy: "If it is gone, take the resource out of the state: `pulumi state delete <urn>`.",

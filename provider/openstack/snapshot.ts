@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { AbsenceTimer } from "../core/absence";
-import type { Definition, Observed, OwnedObject, OwnershipRecord, State } from "../core/definition";
+import type { Definition, Observed, OwnedObject, OwnershipRecord, Pending, State } from "../core/definition";
 import { SnapcloneError } from "../core/errors";
 import { connectionName } from "../core/inputs";
 import { type Verdict, waitFor } from "../core/wait";
@@ -52,8 +52,10 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
 
   async recordOwnership(cloud, id, record, known, inputs) {
     const keys = [...Object.keys(asMetadata(known.metadata)), ...Object.keys(inputs.metadata ?? {})];
-    // Builds before 0.2 look for `open` alone: they must not adopt what is adopted here.
-    await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), [RECORD_KEYS.phase]: "settled" });
+    // Builds before 0.2 look for `open` alone: they must not adopt what is adopted here. What they have recorded has no stack.
+    const isOld = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
+    const phase = isOld ? { [RECORD_KEYS.phase]: "settled" } : {};
+    await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), ...phase });
   },
 
   async beginCreate(cloud, inputs, record) {
@@ -67,7 +69,10 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     return { id: row.id, task: {}, initialState: row };
   },
 
-  async waitForCreate(cloud, { id, initialState }, inputs, context) {
+  async waitForCreate(cloud, { id, task, initialState }, inputs, context) {
+    // An update that was interrupted: it goes on from what is there.
+    if (Array.isArray(task.unset))
+      return observed(await cloud.cinder.showSnapshot(id), Object.keys(inputs.metadata ?? {}));
     const looks = cloud.creating(context.stack);
     const leave = looks.join();
     const absence = new AbsenceTimer(context.clock);
@@ -93,7 +98,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     return row && observed(row, managedKeys(known));
   },
 
-  async update(cloud, id, from, inputs, known) {
+  async update(cloud, id, from, inputs, known, context) {
     const { name, description } = inputs;
     const patch = {
       ...(name !== undefined && name !== from.state.name ? { name } : {}),
@@ -101,18 +106,29 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     };
     const wanted = inputs.metadata ?? {};
     const there = asMetadata(from.state.metadata);
-    const set = Object.entries(wanted).filter(([key, value]) => there[key] !== value);
     // Of an entry that was imported and never updated, nothing but what the program says is ours.
     const ours = known.__owner === undefined ? [] : Object.keys(asMetadata(known.metadata));
-    const unset = ours.filter((key) => !Object.hasOwn(wanted, key));
+    const before = [...new Set([...ours, ...leftToUnset(known)])];
+    const unset = before.filter((key) => !Object.hasOwn(wanted, key));
+    const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => there[key] !== value));
+    // The record's list of the program's keys is one of those.
+    const keys = managedText(Object.keys(wanted));
+    if (known.__owner !== undefined && keys !== managedText(before)) {
+      if (keys === undefined) unset.push(RECORD_KEYS.managed);
+      else set[RECORD_KEYS.managed] = keys;
+    }
 
     if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch);
     // One merging request for what is set, one a key for what is not: replacing the whole map would be one in all, and
     // take away what others have set (§A7).
-    if (set.length > 0) await cloud.cinder.createSnapshotMetadata(id, Object.fromEntries(set));
+    const isUnset = unset.length > 0;
+    // The state's next entry has the program's keys: what is to be taken away would be nobody's if it failed.
+    if (isUnset) context.accepted({ unset });
+    if (Object.keys(set).length > 0) await cloud.cinder.createSnapshotMetadata(id, set);
     await unsetKeys(cloud, id, unset);
+    if (isUnset) context.done();
 
-    const touched = Object.keys(patch).length + set.length + unset.length > 0;
+    const touched = Object.keys(patch).length + Object.keys(set).length + unset.length > 0;
     const row = touched ? await cloud.cinder.showSnapshot(id) : undefined;
     if (row) return observed(row, Object.keys(wanted));
     const managed = Object.entries(there).filter(([key]) => Object.hasOwn(wanted, key));
@@ -244,20 +260,36 @@ function ownedObject(row: SnapshotRow): OwnedObject {
     createdAt: utc(row.created_at),
     label: row.name ?? undefined,
     // Others may have set further keys: those stay.
-    state: observed(row, managed === "" ? [] : managed.split(",")).state,
+    state: {
+      ...observed(row, managed === "" ? [] : managed.split(",")).state,
+      ...(phase === undefined ? {} : { __phase: phase }),
+    },
   };
 }
 
 function recordMetadata({ stack, owner, inputs, attempt }: OwnershipRecord, keys: readonly string[]) {
   if (owner === "") return {};
-  const managed = [...new Set(keys)].join(",");
+  const managed = managedText(keys);
   return {
     [RECORD_KEYS.stack]: stack,
     [RECORD_KEYS.owner]: owner,
     [RECORD_KEYS.inputs]: inputs,
     ...(attempt === undefined ? {} : { [RECORD_KEYS.attempt]: attempt }),
-    ...(managed === "" || managed.length > 255 ? {} : { [RECORD_KEYS.managed]: managed }),
+    ...(managed === undefined ? {} : { [RECORD_KEYS.managed]: managed }),
   };
+}
+
+/** undefined: there are none, or more than a value holds. */
+function managedText(keys: readonly string[]): string | undefined {
+  const text = [...new Set(keys)].sort().join(",");
+  return text === "" || text.length > 255 ? undefined : text;
+}
+
+/** The metadata keys that an interrupted update was to take away. */
+function leftToUnset({ pending }: State): string[] {
+  const { task } = (pending ?? {}) as Partial<Pending>;
+  const keys: readonly unknown[] = Array.isArray(task?.unset) ? task.unset : [];
+  return keys.map(String).filter((key) => key !== RECORD_KEYS.managed);
 }
 
 function isOwnKey(key: string): boolean {

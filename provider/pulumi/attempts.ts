@@ -8,10 +8,10 @@
 // failed: such an update came to its end, and Pulumi's process lived on.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { AttemptJournal } from "../core/run";
 import { isRecord } from "../core/values";
+import { accountHome } from "./origin";
 import { stackHistory } from "./state";
 
 /** Older files prove nothing that is ever asked: an object is adopted within a day by default. */
@@ -20,7 +20,7 @@ const KEPT_MS = 8 * 24 * 3_600_000;
 const SECOND_MS = 1_000;
 
 export function attemptJournal(): AttemptJournal {
-  const folder = join(process.env.PULUMI_HOME || join(homedir(), ".pulumi"), "snapclone", "attempts");
+  const folder = join(process.env.PULUMI_HOME || join(accountHome(), ".pulumi"), "snapclone", "attempts");
   const open = new Set<string>();
   const fileOf = (stack: string, attempt: string) => join(folder, `${stack}-${attempt}`);
   let prepared = false;

@@ -30,7 +30,8 @@ function here(): OriginPlace {
   return { env: process.env, cwd: process.cwd(), home: accountHome(), host: hostname(), engineCwd: engineFolder() };
 }
 
-function accountHome(): string {
+/** As Pulumi sees it (Go's user.Current). */
+export function accountHome(): string {
   try {
     return userInfo().homedir;
   } catch {

@@ -60,7 +60,11 @@ async function askOfStack(
   } catch (error) {
     // Stores of before Pulumi 3.61 know no projects, and no such name.
     if (!(error instanceof ExportFailed) || !/project|stack name|no stack named/i.test(error.message)) throw error;
-    return runStackCommand(command, stack, Math.max(1, deadline - Date.now()), maxBytes);
+    const left = Math.max(1, deadline - Date.now());
+    // What is wrong is what the first one said.
+    return runStackCommand(command, stack, left, maxBytes).catch(() => {
+      throw error;
+    });
   }
 }
 

@@ -56,6 +56,8 @@ const snapshotSchema = z.looseObject({
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
   provisioned_capacity_gb: z.string().nullish(),
+  // The name without what the array can't have, and without the volume's number in a consistency group (§4, "Names").
+  snapset_label: z.string().nullish(),
   // Milliseconds since 1970 (§2, "Scalars"); set anew when it has been linked (§4).
   creation_time: z.number().nullish(),
 });

@@ -6,6 +6,7 @@ import { isKind, type SnapcloneError } from "../core/errors";
 import { sleepUnlessStopped } from "../core/stop";
 import { isNotDispatched, type Task } from "./client";
 import { type Controller, hasEnded, orMissing } from "./controller";
+import type { LinkRequest } from "./targetSet";
 
 /** What ViPR's tasks are called that change who is linked to what (§3, "Task model"). */
 const LINKING = /SNAPSHOT SESSION/;
@@ -28,6 +29,8 @@ export interface TaskRequest {
   send(): Promise<Task>;
   /** What the targets will have been refreshed by when the task has ended well. */
   refreshedBy: unknown;
+  /** Of a link. */
+  linked?: LinkRequest;
   /** Ids of the tasks that the session had before, where they were just listed. */
   before?: ReadonlySet<string>;
   /** What has to be said of a task that ended in error. */
@@ -37,7 +40,7 @@ export interface TaskRequest {
 /** Sends the request and waits for its task. A lost reply is made up for by the session's own tasks. */
 export async function runTask(
   controller: Controller,
-  { kind, session, send, refreshedBy: by, before: listed, failed }: TaskRequest,
+  { kind, session, send, refreshedBy: by, linked, before: listed, failed }: TaskRequest,
   context: OperationContext,
 ): Promise<void> {
   let known = listed;
@@ -54,7 +57,7 @@ export async function runTask(
     }
   }, context);
   context.accepted({
-    ...acceptedTask(kind, session, task),
+    ...acceptedTask(kind, session, task, linked),
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
   });
   const end = await controller.ended(task.id, doing(kind), context, task);
@@ -118,8 +121,8 @@ export async function waitForSessions(
   return seen;
 }
 
-export function acceptedTask(kind: Kind, session: string, task: Task): AcceptedTask {
-  return { kind, session, task: task.id };
+export function acceptedTask(kind: Kind, session: string, task: Task, linked?: LinkRequest): AcceptedTask {
+  return { kind, session, task: task.id, ...linked };
 }
 
 export function refreshedBy({ refreshedBy: by }: AcceptedTask): unknown {

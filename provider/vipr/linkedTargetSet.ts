@@ -29,6 +29,8 @@ import {
   isOfSameSource,
   isProvisioned,
   isText,
+  type LinkRequest,
+  linkedBy,
   listSets,
   lookAt,
   type Member,
@@ -124,11 +126,18 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
       }, context);
       // The turn is over when the targets are linked.
       controller.holdLock(id, free);
-      return { id, task: acceptedTask("link", session, task), initialState: task };
+      return { id, task: acceptedTask("link", session, task, { batch: 1, count }), initialState: task };
     } catch (error) {
       free();
       if (isKind(error, "notFound")) throw noSession(session, error);
-      await forgetRefusedLink(controller, id, 1, { snapshotSessionId: session }, error, context.signal);
+      await forgetRefusedLink(
+        controller,
+        id,
+        { batch: 1, count },
+        { snapshotSessionId: session },
+        error,
+        context.signal,
+      );
       throw error;
     }
   },
@@ -146,14 +155,15 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
       const hasFailed = task?.state === "error";
       const known: State = { ...inputs, refreshedBy: refreshedByTask(accepted.task, inputs, hasFailed) };
       const absence = new AbsenceTimer(context.clock);
+      const linked = linkedBy(accepted.task);
       const isEnough = ({ groups }: TargetSetState) => !isOwnLink || hasFailed || groups.length >= inputs.count;
       const set = await waitFor({
         what: "the linked targets to be shown",
         // The task of this link has ended, and nothing else is known to be at work.
         look: (signal) =>
           isOwnLink && task
-            ? lookAt(controller, id, known, { signal })
-            : lookAtRest(controller, id, known, context, [asText(session)]),
+            ? lookAt(controller, id, known, { signal, linked })
+            : lookAtRest(controller, id, known, context, { sessions: [session], linked }),
         judge: (seen) => {
           const progress = `${seen.groups.length} linked`;
           return isEnough(seen) || absence.isProven(false) ? { is: "done", progress } : { is: "pending", progress };
@@ -177,8 +187,9 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
     const refreshed = controller.refreshed.get(id) ?? known.refreshedBy;
     const set = await lookAt(controller, id, known, { signal });
     controller.remarks.set(id, await remarksAtRefresh(controller, set, known, signal));
-    // Work that is not finished may have nothing to show yet, and one that failed nothing to show for it.
-    if (set.members.length === 0 && known.pending === undefined) return undefined;
+    // Gone is what the state names. Work that is not finished, or that failed, may have nothing to show for it.
+    const isNamed = recordedIds(known).length > 0;
+    if (set.members.length === 0 && isNamed && known.pending === undefined) return undefined;
     return observedOf(set, { ...known, refreshedBy: refreshed });
   },
 
@@ -305,7 +316,7 @@ async function reconcile(
   };
   // What was linked to is looked at as well, and what was kept stays in the outputs.
   let known: State = { ...before, ...inputs };
-  let set = await lookAtRest(controller, id, known, context, [asText(before.snapshotSessionId)]);
+  let set = await lookAtRest(controller, id, known, context, { sessions: [before.snapshotSessionId] });
   tell(set);
   const session = await destination(controller, wanted, context.signal);
   if (!fits(set, session)) throw otherSource(set, session);
@@ -328,19 +339,20 @@ async function reconcile(
   if (missing > 0) {
     await forgetUnprovisioned(controller, set);
     const batch = nextBatch(set);
+    const linked = { batch, count: missing };
     const targets = { count: missing, target_name: batchName(id, batch), copy_mode: copyMode };
     const send = () => client.linkTargets(wanted, targets);
     try {
       await runTask(
         controller,
-        { kind: "link", session: wanted, send, refreshedBy: known.refreshedBy, failed },
+        { kind: "link", session: wanted, send, refreshedBy: known.refreshedBy, linked, failed },
         context,
       );
     } catch (error) {
-      await forgetRefusedLink(controller, id, batch, { ...known, batches: set.batches }, error, context.signal);
+      await forgetRefusedLink(controller, id, linked, { ...known, batches: set.batches }, error, context.signal);
       throw error;
     }
-    set = await lookAgain(controller, set, known, context, batch);
+    set = await lookAgain(controller, set, known, context, linked);
     if (set.groups.length < count) throw tooFewTargets(set, inputs);
   }
 
@@ -375,11 +387,11 @@ function lookAgain(
   { id, batches, promoted, source }: TargetSetState,
   known: State,
   { signal }: OperationContext,
-  batch?: number,
+  linked?: LinkRequest,
 ): Promise<TargetSetState> {
   const now = { ...known, batches, targets: [], promotedVolumes: promoted, sourceId: source ?? known.sourceId };
   const sessions = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
-  return lookAt(controller, id, now, { signal, sessions, ...(batch === undefined ? {} : { batch }) });
+  return lookAt(controller, id, now, { signal, sessions, linked });
 }
 
 /** Unlinks what `which` says of the set, the last linked first. Returns what is there afterwards. */
@@ -517,15 +529,15 @@ async function forgetUnprovisioned({ client }: Controller, { unlinked }: TargetS
 async function forgetRefusedLink(
   controller: Controller,
   id: string,
-  batch: number,
+  linked: LinkRequest,
   known: State,
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
   if (!isKind(error, "refused") || codeOf(error) !== REFUSED_PARAMETER) return;
   try {
-    const set = await lookAt(controller, id, known, { signal, batch });
-    const made = set.unlinked.filter((member) => member.batch === batch);
+    const set = await lookAt(controller, id, known, { signal, linked });
+    const made = set.unlinked.filter(({ batch }) => batch === linked.batch);
     await forgetUnprovisioned(controller, { ...set, unlinked: made });
   } catch {
     // What ViPR has refused is the news. The next update takes the names back.
@@ -538,19 +550,20 @@ async function lookAtRest(
   id: string,
   known: State,
   context: OperationContext,
-  more: readonly (string | undefined)[] = [],
+  more: { sessions?: readonly unknown[]; linked?: LinkRequest | undefined } = {},
 ): Promise<TargetSetState> {
   const { signal } = context;
+  const pending = (known.pending as Pending | undefined)?.task;
+  const { linked } = more;
   const recorded = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
-  const pending = asText((known.pending as Pending | undefined)?.task.session);
-  const sessions = [asText(known.snapshotSessionId), ...recorded, pending, ...more].filter(isText);
+  const sessions = [known.snapshotSessionId, ...recorded, pending?.session, ...(more.sessions ?? [])].filter(isText);
   await waitForSessions(controller, sessions, context);
-  const set = await lookAt(controller, id, known, { signal, sessions });
+  const set = await lookAt(controller, id, known, { signal, sessions, linked });
   if (set.unlinked.length === 0) return set;
   // The request that made these may have gone to another session of the source than all that we know of.
   const others = [...set.sessions.keys()].filter((session) => !sessions.includes(session));
   await waitForSessions(controller, others, context);
-  return lookAt(controller, id, known, { signal, sessions: [...sessions, ...others] });
+  return lookAt(controller, id, known, { signal, sessions: [...sessions, ...others], linked });
 }
 
 async function destination(controller: Controller, id: string, signal: AbortSignal): Promise<SnapshotSession> {

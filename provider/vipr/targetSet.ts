@@ -3,7 +3,7 @@
 // then on the state knows the set's targets by their ids, and how many belong together.
 
 import { createHash, randomBytes } from "node:crypto";
-import type { Observed, OwnedObject, OwnershipRecord, State } from "../core/definition";
+import type { Observed, OwnedObject, OwnershipRecord, Pending, State, Task } from "../core/definition";
 import { type Found, isConsistencyGroup, type LinkedTarget, type SnapshotSession, type Volume } from "./client";
 import { type Controller, orMissing } from "./controller";
 
@@ -254,8 +254,16 @@ export interface Look {
   signal?: AbortSignal | undefined;
   /** Sessions that may matter besides those that the state names. */
   sessions?: readonly string[];
-  /** The number that this run has just linked targets under. */
-  batch?: number;
+  /** What was just linked, or is being linked. */
+  linked?: LinkRequest | undefined;
+}
+
+/** One request's targets are called `<id>g<batch>-1` to `<id>g<batch>-<count>`. */
+export type LinkRequest = Readonly<Record<"batch" | "count", number>>;
+
+/** What a link that was accepted has asked for. */
+export function linkedBy({ kind, batch, count }: Task): LinkRequest | undefined {
+  return kind === "link" && typeof batch === "number" && typeof count === "number" ? { batch, count } : undefined;
 }
 
 /**
@@ -266,7 +274,7 @@ export async function lookAt(
   controller: Controller,
   id: string,
   known: State,
-  { signal, sessions: others = [], batch }: Look = {},
+  { signal, sessions: others = [], linked }: Look = {},
 ): Promise<TargetSetState> {
   const { client } = controller;
   const rows = await rowsOfSet(controller, id, recordedIds(known), signal);
@@ -280,7 +288,9 @@ export async function lookAt(
   const home = sessions.get(wanted ?? "") ?? [...sessions.values()][0];
   const source = asText(known.sourceId) ?? (home && sourceOf(home)) ?? active[0]?.row.parent?.id;
 
-  const isOurs = membership(known, source, batch);
+  const pending = (known.pending as Pending | undefined)?.task;
+  const asked = linked ?? (pending && linkedBy(pending));
+  const isOurs = membership(known, source, asked);
   const members = active.filter(isOurs).sort(inOrder);
   link(members, sessions);
   if (members.some(({ session }) => !session) && source !== undefined) {
@@ -290,11 +300,11 @@ export async function lookAt(
     link(members, sessions);
   }
 
-  const batches = notedBatches(known, members, rows.filter(isOurs));
+  const batches = notedBatches(known, members, rows.filter(isOurs), asked?.batch);
   const linkedTo = members.find(({ session }) => session)?.session;
-  const asked = sessions.get(wanted ?? "");
-  const isUnfit = linkedTo && asked && !isOfSameSource(linkedTo, asked);
-  const incompatible = isUnfit ? asked.id : asText(known.unfitSessionId);
+  const named = sessions.get(wanted ?? "");
+  const isUnfit = linkedTo && named && !isOfSameSource(linkedTo, named);
+  const incompatible = isUnfit ? named.id : asText(known.unfitSessionId);
   return {
     id,
     members,
@@ -364,7 +374,7 @@ async function rowsOf(
 function membership(
   known: State,
   source: string | undefined,
-  justLinked: number | undefined,
+  linked: LinkRequest | undefined,
 ): (one: Member) => boolean {
   const noted = asList<Batch>(known.batches);
   const isNoted = Array.isArray(known.batches);
@@ -373,7 +383,8 @@ function membership(
   return (one) => {
     // Earlier builds recorded whatever bore the name.
     if (ids.has(one.row.id)) return isNoted || fitsSource(one, source);
-    return (one.batch > last || one.batch === justLinked) && fitsSource(one, source);
+    const isAsked = one.batch === linked?.batch ? one.index <= linked.count : one.batch > last;
+    return isAsked && fitsSource(one, source);
   };
 }
 
@@ -382,19 +393,24 @@ function lastRecordedBatch(known: State): number {
   return Math.max(0, ...all.map(({ name }) => parseName(name ?? "")?.batch ?? 0));
 }
 
-/** ViPR adds a part to the name only where the session is of a consistency group (§4, "Names"). */
+/**
+ * ViPR adds a part to the name only where the session is of a consistency group, and leaves it out of the label that the
+ * targets of one group share (§4, "Names").
+ */
 function fitsSource({ row, part }: Member, source: string | undefined): boolean {
   if (source === undefined) return true;
-  if (isConsistencyGroup(source)) return !row.consistency_group || row.consistency_group.id === source;
-  return part === "" && (!row.parent || row.parent.id === source);
+  if (!isConsistencyGroup(source)) return part === "" && (!row.parent || row.parent.id === source);
+  const isOwnLabel = row.snapset_label === row.name.replace(/[^a-zA-Z0-9_#@+-]/g, "");
+  if (/^\d+$/.test(part) && isOwnLabel) return false;
+  return !row.consistency_group || row.consistency_group.id === source;
 }
 
 /** What was noted, without what is gone; and the notes for what is seen for the first time. */
-function notedBatches(known: State, members: readonly Member[], all: readonly Member[]): Batch[] {
+function notedBatches(known: State, members: readonly Member[], all: readonly Member[], asked = 0): Batch[] {
   const noted = asList<Batch>(known.batches);
   const ofEarlierBuild = Array.isArray(known.batches) ? 0 : lastRecordedBatch(known);
   // A number whose targets all failed is not given again: ViPR shows them for a while, as inactive.
-  const last = Math.max(ofEarlierBuild, ...[...noted, ...all].map(({ batch }) => batch));
+  const last = Math.max(asked, ofEarlierBuild, ...[...noted, ...all].map(({ batch }) => batch));
   const numbers = new Set([...members.map(({ batch }) => batch), ...(last > 0 ? [last] : [])]);
   return [...numbers]
     .sort((a, b) => a - b)

@@ -127,14 +127,10 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
       return object ? [{ object, tags }] : [];
     });
     // A set whose VMs all lie in the bin is gone, though they bear its tags for a week.
-    const unsure = ours
-      .filter(({ tags }) => tags.intents.length === 0)
-      .flatMap(({ tags }) => tags.members.map(({ on }) => on))
-      .filter((vm) => !cloud.seenGone.has(vm));
-    const rows = await cloud.vms(unsure);
-    const isThere = (vm: string) => !isGone(rows.find((row) => row.uuid === vm));
+    const unsure = ours.filter(({ tags }) => tags.intents.length === 0);
+    const living = new Set(await cloud.living(unsure.flatMap(({ tags }) => tags.members.map(({ on }) => on))));
     return ours
-      .filter(({ tags }) => tags.intents.length > 0 || tags.members.some(({ on }) => isThere(on)))
+      .filter(({ tags }) => tags.intents.length > 0 || tags.members.some(({ on }) => living.has(on)))
       .map(({ object }) => object);
   },
 
@@ -203,7 +199,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   },
 
   // A zone's or a management node's address may change; the VM that is cloned can't, and the witness is asked for it.
-  identity: async (_cloud, { vmInstanceUuid }) => `the ZStack with the VM ${vmInstanceUuid}`,
+  identity: async (_cloud, known) => `the ZStack with the VM ${sourceOf(known) ?? "that was cloned"}`,
 
   async doubtAbsence(cloud, known, signal) {
     const source = sourceOf(known);

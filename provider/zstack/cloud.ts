@@ -132,6 +132,15 @@ export class ZStackContext {
     return rows.length === 0 || this.changedSets.has(set) ? undefined : rows;
   }
 
+  /** Which of these are there and not in the bin. */
+  async living(uuids: readonly string[]): Promise<string[]> {
+    const unsure = uuids.filter((uuid) => !this.seenGone.has(uuid));
+    const rows = await inChunks(unsure, (some) =>
+      this.wire.queryVmInstances(["state!=Destroyed", `uuid?=${some.join(",")}`]),
+    );
+    return rows.filter((row) => !isGone(row)).map(({ uuid }) => uuid);
+  }
+
   volumes(uuids: readonly string[], signal?: AbortSignal): Promise<VolumeRow[]> {
     return inChunks(uuids, async (some) => {
       const found = await this.wire.queryVolumes([`uuid?=${some.join(",")}`], signal);

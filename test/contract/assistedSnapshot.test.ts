@@ -611,28 +611,41 @@ describe("interrupted", () => {
     expect(asked("create")).toHaveLength(1);
   });
 
-  test("one killed on the way to Nova, and nothing to see: it asks somebody to look, and takes the answer", async () => {
-    let dead = false;
-    const engine = newEngine({ isDead: () => dead });
-    emulator.faults.add({ match: { operation: "assistedSnapshots.create" }, action: "reset" });
-    const write = cloud.cinder.createSnapshotMetadata.bind(cloud.cinder);
-    jest.spyOn(cloud.cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
-      const all = await write(id, metadata);
-      if (metadata["snapclone:assisted-step"] === "asking") dead = true;
-      return all;
-    });
-    expect(await engine.up({ overlay: args() })).toMatchObject({ killed: true });
-    jest.restoreAllMocks();
-    dead = false;
-    expect(step()).toBe("asking");
+  test.each(["new", "old"])(
+    "one (%s) killed on the way to Nova, and nothing to see: it asks somebody to look, and takes the answer",
+    async (left) => {
+      let dead = false;
+      const engine = newEngine({ isDead: () => dead });
+      emulator.faults.add({ match: { operation: "assistedSnapshots.create" }, action: "reset" });
+      const write = cloud.cinder.createSnapshotMetadata.bind(cloud.cinder);
+      jest.spyOn(cloud.cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+        const all = await write(id, metadata);
+        if (metadata["snapclone:assisted-step"] === "asking") dead = true;
+        return all;
+      });
+      expect(await engine.up({ overlay: args() })).toMatchObject({ killed: true });
+      jest.restoreAllMocks();
+      dead = false;
+      expect(step()).toBe("asking");
+      // As a build before 0.2 has left it.
+      if (left === "old") {
+        const { "snapclone:assisted-stack": _, "snapclone:assisted-attempt": __, ...old } = row().metadata;
+        row().metadata = { ...old, "snapclone:assisted-phase": "open" };
+        engine.edit((state) => {
+          state.pending = [{ urn: engine.urn("overlay"), inputs: {} }];
+        });
+      }
 
-    const { errors } = await engine.up({ overlay: args() });
-    expect(textOf(errors)).toMatch(/whether the disk was switched to overlay-1 is not known[\s\S]*assisted-step=…/);
-    expect(textOf((await engine.destroy()).errors)).toMatch(/is not known/);
-    row().metadata["snapclone:assisted-step"] = "none";
-    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
-    expect([chain()[0], engine.state.entries.length]).toEqual([OVERLAY, 1]);
-  });
+      const { errors } = await engine.up({ overlay: args() });
+      expect(textOf(errors)).toMatch(/whether the disk was switched to overlay-1 is not known[\s\S]*assisted-step=…/);
+      expect(textOf((await engine.destroy()).errors)).toMatch(/is not known/);
+      row().metadata["snapclone:assisted-step"] = "none";
+      expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+      expect([chain()[0], engine.state.entries.length]).toEqual([OVERLAY, 1]);
+      expect(row().metadata["snapclone:assisted-stack"]).toMatch(/^[0-9a-f]{32}$/);
+      expect((await engine.destroy()).errors).toEqual([]);
+    },
+  );
 
   test("one killed before it asked Nova: the next run asks, and nobody has to look", async () => {
     let dead = false;
@@ -840,6 +853,80 @@ describe("whose overlay it is", () => {
   });
 });
 
+describe("what a refresh shows, the next up acts on", () => {
+  const args = () => ({ ...news, __owner: undefined, __provider: undefined, __timeouts: { create: "1m" } });
+  const refreshed = async (engine: FakeEngine) => {
+    expect((await engine.refresh()).errors).toEqual([]);
+    return engine.state.entries[0]?.outputs ?? {};
+  };
+
+  test("there is no overlay: another is made, and nothing is merged for the old one", async () => {
+    emulator.nova.failNext("create", "lost");
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    // Somebody looked, and was wrong.
+    row().metadata["snapclone:assisted-step"] = "made";
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    row().metadata["snapclone:assisted-step"] = "none";
+    expect(await refreshed(engine)).toMatchObject({ verified: false, unverifiedReason: "there is no overlay" });
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect([chain(), asked("create").length, asked("delete")]).toEqual([[OVERLAY, BASE], 2, []]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true } }]);
+  });
+
+  test("a delete that was interrupted before it asked Nova, and is not wanted any more: it is taken back", async () => {
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    Object.assign(row(), { status: "deleting" }).metadata["snapclone:assisted-step"] = "merge-preparing";
+    await refreshed(engine);
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect([row().status, step(), asked("delete")]).toEqual(["available", "made", []]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, status: "available" } }]);
+    // And that was all.
+    const before = emulator.requests.length;
+    await engine.up({ overlay: args() });
+    expect(emulator.requests.length).toBe(before);
+  });
+
+  test("a merge that was asked for: it is waited for, and another overlay is made", async () => {
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    emulator.nova.startDelete(VOLUME, "nobody", {
+      volume_id: VOLUME,
+      type: "qcow2",
+      file_to_merge: null,
+      merge_target_file: null,
+    });
+    await until(() => chain().length === 1);
+    Object.assign(row(), { status: "deleting", progress: "90%" }).metadata["snapclone:assisted-step"] = "merge-asked";
+    await refreshed(engine);
+    // The file is the active one: it can't be switched to again, and that is said.
+    const { errors } = await engine.up({ overlay: args() });
+    expect(textOf(errors)).toMatch(/could not switch the disk to overlay-1/);
+    emulator.nova.createFile(VOLUME, "overlay-2");
+    expect((await engine.up({ overlay: { ...args(), newFile: "overlay-2" } })).errors).toEqual([]);
+    expect([chain(), asked("delete")]).toEqual([["overlay-2", OVERLAY], []]);
+  });
+
+  test.each([
+    ["somebody else's record", () => (row().metadata["snapclone:assisted-owner"] = "ann"), /was made for ann/],
+    ["no record", () => (row().metadata = {}), /no longer bears the record of this resource/],
+  ])("%s: it is told each time, and nothing is written over it", async (_name, spoil, said) => {
+    const engine = newEngine();
+    await engine.up({ overlay: args() });
+    const ours = { ...row().metadata };
+    spoil();
+    const theirs = { ...row().metadata };
+    expect(await refreshed(engine)).toMatchObject({ verified: false, unverifiedReason: expect.stringMatching(said) });
+    for (const _time of [1, 2]) expect(textOf((await engine.up({ overlay: args() })).errors)).toMatch(said);
+    expect(row().metadata).toEqual(theirs);
+    row().metadata = ours;
+    expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true }, initError: false }]);
+    expect([asked("create").length, asked("delete")]).toEqual([1, []]);
+  });
+});
+
 describe("two runs at once on one volume", () => {
   let elsewhere: Cloud;
   let second: typeof definition;
@@ -875,9 +962,9 @@ describe("two runs at once on one volume", () => {
     ] as const) {
       const call = cinder[method].bind(cinder) as (...given: unknown[]) => Promise<unknown>;
       (cinder as unknown as Record<string, unknown>)[method] = async (...given: unknown[]) => {
-        await clock.sleep(Math.random() * 900);
+        await clock.sleep(Math.random() * 500);
         const answer = await call(...given);
-        await clock.sleep(Math.random() * 900);
+        await clock.sleep(Math.random() * 500);
         return answer;
       };
     }
@@ -922,6 +1009,17 @@ describe("two runs at once on one volume", () => {
     await Promise.all([remove(definition, newRun(), one.id, one.outs), remove(second, newRun(), two.id, two.outs)]);
     expect([asked("delete").length, atOnce]).toEqual([2, 1]);
     expect(emulator.cinder.snapshotsOf(VOLUME).map(({ metadata }) => metadata)).toEqual([{}, {}]);
+  });
+
+  test("a Cinder that is too slow to tell: said, and Nova is asked for nothing", async () => {
+    const { cinder } = cloud;
+    const write = cinder.createSnapshotMetadata.bind(cinder);
+    jest.spyOn(cinder, "createSnapshotMetadata").mockImplementation(async (id, metadata) => {
+      await clock.sleep(20_000);
+      return write(id, metadata);
+    });
+    await expect(create(definition, newRun(), news)).rejects.toThrow(/takes longer than 5 s for a look and a write/);
+    expect([asked("create"), row().status, row().metadata]).toEqual([[], "available", {}]);
   });
 
   const until = (ms: number) => new Date(Date.now() + ms).toISOString();
@@ -989,7 +1087,7 @@ test("two overlays of one volume are made one after the other, two of different 
 
 test.each([
   [true, 20, 25],
-  [false, 15, 20],
+  [false, 16, 20],
 ])(
   "manageStatus %s: %s requests for an overlay at most, %s for its merge, login and lists included",
   async (manageStatus, most, mostOfMerge) => {

@@ -77,7 +77,7 @@ export class Witness {
   constructor(
     private readonly log: RequestLog,
     /** Operations of the emulator's log. */
-    private readonly names: Record<"create" | "delete" | "look", RegExp> & { settle?: RegExp },
+    private readonly names: Record<"create" | "delete" | "look", RegExp>,
   ) {}
 
   /** How often it was seen since `forget`. */

@@ -189,7 +189,7 @@ export function snapshotScenarios(theBackend: () => Backend): void {
         const rows = await ours();
         return rows.length > 0 ? rows : undefined;
       });
-      const first = attempt(begun);
+      const begunBy = attempt(begun);
       const provider = stack.providers()[0];
       if (whom === "both" && provider !== undefined) process.kill(provider, "SIGKILL");
       process.kill(run.pid, "SIGKILL");
@@ -210,7 +210,7 @@ export function snapshotScenarios(theBackend: () => Backend): void {
       expect(rows[0]).toMatchObject({ id, name: "adopted" });
       // It bears the adopting create's attempt.
       expect(attempt(rows[0])).toBe(outputs.__attempt);
-      expect(attempt(rows[0])).not.toBe(first);
+      expect(attempt(rows[0])).not.toBe(begunBy);
       expect(rows[0]?.metadata).not.toHaveProperty("keep");
       await ok(stack.destroy());
       expect(await ours()).toEqual([]);

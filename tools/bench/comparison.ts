@@ -25,14 +25,9 @@ export interface Wall {
 }
 
 export interface Requests {
-  /** Before `up` could end: logins, lists, creations. */
-  onTheWay: number;
-  /** After the last creation had ended: the marks, settled while the engine tidies up. */
-  background: number;
+  /** Of the whole run: logins, lists, creations. */
+  all: number;
   perResource: number;
-  /** How many of the background's were answered before the process had to end, and in how many seconds. */
-  settled: number;
-  settleSeconds: number;
   byOperation: Record<string, number>;
 }
 
@@ -42,7 +37,7 @@ export interface Comparison {
   up: Wall;
   preview: Wall;
   destroy: Wall;
-  /** Of the round with the most on the way. */
+  /** Of the round with the most. */
   upRequests: Requests;
   destroyRequests: number;
   stateBytesPerResource: { snapshot: number; null: number };
@@ -84,7 +79,7 @@ export async function compare(
     return { snapshot, null: nothing, backend, ratio: round(snapshot.median / (nothing.median + backend)) };
   };
   const counted = ours.map(({ upLog }) => count(upLog, n));
-  const most = counted.toSorted((a, b) => b.onTheWay - a.onTheWay)[0] as Requests;
+  const most = counted.toSorted((a, b) => b.all - a.all)[0] as Requests;
   const last = { snapshot: ours.at(-1), null: theirs.at(-1) };
   return {
     n,
@@ -135,18 +130,12 @@ export async function runOnce(
   }
 }
 
-/** The settling of marks is the only thing that happens in the background, and `up` asks for it in no other place. */
 function count(log: readonly LoggedRequest[], n: number): Requests {
-  const settling = log.filter(({ operation }) => operation === "snapshots.metadata.set");
-  const times = settling.map(({ at }) => Date.parse(at));
   const byOperation: Record<string, number> = {};
   for (const { operation } of log) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
   return {
-    onTheWay: log.length - settling.length,
-    background: settling.length,
+    all: log.length,
     perResource: round(log.length / n, 2),
-    settled: settling.filter(({ status }) => status === 200).length,
-    settleSeconds: times.length === 0 ? 0 : (Math.max(...times) - Math.min(...times)) / 1000,
     byOperation,
   };
 }

@@ -15,7 +15,6 @@ export interface OtherResource {
   /** No backend has a part in it. */
   preview: number;
   null: { up: number; preview: number; destroy: number };
-  /** The settling of marks included. */
   upRequests: number;
   destroyRequests: number;
   byOperation: Record<string, number>;

@@ -49,8 +49,7 @@ function requests({ runs, openstacksdk }: Results): string {
   const ours = runs.map(({ n, parallel, upRequests, destroyRequests }) => [
     `Snapshot, --parallel ${parallel}`,
     n,
-    upRequests.onTheWay,
-    `${upRequests.settled} in ${upRequests.settleSeconds.toFixed(1)} s`,
+    upRequests.all,
     upRequests.perResource.toFixed(2),
     destroyRequests,
   ]);
@@ -62,10 +61,7 @@ function requests({ runs, openstacksdk }: Results): string {
     perResource.toFixed(2),
     "",
   ]);
-  return table(
-    ["requests of", "N", "up, on the way", "in the background", "per resource", "destroy"],
-    [...ours, ...theirs],
-  );
+  return table(["requests of", "N", "up", "per resource", "destroy"], [...ours, ...theirs]);
 }
 
 function sizes({ runs }: Results): string {

@@ -18,7 +18,7 @@ export function judge(results: Omit<Results, "targets">): Target[] {
     const which = `N = ${n}, --parallel ${parallel}`;
     if (n === 200) {
       const most = Math.round(1.1 * n + 20);
-      add(`requests on the way, ${which}`, `1.1 N + 20 = ${most}`, upRequests.onTheWay, most);
+      add(`requests of up, ${which}`, `1.1 N + 20 = ${most}`, upRequests.all, most);
     }
     add(`up / (null + backend), ${which}`, "1.10", up.ratio, 1.1);
     add(`preview / null, ${which}`, "1.10", preview.ratio, 1.1);

@@ -3,6 +3,7 @@
 
 import { SEED_VOLUMES } from "../../../emulator";
 import { assistedSnapshot as definition } from "../../../provider/openstack/assistedSnapshot";
+import { FAULTS, type FaultName } from "../faults";
 import {
   type Answer,
   type Cell,
@@ -184,6 +185,76 @@ const unanswered = { volume: noAnswer, snapshot: noAnswer, others: noAnswer };
 const unmerged = (why: RegExp): Cell =>
   fails("ambiguous", at(1, 1), new RegExp(`is not known: ${why.source}.*\\n.*virsh domblklist`));
 
+const CELLS: Subject["cells"] = {
+  "403": {
+    // Listed without the filter, then.
+    list: ok(at(1, 1)),
+    // A record that may not be written costs no more than a word.
+    adopt: ok(at(1, 0)),
+  },
+  "404, in the service's own words": {
+    login: fails("unauthorized", at(0, 0), /could not be found/),
+    volume: fails("refused", at(0, 0), /Cinder has no volume/),
+    snapshot: fails("refused", at(0, 0), /Cinder has no snapshot/),
+    // The row was there a moment ago: no proof that it is gone.
+    status: fails("transient", at(0, 0), /could not be found/),
+    record: fails("transient", at(0, 0), /could not be found/),
+    make: fails("transient", at(0, 1), /could not be found/),
+    adopt: recorded("transient", at(1, 0), /could not be found/),
+    read: gone(at(1, 0)),
+    look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
+    // Nova lies here, and is not asked twice.
+    remove: ok(at(1, 1)),
+  },
+  "404 of somebody else (a proxy, a wrong address)": {
+    login: fails("config", at(0, 0), /there is no Keystone at http.*\n.*clouds\.yaml/),
+  },
+  "a redirect to another origin": {
+    login: fails("config", at(0, 0), /the address has moved.*\n.*clouds\.yaml/),
+    make: unknown,
+    remove: unmerged(/Nova answered 302/),
+  },
+  "500": { make: unknown, remove: unmerged(/Nova answered 500/) },
+  "502 with HTML": { make: unknown, remove: unmerged(/Nova answered 502/) },
+  "503, once": { make: unknown, remove: unmerged(/Nova answered 503/) },
+  "503, for ever": { make: unknown, remove: unmerged(/Nova answered 503/) },
+  "a reset before the answer, once": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
+  "a reset before the answer, for ever": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
+  "a trickle (a byte each 200 ms)": unanswered,
+  "a hang": { ...unanswered, make: unknown, remove: unmerged(/Nova did not answer in time/) },
+  "10 MB of garbage": { make: unknown, remove: unmerged(/.*larger than any/) },
+  "599, a status nobody has heard of": { make: unknown, remove: unmerged(/Nova answered 599/) },
+  "an object in a status nobody has heard of": {
+    // What is not understood is not worked on.
+    volume: fails("refused", at(0, 0), /quantum-folding/),
+    snapshot: fails("refused", at(0, 0), /quantum-folding/),
+  },
+};
+
+/** What the record's writer or the status's has begun is taken back; what can't be is in the state, and the next run goes on. */
+function cellsOfAll(): Subject["cells"] {
+  const names = Object.keys(FAULTS) as FaultName[];
+  const cellAt = (name: FaultName, place: "status" | "adopt"): Cell => {
+    const own: Readonly<Record<string, Cell>> = CELLS[name] ?? {};
+    return own[place] ?? FAULTS[name].rule(PLACES[place]);
+  };
+  return Object.fromEntries(
+    names.map((name) => {
+      const adopt = cellAt(name, "adopt");
+      const status = cellAt(name, "status");
+      const isBegun = status.outcome === "fails" && ["transient", "malformed"].includes(status.kind ?? "");
+      return [
+        name,
+        {
+          ...CELLS[name],
+          adopt: adopt.outcome === "recorded" ? { ...adopt, pending: "create" } : adopt,
+          status: isBegun ? { ...status, outcome: "recorded", pending: "create" } : status,
+        },
+      ];
+    }),
+  );
+}
+
 export const assistedSnapshot: Subject = {
   title: "AssistedSnapshot",
   objects: "overlays",
@@ -196,51 +267,7 @@ export const assistedSnapshot: Subject = {
   before: { volumeId: VOLUME, snapshotId: SNAPSHOT, newFile: OVERLAY, type: "qcow2", manageStatus: true },
   after: { volumeId: VOLUME, snapshotId: SNAPSHOT, newFile: OVERLAY, type: "qcow2", manageStatus: false },
   places: PLACES,
-  cells: {
-    "403": {
-      // Listed without the filter, then.
-      list: ok(at(1, 1)),
-      // A record that may not be written costs no more than a word.
-      adopt: ok(at(1, 0)),
-    },
-    "404, in the service's own words": {
-      login: fails("unauthorized", at(0, 0), /could not be found/),
-      volume: fails("refused", at(0, 0), /Cinder has no volume/),
-      snapshot: fails("refused", at(0, 0), /Cinder has no snapshot/),
-      // The row was there a moment ago: no proof that it is gone.
-      status: fails("transient", at(0, 0), /could not be found/),
-      record: fails("transient", at(0, 0), /could not be found/),
-      make: fails("transient", at(0, 1), /could not be found/),
-      adopt: recorded("transient", at(1, 0), /could not be found/),
-      read: gone(at(1, 0)),
-      look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
-      // Nova lies here, and is not asked twice.
-      remove: ok(at(1, 1)),
-    },
-    "404 of somebody else (a proxy, a wrong address)": {
-      login: fails("config", at(0, 0), /there is no Keystone at http.*\n.*clouds\.yaml/),
-    },
-    "a redirect to another origin": {
-      login: fails("config", at(0, 0), /the address has moved.*\n.*clouds\.yaml/),
-      make: unknown,
-      remove: unmerged(/Nova answered 302/),
-    },
-    "500": { make: unknown, remove: unmerged(/Nova answered 500/) },
-    "502 with HTML": { make: unknown, remove: unmerged(/Nova answered 502/) },
-    "503, once": { make: unknown, remove: unmerged(/Nova answered 503/) },
-    "503, for ever": { make: unknown, remove: unmerged(/Nova answered 503/) },
-    "a reset before the answer, once": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
-    "a reset before the answer, for ever": { make: unknown, remove: unmerged(/Nova broke off the connection/) },
-    "a trickle (a byte each 200 ms)": unanswered,
-    "a hang": { ...unanswered, make: unknown, remove: unmerged(/Nova did not answer in time/) },
-    "10 MB of garbage": { make: unknown, remove: unmerged(/.*larger than any/) },
-    "599, a status nobody has heard of": { make: unknown, remove: unmerged(/Nova answered 599/) },
-    "an object in a status nobody has heard of": {
-      // What is not understood is not worked on.
-      volume: fails("refused", at(0, 0), /quantum-folding/),
-      snapshot: fails("refused", at(0, 0), /quantum-folding/),
-    },
-  },
+  cells: cellsOfAll(),
 
   ready: ({ keystone, cinder, nova }) => {
     record = {};

@@ -154,8 +154,7 @@ export const clonedVm: Subject = {
   after: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "two" },
   places: PLACES,
   cells: {
-    // The list of what the stack owns takes it.
-    "401, once": { ...refused401, read: ok(at(1, 0)) },
+    "401, once": refused401,
     "401, for ever": { make: fails("unauthorized", at(0, 1), /answered 401/) },
     "404, in the service's own words": {
       // A query finds an empty list, never nothing: of a question this word proves nothing (reference §9.5).

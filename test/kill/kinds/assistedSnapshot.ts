@@ -44,7 +44,6 @@ async function ground(stackName: string): Promise<Ground> {
     create: /^assistedSnapshots\.create$/,
     delete: /^assistedSnapshots\.delete$/,
     look: /^snapshots\.(detail|show)$/,
-    settle: /^snapshots\.metadata\.merge$/,
   });
   const resourceOf = (snapshotId: string) => namesOf(SIZE)[SNAPSHOTS.indexOf(snapshotId)] ?? "";
   const idOf = ({ id, volume_id }: SnapshotRow) => `${volume_id}/${id}`;

@@ -40,7 +40,6 @@ async function ground(stackName: string): Promise<Ground> {
     create: /^vms\.cloneVmInstance$/,
     delete: /^vms\.destroy$/,
     look: /^(jobs|vms)\.query$/,
-    settle: /^tags\.delete$/,
   });
   /** By clone; a description that the program wants comes later. */
   const sourceOf = new Map<string, string>();

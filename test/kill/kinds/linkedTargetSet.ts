@@ -28,7 +28,6 @@ async function ground(stackName: string): Promise<Ground> {
     create: /^sessions\.link$/,
     delete: /^sessions\.unlink$/,
     look: /^sessions\.task$|^tasks\./,
-    settle: /^targets\.tag$/,
   });
   witness.watch(vipr.targets);
   const copyOf = (target: ViprTarget): Copy => {

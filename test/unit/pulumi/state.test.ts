@@ -104,6 +104,13 @@ describe("pulumi stack export", () => {
     expect(await askState(urn("a"), undefined, 10_000)).toEqual({ entries: [], pendingCreates: [] });
   });
 
+  test("that fails for the stack's name, too, says what it said at first", async () => {
+    pulumi(
+      `case "$*" in */*) echo "error: the project's folder is gone" >&2;; *) echo "error: other" >&2;; esac; exit 255`,
+    );
+    await expect(ask()).rejects.toThrow("error: the project's folder is gone");
+  });
+
   test("that does not answer is ended, with all that it has started", async () => {
     pulumi(`sleep 60 & echo $! > ${folder}/pid; wait`);
     const started = Date.now();
