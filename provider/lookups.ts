@@ -1,5 +1,6 @@
 // The questions a program can ask while it runs. Same connections, same clients, same errors as the resources.
 
+import { systemClock } from "./core/clock";
 import { Connections } from "./core/connections";
 import { asSnapcloneError, SnapcloneError } from "./core/errors";
 import { plain } from "./core/sanitise";
@@ -53,12 +54,16 @@ export interface Lookups {
   listSnapshots(args: ListSnapshotsArgs): Promise<SnapshotInfo[]>;
 }
 
+/** What a lookup may wait for a rate limit. */
+const PATIENCE_MS = 600_000;
+
 let connections: { config: string | undefined; open: Connections } | undefined;
 
 export function lookups(stackConfig: string | undefined): Lookups {
   if (connections?.config !== stackConfig || !connections) {
     const warn = (text: string) => console.warn(`pulumi-snapclone: ${text}`);
-    connections = { config: stackConfig, open: new Connections(() => stackConfig, warn) };
+    const patience = () => ({ deadline: systemClock.now() + PATIENCE_MS, progress: warn });
+    connections = { config: stackConfig, open: new Connections(() => stackConfig, warn, patience) };
   }
   const { open } = connections;
   return {

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { namedAttempt } from "./attempt";
 import type { AnyDefinition, CheckFailure, HiddenInputs } from "./definition";
 import { digest } from "./digest";
-import { parseDuration } from "./duration";
+import { isZeroDuration, parseDuration } from "./duration";
 import { nearest } from "./nearest";
 
 /** How Pulumi's dynamic provider shows a value that a preview does not know yet, whatever its type (sdk/nodejs/runtime/rpc.ts, `unknownValue`). */
@@ -105,7 +105,7 @@ function attemptOf(olds: HiddenInputs, news: HiddenInputs, randomSeed: Uint8Arra
 
 function badTimeouts(news: HiddenInputs): CheckFailure[] {
   return Object.entries(news.__timeouts ?? {})
-    .filter(([, text]) => typeof text !== "string" || parseDuration(text) === undefined)
+    .filter(([, text]) => typeof text !== "string" || (parseDuration(text) === undefined && !isZeroDuration(text)))
     .map(([operation, text]) => ({
       property: `customTimeouts.${operation}`,
       reason: `${JSON.stringify(text)} is not a duration; write it like "90s", "15m" or "1h30m"`,

@@ -10,6 +10,9 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** What a timer of Node.js can hold, 24.8 days: a longer one would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => new Date(),
@@ -24,10 +27,20 @@ export const systemClock: Clock = {
         clearTimeout(timer);
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener("abort", leave);
-        resolve();
-      }, ms);
+      const end = performance.now() + ms;
+      const goOn = () => {
+        const left = end - performance.now();
+        if (left > LONGEST_TIMER_MS) {
+          timer = setTimeout(goOn, LONGEST_TIMER_MS);
+          return;
+        }
+        timer = setTimeout(() => {
+          signal?.removeEventListener("abort", leave);
+          resolve();
+        }, left);
+      };
+      let timer: NodeJS.Timeout | undefined;
+      goOn();
       signal?.addEventListener("abort", leave, { once: true });
     });
   },

@@ -3,6 +3,7 @@
 
 import { homedir } from "node:os";
 import { SnapcloneError } from "./errors";
+import type { Patience } from "./rateGate";
 import { isRecord } from "./values";
 
 export const DEFAULT_CONNECTION = "default";
@@ -24,6 +25,8 @@ export interface ConnectionRequest {
   home: string;
   /** For what the user should know and may ignore (`insecure: true`). */
   warn(text: string): void;
+  /** How long requests that are part of no operation are asked again, and where their waits are told. */
+  patience(): Patience;
 }
 
 export class Connections {
@@ -33,6 +36,7 @@ export class Connections {
     /** The stack config's value of `snapclone:connections`: JSON text, as Pulumi hands structured config over. */
     private readonly stackConfig: () => string | undefined,
     private readonly warn: (text: string) => void,
+    private readonly patience: () => Patience,
   ) {}
 
   open<Client>(kind: ConnectionKind<Client>, name: string | undefined): Client {
@@ -62,7 +66,8 @@ export class Connections {
         remedy: `Name another connection, or correct snapclone:connections.${name}.kind in the stack config.`,
       });
     }
-    return kind.open({ name, config, env: process.env, cwd: process.cwd(), home: homedir(), warn: this.warn });
+    const { warn, patience } = this;
+    return kind.open({ name, config, env: process.env, cwd: process.cwd(), home: homedir(), warn, patience });
   }
 
   private entry(name: string): unknown {
@@ -81,4 +86,11 @@ export class Connections {
       remedy: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
     });
   }
+}
+
+/** For an address that credentials go to in plain text, other than this machine's own. */
+export function plainHttpWarning(url: string, source: string): string | undefined {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol !== "http:" || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)) return undefined;
+  return `${source}: credentials and tokens are sent unencrypted to ${parsed.origin} (use https:// where the server has it)`;
 }

@@ -12,6 +12,11 @@ export function parseDuration(text: string): number | undefined {
   return total > 0 && Number.isFinite(total) ? total : undefined;
 }
 
+/** "0", with or without a unit: no time-out was given, as for Pulumi's own providers. */
+export function isZeroDuration(text: string): boolean {
+  return /^0+(\.0+)?(ns|us|µs|ms|s|m|h)?$/.test(text);
+}
+
 /** For people: "850 ms", "12 s", "3 min 20 s", "1 h 5 min". */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;

@@ -41,6 +41,10 @@ export interface ErrorParts {
   requestId?: string | undefined;
   /** The server's `Retry-After`, in milliseconds. */
   retryAfterMs?: number | undefined;
+  /** There was more than any answer should have; asked for less, it may fit. */
+  tooLarge?: true | undefined;
+  /** By a limit, before it was carried out. */
+  turnedAway?: true | undefined;
   cause?: unknown;
 }
 

@@ -60,10 +60,10 @@ const RECORDED = "recorded";
 export async function create(definition: AnyDefinition, run: Run, news: Properties) {
   const hidden = news as HiddenInputs;
   const doing = `create ${definition.describe(news)}`;
-  return run.track(async () => {
+  return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, doing);
     const client = connect(definition, run, inputs, doing);
-    const context = new RunningOperation(definition, run, "create", hidden);
+    const context = begin(new RunningOperation(definition, run, "create", hidden));
     const { __owner: urn = "", __attempt: attempt = unnamedAttempt() } = hidden;
     const record = ownershipRecord(definition, context.stack, urn, attempt, inputs);
     const tracker = run.tracker(definition, client);
@@ -347,13 +347,13 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
   const hidden = news as HiddenInputs;
   const doing = `update ${definition.describe(olds)}`;
   run.markRecorded(definition, id);
-  return run.track(async () => {
+  return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, doing);
     const client = connect(definition, run, inputs, doing);
     const before = olds.pending as Pending | undefined;
     const unfinished = before?.failed ? undefined : before;
     // What a create left unfinished gets the time of a create, whatever operation resumes it.
-    const context = new RunningOperation(definition, run, unfinished?.operation ?? "update", hidden, unfinished);
+    const context = begin(new RunningOperation(definition, run, unfinished?.operation ?? "update", hidden, unfinished));
     const target: Target = { definition, run, client, context };
     const entry: Properties = { ...news, __adopted: (olds as HiddenOutputs).__adopted };
     let touched = before !== undefined;
@@ -418,7 +418,7 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
   const hidden = known as HiddenOutputs;
   const doing = `delete ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
-  return run.track(async () => {
+  return run.track(async (begin) => {
     const client = connect(definition, run, known, doing);
     const twin = await run.twinOf(id, hidden);
     if (twin) {
@@ -430,7 +430,7 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
     const tracker = run.tracker(definition, client);
     try {
       for (const object of await objectsOf(tracker, scope, id, known)) {
-        const context = new RunningOperation(definition, run, "delete", hidden);
+        const context = begin(new RunningOperation(definition, run, "delete", hidden));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
         tracker.markDeleted(object.id);
@@ -592,9 +592,11 @@ class RunningOperation implements OperationContext {
     private readonly hidden: HiddenInputs,
     private pending?: Pending,
   ) {
-    const text = hidden.__timeouts?.[operation] ?? definition.timeouts[operation];
+    // "0" is no duration, and means none: the default then.
+    const given = parseDuration(hidden.__timeouts?.[operation] ?? "");
+    const timeout = given ?? parseDuration(definition.timeouts[operation]);
     this.clock = run.clock;
-    this.deadline = run.clock.now() + (parseDuration(text) ?? 0);
+    this.deadline = run.clock.now() + (timeout ?? 0);
     this.signal = run.signal;
     this.stack = run.stackOf(hidden);
   }

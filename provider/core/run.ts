@@ -11,6 +11,7 @@ import { digest } from "./digest";
 import { formatDuration, parseDuration } from "./duration";
 import { SnapcloneError } from "./errors";
 import { isHeldBy, OwnershipTracker, type StackState, type StateEntry } from "./ownership";
+import type { Patience } from "./rateGate";
 
 export type Severity = "status" | "info" | "warning";
 
@@ -59,6 +60,8 @@ export interface RunConfig {
 const ADOPT_WITHIN_MS = 24 * 3_600_000;
 /** Objects in no state are named up to this age, so that what a user has let go (`retainOnDelete`) is not named for ever. */
 const TELL_WITHIN_MS = 7 * 24 * 3_600_000;
+/** What a refresh may wait for a rate limit: it has no deadline of its own. */
+const PATIENCE_MS = 600_000;
 /** `pulumi stack export` takes half a second (docs/wire/pulumi-engine.md); at the end the process has five seconds. */
 const ASK_MS = { meanwhile: 5_000, atTheEnd: 3_000 };
 /** More than this are counted and not named. */
@@ -81,6 +84,7 @@ export class Run {
   private organization: string | undefined;
   private state: Promise<StackState> | undefined;
   private inFlight = 0;
+  private readonly operations = new Set<Patience>();
   private config: RunConfig = {};
 
   constructor(options: RunOptions) {
@@ -93,7 +97,22 @@ export class Run {
     this.connections = new Connections(
       () => this.config.connections,
       (text) => this.log("warning", text),
+      () => this.patience(),
     );
+  }
+
+  /** As long as one operation may still take; told in the rows of all, since all wait for the same. */
+  private patience(): Patience {
+    const operations = [...this.operations];
+    const deadlines = operations.map(({ deadline }) => deadline);
+    return {
+      deadline: operations.length > 0 ? Math.max(...deadlines) : this.clock.now() + PATIENCE_MS,
+      signal: this.signal,
+      progress: (text) => {
+        for (const operation of operations) operation.progress?.(text);
+        if (operations.length === 0) this.log("info", text);
+      },
+    };
   }
 
   configure(config: RunConfig): void {
@@ -118,12 +137,19 @@ export class Run {
     });
   }
 
-  async track<T>(operation: () => Promise<T>): Promise<T> {
+  /** What `work` begins shares in the waits of requests that are part of no operation, such as a login. */
+  async track<T>(work: (begin: <Begun extends Patience>(operation: Begun) => Begun) => Promise<T>): Promise<T> {
+    const begun: Patience[] = [];
     this.inFlight += 1;
     try {
-      return await operation();
+      return await work((operation) => {
+        begun.push(operation);
+        this.operations.add(operation);
+        return operation;
+      });
     } finally {
       this.inFlight -= 1;
+      for (const operation of begun) this.operations.delete(operation);
     }
   }
 

@@ -79,7 +79,7 @@ export async function askForOverlay(
     if (managed) row = await putInto(cloud, row, "creating", done);
     row = await write(cloud, row, { [ASSISTED.step]: STEP.asking });
     const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
-    await unlessHidden(cloud.nova.createAssistedSnapshot(volumeId, info));
+    await unlessHidden(cloud.nova.createAssistedSnapshot(volumeId, info, context));
   } catch (error) {
     if (isKind(error, "ambiguous")) return { row, asked: false };
     // Nova was not asked, or has said no.

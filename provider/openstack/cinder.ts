@@ -4,6 +4,7 @@
 import { type ZodType, z } from "zod";
 import { isKind, SnapcloneError, truncate } from "../core/errors";
 import type { Explained, RawAnswer } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { unlessStopped } from "../core/stop";
 import type { OpenStackSession, Query, ServiceRequest } from "./keystone";
 
@@ -168,6 +169,9 @@ export interface SnapshotList {
 /** The newest version whose behaviour the code knows; 3.67 and later add nothing to snapshots (§A4). */
 const KNOWN = "3.66";
 
+/** Cinder's default of osapi_max_limit (§A6): what a page has at most where nothing is said. */
+const FULL_PAGE = 1000;
+
 interface Target {
   /** The address without version and project, and the one with both. */
   root: string;
@@ -175,7 +179,10 @@ interface Target {
   microversion: string;
 }
 
-type Call<T> = Pick<ServiceRequest<T>, "method" | "path" | "body" | "schema" | "signal" | "repeatable"> & {
+type Call<T> = Pick<
+  ServiceRequest<T>,
+  "method" | "path" | "body" | "schema" | "signal" | "operation" | "repeatable"
+> & {
   query?: Query;
 };
 
@@ -185,10 +192,11 @@ export class Cinder {
 
   constructor(private readonly session: OpenStackSession) {}
 
-  async createSnapshot(snapshot: CreateSnapshot): Promise<SnapshotRow> {
+  async createSnapshot(snapshot: CreateSnapshot, operation?: Patience): Promise<SnapshotRow> {
     const { force, ...rest } = snapshot;
     const sent = force === undefined || (await this.atLeast("3.66")) ? rest : { ...rest, force };
-    const request = { method: "POST", path: "/snapshots", body: { snapshot: sent }, schema: answers.created } as const;
+    const body = { snapshot: sent };
+    const request = { method: "POST", path: "/snapshots", body, schema: answers.created, operation } as const;
     return (await this.call(request)).snapshot;
   }
 
@@ -206,13 +214,13 @@ export class Cinder {
   }
 
   /** In any status. */
-  async updateSnapshot(id: string, snapshot: UpdateSnapshot): Promise<SnapshotRow> {
-    return this.snapshot({ method: "PUT", path: snapshotPath(id), body: { snapshot } });
+  async updateSnapshot(id: string, snapshot: UpdateSnapshot, operation?: Patience): Promise<SnapshotRow> {
+    return this.snapshot({ method: "PUT", path: snapshotPath(id), body: { snapshot }, operation });
   }
 
   /** Accepted, not done: gone is when `showSnapshot` says notFound. */
-  async deleteSnapshot(id: string): Promise<void> {
-    await this.call({ method: "DELETE", path: snapshotPath(id) });
+  async deleteSnapshot(id: string, operation?: Patience): Promise<void> {
+    await this.call({ method: "DELETE", path: snapshotPath(id), operation });
   }
 
   /** Puts the row into any status; its progress stays. For administrators (§A12). */
@@ -291,8 +299,8 @@ export class Cinder {
   }
 
   /** Accepted, not done: gone is when `showVolume` says notFound. */
-  async deleteVolume(id: string): Promise<void> {
-    await this.call({ method: "DELETE", path: volumePath(id) });
+  async deleteVolume(id: string, operation?: Patience): Promise<void> {
+    await this.call({ method: "DELETE", path: volumePath(id), operation });
   }
 
   /**
@@ -368,18 +376,28 @@ export class Cinder {
 
   private async pages<Row extends Listed>(
     path: string,
-    filters: Query,
+    given: Query,
     { what, schema }: Page<Row>,
     signal: AbortSignal | undefined,
   ): Promise<Listing<Row>> {
     const rows: Row[] = [];
     const seen = new Set<string>();
     let count: number | undefined;
-    let query = filters;
+    let filters = given;
+    let query = given;
     for (;;) {
       const page = await this.call({ method: "GET", path, query, schema, signal }).catch((error: unknown) => {
-        throw seen.size > 0 && isKind(error, "notFound") ? new LostMarker(error, what) : error;
+        if (seen.size > 0 && isKind(error, "notFound")) throw new LostMarker(error, what);
+        const smaller = Math.floor((Number(query.limit) || FULL_PAGE) / 4);
+        if (!isKind(error, "malformed") || !error.parts.tooLarge || smaller < 1) throw error;
+        return smaller;
       });
+      if (typeof page === "number") {
+        // The rest, in pages that can be read.
+        filters = { ...filters, limit: page };
+        query = { ...query, limit: page };
+        continue;
+      }
       rows.push(...page.rows);
       count ??= page.count;
       const next = page.links.find(({ rel }) => rel === "next");

@@ -48,7 +48,7 @@ export const openstack: ConnectionKind<Cloud> = {
   open(request) {
     const settings = resolveOpenStack(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new Cloud(new OpenStackSession(settings));
+    return new Cloud(new OpenStackSession(settings, { patience: request.patience }));
   },
 };
 

@@ -15,6 +15,8 @@ export interface Surroundings {
   env: NodeJS.ProcessEnv;
   cwd: string;
   home: string;
+  /** Default: this machine's. */
+  platform?: NodeJS.Platform;
 }
 
 /** The clouds of the first clouds file, with the secure file laid over it. */
@@ -197,16 +199,19 @@ function firstFile(
 }
 
 /** loader.py:58–80, with appdirs for the user's and the site's folders. */
-function folders({ env, cwd, home }: Surroundings): string[] {
+function folders({ env, cwd, home, platform = process.platform }: Surroundings): string[] {
   const filled = (name: string) => (isBlank(env[name]) ? undefined : env[name]);
+  // appdirs' folders of the application "openstack" by "OpenStack": the user's, and all users'.
+  const windows = platform === "win32" ? [filled("LOCALAPPDATA"), filled("PROGRAMDATA")] : [];
   const sites = (filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(":").filter((folder) => isAbsolute(folder));
   return [
     ...new Set([
       cwd,
       join(filled("XDG_CONFIG_HOME") ?? join(home, ".config"), "openstack"),
-      ...(process.platform === "darwin" ? [join(home, "Library", "Application Support", "openstack")] : []),
+      ...(platform === "darwin" ? [join(home, "Library", "Application Support", "openstack")] : []),
       // A snap has a HOME of its own (loader.py:47).
       join(filled("SNAP_REAL_HOME") ?? home, ".config", "openstack"),
+      ...windows.flatMap((folder) => (folder === undefined ? [] : [join(folder, "OpenStack", "openstack")])),
       ...sites.map((folder) => join(folder, "openstack")),
       "/etc/openstack",
     ]),
@@ -233,10 +238,12 @@ function parse(file: string, text: string): Dict {
     // The parser's own text may quote the line, and the line may hold a password.
     throw broken(`${file}:${line}:${col}`, `not valid YAML (${error.code.toLowerCase().replaceAll("_", " ")})`);
   }
-  // Where YAML sees a float, PyYAML mostly sees text (`12e4`, a project's id), and nothing here is a number.
+  // Nothing here is a number: a password `0089`, a project `12e4`, `0x1F` or `12:34:56` and a phone's `+49…` mean their
+  // text. (PyYAML sees text in most of them, and a number without its zeros in some.)
   visit(document, {
     Scalar(_key, node) {
-      if (typeof node.value === "number" && node.source !== undefined) node.value = node.source;
+      if ((typeof node.value === "number" || typeof node.value === "bigint") && node.source !== undefined)
+        node.value = node.source;
     },
   });
   let content: unknown;

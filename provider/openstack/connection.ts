@@ -2,7 +2,7 @@
 // in the same OpenStackSettings; nothing here opens a socket.
 
 import { z } from "zod";
-import { DEFAULT_CONNECTION } from "../core/connections";
+import { DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
 import { SnapcloneError, truncate } from "../core/errors";
 import { nearest } from "../core/nearest";
 import { flag, isBlank } from "../core/values";
@@ -86,7 +86,9 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
     throw nothingFound(request, [notSet(key), `(2) a cloud "${name}" in ${place(files)}`]);
   }
   const environment = isBlank(env.OS_CLOUD_NAME) ? "envvars" : String(env.OS_CLOUD_NAME);
-  if (osCloud !== undefined && osCloud !== environment) return fromFiles(files, osCloud, "OS_CLOUD", {}, request);
+  if (osCloud !== undefined && osCloud !== environment) {
+    return fromFiles(files, osCloud, "OS_CLOUD", besideCloud(env), request);
+  }
   // OS_* goes before a lone cloud in a file (openstacksdk loader.py:251).
   if (CREDENTIALS.some((variable) => !isBlank(env[variable]))) {
     const { fields, warnings, problems } = flatten(environmentCloud(env), undefined, request);
@@ -94,13 +96,24 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
   }
   const [only] = files.clouds.size === 1 ? files.clouds.keys() : [DEFAULT_CONNECTION];
   if (osCloud === undefined && only !== undefined && files.clouds.has(only))
-    return fromFiles(files, only, "", {}, request);
+    return fromFiles(files, only, "", besideCloud(env), request);
   throw nothingFound(request, [
     notSet(key),
     `(2) OS_CLOUD: ${osCloud === undefined ? "not set" : `names the environment ("${environment}")`}`,
     `(3) ${CREDENTIALS.slice(0, 3).join(", ")}, …: not set`,
     `(4) a single cloud, or one called "${DEFAULT_CONNECTION}", in ${place(files)}`,
   ]);
+}
+
+/** What the `openstack` command takes from the environment beside a cloud of a file, and over it (osc-lib shell.py). */
+function besideCloud(env: NodeJS.ProcessEnv): Fields {
+  const variables = ["region_name", "interface", "cacert", "cert", "key"];
+  return Object.fromEntries(
+    variables.flatMap((name) => {
+      const value = env[`OS_${name.toUpperCase()}`];
+      return isBlank(value) ? [] : [[name, value]];
+    }),
+  );
 }
 
 // --- the stack config
@@ -277,6 +290,8 @@ function settle(
     sourceKind: source.kind,
     warnings: form.warnings,
   };
+  const plain = plainHttpWarning(settings.authUrl, source.text);
+  if (plain !== undefined) form.warnings.push(plain);
   if (form.problems.length > 0) {
     throw new SnapcloneError({
       kind: "config",
@@ -347,7 +362,9 @@ class Form {
     if (!this.missing("trust_id")) this.problems.push(`${this.label("trust_id")} is not supported`);
     const method = this.method();
     if (method === undefined) {
-      this.problems.push(`${this.label("auth_type")} is not supported: use password, token or v3applicationcredential`);
+      this.problems.push(
+        `${this.label("auth_type")} "${truncate(this.text("auth_type") ?? "", 40)}" is not supported: use password, token or v3applicationcredential`,
+      );
       return { method: "token", token: "", scope: "unscoped" };
     }
     if (method === "applicationCredential") {
@@ -390,7 +407,11 @@ class Form {
       insecure,
     };
     if (tls.key !== undefined && tls.cert === undefined) {
-      this.problems.push(`${this.label("key")} is set without ${this.label("cert")}`);
+      // As for requests, which sends a certificate or nothing.
+      this.warnings.push(
+        `${this.source.text}: ${this.label("key")} is left out: there is no ${this.label("cert")} to it`,
+      );
+      delete tls.key;
     }
     return tls;
   }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
 import { isKind, protect, SnapcloneError } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { stopped, unlessStopped } from "../core/stop";
 import type { OpenStackSettings } from "./connection";
 
@@ -71,11 +72,12 @@ export class OpenStackSession {
 
   constructor(
     private readonly settings: OpenStackSettings,
-    options: { http?: Http; clock?: Clock } = {},
+    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     this.ownsHttp = options.http === undefined;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock });
+    const { patience } = options;
+    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
     const { auth } = settings;
     protect(auth.method === "password" ? auth.password : auth.method === "token" ? auth.token : auth.secret);
   }
@@ -125,7 +127,13 @@ export class OpenStackSession {
     } catch (error) {
       if (!wasTurnedAway(error)) throw error;
       const { name } = SERVICES[service];
-      const remedy = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.`;
+      const { method, path } = request;
+      // keystonemiddleware answers so to what no access rule covers (auth_token/__init__.py, _validate_token).
+      const rules =
+        this.settings.auth.method === "applicationCredential"
+          ? ` Or the application credential has access rules, and none of them allows ${method} ${path} (\`openstack application credential show\`, \`openstack access rule list\`).`
+          : "";
+      const remedy = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.${rules}`;
       throw new SnapcloneError({ ...error.parts, remedy });
     }
   }
@@ -330,8 +338,19 @@ export class OpenStackSession {
   }
 
   /** Table C2 of the reference. */
-  private explain({ status, json }: RawAnswer): Partial<Explained> | undefined {
+  private explain({ status, json, headers }: RawAnswer): Partial<Explained> | undefined {
     const { authUrl, source, auth } = this.settings;
+    // Not a refusal: the first factor was right, and here is a receipt for it (Keystone's guide, "Multi-Factor Auth").
+    if (status === 401 && headers["openstack-auth-receipt"] !== undefined) {
+      protect(headers["openstack-auth-receipt"]);
+      const required = receiptSchema.safeParse(json).data?.required_auth_methods ?? [];
+      const ways = required.map((methods) => methods.join(" and ")).join(", or ");
+      return {
+        kind: "unauthorized",
+        said: `the ${auth.method === "token" ? "token" : "password"} is right, and this user must sign in with more than one factor${ways ? `: ${ways}` : ""}`,
+        remedy: `A run has nobody to ask for a second factor. Make an application credential for this user (\`openstack application credential create\`), which needs none, and set it in ${source}.`,
+      };
+    }
     const fault = faultSchema.safeParse(json);
     if (status === 404 && !fault.success) {
       return {
@@ -374,6 +393,8 @@ export class OpenStackSession {
     };
   }
 }
+
+const receiptSchema = z.looseObject({ required_auth_methods: z.array(z.array(z.string())).default([]) });
 
 const faultSchema = z.looseObject({
   error: z.looseObject({

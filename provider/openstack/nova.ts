@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
 import { SnapcloneError } from "../core/errors";
 import type { Explained, RawAnswer } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { explainFault, faultOf, segment } from "./cinder";
 import type { OpenStackSession } from "./keystone";
 
@@ -50,7 +51,7 @@ export class Nova {
   ) {}
 
   /** Accepted, not done: the compute node works afterwards, and tells Cinder alone. */
-  async createAssistedSnapshot(volumeId: string, create_info: CreateInfo): Promise<void> {
+  async createAssistedSnapshot(volumeId: string, create_info: CreateInfo, operation?: Patience): Promise<void> {
     const { body } = await this.session.request("compute", {
       method: "POST",
       base: await this.api(),
@@ -60,6 +61,7 @@ export class Nova {
       schema: createdSchema,
       accept: [200],
       explain,
+      operation,
     });
     // The id is a bare echo (§B1). If it isn't ours, something else has answered.
     const { id, volumeId: volume } = body.snapshot;
@@ -75,7 +77,7 @@ export class Nova {
    * Accepted, not done. Nova does not look at the snapshot's id (openstack-seen.md): what is merged follows from
    * `delete_info` alone. Never sent twice: a second one would merge what the first has left.
    */
-  async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo): Promise<void> {
+  async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo, operation?: Patience): Promise<void> {
     const { volume_id, type, file_to_merge, merge_target_file } = delete_info;
     await this.session.request("compute", {
       method: "DELETE",
@@ -87,6 +89,7 @@ export class Nova {
       repeatable: false,
       accept: [204],
       explain,
+      operation,
     });
   }
 

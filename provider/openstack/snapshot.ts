@@ -58,14 +58,15 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
     await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), ...phase });
   },
 
-  async beginCreate(cloud, inputs, record) {
-    const row = await cloud.cinder.createSnapshot({
+  async beginCreate(cloud, inputs, record, context) {
+    const wanted = {
       volume_id: inputs.volumeId,
       name: inputs.name,
       description: inputs.description,
       metadata: { ...inputs.metadata, ...recordMetadata(record, Object.keys(inputs.metadata ?? {})) },
       force: inputs.force,
-    });
+    };
+    const row = await cloud.cinder.createSnapshot(wanted, context);
     return { id: row.id, task: {}, initialState: row };
   },
 
@@ -118,7 +119,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
       else set[RECORD_KEYS.managed] = keys;
     }
 
-    if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch);
+    if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch, context);
     // One merging request for what is set, one a key for what is not: replacing the whole map would be one in all, and
     // take away what others have set (§A7).
     const isUnset = unset.length > 0;
@@ -140,7 +141,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
       noun: "snapshot",
       id,
       cinder: cloud.cinder,
-      ask: () => cloud.cinder.deleteSnapshot(id),
+      ask: () => cloud.cinder.deleteSnapshot(id, context),
       looks: cloud.deleting,
       experience: cloud.experience.deleting,
       whenTakenBack:

@@ -18,7 +18,7 @@ export const powervc: ConnectionKind<PowerVc> = {
   open(request) {
     const settings = resolvePowerVc(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new PowerVc(new OpenStackSession(settings));
+    return new PowerVc(new OpenStackSession(settings, { patience: request.patience }));
   },
 };
 

@@ -140,7 +140,7 @@ function removeOne(cloud: PowerVc, id: string, context: OperationContext): Promi
     noun: "volume",
     id,
     cinder: cloud.cinder,
-    ask: () => cloud.cinder.deleteVolume(id),
+    ask: () => cloud.cinder.deleteVolume(id, context),
     looks: cloud.deleting,
     experience: cloud.experience.deleting,
     whenTakenBack: "Something still uses it: its copies or snapshots on the storage may have to end first.",

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
 import { isKind, protect, SnapcloneError } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { stopped, unlessStopped } from "../core/stop";
 import { isRecord } from "../core/values";
 import type { ViprSettings } from "./connection";
@@ -120,11 +121,12 @@ export class ViprClient {
 
   constructor(
     private readonly settings: ViprSettings,
-    options: { http?: Http; clock?: Clock } = {},
+    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     this.ownsHttp = options.http === undefined;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock });
+    const { patience } = options;
+    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
     protect(settings.password);
   }
 

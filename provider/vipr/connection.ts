@@ -2,7 +2,7 @@
 
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
-import { type ConnectionRequest, DEFAULT_CONNECTION } from "../core/connections";
+import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
 import { protect, SnapcloneError } from "../core/errors";
 import { nearest } from "../core/nearest";
 import { flag, isBlank, isRecord } from "../core/values";
@@ -37,8 +37,10 @@ const Entry = z.strictObject({
   insecure: z.union([z.boolean(), z.string()], "must be true or false").optional(),
 });
 
+type Request = Omit<ConnectionRequest, "patience">;
+
 /** Throws a "config" error that names every place looked at, or every field that is wrong. */
-export function resolveVipr(request: ConnectionRequest): ViprSettings {
+export function resolveVipr(request: Request): ViprSettings {
   const { name, env } = request;
   const key = `snapclone:connections.${name}`;
   if (!isBlank(request.config)) {
@@ -59,7 +61,7 @@ export function resolveVipr(request: ConnectionRequest): ViprSettings {
   });
 }
 
-function readEntry({ name, config }: ConnectionRequest): Fields {
+function readEntry({ name, config }: Request): Fields {
   // Before anything can fail: what is below may quote names, and must not quote these.
   if (isRecord(config)) protect(isBlank(config.password) ? undefined : String(config.password));
   const key = `snapclone:connections.${name}`;
@@ -86,7 +88,7 @@ function settle(
   fields: Fields,
   source: string,
   sourceKind: ViprSettings["sourceKind"],
-  { cwd }: ConnectionRequest,
+  { cwd }: Request,
 ): ViprSettings {
   const label = (field: Field) => (sourceKind === "environment" ? variable(field) : `\`${field}\``);
   const problems: string[] = [];
@@ -120,6 +122,8 @@ function settle(
       remedy: `An address is like https://vipr.example.com:${API_PORT}; the fields are in docs/connections.md.`,
     });
   }
+  const plain = plainHttpWarning(url, source);
+  if (plain !== undefined) warnings.push(plain);
   const cacert = isBlank(fields.cacert) ? undefined : String(fields.cacert);
   return {
     url,

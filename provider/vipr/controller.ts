@@ -20,7 +20,7 @@ export const vipr: ConnectionKind<Controller> = {
   open(request) {
     const settings = resolveVipr(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new Controller(new ViprClient(settings));
+    return new Controller(new ViprClient(settings, { patience: request.patience }));
   },
   close: (controller) => controller.client.logout(),
 };

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
 import { type ErrorKind, type ErrorParts, isKind, protect, SnapcloneError, truncate } from "../core/errors";
 import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { sleepUnlessStopped, unlessStopped } from "../core/stop";
 import { isRecord } from "../core/values";
 import type { ZStackSettings } from "./connection";
@@ -159,10 +160,11 @@ export class ZStack {
 
   constructor(
     private readonly settings: ZStackSettings,
-    options: { http?: Http; clock?: Clock } = {},
+    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock });
+    const { patience } = options;
+    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
     const { auth } = settings;
     if (auth.method === "account") {
       protect(auth.password);

@@ -8,6 +8,7 @@ import type { OperationContext } from "../core/definition";
 import { asSnapcloneError, isKind, SnapcloneError } from "../core/errors";
 import { Experience } from "../core/experience";
 import type { Http } from "../core/http";
+import type { Patience } from "../core/rateGate";
 import { type Verdict, waitFor } from "../core/wait";
 import {
   hasCode,
@@ -27,7 +28,7 @@ export const zstack: ConnectionKind<ZStackContext> = {
   open(request) {
     const settings = resolveZStack(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new ZStackContext(settings);
+    return new ZStackContext(settings, systemClock, undefined, request.patience);
   },
   close: (cloud) => cloud.wire.logOut(),
 };
@@ -82,8 +83,9 @@ export class ZStackContext {
     readonly settings: ZStackSettings,
     private readonly clock: Clock = systemClock,
     http?: Http,
+    patience?: () => Patience,
   ) {
-    this.wire = new ZStack(settings, { clock, ...(http ? { http } : {}) });
+    this.wire = new ZStack(settings, { clock, ...(http ? { http } : {}), ...(patience ? { patience } : {}) });
   }
 
   /** undefined where the server does not say; asked once a run. */

@@ -4,7 +4,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { type ConnectionRequest, DEFAULT_CONNECTION } from "../core/connections";
+import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
 import { protect, SnapcloneError } from "../core/errors";
 import type { TlsSettings } from "../core/http";
 import { nearest } from "../core/nearest";
@@ -165,6 +165,9 @@ function settle(
     sourceKind,
     warnings,
   };
+  // An access key signs its requests, and is itself never sent.
+  const plain = settings.auth.method === "account" ? plainHttpWarning(settings.base, source) : undefined;
+  if (plain !== undefined) warnings.push(plain);
   if (problems.length === 0) return settings;
   const remedy =
     sourceKind === "environment"

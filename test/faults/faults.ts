@@ -113,9 +113,15 @@ const FAULT_ROWS = {
     pauseMs: 7_000,
     rule: well(2),
   },
-  "429 without `Retry-After`": {
-    how: { answer: { status: 429 } },
-    rule: passing("transient", /answered 429/, 3),
+  "429 without `Retry-After`, five times": {
+    how: { answer: { status: 429, times: 5 } },
+    // Turned away before it was carried out: asked again for as long as the operation may take.
+    rule: well(6),
+  },
+  "413 with `Retry-After: 7` (a rate limit), twice": {
+    how: { answer: { status: 413, headers: { "Retry-After": "7" }, times: 2 } },
+    pauseMs: 7_000,
+    rule: well(3),
   },
   "500": {
     how: { answer: { status: 500 } },

@@ -112,6 +112,133 @@ test("429 is turned away before it is carried out: even a POST is sent again, wh
   expect(slept).toEqual([7_000]);
 });
 
+const limited = (status: number, headers: Record<string, string>, body = "{}") => answer(status, body, headers);
+const inNineSeconds = { date: "Sat, 01 Jan 2000 00:00:00 GMT", "retry-after": "Sat, 01 Jan 2000 00:00:09 GMT" };
+const OVER_LIMIT = '{"overLimitFault":{"code":413,"message":"This request was rate-limited."}}';
+const QUOTA =
+  '{"overLimit":{"code":413,"message":"SnapshotLimitExceeded: Maximum number of snapshots allowed (10) exceeded"}}';
+
+test.each([
+  [429, { "retry-after": "120" }, "{}", 120_000],
+  [429, inNineSeconds, "{}", 9_000],
+  [429, {}, "{}", 1_000],
+  [429, { "retry-after": "0" }, "{}", 1_000],
+  [413, { "retry-after": "60" }, "{}", 60_000],
+  [413, { "retry-after": "0" }, OVER_LIMIT, 1_000],
+  [413, {}, OVER_LIMIT, 1_000],
+  [503, { "retry-after": "60" }, "<html>maintenance</html>", 60_000],
+] as [number, Record<string, string>, string, number][])(
+  "%d with %j was turned away before it was carried out: a POST is sent again at the server's pace, and more than three times",
+  async (status, headers, body, first) => {
+    const refusal = limited(status, headers, body);
+    behaviours = [refusal, refusal, refusal, refusal, answer(202, '{"thing":"x"}')];
+    const told: string[] = [];
+    const operation = { deadline: clock.now() + 3_600_000, progress: (text: string) => void told.push(text) };
+    await request("POST", { operation });
+    expect(seen).toHaveLength(5);
+    expect(Math.abs((slept[0] ?? 0) - first)).toBeLessThanOrEqual(1);
+    expect(told).toHaveLength(4);
+    expect(told[0]).toMatch(
+      status === 503 ? /^waiting for Thing, which is overloaded/ : /^waiting for Thing's rate limit, /,
+    );
+  },
+);
+
+test.each([
+  [413, { "retry-after": "0" }, QUOTA],
+  [413, { "retry-after": "3600" }, QUOTA],
+  [413, {}, "{}"],
+  [403, { "retry-after": "60" }, "{}"],
+] as [number, Record<string, string>, string][])("%d with %j and %s is final", async (status, headers, body) => {
+  behaviours = [limited(status, headers, body)];
+  expect((await failure(request("POST"))).status).toBe(status);
+  expect(seen).toHaveLength(1);
+});
+
+test("the service's own reading of a 413 does not make a limit final", async () => {
+  behaviours = [limited(413, { "retry-after": "5" }, OVER_LIMIT), answer(202, '{"thing":"x"}')];
+  await request("POST", { explain: () => ({ kind: "refused", said: "no" }) });
+  expect(seen).toHaveLength(2);
+});
+
+test("a limit that lasts longer than the operation may take is told at once, and nothing is ambiguous", async () => {
+  behaviours = [limited(429, { "retry-after": "7200" })];
+  const parts = await failure(request("POST", { operation: { deadline: clock.now() + 300_000 } }));
+  expect(parts).toMatchObject({ kind: "transient", status: 429 });
+  expect(parts.said).toMatch(
+    /to be asked again in 2 h, which is later than this operation may take. It was not carried/,
+  );
+  expect(slept).toEqual([]);
+});
+
+test("a limit without an end ends with the operation's time, whatever the clock does", async () => {
+  behaviours = [limited(429, { "retry-after": "60" })];
+  await failure(request("POST", { operation: { deadline: clock.now() + 600_000 } }));
+  expect(seen.length).toBeGreaterThanOrEqual(10);
+  expect(seen.length).toBeLessThanOrEqual(11);
+});
+
+test("who stops while a limit is waited for has sent nothing", async () => {
+  behaviours = [limited(429, { "retry-after": "600" })];
+  const stop = new AbortController();
+  const waiting = new Http({ env: {} });
+  setTimeout(() => stop.abort(new Error("Ctrl-C")), 100);
+  const operation = { deadline: systemClock.now() + 3_600_000, signal: stop.signal };
+  const parts = await failure(waiting.request({ method: "POST", url, service: "Thing", operation }));
+  expect(parts).toMatchObject({ kind: "stopped", said: expect.stringContaining("nothing was sent") });
+  await waiting.close();
+});
+
+test("the wait is shared: 60 requests through a limit of 20 a second are all carried out once, with few refusals", async () => {
+  const allowed = 20;
+  let windowFrom = 0;
+  let used = 0;
+  const carriedOut: string[] = [];
+  let refusals = 0;
+  behaviours = [
+    (message, response) => {
+      const now = performance.now();
+      if (now - windowFrom > 1_000) {
+        windowFrom = now;
+        used = 0;
+      }
+      used += 1;
+      const within = used <= allowed;
+      if (within) carriedOut.push(message.headers["x-n"] as string);
+      else refusals += 1;
+      response.writeHead(within ? 200 : 429, within ? {} : { "retry-after": "1" }).end('{"thing":"x"}');
+    },
+  ];
+  const told: string[] = [];
+  const patient = new Http({
+    env: {},
+    patience: () => ({ deadline: systemClock.now() + 60_000, progress: (text) => void told.push(text) }),
+  });
+  const all = Array.from({ length: 60 }, (_, n) =>
+    patient.request({ method: "POST", url, service: "Thing", headers: { "x-n": `${n}` } }),
+  );
+  await Promise.all(all);
+  await patient.close();
+  expect(new Set(carriedOut).size).toBe(60);
+  expect(carriedOut).toHaveLength(60);
+  // The first wave is what was under way at once; afterwards each window costs a few.
+  expect(refusals).toBeLessThan(60 + 40);
+  expect(told[0]).toMatch(/^waiting for Thing's rate limit, (1 s|\d+ ms)$/);
+  expect(told.length).toBeLessThan(4);
+});
+
+test("another service is not held up by a limit", async () => {
+  behaviours = [limited(429, { "retry-after": "600" }), answer(200, '{"thing":"x"}')];
+  const waiting = new Http({ env: {} });
+  const stop = new AbortController();
+  const one = waiting.request({ method: "GET", url, service: "Cinder", signal: stop.signal }).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await waiting.request({ method: "GET", url, service: "Keystone" });
+  stop.abort(new Error("enough"));
+  await one;
+  await waiting.close();
+});
+
 test.each([
   [400, "refused"],
   [401, "unauthorized"],
@@ -151,6 +278,27 @@ test.each([
 });
 
 test.each([
+  ["<html><body><h1>Access Denied</h1><p>x</p></body></html>", 'an HTML page ("Access Denied")'],
+  [
+    "<html><title> </title><body>No&nbsp;server <b>is</b>\n available</body></html>",
+    'an HTML page ("No server is available")',
+  ],
+  [
+    '{"error":{"code":503,"title":"Service Unavailable","message":"No live upstreams"}}',
+    '"Service Unavailable: No live upstreams"',
+  ],
+  ['{"overLimitFault":{"code":413,"message":"Slow down."}}', '"Slow down."'],
+  ['{"errors":[{"status":400,"detail":"bad project"}]}', '"bad project"'],
+  ['{"faultcode":"x","faultstring":"Gateway says no"}', '"Gateway says no"'],
+  ['{"a":1,"b":2}', '"{"a":1,"b":2}"'],
+  ["plain words", '"plain words"'],
+])("what a middleware answers is reduced to its words: %s", async (body, said) => {
+  behaviours = [answer(400, body, { "content-type": body.startsWith("{") ? "application/json" : "text/html" })];
+  if (body === "plain words") behaviours = [answer(400, body, { "content-type": "text/plain" })];
+  expect((await failure(request("GET"))).said).toBe(`Thing answered 400: ${said}`);
+});
+
+test.each([
   ["closes without an answer", (message: IncomingMessage) => message.socket.destroy()],
   [
     "closes in the middle of the answer",
@@ -176,10 +324,38 @@ test.each([
   expect(seen).toHaveLength(4);
 });
 
-test("nobody listens: nothing was sent, so even a POST is tried again and its failure is not ambiguous", async () => {
+test("nobody listens: nothing was sent, so even a POST is sent again for the seconds of a restart, and is not ambiguous", async () => {
   const parts = await failure(request("POST", { url: "http://127.0.0.1:1/" }));
   expect(parts).toMatchObject({ kind: "transient", said: "Thing cannot be reached (ECONNREFUSED)" });
-  expect(slept).toHaveLength(2);
+  const waited = slept.reduce((sum, ms) => sum + ms, 0);
+  expect(waited).toBeGreaterThan(14_000);
+  expect(waited).toBeLessThan(20_000);
+});
+
+test("an API that is being restarted is waited for, though not beyond the operation's deadline", async () => {
+  const port = (server.address() as AddressInfo).port;
+  const closed = createServer((_message, response) => response.end('{"thing":"x"}'));
+  await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
+  const restarting = (closed.address() as AddressInfo).port;
+  await new Promise((resolve) => closed.close(resolve));
+  expect(restarting).not.toBe(port);
+  let pauses = 0;
+  const reopening: Clock = {
+    ...systemClock,
+    sleep: async () => {
+      pauses += 1;
+      if (pauses === 5) await new Promise<void>((resolve) => closed.listen(restarting, "127.0.0.1", resolve));
+    },
+  };
+  const waiting = new Http({ clock: reopening, env: {} });
+  const address = `http://127.0.0.1:${restarting}/`;
+  await waiting.request({ method: "POST", url: address, service: "Thing" });
+  expect(pauses).toBe(5);
+  await waiting.close();
+  await new Promise((resolve) => closed.close(resolve));
+  const operation = { deadline: clock.now() + 1_000 };
+  await failure(request("POST", { url: "http://127.0.0.1:1/", operation }));
+  expect(slept.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(2_000);
 });
 
 test("each POST has a connection of its own; questions share theirs", async () => {
@@ -200,27 +376,6 @@ test("stopping ends a question at once; what changes something stays ambiguous",
   expect((await failure(request("GET", { signal: stop.signal }))).kind).toBe("stopped");
   expect((await failure(request("GET", { signal: stop.signal }))).kind).toBe("stopped");
   expect(seen).toHaveLength(1);
-});
-
-test("a proxy from the environment is used, unless NO_PROXY says otherwise", async () => {
-  behaviours = [answer(200, '{"thing":"x"}')];
-  const tunnels: string[] = [];
-  server.once("connect", ({ url: target }, socket) => {
-    tunnels.push(target ?? "");
-    socket.end("HTTP/1.1 407 no\r\n\r\n");
-  });
-  process.env.HTTP_PROXY = new URL(url).origin;
-  process.env.NO_PROXY = "127.0.0.1";
-  const proxied = new Http({ clock, connectMs: 400, attemptMs: 400 });
-  try {
-    await failure(proxied.request({ method: "POST", url: "http://cinder.invalid/v3/x", service: "Thing" }));
-    expect(tunnels).toEqual(["cinder.invalid:80"]);
-    await proxied.request({ method: "GET", url, service: "Thing" });
-  } finally {
-    delete process.env.HTTP_PROXY;
-    delete process.env.NO_PROXY;
-    await proxied.close();
-  }
 });
 
 test("an authority file that can't be read is a configuration error that names the field", async () => {

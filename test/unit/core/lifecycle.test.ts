@@ -120,6 +120,12 @@ describe("create", () => {
     expect(thrown).toBeInstanceOf(SnapcloneError);
   });
 
+  test('a time-out of "0" is the default and no deadline that has passed', async () => {
+    const { definition, clock, run } = setUp();
+    const { outs } = await clock.run(() => create(definition, run, { ...NEWS, __timeouts: { create: "0" } }));
+    expect(outs.status).toBe("ready");
+  });
+
   test("a deadline after acceptance is recorded with its task; the next update waits on and posts nothing", async () => {
     const { cloud, definition, clock, newRun, run } = setUp();
     cloud.looksUntilReady = 1_000_000;

@@ -37,6 +37,12 @@ describe("check", () => {
     ]);
   });
 
+  test('a time-out of "0" is none, and months are a time-out', () => {
+    const failures = (create: string) => check(fake, {}, { source: "v", name: "a", __timeouts: { create } }).failures;
+    for (const text of ["0", "0s", "0.0h", "9999h"]) expect(failures(text)).toEqual([]);
+    for (const text of ["00x", "-1h", "10", ""]) expect(failures(text)).toHaveLength(1);
+  });
+
   test("brings values into normal form and keeps hidden inputs", () => {
     const news = { source: "v", name: " a ", __owner: OWNER, __provider: "p" };
     expect(check(fake, {}, news)).toEqual({ failures: [], inputs: { ...news, name: "a" } });

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { systemClock } from "../../../provider/core/clock";
 import { SnapcloneError } from "../../../provider/core/errors";
 import { Experience } from "../../../provider/core/experience";
 import { type Verdict, type Wait, waitFor } from "../../../provider/core/wait";
@@ -28,6 +29,19 @@ function setUp(looks: (string | Error)[], deadline = 600_000) {
   };
   return { wait, clock, stop, said, looked: () => looked };
 }
+
+test("the system's clock sleeps longer than a timer of Node.js can", async () => {
+  const stop = new AbortController();
+  const slept = systemClock.sleep(60 * 86_400_000, stop.signal).then(
+    () => "woke up",
+    () => "stopped",
+  );
+  const soon = systemClock.sleep(50).then(() => "still asleep");
+  expect(await Promise.race([slept, soon])).toBe("still asleep");
+  stop.abort(new Error("enough"));
+  expect(await slept).toBe("stopped");
+  await systemClock.sleep(5);
+});
 
 test("looks at once, and does not sleep when it is done already", async () => {
   const { wait, clock } = setUp(["ready"]);

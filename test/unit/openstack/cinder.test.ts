@@ -209,6 +209,24 @@ describe("lists", () => {
     { rel: "next", href: `http://internal.invalid:1/v3/p/snapshots?limit=2&marker=${marker}` },
   ];
 
+  it("that are too large to be read are asked for again in smaller pages", async () => {
+    const all = Array.from({ length: 600 }, (_, n) => row(`s-${n}`, { description: "x".repeat(30_000) }));
+    const { cinder, sent } = await cinderOf((call) => {
+      const from = all.findIndex(({ id }) => id === call.query.get("marker")) + 1;
+      const limit = Number(call.query.get("limit") ?? 1000);
+      const page = all.slice(from, from + limit);
+      const more = from + limit < all.length ? link(page.at(-1)?.id ?? "") : [];
+      return { body: { snapshots: page, ...(more.length > 0 ? { snapshots_links: more } : {}) } };
+    });
+    const { snapshots } = await cinder.listSnapshotsDetail({ status: "available" });
+    expect(snapshots.map(({ id }) => id)).toEqual(all.map(({ id }) => id));
+    expect(
+      sent()
+        .map((call) => call.query.toString())
+        .slice(0, 3),
+    ).toEqual(["status=available", "status=available&limit=250", "status=available&limit=250&marker=s-249"]);
+  });
+
   it("are read to the end by markers alone, filters on every page, offset on the first", async () => {
     const pages: Record<string, object> = {
       "": { snapshots: [row("a"), row("b")], snapshots_links: link("b"), count: 3 },

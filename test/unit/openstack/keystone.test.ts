@@ -74,6 +74,38 @@ describe("one login for all", () => {
     expect(sent.filter((token) => token === "token-1").length).toBeLessThanOrEqual(50);
   });
 
+  it("the receipt of a first factor is told as that", async () => {
+    const cloud = await cloudOf(() => ({
+      status: 401,
+      headers: { "openstack-auth-receipt": "gAAAAAreceipt-of-the-first-factor" },
+      body: { receipt: { methods: ["password"] }, required_auth_methods: [["password", "totp"]] },
+    }));
+    const error = await failure(sessionOf(cloud).token());
+    expect(error.kind).toBe("unauthorized");
+    expect(error.message).toContain("must sign in with more than one factor: password and totp");
+    expect(error.message).toContain("application credential");
+    expect(error.message).not.toContain("receipt-of-the-first");
+    expect(logins(cloud)).toBe(1);
+  });
+
+  it("access rules of an application credential are named where a service turns a fresh token away", async () => {
+    const cloud = await cloudOf((call) => (isLogin(call) ? tokenReply("token-x") : UNAUTHORIZED));
+    const auth = { method: "applicationCredential", id: "i", secret: "app-secret" } as const;
+    const error = await failure(ask(sessionOf(cloud, { ...override(cloud), auth })));
+    expect(error.message).toContain("none of them allows GET /things");
+  });
+
+  it("a login that a limit turns away is asked again at the server's pace", async () => {
+    let asked = 0;
+    const clock = fakeClock();
+    const cloud = await cloudOf(() => {
+      asked += 1;
+      return asked < 5 ? { status: 429, headers: { "retry-after": "30" }, body: {} } : tokenReply("token-1");
+    });
+    expect(await sessionOf(cloud, {}, clock).token()).toBe("token-1");
+    expect(asked).toBe(5);
+  });
+
   it("a 401 for a token that was just issued is final", async () => {
     const cloud = await cloudOf((call) => (isLogin(call) ? tokenReply("token-x") : UNAUTHORIZED));
     const error = await failure(ask(sessionOf(cloud, override(cloud))));

@@ -101,7 +101,7 @@ const CASES: Record<string, Case> = {
     },
   },
   "OS_CLOUD among several": {
-    env: { ...env, OS_CLOUD: "b", OS_REGION_NAME: "ignored" },
+    env: { ...env, OS_CLOUD: "b" },
     files: {
       "cwd/clouds.yaml": `clouds: {a: {auth: {${auth}, ${domains}}}, b: {auth: {${auth.replace("//k", "//b")}, ${domains}}}}`,
     },

@@ -24,7 +24,7 @@ test("an account from the stack config; its password is no part of any text from
     tls: { insecure: false },
     source: "stack config snapclone:connections.default",
     sourceKind: "stackConfig",
-    warnings: [],
+    warnings: [expect.stringContaining("sent unencrypted to http://10.0.0.2:8080")],
   });
   expect(redact("the correct horse")).toBe("the [redacted]");
 });
