@@ -1,5 +1,5 @@
 // Cinder v3 as cinder 21.3.1 (Zed) answers, and as older ones do through maxMicroversion: volumes, snapshots and their
-// metadata, messages, limits, quotas, volume types (reference/openstack-powervc.md A, exchanges/cinder.txt).
+// metadata, messages, limits, quotas, volume types (docs/wire/openstack.md#a, test/contract/exchanges/cinder.txt).
 
 import { type ListKind, type ListPage, listPage } from "./cinderLists";
 import type { CinderModel, MessageRow, Quotas, SnapshotRow, VolumeRow, VolumeType } from "./cinderModel";
@@ -320,7 +320,7 @@ export class CinderService implements Service {
     return { status: 302, headers: { "Content-Type": "text/plain; charset=UTF-8", Location: location }, body: "" };
   }
 
-  /** reference A4 */
+  /** docs/wire/openstack.md#a4 */
   private versionBody(request: EmulatorRequest): unknown {
     const links = [
       { rel: "describedby", type: "text/html", href: "https://docs.openstack.org/" },
@@ -402,7 +402,7 @@ export class CinderService implements Service {
   private deleteSnapshot(context: Context): Reply {
     const row = this.snapshot(context);
     if (!["available", "error"].includes(row.status) || row.group_snapshot_id !== null) {
-      // One text for all reasons (reference A9).
+      // One text for all reasons (docs/wire/openstack.md#a9).
       throw invalid("Invalid snapshot: Snapshot status must be available or error and must not be part of a group.");
     }
     return this.beginSnapshotDelete(row, context);
@@ -433,7 +433,7 @@ export class CinderService implements Service {
     return Object.entries(row).find(([column]) => column === key)?.[1];
   }
 
-  // ---- metadata: of snapshots without a schema in Zed (reference A7), of volumes with one -------------------------
+  // ---- metadata: of snapshots without a schema in Zed (docs/wire/openstack.md#a7), of volumes with one -------------------------
 
   private writeMetadata(row: Described, how: "merge" | "replace", given: Metadata): Reply {
     const metadata = how === "merge" ? { ...row.metadata, ...given } : given;
@@ -564,7 +564,7 @@ export class CinderService implements Service {
         `Invalid volume: Can't revert volume ${volume.id} to its latest snapshot ${latest.id}. Volume must be detached.`,
       );
     if (latest.status !== "available") {
-      // The volume is left in `reverting` by the real one, too (reference A13, marked as Cinder's bug).
+      // The volume is left in `reverting` by the real one, too (docs/wire/openstack.md#a13, marked as Cinder's bug).
       volume.status = "reverting";
       throw new CinderError(
         409,
@@ -657,7 +657,8 @@ export class CinderService implements Service {
     if ("name" in given || "display_name" in given) row.name = stripped(given.name ?? given.display_name);
     if ("description" in given || "display_description" in given)
       row.description = stripped(given.description ?? given.display_description);
-    // Here metadata replaces all (reference F4), and the answer's updated_at is the one before, as for snapshots.
+    // Here metadata replaces all (docs/wire/openstack.md#volumes), and the answer's updated_at is the one before, as
+    // for snapshots.
     if (isObject(given.metadata)) row.metadata = strings(given.metadata);
     row.updated_at = this.model.stamp();
     return json(200, { volume: this.volumeView({ ...row, updated_at: before }, context, "plain") });
@@ -847,7 +848,7 @@ export class CinderService implements Service {
     }
   }
 
-  /** An administrator's list is of one project, too, unless all_tenants is asked for (reference A6). */
+  /** An administrator's list is of one project, too, unless all_tenants is asked for (docs/wire/openstack.md#a6). */
   private ownRows<Row extends { project_id: string }>(rows: readonly Row[], context: Context): Row[] {
     const all = context.identity.isAdmin && isTrueWord(context.request.query.get("all_tenants"));
     return rows.filter((row) => all || row.project_id === context.projectId);
@@ -939,7 +940,7 @@ export function faultReply(error: CinderError): Reply {
   );
 }
 
-/** keystonemiddleware's own form (reference A10). */
+/** keystonemiddleware's own form (docs/wire/openstack.md#a10). */
 export function unauthenticated(request: EmulatorRequest): Reply {
   const body = {
     error: { code: 401, title: "Unauthorized", message: "The request you have made requires authentication." },
@@ -973,7 +974,9 @@ function isVisible(row: { project_id: string }, context: Context): boolean {
   return context.identity.isAdmin || row.project_id === context.projectId;
 }
 
-/** The header may name several services; the type is `volume` whatever the catalogue says (reference A4). */
+/**
+ * The header may name several services; the type is `volume` whatever the catalogue says (docs/wire/openstack.md#a4).
+ */
 function readVersion(request: EmulatorRequest, max: string): string {
   const entries = (header(request, "OpenStack-API-Version") ?? "").split(",").map((entry) => entry.trim().split(/\s+/));
   const wanted = entries.find(([service]) => service === "volume")?.[1];
@@ -1112,7 +1115,7 @@ function volumeSize(given: unknown, sourceSize: number | undefined, source: stri
   return size;
 }
 
-/** `"  slow snap-001 "` comes back as `"slow snap-001"`, null stays null (reference A2). */
+/** `"  slow snap-001 "` comes back as `"slow snap-001"`, null stays null (docs/wire/openstack.md#a2). */
 function stripped(value: unknown): string | null {
   return typeof value === "string" ? value.trim() : null;
 }

@@ -39,7 +39,7 @@ export interface ListPage<Row> {
   readonly count: number | undefined;
 }
 
-const MAX_LIMIT = 1000; // osapi_max_limit (reference A6)
+const MAX_LIMIT = 1000; // osapi_max_limit (docs/wire/openstack.md#a6)
 
 export function listPage<Row extends ListedRow>(
   query: URLSearchParams,
@@ -60,7 +60,7 @@ export function listPage<Row extends ListedRow>(
   if (marker !== undefined && !kind.rows.some((row) => row.id === marker)) throw kind.notFound(marker);
   const rows = matching.slice(from + offset, from + offset + limit);
   const last = rows.at(-1);
-  // A full page has a link, also when nothing follows (reference A6).
+  // A full page has a link, also when nothing follows (docs/wire/openstack.md#a6).
   const next = last === undefined || rows.length < limit ? undefined : nextQuery(query, last.id);
   return { rows, next, count: withCount ? matching.length : undefined };
 }
@@ -140,8 +140,8 @@ function readFilters<Row extends ListedRow>(
   context: ListContext,
 ): (row: Row) => boolean {
   const { minor, isAdmin } = context;
-  // Below 3.22 the metadata filter of snapshots is dropped in silence and every row comes back (openstack-seen.md;
-  // cinder/api/v3/snapshots.py _process_snapshot_filtering).
+  // Below 3.22 the metadata filter of snapshots is dropped in silence and every row comes back
+  // (docs/wire/openstack.md#metadata-as-record; cinder/api/v3/snapshots.py _process_snapshot_filtering).
   let filters = params.rest().filter(([key]) => key !== "metadata" || minor >= kind.metadataFilterSince);
   const foreign = filters.filter(([key]) => !kind.memberFilters.includes(key));
   if (!isAdmin && minor >= 31 && foreign.length > 0)

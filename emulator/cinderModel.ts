@@ -294,7 +294,7 @@ export class CinderModel {
   usageOf(projectId: string): Quotas {
     const volumes = [...this.volumes.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
     const snapshots = [...this.snapshots.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
-    // Snapshots count in gigabytes too, unless no_snapshot_gb_quota is set (reference A10).
+    // Snapshots count in gigabytes too, unless no_snapshot_gb_quota is set (docs/wire/openstack.md#a10).
     const gigabytes = sum(volumes.map((row) => row.size)) + sum(snapshots.map((row) => row.volume_size));
     return { volumes: volumes.length, snapshots: snapshots.length, gigabytes };
   }
@@ -422,10 +422,10 @@ type End = { readonly set?: Partial<SnapshotRow>; readonly emit?: Event };
 
 function createEnd(outcome: Behaviour["create"], requestId: string): End {
   if (outcome === "vanish") return { emit: { kind: "gone" } };
-  // progress stays "0%" when it ends in error (reference A3)
+  // progress stays "0%" when it ends in error (docs/wire/openstack.md#a3)
   if (outcome === "error")
     return { set: { status: "error" }, emit: { kind: "message", message: "create-failed", requestId } };
-  // a scheduler's refusal leaves no message (reference A11)
+  // a scheduler's refusal leaves no message (docs/wire/openstack.md#a11)
   if (outcome === "error-silent") return { set: { status: "error" } };
   return { set: { status: "available", progress: "100%" } };
 }

@@ -1,4 +1,4 @@
-// Keystone v3 as keystone 22.0.2 answers (reference/openstack-powervc.md C, exchanges/keystone.txt): tokens by
+// Keystone v3 as keystone 22.0.2 answers (docs/wire/openstack.md#c, test/contract/exchanges/keystone.txt): tokens by
 // password, application credential and token, the service catalogue, and the little administration a set-up needs.
 
 import type { Clock } from "./clock";
@@ -216,7 +216,7 @@ export class KeystoneModel {
       // exchanges: 'token rescope' has the new audit id first, then that of the token it came from
       auditIds: [this.ids.audit(), ...(parent?.auditIds.slice(-1) ?? [])],
       issuedAtMs: now,
-      // a rescoped token keeps the end of the first one (reference C1; exchanges: 'token rescope')
+      // a rescoped token keeps the end of the first one (docs/wire/openstack.md#c1; exchanges: 'token rescope')
       expiresAtMs: parent?.expiresAtMs ?? now + this.tokenLife(),
       revoked: false,
     };
@@ -295,7 +295,7 @@ export class KeystoneModel {
     this.addService({ type: "volumev3", name: "cinderv3" });
     this.addService({ type: "volumev3", name: "cinderv3", url: "{origin}/volume/v3/%(project_id)s" });
     this.addService({ type: "block-storage", name: "cinder", url: "{origin}/volume/v3/%(project_id)s" });
-    // PowerVC's Cinder, under the type that IBM's own clients look for (reference F3).
+    // PowerVC's Cinder, under the type that IBM's own clients look for (docs/wire/powervc.md#f3).
     this.addService({ type: "volume", name: "powervc", url: "{origin}/powervc/openstack/volume/v3/%(project_id)s" });
     this.addService({ type: "compute", name: "nova", url: "{origin}/compute/v2.1" });
   }
@@ -719,7 +719,7 @@ export class KeystoneService implements Service {
   private catalogueOf(token: Token, origin: string): unknown[] {
     return this.model.catalogue.map(({ id, type, name, endpoints }) => ({
       endpoints: endpoints
-        // An endpoint whose template needs a project is left out of a token without one (reference C1).
+        // An endpoint whose template needs a project is left out of a token without one (docs/wire/openstack.md#c1).
         .filter((endpoint) => token.projectId !== null || !endpoint.url.includes(PROJECT_TEMPLATE))
         .map((endpoint) => ({
           id: endpoint.id,

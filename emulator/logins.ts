@@ -95,7 +95,7 @@ function openstackLogin(authUrl: string, name: string): Login {
   };
 }
 
-/** In front of the same Keystone: IBM's own powervcrc sets OS_* (reference openstack-powervc.md §F3). */
+/** In front of the same Keystone: IBM's own powervcrc sets OS_* (docs/wire/powervc.md#f3). */
 function powervcLogin(url: string): Login<PowerVcConnection> {
   const { env, connection } = openstackLogin(`${url}/powervc/openstack/identity/v3`, "demo");
   return { env, connection: () => ({ ...connection(), kind: "powervc" }) };

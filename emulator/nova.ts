@@ -1,5 +1,5 @@
 // Nova v2.1 as nova 26.2.2 (Zed) answers, as far as os-assisted-volume-snapshots go: two calls that answer at once, check
-// little, and have no way to look (reference openstack-powervc.md B, openstack-seen.md, exchanges/nova.txt); and the state
+// little, and have no way to look (docs/wire/openstack.md#b, #seen, test/contract/exchanges/nova.txt); and the state
 // of one server.
 
 import type { CinderModel, VolumeRow } from "./cinderModel";
@@ -214,11 +214,11 @@ export class NovaService implements Service {
       snapshot_id: String(info.snapshot_id),
       new_file: String(info.new_file),
     });
-    // A bare echo: it identifies nothing (reference §B1).
+    // A bare echo: it identifies nothing (docs/wire/openstack.md#b1).
     return json(200, { snapshot: { id: info.id ?? null, volumeId: volume_id } });
   }
 
-  /** The id of the snapshot isn't looked at; of delete_info only volume_id is (reference §B2). */
+  /** The id of the snapshot isn't looked at; of delete_info only volume_id is (docs/wire/openstack.md#b2). */
   private delete({ request, identity, minor, params }: Context): Reply {
     const extra = [...request.query.keys()].find((key) => key !== "delete_info");
     if (minor >= 75 && extra !== undefined)

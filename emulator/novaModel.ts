@@ -1,6 +1,6 @@
 // What Nova's compute node does, in memory: servers, the files in a volume's folder, and the chain of files that a
 // guest's disk is made of. The work comes later than the answer, and its only echo is a status update at Cinder
-// (reference openstack-seen.md, openstack-powervc.md §B4; nova/virt/libvirt/driver.py, volume_snapshot_create ff.).
+// (docs/wire/openstack.md#seen, #b4; nova/virt/libvirt/driver.py, volume_snapshot_create ff.).
 
 import type { CinderModel } from "./cinderModel";
 import type { Clock } from "./clock";
@@ -192,7 +192,10 @@ export class NovaModel {
     this.report(snapshotId, good, atMs);
   }
 
-  /** Cinder takes it only in the right status; a refusal is logged and swallowed (openstack-seen.md). */
+  /**
+   * Cinder takes it only in the right status; a refusal is logged and swallowed
+   * (docs/wire/openstack.md#seen-assisted-create).
+   */
   private report(snapshotId: string, status: string, atMs: number): void {
     const row = this.cinder.snapshots.get(snapshotId);
     const refusal = this.cinder.statusUpdateRefusal(snapshotId, status);
@@ -202,7 +205,8 @@ export class NovaModel {
   }
 
   private switchDisk(volumeId: string, newFile: string): void {
-    // Before the `try` of driver.py's volume_snapshot_create: Cinder hears nothing (reference §B4, "Silent failures").
+    // Before the `try` of driver.py's volume_snapshot_create: Cinder hears nothing
+    // (docs/wire/openstack.md#silent-failures).
     if (this.serverOf(volumeId)?.vm_state !== "active") throw new ComputeError("InstanceNotRunning", false);
     const file = this.folder(volumeId).get(newFile);
     // VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT: nobody makes the file here.
@@ -246,7 +250,7 @@ export class NovaModel {
     this.existing(volumeId, chain[at - 1]).backing = target;
   }
 
-  /** openstack-seen.md: "The backing name must be relative". */
+  /** docs/wire/openstack.md#seen-assisted-create: "The backing name must be relative". */
   private mustBeRelative(volumeId: string, names: readonly string[]): void {
     if (names.some((name) => this.existing(volumeId, name).absolute))
       throw new ComputeError("libvirtError: can't keep relative backing relationship");

@@ -1,6 +1,6 @@
-// IBM PowerVC: its Keystone and its Cinder under the paths of its proxy (docs/wire/powervc.md#f3), and the two
-// calls that it adds to Cinder, as "Clone volume API" of its documentation has them (F1). What the document leaves open
-// (error bodies, a task that is forgotten) is answered as Cinder would.
+// IBM PowerVC: its Keystone and its Cinder under the paths of its proxy (docs/wire/powervc.md#f3), and the two calls
+// that it adds to Cinder, as "Clone volume API" of its documentation has them (docs/wire/powervc.md#f1). What the
+// document leaves open (error bodies, a task that is forgotten) is answered as Cinder would.
 
 import { CinderError, type CinderService, faultReply, notRouted, unauthenticated } from "./cinder";
 import type { CinderModel } from "./cinderModel";

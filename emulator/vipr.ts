@@ -1,5 +1,5 @@
 // ViPR Controller 3.x (CoprHD) as far as snapshot sessions and their linked targets go: logins, sessions, targets, tags,
-// searches, tasks (reference/vipr.md; its numbers are cited). The API's paths begin after /vipr here.
+// searches, tasks (docs/wire/vipr.md). The API's paths begin after /vipr here.
 
 import {
   type Call,
@@ -35,14 +35,14 @@ interface Context {
 interface Answer {
   readonly status: number;
   readonly body: Record<string, unknown>;
-  /** The XML root element; JSON has none (§0.1). */
+  /** The XML root element; JSON has none (docs/wire/vipr.md#s0-1). */
   readonly root: string;
   readonly headers?: Record<string, string>;
 }
 
 type Handler = (context: Context) => Answer;
 
-/** `description` is the fixed text of the code (§5). */
+/** `description` is the fixed text of the code (docs/wire/vipr.md#s5). */
 const DESCRIPTIONS: Readonly<Record<number, string>> = {
   999: "An unexpected error occurred, please check the ViPR logs for more information",
   1002: "URI parameter is invalid",
@@ -72,7 +72,7 @@ const SYSTEM = "urn:storageos:StorageSystem:ed5035a8-5f72-43e8-b970-847b4d76e17c
 const VARRAY = "urn:storageos:VirtualArray:110acf4a-2459-4025-adff-ce429fc4c5c3:vdc1";
 const VDC = "urn:storageos:VirtualDataCenter:13c56135-2b07-4a6d-9f94-ec0787c73d28:vdc1";
 
-/** The three kinds of 503 (§0.15, §8.1.15), as a fault rule's answer. */
+/** The three kinds of 503 (docs/wire/vipr.md#s0-15, #s8-1-15), as a fault rule's answer. */
 export const VIPR_UNAVAILABLE = {
   nginx: {
     status: 503,
@@ -135,7 +135,7 @@ export class ViprService implements Service {
           if (who === "garbage") return undecodable();
           if (typeof who === "string") return toLogin(request);
           if (match === undefined) {
-            // An unknown path has no details (§5).
+            // An unknown path has no details (docs/wire/vipr.md#s5).
             throw isKnownPath(this.routes, path) ? new ViprError(405, 1007) : new ViprError(404, 2000);
           }
           const { status, body, root, headers } = match.route.handler({ request, params: match.params, user: who });
@@ -146,7 +146,7 @@ export class ViprService implements Service {
 
   errorReply(status: number, request: EmulatorRequest): Reply {
     if (status === 401 && request.path === `${this.prefix}/login`) return challenge();
-    // A GET gets a 401 where it has been to the login already (§1).
+    // A GET gets a 401 where it has been to the login already (docs/wire/vipr.md#no-token).
     if (status === 401 || status === 302) return toLogin(request, status);
     if (status === 502 || status === 503) {
       return { ...VIPR_UNAVAILABLE.nginx, body: JSON.stringify(VIPR_UNAVAILABLE.nginx.body) };
@@ -205,7 +205,7 @@ export class ViprService implements Service {
     add("sessions.task", "GET", `${sessions}/{id}/tasks/{task}`, (context) => {
       const { id } = this.read(context, this.model.sessions);
       const wanted = context.params.task;
-      // By either of its ids here, unlike /vdc/tasks (§3).
+      // By either of its ids here, unlike /vdc/tasks (docs/wire/vipr.md#s3).
       const task = [...this.model.tasks.values()].find(
         (one) => one.resource.id === id && (one.id === wanted || one.opId === wanted),
       );
@@ -293,7 +293,7 @@ export class ViprService implements Service {
     return routes;
   }
 
-  // --- logins (§1)
+  // --- logins (docs/wire/vipr.md#s1)
 
   private login(request: EmulatorRequest): Reply {
     const token = header(request, "X-SDS-AUTH-TOKEN");
@@ -322,7 +322,7 @@ export class ViprService implements Service {
     const param = given.new_linked_targets;
     if (param === undefined || param === null) throw required("new_linked_targets");
     const targets = fieldsOf(param, "SnapshotSessionNewTargetsParam", ["count", "target_name", "copy_mode"]);
-    // Not enforced as required: a missing count is a null pointer, a missing name the word (§3).
+    // Not enforced as required: a missing count is a null pointer, a missing name the word (docs/wire/vipr.md#s3).
     if (targets.count === undefined || targets.count === null || targets.count === "") throw new ViprError(500, 999);
     const count = integer(targets.count);
     const name = targets.target_name === undefined || targets.target_name === null ? "null" : text(targets.target_name);
@@ -356,7 +356,7 @@ export class ViprService implements Service {
     return accepted(taskView(model.unlink(session, flags)), "task");
   }
 
-  /** {id} is where they are to be linked to (§3). */
+  /** {id} is where they are to be linked to (docs/wire/vipr.md#s3). */
   private relink(context: Context): Answer {
     const session = this.write(context, this.model.sessions);
     const { ids } = readBody(context.request, "SnapshotSessionRelinkTargetsParam", ["ids"]);
@@ -490,7 +490,7 @@ export class ViprService implements Service {
     return row;
   }
 
-  /** What is missing in a body is a 400, not a 404 (§5, note b). */
+  /** What is missing in a body is a 400, not a 404 (docs/wire/vipr.md#s5-b). */
   private embedded(id: unknown): ViprTarget {
     if (typeof id !== "string" || !URN.test(id))
       throw new ViprError(400, 1002, `Parameter ${String(id)} is not a valid URI`);
@@ -502,12 +502,12 @@ export class ViprService implements Service {
     return target;
   }
 
-  // --- views: keys and their order as executed (§8)
+  // --- views: keys and their order as executed (docs/wire/vipr.md#s8)
 
   private sessionView(session: ViprSession): Record<string, unknown> {
     const group = session.group === undefined ? undefined : this.model.groups.get(session.group);
     const linked = [...session.linked];
-    // A hash set has no order (§0.11).
+    // A hash set has no order (docs/wire/vipr.md#s0-11).
     linked.sort((a, b) => (a.slice(-12) < b.slice(-12) ? -1 : 1));
     return {
       name: session.label,
@@ -608,7 +608,7 @@ function taskView(task: ViprTask): Record<string, unknown> {
           },
         }),
     op_id: task.opId,
-    // Never the new targets (§0.4).
+    // Never the new targets (docs/wire/vipr.md#s0-4).
     associated_resources: [],
     start_time: Math.round(task.startedAt),
     ...(task.endedAt === undefined ? {} : { end_time: Math.round(task.endedAt) }),
@@ -635,7 +635,7 @@ function common({ inactive }: { inactive: boolean }, tags: readonly string[] = [
   return { inactive, global: false, remote: false, vdc: link(VDC, "/vdc"), tags, internal: false };
 }
 
-/** Paths only, no host (§2, "Links"). */
+/** Paths only, no host (docs/wire/vipr.md#links). */
 function link(id: string, path: string): { id: string; link: { rel: string; href: string } } {
   return { id, link: { rel: "self", href: `${path}/${id}` } };
 }
@@ -650,10 +650,10 @@ function accepted(body: Record<string, unknown>, root: string): Answer {
 
 // --- bodies
 
-/** Jackson's way: unknown fields are refused, the words for it are its own (§2, "Input leniency"). */
+/** Jackson's way: unknown fields are refused, the words for it are its own (docs/wire/vipr.md#input-leniency). */
 function readBody(request: EmulatorRequest, type: string, known: readonly string[]): Record<string, unknown> {
   if (header(request, "Content-Type") !== "application/json") throw new ViprError(415, 1003);
-  // EOFException (§3).
+  // EOFException (docs/wire/vipr.md#s3).
   if (request.text.trim() === "") throw new ViprError(500, 999);
   let body: unknown;
   try {
@@ -693,7 +693,7 @@ function asArray(value: unknown): unknown[] {
 
 // --- answers
 
-/** JSON for exactly that media type, XML for everything else (§2, "Negotiation"). */
+/** JSON for exactly that media type, XML for everything else (docs/wire/vipr.md#negotiation). */
 function written(
   request: EmulatorRequest,
   status: number,
@@ -720,7 +720,7 @@ function xml(name: string, value: unknown): string {
 function refusal(request: EmulatorRequest, { status, code, details }: ViprError): Reply {
   const error = {
     code,
-    // Of the 503s only some (§0.15).
+    // Of the 503s only some (docs/wire/vipr.md#s0-15).
     retryable: code === 9501,
     description: DESCRIPTIONS[code] ?? DESCRIPTIONS[999] ?? "",
     ...(details === undefined ? {} : { details }),
@@ -732,7 +732,7 @@ function loggedIn(request: EmulatorRequest, user: string, token: string): Reply 
   return written(request, 200, { user }, "loggedIn", { "X-SDS-AUTH-TOKEN": token });
 }
 
-/** Without credentials and with wrong ones (§1, "Login"). */
+/** Without credentials and with wrong ones (docs/wire/vipr.md#login). */
 function challenge(): Reply {
   const headers = {
     "WWW-Authenticate": 'basic realm="ViPR"',
@@ -742,7 +742,7 @@ function challenge(): Reply {
   return { status: 401, headers, body: "" };
 }
 
-/** No token, or one that has ended (§0.9). */
+/** No token, or one that has ended (docs/wire/vipr.md#s0-9). */
 function toLogin(request: EmulatorRequest, status = request.method === "GET" ? 302 : 401): Reply {
   const service = encodeURIComponent(`${request.origin}${request.target}`);
   const Location = `${request.origin}/vipr/login?service=${service}`;
@@ -752,7 +752,7 @@ function toLogin(request: EmulatorRequest, status = request.method === "GET" ? 3
   return { status, headers, body: `<html><head><title>${said}</title></head><body>${said}</body></html>\n` };
 }
 
-/** XML whatever was asked for (§0.9). */
+/** XML whatever was asked for (docs/wire/vipr.md#s0-9). */
 function undecodable(): Reply {
   const body = `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<error><code>10001</code><description>${DESCRIPTIONS[10001]}</description><details>Unable to decode token.</details><retryable>false</retryable></error>`;
   return { status: 401, headers: { "Content-Type": "application/xml" }, body };

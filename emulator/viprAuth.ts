@@ -1,4 +1,4 @@
-// ViPR's logins and tokens (reference/vipr.md §1).
+// ViPR's logins and tokens (docs/wire/vipr.md#s1).
 
 import type { Clock } from "./clock";
 import type { Ids } from "./ids";

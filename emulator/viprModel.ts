@@ -1,5 +1,5 @@
 // What ViPR Controller knows: volumes, consistency groups, snapshot sessions, linked targets (BlockSnapshot), tasks, and
-// how work on them goes on (reference/vipr.md §3, §4). Nothing runs in the background: settle() brings it up to date.
+// how work on them goes on (docs/wire/vipr.md#s3, #s4). Nothing runs in the background: settle() brings it up to date.
 
 import type { Clock } from "./clock";
 import type { Ids } from "./ids";
@@ -9,7 +9,7 @@ export interface ViprTimings {
   viprLink: number;
   viprUnlink: number;
   viprRelink: number;
-  /** How long what is inactive can still be seen: ten minutes at least on the real one (§0.12). */
+  /** How long what is inactive can still be seen: ten minutes at least on the real one (docs/wire/vipr.md#s0-12). */
   viprGarbage: number;
   viprTokenLife: number;
   viprTokenIdle: number;
@@ -51,18 +51,18 @@ export interface ViprSession extends Deletable {
   /** One of the two. */
   volume?: string;
   group?: string;
-  /** May hold ids of what is inactive (§0.11). */
+  /** May hold ids of what is inactive (docs/wire/vipr.md#s0-11). */
   linked: Set<string>;
   createdAt: number;
 }
 
 export interface ViprTarget extends Deletable {
   label: string;
-  /** The label without what an array can't have; decides about collisions (§4, "Names"). */
+  /** The label without what an array can't have; decides about collisions (docs/wire/vipr.md#names). */
   snapsetLabel: string;
   /** The volume that it is a copy of. */
   parent: string;
-  /** Stored and never shown (§0.8). */
+  /** Stored and never shown (docs/wire/vipr.md#s0-8). */
   copyMode: string;
   tags: Set<string>;
   exported: boolean;
@@ -97,7 +97,10 @@ export interface ViprBehaviour {
   suspend?: "suspended_error" | "suspended_no_error";
   /** It never ends. */
   stuck?: boolean;
-  /** ViPR's API finds no controller service: 503/9501, and what was prepared is taken back (§4, "What link does in time"). */
+  /**
+   * ViPR's API finds no controller service: 503/9501, and what was prepared is taken back
+   * (docs/wire/vipr.md#what-link-does).
+   */
   undispatched?: boolean;
   ms?: number;
 }
@@ -116,7 +119,7 @@ export const SEED_SESSIONS = {
 const LINKED_MOST = 1024;
 const NAME_MOST = 63;
 
-/** Refused by ViPR; the service words it (§5). */
+/** Refused by ViPR; the service words it (docs/wire/vipr.md#s5). */
 export class ViprError extends Error {
   constructor(
     readonly status: number,
@@ -237,7 +240,7 @@ export class ViprModel {
     return target;
   }
 
-  /** With its targets left behind, which ViPR itself refuses (§3, "deactivate session"). */
+  /** With its targets left behind, which ViPR itself refuses (docs/wire/vipr.md#s3, "deactivate session"). */
   deleteSessionNow(sessionId: string): void {
     this.settle();
     this.deactivate(this.session(sessionId));
@@ -268,11 +271,11 @@ export class ViprModel {
 
   // --- what the API does
 
-  /** Checks in ViPR's order (§3, "Validation of link-targets"); `count` and names as they came. */
+  /** Checks in ViPR's order (docs/wire/vipr.md#validation-of-link-targets); `count` and names as they came. */
   link(session: ViprSession, count: number, name: string, copyMode: string): ViprTask {
     if (count === 0) throw new ViprError(400, 1008, "Invalid request to link 0 new targets to a snapshot session.");
     const already = this.linkedOf(session);
-    // For a group, the lookup by parent does not match (§4, "Limits").
+    // For a group, the lookup by parent does not match (docs/wire/vipr.md#limits).
     if ((session.group === undefined ? already : 0) + count > LINKED_MOST) {
       const source = session.group ?? this.volumes.get(session.volume ?? "")?.label;
       throw new ViprError(
@@ -287,7 +290,7 @@ export class ViprModel {
     }
     const sources = this.sourcesOf(session);
     const steps: Step[] = [];
-    // What is made before a name is refused stays (§0.6).
+    // What is made before a name is refused stays (docs/wire/vipr.md#s0-6).
     for (let index = 1; index <= count; index += 1) {
       const base = `${name}-${index}`;
       this.checkName(session, base);
@@ -301,7 +304,7 @@ export class ViprModel {
     this.run(work, "link", this.timings.viprLink, steps, {
       done: ({ targets }) => {
         for (const target of targets) {
-          // Its time is that of the copy on the array (§4).
+          // Its time is that of the copy on the array (docs/wire/vipr.md#s4).
           Object.assign(target, this.device(), { createdAt: this.clock.nowMs() });
           session.linked.add(target.id);
         }
@@ -314,7 +317,7 @@ export class ViprModel {
     return work;
   }
 
-  /** A bad one among them refuses all (§3, "unlink"). */
+  /** A bad one among them refuses all (docs/wire/vipr.md#unlink). */
   unlink(session: ViprSession, wanted: ReadonlyMap<string, boolean>): ViprTask {
     const steps = this.stepsOf([...wanted.keys()].map((id) => this.target(id)));
     const work = this.begin(
@@ -359,7 +362,7 @@ export class ViprModel {
     return work;
   }
 
-  /** Not linked any more in ViPR's books, and still named by the session (§3, "Related" [I]). */
+  /** Not linked any more in ViPR's books, and still named by the session (docs/wire/vipr.md#related, inferred). */
   forget(target: ViprTarget): ViprTask {
     const task = this.makeTask(
       { id: target.id, name: target.label, path: "/block/snapshots" },
@@ -514,7 +517,7 @@ export class ViprModel {
     return target;
   }
 
-  /** A volume of its own from now on, under a URN that nothing tells (§0.14). */
+  /** A volume of its own from now on, under a URN that nothing tells (docs/wire/vipr.md#s0-14). */
   private promote(target: ViprTarget): void {
     const volume: ViprVolume = {
       id: this.urn("Volume"),
@@ -532,7 +535,7 @@ export class ViprModel {
     row.inactiveSince = this.clock.nowMs();
   }
 
-  /** Of a group all that have the same number go together (§4, "Consistency groups"). */
+  /** Of a group all that have the same number go together (docs/wire/vipr.md#consistency-groups). */
   private stepsOf(targets: readonly ViprTarget[]): Step[] {
     const steps = new Map<string, ViprTarget[]>();
     for (const target of targets) {
@@ -571,7 +574,7 @@ export class ViprModel {
     return task;
   }
 
-  /** Each step is seen as soon as it is done, before the task is (§4, "What link does in time"). */
+  /** Each step is seen as soon as it is done, before the task is (docs/wire/vipr.md#what-link-does). */
   private run(
     task: ViprTask,
     operation: ViprBehaviour["operation"],
@@ -638,7 +641,7 @@ export class ViprModel {
     Object.assign(task, { state: "ready", progress: 100, message, endedAt: this.clock.nowMs() });
   }
 
-  /** No message then: it is in the details (§3, "Task model"). */
+  /** No message then: it is in the details (docs/wire/vipr.md#task-model). */
   private fail(task: ViprTask, why: string): void {
     Object.assign(task, {
       state: "error",
@@ -653,7 +656,7 @@ export class ViprModel {
   }
 }
 
-/** ResourceOnlyNameGenerator (§4, "Names"). */
+/** ResourceOnlyNameGenerator (docs/wire/vipr.md#names). */
 function sanitised(name: string): string {
   return name.replace(/[^a-zA-Z0-9_#@+-]/g, "").slice(0, NAME_MOST);
 }

@@ -1,4 +1,4 @@
-// ZStack's REST API as its server's source has it (reference zstack.md): jobs, sessions and access keys, VMs and their
+// ZStack's REST API as its server's source has it (docs/wire/zstack.md): jobs, sessions and access keys, VMs and their
 // clones, volumes, user tags. What is asked in which order (action, parameters, session) is the server's own.
 
 import { createHash, createHmac } from "node:crypto";
@@ -48,7 +48,7 @@ interface Work {
 }
 
 interface Action {
-  /** The session is looked at after the parameters and before anything is done (reference §1.3). */
+  /** The session is looked at after the parameters and before anything is done (docs/wire/zstack.md#s1-3). */
   readonly work: (context: Context) => Work;
 }
 
@@ -60,7 +60,7 @@ type Handler =
 
 const CLONE_TIMEOUT_MS = 36 * 3_600_000;
 const TIMEOUT_MS = 1_800_000;
-/** A deliberately wrong, internal host (reference §2.3). */
+/** A deliberately wrong, internal host (docs/wire/zstack.md#s2-3). */
 const INTERNAL = "http://172.20.14.227:8080/zstack/v1/api-jobs/";
 
 export class ZStackService implements Service {
@@ -74,7 +74,7 @@ export class ZStackService implements Service {
 
   resolve(request: EmulatorRequest): Call {
     const path = request.path.slice(this.prefix.length);
-    // Before everything else, authentication included (RestServer.java:665; reference §2.4).
+    // Before everything else, authentication included (RestServer.java:665; docs/wire/zstack.md#s2-4).
     const job = /^\/v1\/api-jobs\/([^/]+)$/.exec(path)?.[1];
     if (job !== undefined) return this.call("jobs.query", () => this.queryJob(request, job));
     const match = matchRoute(this.routes, request.method, path);
@@ -131,7 +131,7 @@ export class ZStackService implements Service {
   private buildRoutes(): Route<Handler>[] {
     const vm = (run: (vm: ZStackVm, context: Context) => unknown, ms?: number): Action => ({
       work: (context) => {
-        // The existence check is a parameter check: it goes before the session's (reference §1.3).
+        // The existence check is a parameter check: it goes before the session's (docs/wire/zstack.md#s1-3).
         const row = this.vm(context.params.uuid);
         return { ms: ms ?? this.model.timings.zstackAction, run: () => run(row, context) };
       },
@@ -165,7 +165,7 @@ export class ZStackService implements Service {
       }),
       route("vms.get", "GET", "/vm-instances/{uuid}", {
         kind: "sync",
-        // An unknown uuid is 200 with an empty list, never 404 (reference §9.5).
+        // An unknown uuid is 200 with an empty list, never 404 (docs/wire/zstack.md#s9-5).
         answer: ({ params }) => {
           const row = this.model.vms.get(params.uuid ?? "");
           return this.reply(200, { inventories: row ? [this.vmView(row)] : [], schema: schemaOf(row ? 1 : 0) });
@@ -272,7 +272,7 @@ export class ZStackService implements Service {
     handler: Handler,
     name: string | undefined,
   ): Reply {
-    // By the action before the header is looked at (RestServer; reference §9b).
+    // By the action before the header is looked at (RestServer; docs/wire/zstack.md#s9-b).
     if (handler.kind === "actions" && (name === undefined || !this.has(name))) {
       parse(request.text);
       const url = request.path.slice(this.prefix.length);
@@ -297,7 +297,7 @@ export class ZStackService implements Service {
     return action !== "cloneVmInstance" || this.model.settings.edition === "enterprise";
   }
 
-  /** Types, then the job's id, then 202: everything else is the job's to say (reference §1.3, §2.3). */
+  /** Types, then the job's id, then 202: everything else is the job's to say (docs/wire/zstack.md#s1-3, #s2-3). */
   private submit(request: EmulatorRequest, context: Context, work: Action["work"]): Reply {
     checkTypes(context.fields);
     const { model } = this;
@@ -308,7 +308,7 @@ export class ZStackService implements Service {
     const seconds = header(request, "X-API-Timeout");
     if (seconds !== undefined && !/^\d+$/.test(seconds)) throw new Refusal(500, `For input string: "${seconds}"`);
     const uuid = given ?? model.uuid("job");
-    // Before 4.5.0 the row's failed insert was swallowed, and the call carried out once more (reference §5).
+    // Before 4.5.0 the row's failed insert was swallowed, and the call carried out once more (docs/wire/zstack.md#s5).
     if (model.jobs.has(uuid) && atLeast(model.settings.version, "4.5.0")) {
       throw new Refusal(400, `Duplicate job uuid[${uuid}]`);
     }
@@ -334,7 +334,7 @@ export class ZStackService implements Service {
     });
   }
 
-  /** Parameters, session, and the dry run that ends there (reference §1.3, §3.7). */
+  /** Parameters, session, and the dry run that ends there (docs/wire/zstack.md#s1-3, #s3-7). */
   private validated(request: EmulatorRequest, context: Context, work: Action["work"]): Work {
     const found = work(context);
     this.checkSession(request);
@@ -391,7 +391,10 @@ export class ZStackService implements Service {
     return (this.model.sessions.get(uuid ?? "") ?? 0) > this.model.clock.nowMs();
   }
 
-  /** Never 401 (reference §1.3): a missing header is a 400, a bad access key a 403, a bad session the call's own error. */
+  /**
+   * Never 401 (docs/wire/zstack.md#s1-3): a missing header is a 400, a bad access key a 403, a bad session the call's
+   * own error.
+   */
   private checkHeader(request: EmulatorRequest): void {
     const given = header(request, "Authorization");
     if (given === undefined) throw new Refusal(400, "missing header 'Authorization'");
@@ -404,7 +407,7 @@ export class ZStackService implements Service {
     if (date === undefined) throw new Refusal(400, "'Date' must be incuded in request header");
     const digits = /^\w{3}, (\d\d \w{3} \d{4} \d\d:\d\d:\d\d) \S+$/.exec(date)?.[1];
     if (digits === undefined) throw new Refusal(400, `date format error: ${date}`);
-    // Wall clock against wall clock: the zone is not looked at (rest/checkTimeZone=false, reference §1.4).
+    // Wall clock against wall clock: the zone is not looked at (rest/checkTimeZone=false, docs/wire/zstack.md#s1-4).
     const wall = this.model.clock.nowMs() + this.model.settings.offsetMinutes * 60_000;
     if (Math.abs(Date.parse(`${digits} UTC`) - wall) > 15 * 60_000) throw new Refusal(403, "requestTimeTooSkewed");
     if (id !== ZSTACK_SEED.accessKeyId) throw new Refusal(403, `access key id: ${id} does not existed or disabled`);
@@ -425,7 +428,7 @@ export class ZStackService implements Service {
         details: "Session expired",
       });
     }
-    // Sliding: every authorised call renews it; a job query is none (reference §1.2).
+    // Sliding: every authorised call renews it; a job query is none (docs/wire/zstack.md#s1-2).
     this.model.sessions.set(uuid ?? "", this.model.clock.nowMs() + this.model.timings.zstackSession);
   }
 
@@ -456,7 +459,7 @@ export class ZStackService implements Service {
         ),
       );
     }
-    // Only what fits a registered pattern (reference §3.6).
+    // Only what fits a registered pattern (docs/wire/zstack.md#s3-6).
     const strange = systemTags.find((tag) => !/^(affinityGroupUuid|ephemeral|resourceConfig)::/.test(tag));
     if (strange !== undefined) throw new Failure(invalidArgument(`no system tag matches[${strange}]`));
     const source = this.vm(params.uuid, "vmInstanceUuid");
@@ -467,7 +470,8 @@ export class ZStackService implements Service {
         details: `quota exceeding. quota[name: vm.num, value: ${model.settings.vmQuota}], Request:${names.length}`,
       });
     }
-    // Unknown fields are dropped in silence; so are those that this version does not know yet (reference §2.7).
+    // Unknown fields are dropped in silence; so are those that this version does not know yet
+    // (docs/wire/zstack.md#s2-7).
     const known = <T>(version: string, value: T) => (this.knows(version) ? value : undefined);
     const plan: ClonePlan = {
       source,
@@ -481,7 +485,7 @@ export class ZStackService implements Service {
       rootTags: strings(known("3.1.0", fields.rootVolumeSystemTags), "rootVolumeSystemTags"),
       dataTags: strings(known("3.1.0", fields.dataVolumeSystemTags), "dataVolumeSystemTags"),
     };
-    // `userTags` are accepted and then dropped (reference §3.6).
+    // `userTags` are accepted and then dropped (docs/wire/zstack.md#s3-6).
     const drive = (job: ZStackJob) => this.runClone(plan, job);
     return { ms: 0, run: () => ({}), drive, timeoutMs: CLONE_TIMEOUT_MS };
   }
@@ -539,7 +543,7 @@ export class ZStackService implements Service {
       }
       model.progress.set(job.uuid, "45");
       model.after(model.timings.zstackClone, () => {
-        // In the order in which they happen to end (reference §3.4).
+        // In the order in which they happen to end (docs/wire/zstack.md#s3-4).
         for (const vm of [...made].reverse()) {
           if (model.vms.has(vm.uuid)) entries.unshift(this.finishClone(plan, vm, whole !== "unattached"));
         }
@@ -567,7 +571,7 @@ export class ZStackService implements Service {
     const failed = model.takeBehaviour(vm.name, ["start-failed", "start-failed-gone"]);
     if (failed) {
       const inventory = this.vmView(vm);
-      // On ZSvirt a VM whose first start failed leaves the database (reference §3.4).
+      // On ZSvirt a VM whose first start failed leaves the database (docs/wire/zstack.md#s3-4).
       if (failed === "start-failed-gone") model.removeVm(vm.uuid);
       const error = {
         code: "VM.1001",
@@ -622,7 +626,9 @@ export class ZStackService implements Service {
     return { inventory: this.vmView(row) };
   }
 
-  /** Policy Delay: the row stays and says Destroyed, data volumes are detached and kept (reference §4, "Destroy"). */
+  /**
+   * Policy Delay: the row stays and says Destroyed, data volumes are detached and kept (docs/wire/zstack.md#destroy).
+   */
   private destroy({ params }: Context): Work {
     const { model } = this;
     const row = model.vms.get(params.uuid ?? "");
@@ -736,7 +742,10 @@ export class ZStackService implements Service {
 
   // ---- answers --------------------------------------------------------------------------------------------------
 
-  /** Conditions as RestServer takes them apart: the first operator of its list that is anywhere in it (reference §4). */
+  /**
+   * Conditions as RestServer takes them apart: the first operator of its list that is anywhere in it
+   * (docs/wire/zstack.md#query-gotchas).
+   */
   private query<Row extends object>(
     request: EmulatorRequest,
     rows: readonly Row[],
@@ -802,7 +811,7 @@ export class ZStackService implements Service {
     };
   }
 
-  /** Texts in the server's language; the codes are the same in all (reference §2.8). */
+  /** Texts in the server's language; the codes are the same in all (docs/wire/zstack.md#s2-8). */
   private localised(error: ZStackError): ZStackError {
     if (this.model.settings.locale === "en_US") return error;
     const said = ZH[error.code] ?? "操作失败";
@@ -819,7 +828,10 @@ export class ZStackService implements Service {
     return atLeast(this.model.settings.version, version);
   }
 
-  /** No Content-Type; null fields left out; HTML-escaped; numbers as doubles where the mode says so (reference §2.6, §2.7). */
+  /**
+   * No Content-Type; null fields left out; HTML-escaped; numbers as doubles where the mode says so
+   * (docs/wire/zstack.md#s2-6, #s2-7).
+   */
   private reply(status: number, body: unknown): Reply {
     const plain = JSON.stringify(withoutNulls(body));
     const escaped = plain.replace(/[<>&=']/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
@@ -864,7 +876,7 @@ class Failure extends Error {
   }
 }
 
-/** Tomcat's, which nobody needs (reference §2.6). */
+/** Tomcat's, which nobody needs (docs/wire/zstack.md#s2-6). */
 const COOKIE = { "Set-Cookie": "JSESSIONID=0123456789ABCDEF; Path=/; HttpOnly" };
 
 const NO_HOST: ZStackError = {
@@ -873,7 +885,7 @@ const NO_HOST: ZStackError = {
   details: "unable to allocate hosts, no host meets the following conditions: cpu=1 memoryCapacity=8589934592",
 };
 
-/** The server has stopped waiting, and whoever works goes on (reference §6). */
+/** The server has stopped waiting, and whoever works goes on (docs/wire/zstack.md#s6). */
 const TIMED_OUT: ZStackError = {
   code: "SYS.1001",
   description: "A message times out",
@@ -964,7 +976,7 @@ function text(status: number, body: string): Reply {
   return { status, headers: COOKIE, body };
 }
 
-/** Not HTML-escaped, unlike the others (reference §2.7). */
+/** Not HTML-escaped, unlike the others (docs/wire/zstack.md#s2-7). */
 function fault(error: ZStackError): Reply {
   return { status: 503, headers: COOKIE, body: JSON.stringify(withoutNulls({ error })) };
 }
@@ -989,7 +1001,7 @@ function actionName(body: string, actions: Readonly<Record<string, Action>>): st
   }
 }
 
-/** TypeVerifier.java: booleans are looked at, other types are Gson's to refuse (reference §9.9). */
+/** TypeVerifier.java: booleans are looked at, other types are Gson's to refuse (docs/wire/zstack.md#s9-9). */
 function checkTypes(fields: Record<string, unknown>): void {
   const { full } = fields;
   if (full !== undefined && !/^(true|false)$/.test(String(full))) {
@@ -1036,7 +1048,7 @@ function asDouble(_all: string, before: string, digits: string): string {
   return `${before}${mantissa.includes(".") ? mantissa : `${mantissa}.0`}E${exponent}`;
 }
 
-/** `Nov 14, 2017 10:20:57 PM`: Gson on JDK 8, the server's own time without a zone (reference §2.7). */
+/** `Nov 14, 2017 10:20:57 PM`: Gson on JDK 8, the server's own time without a zone (docs/wire/zstack.md#s2-7). */
 function gsonDate(ms: number): string {
   const date = new Date(ms);
   const month = date.toLocaleString("en-US", { month: "short", timeZone: "UTC" });

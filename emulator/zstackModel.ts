@@ -1,5 +1,5 @@
 // The state of a ZStack: VMs, volumes, tags, sessions, jobs, and how its clones go. Tests reach it directly; the API in
-// zstack.ts stands in front of it. "reference" is zstack.md.
+// zstack.ts stands in front of it. The facts are in docs/wire/zstack.md.
 
 import type { Clock } from "./clock";
 import type { Ids } from "./ids";
@@ -8,7 +8,7 @@ export interface ZStackVm {
   uuid: string;
   name: string;
   description: string | null;
-  /** One of reference §4, "States". */
+  /** One of docs/wire/zstack.md#states. */
   state: string;
   type: string;
   zoneUuid: string;
@@ -63,7 +63,7 @@ export interface ZStackJob {
   createdMs: number;
   doneMs?: number;
   outcome?: JobOutcome;
-  /** Never ends: its management node has crashed (reference §2.4). */
+  /** Never ends: its management node has crashed (docs/wire/zstack.md#s2-4). */
   stuck?: boolean;
 }
 
@@ -78,11 +78,12 @@ export interface ZStackError {
 
 /**
  * How a clone goes. For single VMs: "no-host" leaves an entry with an error alone, "start-failed" one with an error and
- * an inventory of a VM that stays, "start-failed-gone" of one that does not (reference §3.4). For the whole call:
- * "refused" ends in 503 and makes nothing (§9.4), "orphans" in 503 after the VMs are there (§3.5), "unattached" likewise
- * and without their data volumes, "timeout" is the server's own deadline with VMs left over (SYS.1001), "stuck" never
- * ends though the VMs are there, "purged" ends and its job is unknown at once (§2.4). "given-up" is the server's deadline
- * while the work goes on to its end, and "forgotten" a job that is unknown meanwhile.
+ * an inventory of a VM that stays, "start-failed-gone" of one that does not (docs/wire/zstack.md#s3-4). For the whole
+ * call: "refused" ends in 503 and makes nothing (docs/wire/zstack.md#s9-4), "orphans" in 503 after the VMs are there
+ * (docs/wire/zstack.md#s3-5), "unattached" likewise and without their data volumes, "timeout" is the server's own
+ * deadline with VMs left over (SYS.1001), "stuck" never ends though the VMs are there, "purged" ends and its job is
+ * unknown at once (docs/wire/zstack.md#s2-4). "given-up" is the server's deadline while the work goes on to its end,
+ * and "forgotten" a job that is unknown meanwhile.
  */
 export const CLONE_OUTCOMES = [
   "no-host",
@@ -118,13 +119,16 @@ export interface ZStackTimings {
 
 export interface ZStackSettings {
   version: string;
-  /** The community edition has no clone module (reference §3.3). */
+  /** The community edition has no clone module (docs/wire/zstack.md#s3-3). */
   edition: "enterprise" | "community";
-  /** The server's default is zh_CN (reference §2.8). */
+  /** The server's default is zh_CN (docs/wire/zstack.md#s2-8). */
   locale: "zh_CN" | "en_US";
-  /** Numbers as the vendor's document prints them: 1.0, 8.589934592E9 (reference §2.7). */
+  /** Numbers as the vendor's document prints them: 1.0, 8.589934592E9 (docs/wire/zstack.md#s2-7). */
   floats: boolean;
-  /** Minutes that the server's wall clock is ahead of UTC; compared with an access key's Date, without its zone (§1.4). */
+  /**
+   * Minutes that the server's wall clock is ahead of UTC; compared with an access key's Date, without its zone
+   * (docs/wire/zstack.md#s1-4).
+   */
   offsetMinutes: number;
   /** A login ends the account's other sessions (`enable.unique.session`). */
   uniqueSession: boolean;
@@ -174,7 +178,7 @@ export class ZStackModel {
   readonly progress = new Map<string, string>();
   /** By uuid, until when it is good. */
   readonly sessions = new Map<string, number>();
-  /** They accumulate on the source: nothing removes them (reference §3.6). */
+  /** They accumulate on the source: nothing removes them (docs/wire/zstack.md#s3-6). */
   readonly sourceSnapshots: ZStackSnapshot[] = [];
   readonly accounts = new Map<string, string>();
   readonly settings: ZStackSettings;
@@ -305,7 +309,7 @@ export class ZStackModel {
         this.happening = undefined;
       }
     }
-    // By the time of submission, not of its end (reference §2.4, "Retention").
+    // By the time of submission, not of its end (docs/wire/zstack.md#retention).
     for (const job of this.jobs.values()) {
       if (job.outcome && now - job.createdMs > this.settings.jobExpiryMs) this.jobs.delete(job.uuid);
     }
@@ -340,7 +344,7 @@ export class ZStackModel {
     return vm;
   }
 
-  /** What the first start gives a VM (reference §3.1, JustCreate has none of it). */
+  /** What the first start gives a VM (docs/wire/zstack.md#s3-1, JustCreate has none of it). */
   furnish(vm: ZStackVm, storage: string = ZSTACK_SEED.primaryStorage, systemTags: string[] = []): void {
     const root = this.addVolume({
       name: `ROOT-for-${vm.name}`,

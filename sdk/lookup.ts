@@ -1,5 +1,5 @@
 // How the sdk's lookups reach the provider's code. They run in the program's process, since Pulumi's dynamic providers
-// answer no invokes (reference pulumi-dynamic.md §1, "Other RPCs").
+// answer no invokes (docs/wire/pulumi-engine.md#other-rpcs).
 
 import * as pulumi from "@pulumi/pulumi";
 

@@ -52,15 +52,15 @@ export class SnapcloneError extends Error {
   readonly parts: Readonly<ErrorParts>;
 
   constructor(parts: ErrorParts) {
-    // Cinder prints whole regular expressions into a 400 (reference openstack-powervc.md §A2); proxies send whole pages.
+    // Cinder prints whole regular expressions into a 400 (docs/wire/openstack.md#a2); proxies send whole pages.
     const clean: ErrorParts = { ...parts, said: truncate(parts.said, 1000) };
     if (parts.doing !== undefined) clean.doing = redact(parts.doing);
     if (parts.request !== undefined) clean.request = redact(parts.request);
     super(text(clean));
     this.name = "SnapcloneError";
     this.parts = clean;
-    // Pulumi prints an error's `stack` for check, diff, read and delete (reference pulumi-dynamic.md §7): for a failure
-    // that we expect, the message is all a user needs.
+    // Pulumi prints an error's `stack` for check, diff, read and delete (docs/wire/pulumi-engine.md#errors): for a
+    // failure that we expect, the message is all a user needs.
     this.stack = this.message;
   }
 

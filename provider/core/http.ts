@@ -330,7 +330,7 @@ function refusal(request: HttpRequest<unknown>, answer: RawAnswer): SnapcloneErr
 
 /**
  * A limit answers before anything is carried out: 429 (RFC 6585 §4), 503 with `Retry-After` (RFC 9110 §15.6.4), and 413
- * from OpenStack's older limiters. A full quota is a 413 too, with `Retry-After: 0` (reference openstack-powervc.md §A10).
+ * from OpenStack's older limiters. A full quota is a 413 too, with `Retry-After: 0` (docs/wire/openstack.md#a10).
  */
 function isTurnedAway(answer: RawAnswer): boolean {
   const { status, headers, text } = answer;

@@ -1,6 +1,6 @@
 // The one way out: every value that leaves the provider for Pulumi's state passes here. `undefined` in a result makes
 // Pulumi fail the step after the backend has made the object, and in an error it hangs the engine for ever; Date and Map
-// silently become {} (reference pulumi-dynamic.md §0.2, appendix T4 and t6).
+// silently become {} (docs/wire/pulumi-engine.md#values).
 
 import { SnapcloneError } from "./errors";
 

@@ -77,7 +77,10 @@ async function volumeAndServer(cloud: Cloud, id: string, needsGuest: boolean, si
   }
 }
 
-/** In these no process of the hypervisor runs: Nova says yes to an overlay, and nothing comes of it (§B3, §B4). */
+/**
+ * In these no process of the hypervisor runs: Nova says yes to an overlay, and nothing comes of it
+ * (docs/wire/openstack.md#b3, #b4).
+ */
 const NOT_RUNNING = /^(SHUTOFF|SUSPENDED|SHELVED|SHELVED_OFFLOADED|BUILD|DELETED|SOFT_DELETED)$/i;
 
 /** Why there is no guest to switch. A server that Nova does not show may run. */
@@ -155,8 +158,8 @@ export function whyUnseen(row: SnapshotRow, wanted: "creating" | "deleting"): st
 }
 
 /**
- * An administrator's act, and only by `manageStatus`. An old report would be taken for the new one (openstack-seen.md).
- * `done` is called when the status is changed.
+ * An administrator's act, and only by `manageStatus`. An old report would be taken for the new one
+ * (docs/wire/openstack.md#seen-assisted-create). `done` is called when the status is changed.
  */
 export async function putInto(
   cloud: Cloud,

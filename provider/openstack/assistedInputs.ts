@@ -20,8 +20,8 @@ export function correction(olds: State): "replace" | "update" {
 }
 
 /**
- * A name and nothing more. With a path the switch succeeds and every later merge fails (openstack-seen.md), and a colon
- * makes QEMU read a protocol (block.c, path_has_protocol).
+ * A name and nothing more. With a path the switch succeeds and every later merge fails
+ * (docs/wire/openstack.md#seen-assisted-create), and a colon makes QEMU read a protocol (block.c, path_has_protocol).
  */
 export function fileName() {
   return z

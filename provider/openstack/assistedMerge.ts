@@ -179,7 +179,7 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
     volumeId: info.volume_id,
     snapshotId,
     who: expected,
-    // Nova merges below a stopped server, too, and refuses where it can't (§B3).
+    // Nova merges below a stopped server, too, and refuses where it can't (docs/wire/openstack.md#b3).
     needsGuest: false,
     judge,
     entries,
@@ -284,7 +284,7 @@ async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row
   }
   // Nova's report never came, or nobody has ended what it was to report on: Cinder lets no such snapshot be deleted.
   if (manageStatus && /^(creating|deleting)$/i.test(row.status)) {
-    // A reset leaves the progress as Nova has reported it (§A12).
+    // A reset leaves the progress as Nova has reported it (docs/wire/openstack.md#a12).
     const { status } = row;
     if (isReported(row, "deleting"))
       await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, FINISHED, true));

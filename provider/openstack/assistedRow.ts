@@ -8,7 +8,10 @@ import { waitFor } from "../core/wait";
 import { type Metadata, type SnapshotRow, whatIsMissing } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
-/** Nova reports within a second or two (openstack-seen.md); Cinder itself waits 1 s, later 10 s between looks (§B5). */
+/**
+ * Nova reports within a second or two (docs/wire/openstack.md#seen-assisted-create); Cinder itself waits 1 s, later 10
+ * s between looks (docs/wire/openstack.md#b5).
+ */
 export const PACE = { first: 500, most: 10_000 };
 /** For other operations on the volume: most of Cinder's own end in seconds, some in hours. */
 export const BUSY_MS = 120_000;
@@ -299,7 +302,7 @@ export function progressOf(row: SnapshotRow): string | undefined {
   return row["os-extended-snapshot-attributes:progress"] ?? undefined;
 }
 
-/** Cinder's times are UTC and do not say so (§A3). */
+/** Cinder's times are UTC and do not say so (docs/wire/openstack.md#a3). */
 export function utc(time: string | null): string | undefined {
   if (time === null) return undefined;
   return /(Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;

@@ -1,6 +1,6 @@
 // AssistedSnapshot: Nova switches a running guest's disk to an overlay file, and merges it back on deletion. The API
 // answers at once, checks little and shows nothing, so all that is known comes from Cinder's record of the snapshot:
-// it is checked before each request, and is where the outcome shows, if it shows (reference openstack-seen.md).
+// it is checked before each request, and is where the outcome shows, if it shows (docs/wire/openstack.md#seen).
 
 import { z } from "zod";
 import type {
@@ -271,14 +271,14 @@ async function finish(
       return observed(row, { ...inputs, unverifiedReason });
     }
   }
-  // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (§B4).
+  // Nobody else moves the row on, and Nova looks at it twice a second until somebody does (docs/wire/openstack.md#b4).
   if (inputs.manageStatus !== true) return observed(row, { ...inputs });
   if (!isOfKnownStatus(row)) throw notPutBack(row);
   if (row.status.toLowerCase() === "creating") row = await putBack(cloud, id, context);
   return observed(row, { ...inputs });
 }
 
-/** Cinder takes it once (§A12): where the answer is lost or a refusal, the row tells. */
+/** Cinder takes it once (docs/wire/openstack.md#a12): where the answer is lost or a refusal, the row tells. */
 async function putBack(cloud: Cloud, id: string, context: OperationContext): Promise<SnapshotRow> {
   let failure: unknown;
   try {

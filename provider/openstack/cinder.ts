@@ -16,7 +16,7 @@ const idSchema = z.string().regex(/^[\w-]+$/, "not an id");
 const snapshotSchema = z.looseObject({
   id: idSchema,
   volume_id: z.string(),
-  /** Usually one of reference openstack-powervc.md §A8; a string, since forks add their own. */
+  /** Usually one of docs/wire/openstack.md#a8; a string, since forks add their own. */
   status: z.string(),
   size: z.number(),
   metadata: z.record(z.string(), z.string()),
@@ -25,11 +25,11 @@ const snapshotSchema = z.looseObject({
   /** UTC without a zone. */
   created_at: nullableString,
   updated_at: nullableString,
-  /** From 3.14, 3.41 and 3.65 on, and never in `listSnapshots` (§A3). */
+  /** From 3.14, 3.41 and 3.65 on, and never in `listSnapshots` (docs/wire/openstack.md#a3). */
   group_snapshot_id: z.string().nullish(),
   user_id: z.string().nullish(),
   consumes_quota: z.boolean().nullish(),
-  /** Only from show and detail, and only where policy allows them (§A3). */
+  /** Only from show and detail, and only where policy allows them (docs/wire/openstack.md#a3). */
   "os-extended-snapshot-attributes:project_id": z.string().nullish(),
   "os-extended-snapshot-attributes:progress": z.string().nullish(),
 });
@@ -110,7 +110,10 @@ export interface CreateSnapshot {
   name?: string | null | undefined;
   description?: string | null | undefined;
   metadata?: Metadata | undefined;
-  /** Sent only below 3.66, where an attached volume needs it; from there on `false` is an error (§A5). */
+  /**
+   * Sent only below 3.66, where an attached volume needs it; from there on `false` is an error
+   * (docs/wire/openstack.md#a5).
+   */
   force?: boolean | undefined;
 }
 
@@ -119,7 +122,9 @@ export interface UpdateSnapshot {
   description?: string | null | undefined;
 }
 
-/** Which of the filters a cloud allows is its own matter (/etc/cinder/resource_filters.json, §A6). */
+/**
+ * Which of the filters a cloud allows is its own matter (/etc/cinder/resource_filters.json, docs/wire/openstack.md#a6).
+ */
 export interface ListSnapshots {
   name?: string | undefined;
   "name~"?: string | undefined;
@@ -128,7 +133,10 @@ export interface ListSnapshots {
   availability_zone?: string | undefined;
   consumes_quota?: boolean | undefined;
   project_id?: string | undefined;
-  /** Every entry must be there. Checked here too: below 3.22 Cinder ignores it in silence (openstack-seen.md). */
+  /**
+   * Every entry must be there. Checked here too: below 3.22 Cinder ignores it in silence
+   * (docs/wire/openstack.md#metadata-as-record).
+   */
   metadata?: Metadata | undefined;
   /** Without effect for anyone but an administrator. */
   all_tenants?: boolean | undefined;
@@ -150,7 +158,10 @@ export interface UpdateVolume {
   description?: string | null | undefined;
 }
 
-/** The filters that a cloud allows to a member by default (/etc/cinder/resource_filters.json, §A6). */
+/**
+ * The filters that a cloud allows to a member by default (/etc/cinder/resource_filters.json,
+ * docs/wire/openstack.md#a6).
+ */
 export interface ListVolumes {
   name?: string | undefined;
   status?: string | undefined;
@@ -166,10 +177,13 @@ export interface SnapshotList {
   count?: number;
 }
 
-/** The newest version whose behaviour the code knows; 3.67 and later add nothing to snapshots (§A4). */
+/**
+ * The newest version whose behaviour the code knows; 3.67 and later add nothing to snapshots
+ * (docs/wire/openstack.md#a4).
+ */
 const KNOWN = "3.66";
 
-/** Cinder's default of osapi_max_limit (§A6): what a page has at most where nothing is said. */
+/** Cinder's default of osapi_max_limit (docs/wire/openstack.md#a6): what a page has at most where nothing is said. */
 const FULL_PAGE = 1000;
 
 interface Target {
@@ -223,7 +237,7 @@ export class Cinder {
     await this.call({ method: "DELETE", path: snapshotPath(id), operation });
   }
 
-  /** Puts the row into any status; its progress stays. For administrators (§A12). */
+  /** Puts the row into any status; its progress stays. For administrators (docs/wire/openstack.md#a12). */
   async resetSnapshotStatus(id: string, status: string): Promise<void> {
     const body = { "os-reset_status": { status } };
     await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, repeatable: true });
@@ -231,7 +245,7 @@ export class Cinder {
 
   /**
    * What Nova reports by: only from `creating` to creating, available or error, and from `deleting` to deleting or
-   * error_deleting (§A12).
+   * error_deleting (docs/wire/openstack.md#a12).
    */
   async updateSnapshotStatus(id: string, status: string, progress: string, repeatable = false): Promise<void> {
     const body = { "os-update_snapshot_status": { status, progress } };
@@ -257,7 +271,7 @@ export class Cinder {
     return this.metadataKey({ method: "GET", path: metadataKeyPath(snapshotPath(id), key), signal }, key);
   }
 
-  /** Makes the key if it isn't there (§A7). */
+  /** Makes the key if it isn't there (docs/wire/openstack.md#a7). */
   async updateSnapshotMetadataKey(id: string, key: string, value: string): Promise<string> {
     return this.metadataKey(
       { method: "PUT", path: metadataKeyPath(snapshotPath(id), key), body: { meta: { [key]: value } } },
@@ -272,7 +286,7 @@ export class Cinder {
   /** What Cinder told the user about a resource: the newest twenty, newest first. Below 3.3 there is nothing. */
   async listMessages(resourceUuid: string, signal?: AbortSignal): Promise<MessageRow[]> {
     if (!(await this.atLeast("3.3", signal))) return [];
-    // Filter, sort and limit came with 3.5 (§A4, §A11); 3.3 sends everything there is.
+    // Filter, sort and limit came with 3.5 (docs/wire/openstack.md#a4, #a11); 3.3 sends everything there is.
     const query = (await this.atLeast("3.5", signal))
       ? { resource_uuid: resourceUuid, sort: "created_at:desc", limit: 20 }
       : {};
@@ -321,7 +335,10 @@ export class Cinder {
     return (await this.call({ method: "GET", path: "/limits", schema: answers.limits, signal })).limits.absolute;
   }
 
-  /** Why a resource is in an error status, in Cinder's words. The scheduler's refusals leave none (§A8). Never throws. */
+  /**
+   * Why a resource is in an error status, in Cinder's words. The scheduler's refusals leave none
+   * (docs/wire/openstack.md#a8). Never throws.
+   */
   async whyError(resourceUuid: string, signal?: AbortSignal): Promise<string | undefined> {
     try {
       const [newest] = await this.listMessages(resourceUuid, signal);
@@ -402,7 +419,8 @@ export class Cinder {
       count ??= page.count;
       const next = page.links.find(({ rel }) => rel === "next");
       if (!next) return count === undefined ? { rows } : { rows, count };
-      // The link's host is what Cinder was called (§A6), often not where it can be reached: only its marker counts.
+      // The link's host is what Cinder was called (docs/wire/openstack.md#a6), often not where it can be reached: only
+      // its marker counts.
       const marker = markerOf(next.href) ?? page.rows.at(-1)?.id;
       if (marker === undefined || seen.has(marker)) {
         throw new SnapcloneError({
@@ -449,7 +467,7 @@ export class Cinder {
   private async negotiate(root: string, api: string): Promise<string> {
     const schema = answers.versions;
     // Cinder answers 300 at its root and 200 at /v3/ with the same body; its links name whatever host it was asked by
-    // (§A4), and behind a proxy the root may be another service's or nobody's.
+    // (docs/wire/openstack.md#a4), and behind a proxy the root may be another service's or nobody's.
     for (const path of ["/", "/v3/"]) {
       try {
         const accept = [200, 300];
@@ -488,8 +506,8 @@ export class Cinder {
 }
 
 /**
- * Which object a notFound is about: a snapshot that has no such key is itself still there (§A7). The last two forms are
- * those of older clouds' volume metadata (cinder/api/v2/volume_metadata.py).
+ * Which object a notFound is about: a snapshot that has no such key is itself still there (docs/wire/openstack.md#a7).
+ * The last two forms are those of older clouds' volume metadata (cinder/api/v2/volume_metadata.py).
  */
 export function whatIsMissing(error: unknown): "snapshot" | "volume" | "metadataKey" | undefined {
   if (!isKind(error, "notFound")) return undefined;
@@ -534,8 +552,9 @@ function snapshotList({ rows, count }: Listing<SnapshotRow>): SnapshotList {
 }
 
 /**
- * Catalogues and overrides end in nothing, /v3 or /v3/<project id> (§A1, §A4; PowerVC's older ones in /v1, §F3). The
- * project belongs into the address: before 3.67 it must be there, later it may.
+ * Catalogues and overrides end in nothing, /v3 or /v3/<project id> (docs/wire/openstack.md#a1, #a4; PowerVC's older
+ * ones in /v1, docs/wire/powervc.md#f3). The project belongs into the address: before 3.67 it must be there, later it
+ * may.
  */
 export function blockStorageAddress(endpoint: string, projectId: string): { root: string; api: string } {
   const { origin, pathname } = new URL(endpoint);
@@ -596,7 +615,7 @@ export function segment(value: string, what: string): string {
 }
 
 function versionHeader(microversion: string): Record<string, string> {
-  // The service type is "volume" whatever the catalogue calls it (§C3).
+  // The service type is "volume" whatever the catalogue calls it (docs/wire/openstack.md#c3).
   return { "openstack-api-version": `volume ${microversion}` };
 }
 
@@ -618,7 +637,7 @@ export interface Fault {
 }
 
 const faultSchema = z.record(z.string(), z.looseObject({ message: z.string() }));
-/** webob's own, for an address that no route matches (§A10). */
+/** webob's own, for an address that no route matches (docs/wire/openstack.md#a10). */
 const unroutedSchema = z.looseObject({ message: z.string(), code: z.string(), title: z.string() });
 
 /** `{"itemNotFound": {"code": 404, "message": "…"}}`, and keystonemiddleware's `{"error": {…}}`. */
@@ -649,7 +668,8 @@ export function explainFault({ status, json }: RawAnswer, wording: Wording): Par
   const remedy = wording.remedies.find(([pattern]) => pattern.test(message))?.[1];
   const explained: Partial<Explained> = remedy === undefined ? { said } : { said, remedy };
   if (status === 404) {
-    // "The resource could not be found." is a call that this microversion does not have (§A4): nothing is absent.
+    // "The resource could not be found." is a call that this microversion does not have (docs/wire/openstack.md#a4):
+    // nothing is absent.
     const named = fault === "itemNotFound" && !/^The resource could not be found/.test(message);
     return { ...explained, kind: named ? "notFound" : "refused" };
   }
@@ -660,7 +680,7 @@ export function explainFault({ status, json }: RawAnswer, wording: Wording): Par
   return explained;
 }
 
-/** The error bodies of §A10. */
+/** The error bodies of docs/wire/openstack.md#a10. */
 export function explain(answer: RawAnswer): Partial<Explained> | undefined {
   const { status } = answer;
   const explained = explainFault(answer, {
@@ -672,7 +692,7 @@ export function explain(answer: RawAnswer): Partial<Explained> | undefined {
         : "The user's roles on this project are not enough.",
   });
   if (!explained) return undefined;
-  // Retry-After: 0 on a full quota means nothing (§A10).
+  // Retry-After: 0 on a full quota means nothing (docs/wire/openstack.md#a10).
   if (status === 413 || status === 501) return { ...explained, kind: "refused" };
   if (status === 500) {
     return { ...explained, remedy: "An error inside Cinder: its log has it under this request id." };
@@ -683,7 +703,7 @@ export function explain(answer: RawAnswer): Partial<Explained> | undefined {
 const QUOTA =
   "The project's quota is full: delete snapshots that are no longer needed, or ask an administrator for more (`openstack quota show`, `openstack quota set --snapshots … --gigabytes …`). Snapshots count into the gigabytes too unless Cinder has no_snapshot_gb_quota.";
 
-/** The texts of §A2, §A5, §A6, §A7, §A9 and §A10, in the order in which they are looked for. */
+/** The texts of docs/wire/openstack.md#a2, #a5, #a6, #a7, #a9 and #a10, in the order in which they are looked for. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/LimitExceeded|exceed\w*.*quota|quota.*exceed|Maximum number of .* allowed/i, QUOTA],
   [/^Malformed request url/, "The project in the address is not the token's. Take the project out of the endpoint."],
@@ -744,7 +764,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** Cinder prints whole regular expressions into a 400 (§A2), and the value before them. */
+/** Cinder prints whole regular expressions into a 400 (docs/wire/openstack.md#a2), and the value before them. */
 function withoutPatterns(message: string): string {
   const text = message.replace(/ does not match '[^\n]*/, " has characters that are not allowed");
   return truncate(text, 400);

@@ -150,7 +150,7 @@ export class Cloud {
   }
 }
 
-/** 400 "Invalid filters metadata are found in query options." (reference openstack-powervc.md §A6), or a policy's 403. */
+/** 400 "Invalid filters metadata are found in query options." (docs/wire/openstack.md#a6), or a policy's 403. */
 function isFilterRefusal(error: unknown): boolean {
   if (isKind(error, "forbidden")) return true;
   return isKind(error, "refused") && error.parts.status === 400 && /\bmetadata\b/.test(error.parts.said);

@@ -7,7 +7,10 @@ import type { SharedLook } from "../core/sharedLook";
 import { waitFor } from "../core/wait";
 import type { Cinder } from "./cinder";
 
-/** Half a second is what a small snapshot takes (reference openstack-seen.md, times), and 10 s is how Cinder polls Nova itself (openstack-powervc.md §B5). */
+/**
+ * Half a second is what a small snapshot takes (docs/wire/openstack.md#seen-times), and 10 s is how Cinder polls Nova
+ * itself (docs/wire/openstack.md#b5).
+ */
 export const PACE = { first: 500, most: 10_000 };
 
 export interface Deletion {
@@ -30,7 +33,7 @@ export interface StatusRow {
 }
 
 /**
- * DELETE is refused unless the status is available or error (reference openstack-powervc.md §A9, §A13). "missing": Cinder
+ * DELETE is refused unless the status is available or error (docs/wire/openstack.md#a9, #a13). "missing": Cinder
  * did not know the object when it was asked first.
  */
 export async function deleteUntilGone(deletion: Deletion, job: OperationContext): Promise<"deleted" | "missing"> {
@@ -52,7 +55,8 @@ export async function deleteUntilGone(deletion: Deletion, job: OperationContext)
         if (!row || status === undefined || status === "deleted") return { is: "done", progress: "deleted" };
         if (status === "error_deleting") return { is: "failed", error: await deletionFailed(deletion, row) };
         if (/^(available|in-use|error)/.test(status)) {
-          // It was on its way and came back: the backend could not let go of it, and says so nowhere else (§A8).
+          // It was on its way and came back: the backend could not let go of it, and says so nowhere else
+          // (docs/wire/openstack.md#a8).
           if (accepted) return { is: "failed", error: await deletionFailed(deletion, row) };
           // Refused although the status allows it, or attached: the refusal names the reason.
           if (refusal && (status === "in-use" || refusedIn.has(status))) return { is: "failed", error: refusal };

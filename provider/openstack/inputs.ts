@@ -1,10 +1,13 @@
 // What OpenStack's own schemas let inputs be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py
-// (reference openstack-powervc.md §A2).
+// (docs/wire/openstack.md#a2).
 
 import { z } from "zod";
 import { requiredOr } from "../core/inputs";
 
-/** Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing (§A2, volume_id). */
+/**
+ * Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing
+ * (docs/wire/openstack.md#a2, volume_id).
+ */
 export function uuid(what: string) {
   return z
     .string(requiredOr("must be a string"))
@@ -15,7 +18,7 @@ export function uuid(what: string) {
     );
 }
 
-/** The server strips blanks (§A2): with them, every refresh would show a drift. */
+/** The server strips blanks (docs/wire/openstack.md#a2): with them, every refresh would show a drift. */
 export function text() {
   return z.string("must be a string").trim().max(255, "must not be longer than 255 characters");
 }

@@ -34,7 +34,7 @@ const tokenSchema = z.looseObject({
     issued_at: z.string().optional(),
     user: z.looseObject({ id: z.string() }),
     project: z.looseObject({ id: z.string() }).optional(),
-    // Absent from an unscoped token (reference openstack-powervc.md §C1).
+    // Absent from an unscoped token (docs/wire/openstack.md#c1).
     catalog: z.array(z.looseObject({ type: z.string(), endpoints: z.array(endpointSchema) })).default([]),
   }),
 });
@@ -57,7 +57,8 @@ const MARGIN_MS = 120_000;
 const UNREACHABLE_MS = 2_000;
 
 const SERVICES: Record<Service, { name: string; what: string; types: readonly string[] }> = {
-  // The order of reference §C3 without volumev2, whose API has no microversions. PowerVC calls it "volume" (§F3).
+  // The order of docs/wire/openstack.md#c3 without volumev2, whose API has no microversions. PowerVC calls it "volume"
+  // (docs/wire/powervc.md#f3).
   blockStorage: { name: "Cinder", what: "block storage", types: ["block-storage", "volumev3", "volume"] },
   compute: { name: "Nova", what: "compute", types: ["compute"] },
 };
@@ -111,7 +112,10 @@ export class OpenStackSession {
     return this.endpointOf(await this.login(signal), service);
   }
 
-  /** Sends the request with the token. A 401 costs the token, one new login and one repetition, as in keystoneauth (§C3). */
+  /**
+   * Sends the request with the token. A 401 costs the token, one new login and one repetition, as in keystoneauth
+   * (docs/wire/openstack.md#c3).
+   */
   async request<T>(service: Service, request: ServiceRequest<T>): Promise<HttpAnswer<T>> {
     const first = await this.login(request.signal);
     try {
@@ -201,7 +205,8 @@ export class OpenStackSession {
     protect(token);
     const body = answer.body.token;
     const life = lifeMs(body, answer.headers.date);
-    // A token made from a token keeps the first one's end (§C1): asking before that end brings nothing.
+    // A token made from a token keeps the first one's end (docs/wire/openstack.md#c1): asking before that end brings
+    // nothing.
     const margin = settings.auth.method === "token" ? 0 : Math.min(MARGIN_MS, life / 2);
     return { token, body, renewAt: asked + life - margin, expiresAt: asked + life };
   }
@@ -235,7 +240,8 @@ export class OpenStackSession {
 
     const requested = settings.serviceType[service];
     const wanted = requested === undefined ? types : [requested, ...types.filter((type) => type !== requested)];
-    // The same type may occur more than once, also without endpoints (§C1): look through all entries.
+    // The same type may occur more than once, also without endpoints (docs/wire/openstack.md#c1): look through all
+    // entries.
     const all = body.catalog.flatMap(({ type, endpoints }) => endpoints.map((endpoint) => ({ ...endpoint, type })));
     for (const type of wanted) {
       const found = all.filter((endpoint) => endpoint.type === type && this.matches(endpoint, service));
@@ -290,7 +296,8 @@ export class OpenStackSession {
     all: Endpoint[],
     body: TokenBody,
   ): SnapcloneError {
-    // The catalogue of a token without a project lacks every endpoint that has the project in its address (§C1).
+    // The catalogue of a token without a project lacks every endpoint that has the project in its address
+    // (docs/wire/openstack.md#c1).
     if (!body.project) return this.withoutProject();
     const { region, interface: chosen } = this.place(service);
     const ofType = all.filter(({ type }) => wanted.includes(type));
@@ -337,7 +344,7 @@ export class OpenStackSession {
     return new SnapcloneError({ kind: "failed", said: String(error), doing, cause: error });
   }
 
-  /** Table C2 of the reference. */
+  /** docs/wire/openstack.md#c2. */
   private explain({ status, json, headers }: RawAnswer): Partial<Explained> | undefined {
     const { authUrl, source, auth } = this.settings;
     // Not a refusal: the first factor was right, and here is a receipt for it (Keystone's guide, "Multi-Factor Auth").
@@ -377,7 +384,7 @@ export class OpenStackSession {
     if (status === 403) {
       return { kind: "forbidden", said, remedy: `Keystone knows the credential in ${source} and does not let it in.` };
     }
-    // An unknown application credential and an unknown token are a 404 (§C2).
+    // An unknown application credential and an unknown token are a 404 (docs/wire/openstack.md#c2).
     if (status !== 401 && status !== 404) return { said };
     const methods = identity?.methods?.length ? ` Keystone accepts: ${identity.methods.join(", ")}.` : "";
     return {
@@ -412,7 +419,7 @@ const CAUSES: Record<OpenStackSettings["auth"]["method"], string> = {
     "The token has expired, was revoked or has no role on the scope asked for. A token given as a credential cannot be renewed: issue a new one, or use a password or an application credential for runs that last.",
 };
 
-/** Seen on the real engine (reference pulumi-engine.md §5). */
+/** Seen on the real engine (docs/wire/pulumi-engine.md#rotation). */
 const STALE_CONFIG =
   "`pulumi refresh` and `pulumi destroy` see the stack configuration of the last `pulumi up`: after a change of credentials run them with `--run-program`.";
 
@@ -425,7 +432,8 @@ function authBody(auth: OpenStackSettings["auth"]): unknown {
       };
     case "applicationCredential": {
       const { id, name, user, secret } = auth;
-      // It carries its own scope, and Keystone refuses a second one (§C2). With an id, name and user say nothing more.
+      // It carries its own scope, and Keystone refuses a second one (docs/wire/openstack.md#c2). With an id, name and
+      // user say nothing more.
       const application_credential = id === undefined ? { name, user, secret } : { id, secret };
       return { identity: { methods: ["application_credential"], application_credential } };
     }
@@ -471,7 +479,7 @@ function queryString(query: Query | undefined): string {
   return parameters.size === 0 ? "" : `?${parameters}`;
 }
 
-/** Keystone prints its JSON schema into some 400s (reference exchanges/keystone.txt "auth empty"). */
+/** Keystone prints its JSON schema into some 400s (test/contract/exchanges/keystone.txt, "auth empty"). */
 function brief(message: string): string {
   return message.split("\n", 1)[0] ?? message;
 }

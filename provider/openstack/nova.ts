@@ -9,7 +9,7 @@ import type { Patience } from "../core/rateGate";
 import { explainFault, faultOf, segment } from "./cinder";
 import type { OpenStackSession } from "./keystone";
 
-/** Complete, always: Nova takes less, and does nothing or something else with it (reference openstack-powervc.md §B1). */
+/** Complete, always: Nova takes less, and does nothing or something else with it (docs/wire/openstack.md#b1). */
 export interface CreateInfo {
   /** Cinder's snapshot: what Nova's report is addressed to. */
   snapshot_id: string;
@@ -22,7 +22,7 @@ export interface CreateInfo {
 
 /**
  * All four, always: the compute node reads each by index, so that with one missing it stops with a KeyError, long after
- * the 204 (reference openstack-powervc.md §B2).
+ * the 204 (docs/wire/openstack.md#b2).
  */
 export interface DeleteInfo {
   volume_id: string;
@@ -63,7 +63,7 @@ export class Nova {
       explain,
       operation,
     });
-    // The id is a bare echo (§B1). If it isn't ours, something else has answered.
+    // The id is a bare echo (docs/wire/openstack.md#b1). If it isn't ours, something else has answered.
     const { id, volumeId: volume } = body.snapshot;
     if (id === create_info.id && volume === volumeId) return;
     throw new SnapcloneError({
@@ -74,8 +74,8 @@ export class Nova {
   }
 
   /**
-   * Accepted, not done. Nova does not look at the snapshot's id (openstack-seen.md): what is merged follows from
-   * `delete_info` alone. Never sent twice: a second one would merge what the first has left.
+   * Accepted, not done. Nova does not look at the snapshot's id (docs/wire/openstack.md#seen-assisted-delete): what is
+   * merged follows from `delete_info` alone. Never sent twice: a second one would merge what the first has left.
    */
   async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo, operation?: Patience): Promise<void> {
     const { volume_id, type, file_to_merge, merge_target_file } = delete_info;
@@ -83,7 +83,7 @@ export class Nova {
       method: "DELETE",
       base: await this.api(),
       path: `${PATH}/${segment(snapshotId, "a snapshot id")}`,
-      // Without the quotes around it that the API's own document shows: those are a 400 (§B2).
+      // Without the quotes around it that the API's own document shows: those are a 400 (docs/wire/openstack.md#b2).
       query: { delete_info: JSON.stringify({ volume_id, type, file_to_merge, merge_target_file }) },
       headers: VERSION,
       repeatable: false,
@@ -95,7 +95,7 @@ export class Nova {
 
   /**
    * `ACTIVE`, `SHUTOFF`, …; undefined where Nova does not tell: without a network service it answers with an error
-   * (openstack-seen.md), and another project's server is hidden from a member.
+   * (docs/wire/openstack.md#seen), and another project's server is hidden from a member.
    */
   async serverStatus(id: string, signal?: AbortSignal): Promise<string | undefined> {
     const enough = new AbortController();
@@ -139,7 +139,7 @@ export function computeAddress(endpoint: string): string {
   return `${origin}${pathname.replace(/\/+$/, "").replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, "")}/v2.1`;
 }
 
-/** The error bodies of §B3. */
+/** The error bodies of docs/wire/openstack.md#b3. */
 function explain(answer: RawAnswer): Partial<Explained> | undefined {
   const explained = explainFault(answer, {
     api: "the Compute API v2.1",
@@ -156,7 +156,7 @@ function explain(answer: RawAnswer): Partial<Explained> | undefined {
     : explained;
 }
 
-/** The texts of §B3. */
+/** The texts of docs/wire/openstack.md#b3. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [
     /No volume Block Device Mapping/,

@@ -36,7 +36,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
   },
   autoName: "name",
   // Cinder itself allows an assisted snapshot 600 s and its merge 7200 s (cinder/volume/drivers/remotefs.py:1917–2080);
-  // deletes of one NFS backend come one after another (reference openstack-seen.md, times).
+  // deletes of one NFS backend come one after another (docs/wire/openstack.md#seen-times).
   timeouts: { create: "30m", update: "5m", delete: "30m" },
   // What ends in `error` while being created holds no data.
   onFailedCreate: "replace",
@@ -121,7 +121,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
 
     if (Object.keys(patch).length > 0) await cloud.cinder.updateSnapshot(id, patch, context);
     // One merging request for what is set, one a key for what is not: replacing the whole map would be one in all, and
-    // take away what others have set (§A7).
+    // take away what others have set (docs/wire/openstack.md#a7).
     const isUnset = unset.length > 0;
     // The state's next entry has the program's keys: what is to be taken away would be nobody's if it failed.
     if (isUnset) context.accepted({ unset });
@@ -162,7 +162,7 @@ export const snapshot: Definition<SnapshotInputs, Cloud> = {
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/** The statuses and what follows what: reference openstack-powervc.md §A8. Compared case-blind, as openstacksdk does. */
+/** The statuses and what follows what: docs/wire/openstack.md#a8. Compared case-blind, as openstacksdk does. */
 async function judgeCreation(
   cloud: Cloud,
   id: string,
@@ -192,7 +192,7 @@ async function creationFailed(cloud: Cloud, { id, volume_id }: SnapshotRow): Pro
     kind: "failed",
     said: why
       ? `Cinder could not make it (snapshot ${id} is in status "error"): ${why}`
-      : // A scheduler that finds no backend leaves no message (§A11).
+      : // A scheduler that finds no backend leaves no message (docs/wire/openstack.md#a11).
         `snapshot ${id} of volume ${volume_id} is in status "error", and Cinder left no message why`,
     remedy: why
       ? "Look at the storage backend of the volume."
@@ -301,13 +301,13 @@ function asMetadata(value: unknown): Record<string, string> {
   return typeof value === "object" && value !== null ? (value as Record<string, string>) : {};
 }
 
-/** Cinder's times are UTC and do not say so (§A3). */
+/** Cinder's times are UTC and do not say so (docs/wire/openstack.md#a3). */
 function utc(time: string | null): string | undefined {
   if (time === null) return undefined;
   return /(Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
 }
 
-// --- what the metadata may be: cinder/api/validation/parameter_types.py (reference §A2)
+// --- what the metadata may be: cinder/api/validation/parameter_types.py (docs/wire/openstack.md#a2)
 
 function metadata() {
   return z.unknown().transform((value, context): Record<string, string> => {

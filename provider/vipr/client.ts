@@ -1,5 +1,5 @@
 // The wire of ViPR Controller (CoprHD): one login, shared by everything that uses the connection, and a method for each
-// call. JSON bodies are bare, without the root element that the API's documents show (reference vipr.md §0.1).
+// call. JSON bodies are bare, without the root element that the API's documents show (docs/wire/vipr.md#s0-1).
 
 import { z } from "zod";
 import { type Clock, systemClock } from "../core/clock";
@@ -10,12 +10,15 @@ import { stopped, unlessStopped } from "../core/stop";
 import { isRecord } from "../core/values";
 import type { ViprSettings } from "./connection";
 
-/** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (§2, "URNs"). */
+/** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (docs/wire/vipr.md#urns). */
 const URN = /^urn:storageos:[A-Za-z]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i;
 
 const urn = z.string().regex(URN, "is not a URN");
 const reference = z.looseObject({ id: urn });
-/** A single object where a list is due: old servers' JSON, as ViPR's own test client allows for (§2, "Lists"). */
+/**
+ * A single object where a list is due: old servers' JSON, as ViPR's own test client allows for
+ * (docs/wire/vipr.md#lists).
+ */
 const list = <T extends z.ZodType>(item: T) =>
   z.preprocess((value) => (isRecord(value) ? [value] : value), z.array(item));
 
@@ -23,7 +26,7 @@ const taskSchema = z.looseObject({
   id: urn,
   name: z.string().nullish(),
   description: z.string().nullish(),
-  // New states are to be expected (§9).
+  // New states are to be expected (docs/wire/vipr.md#s9).
   state: z.string(),
   progress: z.number().nullish(),
   message: z.string().nullish(),
@@ -37,11 +40,13 @@ const sessionSchema = z.looseObject({
   id: urn,
   name: z.string(),
   inactive: z.boolean(),
-  // A volume's session has a parent; a consistency group's has the group instead (§4, "Consistency groups").
+  // A volume's session has a parent; a consistency group's has the group instead
+  // (docs/wire/vipr.md#consistency-groups).
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
   replication_group_instance: z.string().nullish(),
-  // Never left out: an empty list is `[]` (§2), and a missing one must not look as if all were unlinked.
+  // Never left out: an empty list is `[]` (docs/wire/vipr.md#lists), and a missing one must not look as if all were
+  // unlinked.
   linked_targets: list(reference),
 });
 
@@ -50,16 +55,17 @@ const snapshotSchema = z.looseObject({
   name: z.string(),
   inactive: z.boolean(),
   tags: z.array(z.string()).default([]),
-  // Not there while it is being provisioned (§3, "Linked target model").
+  // Not there while it is being provisioned (docs/wire/vipr.md#linked-target-model).
   wwn: z.string().nullish(),
   native_id: z.string().nullish(),
   // The volume that it is a copy of; and the group that this volume is in.
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
   provisioned_capacity_gb: z.string().nullish(),
-  // The name without what the array can't have, and without the volume's number in a consistency group (§4, "Names").
+  // The name without what the array can't have, and without the volume's number in a consistency group
+  // (docs/wire/vipr.md#names).
   snapset_label: z.string().nullish(),
-  // Milliseconds since 1970 (§2, "Scalars"); set anew when it has been linked (§4).
+  // Milliseconds since 1970 (docs/wire/vipr.md#s2, "Scalars"); set anew when it has been linked (docs/wire/vipr.md#s4).
   creation_time: z.number().nullish(),
 });
 
@@ -103,7 +109,7 @@ export interface UnlinkTarget {
 const BULK = 1000;
 /** How long an unreachable ViPR is left alone: a wave of callers fails with the first, the next poll tries anew. */
 const UNREACHABLE_MS = 2_000;
-/** The login's own header and the one that all other requests carry (§1). */
+/** The login's own header and the one that all other requests carry (docs/wire/vipr.md#token). */
 const TOKEN = "x-sds-auth-token";
 
 interface ViprRequest<T> extends Omit<HttpRequest<T>, "url" | "service"> {
@@ -132,12 +138,12 @@ export class ViprClient {
 
   // --- snapshot sessions
 
-  /** Inactive ones are shown until they are collected (§0.12): whoever asks looks at `inactive`. */
+  /** Inactive ones are shown until they are collected (docs/wire/vipr.md#s0-12): whoever asks looks at `inactive`. */
   async showSession(id: string, signal?: AbortSignal): Promise<SnapshotSession> {
     return this.get(`${SESSIONS}/${segment(id)}`, sessionSchema, signal);
   }
 
-  /** Those that exist; others are left out without a word (§4, "Visibility of deleted things"). */
+  /** Those that exist; others are left out without a word (docs/wire/vipr.md#visibility-of-deleted-things). */
   async bulkSessions(ids: readonly string[], signal?: AbortSignal): Promise<SnapshotSession[]> {
     const schema = z.looseObject({ block_snapshot_session: bulk(sessionSchema) });
     return this.inBulk(`${SESSIONS}/bulk`, ids, schema, (body) => body.block_snapshot_session, signal);
@@ -150,13 +156,16 @@ export class ViprClient {
     return (await this.get(path, schema, signal)).snapshot_session.map(({ id }) => id);
   }
 
-  /** Of the last seven days, whatever became of them (§3, "Related"). */
+  /** Of the last seven days, whatever became of them (docs/wire/vipr.md#related). */
   async listSessionTasks(id: string, signal?: AbortSignal): Promise<Task[]> {
     const schema = z.looseObject({ task: list(taskSchema) });
     return (await this.get(`${SESSIONS}/${segment(id)}/tasks`, schema, signal)).task;
   }
 
-  /** The answer is a list with one task (§0.3), which never tells the new targets (§0.4). */
+  /**
+   * The answer is a list with one task (docs/wire/vipr.md#s0-3), which never tells the new targets
+   * (docs/wire/vipr.md#s0-4).
+   */
   async linkTargets(session: string, targets: NewLinkedTargets): Promise<Task> {
     const path = `${SESSIONS}/${segment(session)}/link-targets`;
     return firstOf(await this.post(path, { new_linked_targets: targets }, oneTask));
@@ -167,7 +176,10 @@ export class ViprClient {
     return firstOf(await this.post(`${SESSIONS}/${segment(session)}/relink-targets`, { ids }, oneTask));
   }
 
-  /** The answer is a task, not in a list (§0.3). One bad id refuses all of them (§3, "unlink"). */
+  /**
+   * The answer is a task, not in a list (docs/wire/vipr.md#s0-3). One bad id refuses all of them
+   * (docs/wire/vipr.md#unlink).
+   */
   async unlinkTargets(session: string, targets: readonly UnlinkTarget[]): Promise<Task> {
     return this.post(`${SESSIONS}/${segment(session)}/unlink-targets`, { linked_targets: targets }, taskSchema);
   }
@@ -191,12 +203,14 @@ export class ViprClient {
     return this.search("/block/snapshots/search", { name }, signal);
   }
 
-  /** Tags survive a relink (§3, "Related"). What is set already, or not there to be taken away, is no error. */
+  /**
+   * Tags survive a relink (docs/wire/vipr.md#related). What is set already, or not there to be taken away, is no error.
+   */
   async tagTarget(id: string, tags: { add?: readonly string[]; remove?: readonly string[] }): Promise<void> {
     await this.send({ method: "PUT", path: `/block/snapshots/${segment(id)}/tags`, body: tags });
   }
 
-  /** Takes one out of ViPR's books that was never provisioned (§9, "Debris cleanup"). */
+  /** Takes one out of ViPR's books that was never provisioned (docs/wire/vipr.md#debris-cleanup). */
   async forgetTarget(id: string): Promise<Task> {
     const path = `/block/snapshots/${segment(id)}/deactivate`;
     return firstOf(await this.post(path, undefined, oneTask, { type: "VIPR_ONLY" }));
@@ -226,7 +240,7 @@ export class ViprClient {
 
   // --- tasks
 
-  /** By the task's URN; its `op_id` would be refused (§3, "Related"). */
+  /** By the task's URN; its `op_id` would be refused (docs/wire/vipr.md#related). */
   async showTask(id: string, signal?: AbortSignal): Promise<Task> {
     return this.get(`/vdc/tasks/${segment(id)}`, taskSchema, signal);
   }
@@ -249,8 +263,8 @@ export class ViprClient {
   }
 
   /**
-   * Each login makes a token, and a user has a hundred of them (§0.10): so the last thing a run does is this. An Http that
-   * was handed in belongs to whoever made it.
+   * Each login makes a token, and a user has a hundred of them (docs/wire/vipr.md#s0-10): so the last thing a run does
+   * is this. An Http that was handed in belongs to whoever made it.
    */
   async logout(): Promise<void> {
     const { token } = this;
@@ -280,8 +294,8 @@ export class ViprClient {
       return this.token;
     } catch (error) {
       const failure = error as SnapcloneError;
-      // Ten failed logins lock this address out for ten minutes, right ones included (§1, "Login"): a login that was
-      // refused is refused for the life of this client.
+      // Ten failed logins lock this address out for ten minutes, right ones included (docs/wire/vipr.md#login): a login
+      // that was refused is refused for the life of this client.
       const passing = isKind(failure, "transient", "malformed");
       this.failed = { error: failure, until: passing ? this.clock.now() + UNREACHABLE_MS : Number.POSITIVE_INFINITY };
       throw failure;
@@ -296,7 +310,8 @@ export class ViprClient {
       method: "GET",
       url: `${url}/login`,
       service: "ViPR",
-      // Never with a token beside it: one that can't be read fails before the credentials are looked at (§1).
+      // Never with a token beside it: one that can't be read fails before the credentials are looked at
+      // (docs/wire/vipr.md#login).
       headers: { authorization: `Basic ${basic}` },
       explain: (answer) => this.explainLogin(answer),
     });
@@ -312,7 +327,7 @@ export class ViprClient {
     return token;
   }
 
-  /** A refused login has an empty body, a locked address the one that says so (§1). */
+  /** A refused login has an empty body, a locked address the one that says so (docs/wire/vipr.md#login). */
   private explainLogin(answer: RawAnswer): Partial<Explained> | undefined {
     if (answer.status !== 401) return explain(answer);
     const told = errorBody(answer)?.details;
@@ -404,7 +419,7 @@ const SESSIONS = "/block/snapshot-sessions";
 /** The API service found no controller service. */
 const NOT_DISPATCHED = 9501;
 
-/** The number in ViPR's error body (§5). */
+/** The number in ViPR's error body (docs/wire/vipr.md#s5). */
 export function codeOf(error: unknown): number | undefined {
   const found =
     error instanceof SnapcloneError ? /ViPR answered \d+: code (\d+)/.exec(error.parts.said)?.[1] : undefined;
@@ -412,8 +427,8 @@ export function codeOf(error: unknown): number | undefined {
 }
 
 /**
- * The request got no further than ViPR's API, and what it had prepared is taken back: it may be sent again (§4, "What link
- * does in time").
+ * The request got no further than ViPR's API, and what it had prepared is taken back: it may be sent again
+ * (docs/wire/vipr.md#s4, "What link does in time").
  */
 export function isNotDispatched(error: unknown): error is SnapcloneError {
   return isKind(error, "transient") && codeOf(error) === NOT_DISPATCHED;
@@ -443,7 +458,9 @@ interface ErrorBody {
   details?: string | undefined;
 }
 
-/** JSON where JSON was asked for, and XML all the same where the filter in front of it answers (§0.9). */
+/**
+ * JSON where JSON was asked for, and XML all the same where the filter in front of it answers (docs/wire/vipr.md#s0-9).
+ */
 function errorBody({ json, text }: RawAnswer): ErrorBody | undefined {
   if (isRecord(json) && typeof json.code === "number") {
     const { code, description, details } = json;
@@ -461,7 +478,7 @@ function errorBody({ json, text }: RawAnswer): ErrorBody | undefined {
 
 function explain(answer: RawAnswer): Partial<Explained> | undefined {
   const { status, headers } = answer;
-  // A GET with a stale token is not refused but sent to the login (§0.9). Nothing follows it there.
+  // A GET with a stale token is not refused but sent to the login (docs/wire/vipr.md#s0-9). Nothing follows it there.
   if (status === 302 && /\/login(\?|$)/.test(headers.location ?? "")) {
     return { kind: "unauthorized", said: "the token is not good any more" };
   }
@@ -475,9 +492,9 @@ function explain(answer: RawAnswer): Partial<Explained> | undefined {
   return { said, ...(kind === undefined ? {} : { kind }), ...(remedy === undefined ? {} : { remedy }) };
 }
 
-/** undefined: as the status has it. A 503 does not depend on the word `retryable` (§0.15). */
+/** undefined: as the status has it. A 503 does not depend on the word `retryable` (docs/wire/vipr.md#s0-15). */
 function kindOf(status: number, code: number, details: string | undefined): Explained["kind"] | undefined {
-  // An unknown address has the same code, and no details (§5).
+  // An unknown address has the same code, and no details (docs/wire/vipr.md#s5).
   if (status === 404 && (code === 2001 || (code === 2000 && details !== undefined))) return "notFound";
   if (code === NOT_DISPATCHED) return "transient";
   return undefined;

@@ -19,7 +19,7 @@ export interface ViprSettings {
   warnings: readonly string[];
 }
 
-/** nginx serves the API here; 443 is the portal (reference vipr.md §1, "Ports and routing"). */
+/** nginx serves the API here; 443 is the portal (docs/wire/vipr.md#ports). */
 const API_PORT = "4443";
 
 const FIELDS = ["url", "username", "password", "cacert", "insecure"] as const;

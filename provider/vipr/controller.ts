@@ -12,7 +12,7 @@ import { waitFor } from "../core/wait";
 import { type Found, type Task, ViprClient } from "./client";
 import { resolveVipr } from "./connection";
 
-/** ViPR's documents say every ten seconds (reference vipr.md §6); a small link is done earlier. */
+/** ViPR's documents say every ten seconds (docs/wire/vipr.md#s6); a small link is done earlier. */
 const PACE = { first: 2_000, most: 10_000 };
 
 export const vipr: ConnectionKind<Controller> = {
@@ -75,8 +75,8 @@ export class Controller {
   }
 
   /**
-   * Waits until a task has ended, well or badly. undefined where its record is gone: ViPR keeps it for seven days (§3,
-   * "Related"), so the task has ended.
+   * Waits until a task has ended, well or badly. undefined where its record is gone: ViPR keeps it for seven days
+   * (docs/wire/vipr.md#related), so the task has ended.
    */
   async ended(id: string, what: string, context: OperationContext, first?: Task): Promise<Task | undefined> {
     const leave = this.tasks.join();
@@ -111,7 +111,7 @@ export class Controller {
   }
 }
 
-/** Any other state, known or not, is that of work that goes on (§3, "Task model"; §9). */
+/** Any other state, known or not, is that of work that goes on (docs/wire/vipr.md#task-model; #s9). */
 export function hasEnded({ state }: Task): boolean {
   return state === "ready" || state === "error";
 }

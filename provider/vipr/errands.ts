@@ -8,7 +8,7 @@ import { isNotDispatched, type Task } from "./client";
 import { type Controller, hasEnded, orMissing } from "./controller";
 import type { LinkRequest } from "./targetSet";
 
-/** What ViPR's tasks are called that change who is linked to what (§3, "Task model"). */
+/** What ViPR's tasks are called that change who is linked to what (docs/wire/vipr.md#task-model). */
 const LINKING = /SNAPSHOT SESSION/;
 const NAMES = {
   link: /^LINK SNAPSHOT SESSION/,
@@ -101,8 +101,8 @@ async function lostTask(
 }
 
 /**
- * Waits for what is at work on these sessions: ViPR itself lets one request run into another (§0.13). Returns the ids of
- * their tasks.
+ * Waits for what is at work on these sessions: ViPR itself lets one request run into another (docs/wire/vipr.md#s0-13).
+ * Returns the ids of their tasks.
  */
 export async function waitForSessions(
   controller: Controller,

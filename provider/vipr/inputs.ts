@@ -1,5 +1,5 @@
-// What a LinkedTargetSet may be declared with. ViPR itself lets much through that is no use (reference vipr.md §3,
-// "Validation of link-targets").
+// What a LinkedTargetSet may be declared with. ViPR itself lets much through that is no use
+// (docs/wire/vipr.md#validation-of-link-targets).
 
 import { z } from "zod";
 import { requiredOr } from "../core/inputs";
@@ -43,7 +43,7 @@ export function sessionId() {
     });
 }
 
-/** ViPR itself takes an empty name, and none at all, for one (§3, "Validation of link-targets"). */
+/** ViPR itself takes an empty name, and none at all, for one (docs/wire/vipr.md#validation-of-link-targets). */
 export function targetName() {
   return z
     .string(requiredOr("must be a string"))
@@ -52,7 +52,7 @@ export function targetName() {
       const refuse = (message: string) => context.addIssue({ code: "custom", message });
       if (name === "") refuse("must not be empty");
       else if (/\p{Cc}/u.test(name)) refuse("must not contain line breaks, tabs or other control characters");
-      // What is left of it on the array (§4, "Names").
+      // What is left of it on the array (docs/wire/vipr.md#names).
       else if (!/[a-zA-Z0-9_#@+-]/.test(name))
         refuse("must have letters, digits or _ # @ + - in it: ViPR leaves out all else");
       if (name.length > TARGET_NAME_MOST) {

@@ -62,11 +62,14 @@ import {
   unlinkableTargets,
 } from "./troubles";
 
-/** What operations take turns at: ViPR lets two link or unlink requests run against each other (§0.13). */
+/**
+ * What operations take turns at: ViPR lets two link or unlink requests run against each other
+ * (docs/wire/vipr.md#s0-13).
+ */
 const SESSION = "snapshot session";
-/** What ViPR says of a target that is not where it was a moment ago (§3, "unlink"). */
+/** What ViPR says of a target that is not where it was a moment ago (docs/wire/vipr.md#unlink). */
 const GONE_MEANWHILE = [1004, 1006, 1013];
-/** What ViPR says of a name that is taken or too long (§3, "Validation of link-targets"). */
+/** What ViPR says of a name that is taken or too long (docs/wire/vipr.md#validation-of-link-targets). */
 const REFUSED_PARAMETER = 1008;
 const PACE = { first: 1_000, most: 10_000 };
 
@@ -82,7 +85,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
     },
     targetName: { onChange: "replace", schema: targetName() },
     count: { onChange: "update", schema: count() },
-    // It can't be changed on a linked target, nor be read back (§0.8).
+    // It can't be changed on a linked target, nor be read back (docs/wire/vipr.md#s0-8).
     copyMode: {
       onChange: "replace",
       schema: z.enum(["copy", "nocopy"], 'must be "copy" or "nocopy"').default("nocopy"),
@@ -91,10 +94,11 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
     refreshTriggers: { onChange: "update", schema: z.array(z.unknown(), "must be a list").optional() },
     connection: { onChange: "replace", schema: connectionName().optional(), default: "default" },
   },
-  // Steps of a consistency group, of unlinks and of relinks come one after another (§4).
+  // Steps of a consistency group, of unlinks and of relinks come one after another (docs/wire/vipr.md#s4).
   timeouts: { create: "30m", update: "30m", delete: "30m" },
   recordLengths: RECORD_LENGTHS,
-  // A failed link leaves some of its targets linked (§0.7): the others are linked, and those that are there stay.
+  // A failed link leaves some of its targets linked (docs/wire/vipr.md#s0-7): the others are linked, and those that are
+  // there stay.
   onFailedCreate: "update",
   derivedOutputs: {
     targets: ["targetName"],
@@ -463,8 +467,8 @@ function unlinking(
 }
 
 /**
- * Unlinks what the state names, without a look: ViPR refuses the whole request if one of the targets is not there (§3,
- * "unlink"). `isAll`: no other target bears the set's names.
+ * Unlinks what the state names, without a look: ViPR refuses the whole request if one of the targets is not there
+ * (docs/wire/vipr.md#unlink). `isAll`: no other target bears the set's names.
  */
 async function unlinkRecorded(
   controller: Controller,
@@ -501,7 +505,7 @@ function isGoneMeanwhile(error: unknown): error is SnapcloneError {
   return isKind(error, "notFound") || (isKind(error, "refused") && GONE_MEANWHILE.includes(codeOf(error) ?? 0));
 }
 
-/** Nothing but the world-wide name leads from a target to the volume that it has become (§0.14). */
+/** Nothing but the world-wide name leads from a target to the volume that it has become (docs/wire/vipr.md#s0-14). */
 async function keptVolumes(client: ViprClient, members: readonly Member[], signal: AbortSignal) {
   const ids: string[] = [];
   for (const { row } of members) {
@@ -518,14 +522,17 @@ function warnOfUnseen(unlinked: readonly Member[], { promoted }: TargetSetState,
   }
 }
 
-/** Names that a link has taken and never provisioned stay taken (§0.6). */
+/** Names that a link has taken and never provisioned stay taken (docs/wire/vipr.md#s0-6). */
 async function forgetUnprovisioned({ client }: Controller, { unlinked }: TargetSetState): Promise<void> {
   for (const { row } of unlinked) {
     if (!isProvisioned(row)) await client.forgetTarget(row.id);
   }
 }
 
-/** A link that ViPR refuses for one name has made targets of the names before it, and leaves them (§0.6). */
+/**
+ * A link that ViPR refuses for one name has made targets of the names before it, and leaves them
+ * (docs/wire/vipr.md#s0-6).
+ */
 async function forgetRefusedLink(
   controller: Controller,
   id: string,

@@ -1,6 +1,6 @@
-// What of ViPR's linked targets makes up one set. ViPR's tasks never name the targets that they have made (reference vipr.md
-// §0.4), and a name is all that a target can be given when it is made. So names tell what a request has just linked; from
-// then on the state knows the set's targets by their ids, and how many belong together.
+// What of ViPR's linked targets makes up one set. ViPR's tasks never name the targets that they have made (reference
+// vipr.md docs/wire/vipr.md#s0-4), and a name is all that a target can be given when it is made. So names tell what a
+// request has just linked; from then on the state knows the set's targets by their ids, and how many belong together.
 
 import { createHash, randomBytes } from "node:crypto";
 import type { Observed, OwnedObject, OwnershipRecord, Pending, State, Task } from "../core/definition";
@@ -74,12 +74,15 @@ export interface TargetSetState {
   incompatibleSession?: string;
 }
 
-// --- names: <targetName>-<record>g<batch>-<index>[-<part>]; the last two are ViPR's (§4, "Names")
+// --- names: <targetName>-<record>g<batch>-<index>[-<part>]; the last two are ViPR's (docs/wire/vipr.md#names)
 
 export const RECORD_LENGTHS = { owner: 8, inputs: 4, attempt: 6 };
 const ID = /^(.+)-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{6})$/s;
 const NAME = /^(.+-[0-9a-f]{18})g(\d+)-(\d+)(?:-(.+))?$/s;
-/** ViPR refuses more (§3, "Validation of link-targets"), after it has made what comes before (§0.6). */
+/**
+ * ViPR refuses more (docs/wire/vipr.md#validation-of-link-targets), after it has made what comes before
+ * (docs/wire/vipr.md#s0-6).
+ */
 const NAME_MOST = 63;
 /** `-`, record, `g`, three digits, `-`, four digits. */
 const SUFFIX_MOST = 28;
@@ -101,7 +104,10 @@ function partsOfId(id: string): { targetName: string; owner: string; inputs: str
   return { targetName, owner, inputs, attempt };
 }
 
-/** A number that no target of the set has had, as far as can be seen: ViPR's own begin at 1 in every call (§0.5). */
+/**
+ * A number that no target of the set has had, as far as can be seen: ViPR's own begin at 1 in every call
+ * (docs/wire/vipr.md#s0-5).
+ */
 export function nextBatch({ batches, members, foreign, promoted }: TargetSetState): number {
   const used = new Set([
     ...batches.map(({ batch }) => batch),
@@ -218,7 +224,7 @@ function recordInTags(members: readonly LinkedTarget[], inputs: string): Ownersh
   return undefined;
 }
 
-/** Names can't change in ViPR: the record goes into tags, which survive a relink (§3, "Related"). */
+/** Names can't change in ViPR: the record goes into tags, which survive a relink (docs/wire/vipr.md#related). */
 export async function writeRecord(
   controller: Controller,
   id: string,
@@ -395,7 +401,7 @@ function lastRecordedBatch(known: State): number {
 
 /**
  * ViPR adds a part to the name only where the session is of a consistency group, and leaves it out of the label that the
- * targets of one group share (§4, "Names").
+ * targets of one group share (docs/wire/vipr.md#names).
  */
 function fitsSource({ row, part }: Member, source: string | undefined): boolean {
   if (source === undefined) return true;
@@ -422,7 +428,7 @@ function notedBatches(known: State, members: readonly Member[], all: readonly Me
           ? earlier.parts
           : batch <= ofEarlierBuild
             ? recordedSize(known, batch)
-            : // ViPR makes all targets of a request before it answers, and shows the failed ones as inactive (§4).
+            : // ViPR makes all targets of a request before it answers, and shows the failed ones as inactive (docs/wire/vipr.md#s4).
               Math.max(...sizesOf(all.filter((member) => member.batch === batch)));
       const size = parts === undefined || !Number.isFinite(parts) ? {} : { parts };
       return { batch, ...size, targetIds: own.map(({ row }) => row.id) };
@@ -513,7 +519,7 @@ export function observedOf(set: TargetSetState, known: State): Observed {
   };
 }
 
-/** The volume, or the consistency group and the group on the array (§7, "Refresh"). */
+/** The volume, or the consistency group and the group on the array (docs/wire/vipr.md#refresh). */
 export function isOfSameSource(a: SnapshotSession, b: SnapshotSession): boolean {
   return sourceOf(a) === sourceOf(b) && (a.replication_group_instance ?? "") === (b.replication_group_instance ?? "");
 }
@@ -539,7 +545,7 @@ async function addSessions(
   }
 }
 
-/** `linked_targets` may name what is not there any more (§0.11); what is not in it is not linked. */
+/** `linked_targets` may name what is not there any more (docs/wire/vipr.md#s0-11); what is not in it is not linked. */
 function link(members: readonly Member[], sessions: ReadonlyMap<string, SnapshotSession>): void {
   for (const session of sessions.values()) {
     if (session.inactive) continue;
@@ -548,7 +554,10 @@ function link(members: readonly Member[], sessions: ReadonlyMap<string, Snapshot
   }
 }
 
-/** Volumes that bear the name of a target of the set were one: ViPR gives them the target's name (§4, "What unlink does"). */
+/**
+ * Volumes that bear the name of a target of the set were one: ViPR gives them the target's name
+ * (docs/wire/vipr.md#what-unlink-does).
+ */
 async function promotedOf(
   { client }: Controller,
   id: string,

@@ -1,5 +1,5 @@
 // ZStack's REST API on the wire: login, signatures, jobs, and the calls that a set of clones needs. Field names are the
-// API's own; nothing here waits. "reference" is zstack.md.
+// API's own; nothing here waits. The facts are in docs/wire/zstack.md.
 
 import { createHash, createHmac } from "node:crypto";
 import { z } from "zod";
@@ -19,7 +19,7 @@ const volumeSchema = z.looseObject({
   uuid: uuidSchema,
   name: optionalText,
   type: optionalText,
-  /** A double from some servers (reference §2.7). */
+  /** A double from some servers (docs/wire/zstack.md#s2-7). */
   size: z.number().nullish(),
   primaryStorageUuid: optionalText,
   vmInstanceUuid: optionalText,
@@ -30,7 +30,7 @@ const volumeSchema = z.looseObject({
 const vmSchema = z.looseObject({
   uuid: uuidSchema,
   name: z.string(),
-  /** Usually one of reference §4; a string, since versions add their own. */
+  /** Usually one of docs/wire/zstack.md#states; a string, since versions add their own. */
   state: z.string(),
   description: optionalText,
   zoneUuid: optionalText,
@@ -81,7 +81,7 @@ export interface CloneRequest {
 /** A request that the server has taken on (202). What becomes of it only its job tells. */
 export interface Submitted {
   job: string;
-  /** The server's own deadline for it, in milliseconds; since 4.1.0 (reference §2.3). */
+  /** The server's own deadline for it, in milliseconds; since 4.1.0 (docs/wire/zstack.md#s2-3). */
   apiTimeout?: number | undefined;
   /** The session it was sent with. */
   session?: string | undefined;
@@ -91,10 +91,10 @@ export type JobAnswer =
   | { is: "running" }
   | { is: "done"; body: unknown }
   | { is: "failed"; fault: Fault }
-  /** Unknown or purged: that says nothing of its outcome (reference §2.4). */
+  /** Unknown or purged: that says nothing of its outcome (docs/wire/zstack.md#s2-4). */
   | { is: "gone" };
 
-/** An error of ZStack's own: `code` is what it is matched by; `details` may be Chinese (reference §2.8). */
+/** An error of ZStack's own: `code` is what it is matched by; `details` may be Chinese (docs/wire/zstack.md#s2-8). */
 export interface Fault {
   /** Its own, its causes', in any depth. */
   codes: readonly string[];
@@ -121,10 +121,10 @@ export function hasCode(error: unknown, code: string): boolean {
   return error instanceof ZStackError && error.codes.includes(code);
 }
 
-/** The session was lost: nothing was carried out, since an interceptor turned it away (reference §1.3). */
+/** The session was lost: nothing was carried out, since an interceptor turned it away (docs/wire/zstack.md#s1-3). */
 export const SESSION_LOST = "ID.1001";
 const NOT_FOUND = "SYS.1003";
-/** A message timed out or got lost on its way to an agent: the work may go on for hours (reference §6). */
+/** A message timed out or got lost on its way to an agent: the work may go on for hours (docs/wire/zstack.md#s6). */
 const OUTCOME_UNKNOWN = /^SYS\.(1001|1011|1015|1016)$/;
 
 export function isOutcomeUnknown({ codes }: Pick<Fault, "codes">): boolean {
@@ -140,13 +140,19 @@ interface Call<T>
   path: string;
   query?: URLSearchParams;
   headers?: Record<string, string>;
-  /** OperationContext queries, logins and management-node actions take no authorization (reference §2.4, §3.9). */
+  /**
+   * OperationContext queries, logins and management-node actions take no authorization (docs/wire/zstack.md#s2-4,
+   * #s3-9).
+   */
   open?: true;
 }
 
-/** Sessions live 7200 s from their last authorised call (reference §1.2); idle for less than this they are not asked about. */
+/**
+ * Sessions live 7200 s from their last authorised call (docs/wire/zstack.md#s1-2); idle for less than this they are not
+ * asked about.
+ */
 const TRUSTED_IDLE_MS = 20 * 60_000;
-/** A wrong password stays wrong: with each login, a captcha comes nearer (reference §1.1). */
+/** A wrong password stays wrong: with each login, a captcha comes nearer (docs/wire/zstack.md#s1-1). */
 const LOGIN_FAILED_MS = 30_000;
 const PAGE = 1000;
 const MALFORMED_PAUSES_MS = [250, 500];
@@ -181,7 +187,7 @@ export class ZStack {
     return this.http.serverTime(this.settings.base);
   }
 
-  /** An account may have 500 sessions, and they live for two hours (reference §1.2): none is left behind. */
+  /** An account may have 500 sessions, and they live for two hours (docs/wire/zstack.md#s1-2): none is left behind. */
   async logOut(): Promise<void> {
     const uuid = this.session?.uuid;
     this.session = undefined;
@@ -227,7 +233,7 @@ export class ZStack {
 
   // --- queries
 
-  /** Conditions such as `name=web`: a value must not hold an operator (reference §4, "Query gotchas"). */
+  /** Conditions such as `name=web`: a value must not hold an operator (docs/wire/zstack.md#query-gotchas). */
   queryVmInstances(conditions: readonly string[], signal?: AbortSignal): Promise<VmRow[]> {
     return this.query("/vm-instances", conditions, answers.vms, signal);
   }
@@ -257,7 +263,10 @@ export class ZStack {
     return rows.find((row) => row.name === name)?.value ?? undefined;
   }
 
-  /** The clone chain reports per cent (reference §3.8). It is an authorised call, so it also keeps the session alive. */
+  /**
+   * The clone chain reports per cent (docs/wire/zstack.md#s3-8). It is an authorised call, so it also keeps the session
+   * alive.
+   */
   async progress(job: string, signal?: AbortSignal): Promise<string | undefined> {
     const path = `/task-progresses/${segment(job)}`;
     const { body } = await this.call({ method: "GET", path, schema: answers.progress, signal });
@@ -275,7 +284,7 @@ export class ZStack {
     return this.submit(job, {
       method: "PUT",
       path: `/vm-instances/${segment(uuid)}/actions`,
-      // At one place only: the outer list overwrites an inner one (reference §3.2).
+      // At one place only: the outer list overwrites an inner one (docs/wire/zstack.md#s3-2).
       body: { cloneVmInstance: request, ...(systemTags.length > 0 ? { systemTags } : {}) },
       headers: timeoutSeconds === undefined ? {} : { "x-api-timeout": String(timeoutSeconds) },
       repeatable: false,
@@ -298,7 +307,7 @@ export class ZStack {
     return this.act(uuid, { stopVmInstance: { type } }, job);
   }
 
-  /** Idempotent (reference §4). It leaves the VM `Destroyed`, to be recovered or expunged. */
+  /** Idempotent (docs/wire/zstack.md#destroy). It leaves the VM `Destroyed`, to be recovered or expunged. */
   destroyVmInstance(uuid: string, job: string): Promise<Submitted> {
     const query = new URLSearchParams({ deleteMode: "Permissive" });
     return this.submit(job, { method: "DELETE", path: `/vm-instances/${segment(uuid)}`, query });
@@ -355,13 +364,13 @@ export class ZStack {
     try {
       const { body } = await this.call({ ...call, headers, accept: [202], schema: answers.anything });
       const parsed = answers.accepted.safeParse(body);
-      // Of the location only the id: its host is the management node's internal one (reference §2.3).
+      // Of the location only the id: its host is the management node's internal one (docs/wire/zstack.md#s2-3).
       const id = /\/api-jobs\/([0-9a-f]{32})$/i.exec(parsed.data?.location ?? "")?.[1];
       return { job: id ?? job, apiTimeout: parsed.data?.apiTimeout, session };
     } catch (error) {
       // AcceptedOperation, and the rest of the answer is lost: the id was ours to begin with.
       if (error instanceof SnapcloneError && error.parts.status === 202) return { job, session };
-      // It has arrived before; since 4.5.0 the server says so (reference §5, commit 32640b10).
+      // It has arrived before; since 4.5.0 the server says so (docs/wire/zstack.md#s5, commit 32640b10).
       if (error instanceof DuplicateJob) return { job, session };
       throw error;
     }
@@ -491,7 +500,7 @@ export class ZStack {
     }
   }
 
-  /** Reference §2.6: ZStack's own errors are a 503 with JSON; everything else is plain text. */
+  /** docs/wire/zstack.md#s2-6: ZStack's own errors are a 503 with JSON; everything else is plain text. */
   private explain({ status, json, text }: RawAnswer, call: Call<unknown>): Partial<Explained> | undefined {
     const fault = faultIn(json);
     if (fault) {
@@ -507,9 +516,9 @@ export class ZStack {
     }
     if (/^\s*</.test(text)) return undefined;
     const words = text.trim() === "" ? {} : { said: `"${truncate(unescaped(text.trim()), 400)}"` };
-    // Not ZStack's (reference §1.3): a gateway in front of it wants to know who asks.
+    // Not ZStack's (docs/wire/zstack.md#s1-3): a gateway in front of it wants to know who asks.
     if (status === 401) return { ...words, remedy: `The credentials come from ${this.settings.source}.` };
-    // ZStack itself says 403 of access keys only (reference §1.4).
+    // ZStack itself says 403 of access keys only (docs/wire/zstack.md#s1-4).
     if (status === 403 && this.settings.auth.method === "accessKey") {
       return { kind: "unauthorized", ...words, remedy: this.keyRemedy() };
     }
@@ -529,7 +538,8 @@ export class ZStack {
     const zone = (auth.method === "accessKey" ? auth.timeZone : undefined) ?? "this machine's own";
     return [
       `The access key comes from ${source}. Check its id and secret, and that it is enabled.`,
-      // rest/checkTimeZone is off by default: digits of the wall clock are compared, ±15 minutes (reference §1.4).
+      // rest/checkTimeZone is off by default: digits of the wall clock are compared, ±15 minutes
+      // (docs/wire/zstack.md#s1-4).
       `ZStack compares the clock's digits with its own wall clock and ignores the zone: the time zone in use is ${zone}; set \`timeZone\` to the management node's (such as Asia/Shanghai).`,
       this.staleConfig(),
     ]
@@ -538,13 +548,13 @@ export class ZStack {
   }
 
   private staleConfig(): string {
-    // Seen on the real engine (reference pulumi-engine.md §5).
+    // Seen on the real engine (docs/wire/pulumi-engine.md#rotation).
     return this.settings.sourceKind === "stackConfig"
       ? "`pulumi refresh` and `pulumi destroy` see the stack configuration of the last `pulumi up`: after a change of credentials run them with `--run-program`."
       : "";
   }
 
-  /** Reference §6, by code alone. The first code is the error's own. */
+  /** docs/wire/zstack.md#s6, by code alone. The first code is the error's own. */
   private judge(codes: readonly string[], of: "question" | "request" | "job"): { kind: ErrorKind; remedy?: string } {
     const has = (pattern: RegExp) => codes.some((code) => pattern.test(code));
     if (has(/^ID\.(1000|1001|1005|1006|2\d\d\d)$/)) {
@@ -556,7 +566,7 @@ export class ZStack {
       return { kind: "forbidden", remedy: "The account's roles do not allow this. Ask an administrator." };
     }
     const kind: ErrorKind = of === "job" ? "failed" : "refused";
-    // What a query does not find is an empty list (reference §9.5): of a question this code proves nothing.
+    // What a query does not find is an empty list (docs/wire/zstack.md#s9-5): of a question this code proves nothing.
     if (codes[0] === NOT_FOUND && of !== "question") return { kind: "notFound" };
     const remedy = REMEDIES.find(([pattern]) => has(pattern))?.[1];
     const told = remedy === undefined ? {} : { remedy };
@@ -587,7 +597,10 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^SYS\.(1010|1011|1012|2111)$/, "The management node is not ready. Run again when it is."],
 ];
 
-/** `HMAC-SHA1(secret, METHOD \n Date \n URI)`; the URI is the decoded path without context path and query (reference §1.4). */
+/**
+ * `HMAC-SHA1(secret, METHOD \n Date \n URI)`; the URI is the decoded path without context path and query
+ * (docs/wire/zstack.md#s1-4).
+ */
 export function signature(secret: string, method: string, date: string, uri: string): string {
   return createHmac("sha1", secret).update(`${method}\n${date}\n${uri}`).digest("base64");
 }
@@ -645,7 +658,7 @@ function faultOf(error: Record<string, unknown>): Fault {
   return { codes: chain.map(({ code }) => code).filter(Boolean), said };
 }
 
-/** Gson escapes for HTML (reference §2.7); JSON.parse has undone its \u003d, some layers add entities. */
+/** Gson escapes for HTML (docs/wire/zstack.md#s2-7); JSON.parse has undone its \u003d, some layers add entities. */
 function unescaped(text: string): string {
   const named: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
   return text.replace(

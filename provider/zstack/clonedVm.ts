@@ -1,6 +1,6 @@
 // ClonedVm: a set of clones of a ZStack VM. All names are cloned in one call; a name added later clones one more, a name
 // removed destroys that one. A clone is its uuid: its tag, or the state, has the program's name for it, and the name on
-// the server is an attribute that can drift. "reference" is zstack.md.
+// the server is an attribute that can drift. The facts are in docs/wire/zstack.md.
 //
 // What keeps a killed run harmless: before a clone is asked for, a tag on the source says so, with the id of the set and
 // of the job (the intent). The clones are born under temporary names that hold the set's id, then they are tagged, and
@@ -67,7 +67,8 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     keepDataVolumes: { onChange: "update", schema: z.boolean("must be true or false").optional(), default: false },
     connection: { onChange: "replace", schema: connectionName().optional() },
   },
-  // Three hours are how long ZStack's own SDK waits, and how long it keeps the result of a job (reference §2.4).
+  // Three hours are how long ZStack's own SDK waits, and how long it keeps the result of a job
+  // (docs/wire/zstack.md#s2-4).
   timeouts: { create: "3h", update: "3h", delete: "30m" },
   // What has been cloned is of use: the next run clones the rest.
   onFailedCreate: "update",
@@ -264,7 +265,7 @@ async function finishCreate(
     const work = workOf(task);
     const { isTurnedAway } = await set.takeIn(work ? [work] : [], inputs, [intent], context);
     if (!isTurnedAway || attempt > 2 || !intent.record) break;
-    // Turned away before anything was done (reference §1.3). The old job id is burnt, so it gets a fresh one.
+    // Turned away before anything was done (docs/wire/zstack.md#s1-3). The old job id is burnt, so it gets a fresh one.
     ({ task, intent } = await set.begin(inputs.names, inputs, intent.record, context));
     context.accepted(task);
   }
@@ -402,9 +403,9 @@ function sourceOf({ vmInstanceUuid }: State): string | undefined {
 // --- the dry run
 
 /**
- * `ephemeral::validationOnly` runs the checks of the server and ends (reference §3.7). Whether clone heeds it everywhere has
- * been seen on no live server (§10.6): so an intent marks what may be made, as for a clone in earnest. Nothing is sent
- * unless the connection asks for it.
+ * `ephemeral::validationOnly` runs the checks of the server and ends (docs/wire/zstack.md#s3-7). Whether clone heeds it
+ * everywhere has been seen on no live server (docs/wire/zstack.md#s10-6): so an intent marks what may be made, as for a
+ * clone in earnest. Nothing is sent unless the connection asks for it.
  */
 async function dryRun(
   cloud: ZStackContext,

@@ -1,4 +1,4 @@
-// What the inputs of a ClonedVm may be: reference zstack.md §3.1, §3.6 and §4, "Query gotchas".
+// What the inputs of a ClonedVm may be: docs/wire/zstack.md#s3-1, #s3-6 and #query-gotchas.
 
 import { z } from "zod";
 import { requiredOr } from "../core/inputs";
@@ -37,7 +37,7 @@ const OPERATORS = /!=|>=|<=|!\?=|!~=|~=|\?=/;
 
 export function names() {
   const name = z
-    // The server cuts trailing blanks off (reference §7, BUG-072): with them, every refresh would show a drift.
+    // The server cuts trailing blanks off (docs/wire/zstack.md#bug-072): with them, every refresh would show a drift.
     .string("must be a string")
     .trim()
     .min(1, "must not be empty")
@@ -67,7 +67,7 @@ export function oneOf<const Word extends string>(...words: Word[]) {
 }
 
 export function description() {
-  // Null can't be set, "" can (reference §4, "Update").
+  // Null can't be set, "" can (docs/wire/zstack.md#update).
   return z.string("must be a string").trim().max(2048, "must not be longer than 2048 characters");
 }
 

@@ -1,6 +1,6 @@
 // The members of one set of clones: what there is of them, making more, putting them right. The order of steps is what keeps
 // a killed run harmless: the intent on the source, the request, the end of its job, the tags on the clones, then their final
-// names; the intent goes with the names. "reference" is zstack.md.
+// names; the intent goes with the names. The facts are in docs/wire/zstack.md.
 
 import type { OperationContext, OwnershipRecord, Task } from "../core/definition";
 import { isKind, SnapcloneError } from "../core/errors";
@@ -232,7 +232,7 @@ export class Members {
     this.cloud.changedSets.add(this.id);
     const submit = (job: string) => this.cloud.wire.createUserTag("VmInstanceVO", source, intentTag(intent), job);
     await this.cloud.run(`tag the source VM ${source}`, submit, waiting).catch((error: unknown) => {
-      // It is there already (reference §6).
+      // It is there already (docs/wire/zstack.md#s6).
       if (!hasCode(error, "TAG.1000")) throw error;
     });
     this.begun.add(intent.job);

@@ -1,5 +1,5 @@
 // Asking ZStack for clones, once, and waiting for the end of it: what its job says, or the VMs themselves where the job says
-// nothing. "reference" is zstack.md.
+// nothing. The facts are in docs/wire/zstack.md.
 
 import { z } from "zod";
 import type { OperationContext, Task } from "../core/definition";
@@ -12,17 +12,26 @@ import { finalName, GRACE_MS, temporaryName, type Waiting, type ZStackContext } 
 
 /** States in which nothing more comes by itself. One that nobody has heard of is waited out. */
 export const RESTING = /^(Created|Running|Stopped|Paused|Unknown|NoState|Error|Crashed)$/;
-/** A clone that stays in one of these never became a VM to use: without a root volume, or broken (reference §3.1, §3.4). */
+/**
+ * A clone that stays in one of these never became a VM to use: without a root volume, or broken
+ * (docs/wire/zstack.md#s3-1, #s3-4).
+ */
 export const UNFINISHED = /^(Created|Error)$/;
 const PACE = { first: 1_000, most: 5_000 };
 /** After a lost reply: how long to look for the job, in milliseconds between looks. */
 const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
 /** A job that the server does not know, and of which nothing was ever seen, has never reached it. */
 const NEVER_SEEN_GRACE_MS = 60_000;
-/** From this age on a job's progress is asked for, too: that keeps the session alive, as polling a job does not (§1.2). */
+/**
+ * From this age on a job's progress is asked for, too: that keeps the session alive, as polling a job does not
+ * (docs/wire/zstack.md#s1-2).
+ */
 const PROGRESS_AFTER_MS = 5_000;
 
-/** Inputs that an older server drops in silence, so that the clone would be another than was asked for (reference §2.7, §3.1). */
+/**
+ * Inputs that an older server drops in silence, so that the clone would be another than was asked for
+ * (docs/wire/zstack.md#s2-7, #s3-1).
+ */
 const SINCE: readonly (readonly [keyof ClonedVmInputs, string])[] = [
   ["full", "2.5.0"],
   ["primaryStorageUuidForRootVolume", "3.1.0"],
@@ -93,7 +102,10 @@ export function sendClone(
   });
 }
 
-/** After a lost reply the job tells: its id was ours. Sent again only where the server would know it again (reference §5). */
+/**
+ * After a lost reply the job tells: its id was ours. Sent again only where the server would know it again
+ * (docs/wire/zstack.md#s5).
+ */
 export async function sendOnce(
   cloud: ZStackContext,
   send: () => Promise<Submitted>,
@@ -224,7 +236,10 @@ export async function waitForWork(
   return answer;
 }
 
-/** Adds to `outcome` what the end of a job says. A failed clone's entry has an error, and may have its inventory (§3.4). */
+/**
+ * Adds to `outcome` what the end of a job says. A failed clone's entry has an error, and may have its inventory
+ * (docs/wire/zstack.md#s3-4).
+ */
 export function readEnd(cloud: ZStackContext, answer: JobAnswer, job: string, set: string, outcome: Outcome): void {
   if (answer.is === "failed") {
     if (hasCode(cloud.wire.jobError(answer.fault, job), SESSION_LOST)) outcome.isTurnedAway = true;
@@ -247,7 +262,7 @@ function hasEnded(answer: JobAnswer): boolean {
   return answer.is === "done" || (answer.is === "failed" && !isOutcomeUnknown(answer.fault));
 }
 
-/** Its management node has crashed: the row says "processing" for ever (reference §2.4). */
+/** Its management node has crashed: the row says "processing" for ever (docs/wire/zstack.md#s2-4). */
 function isStuck({ until }: Work, now: number): boolean {
   return until !== undefined && now >= until;
 }
@@ -265,7 +280,7 @@ const resultSchema = z.looseObject({
     .optional(),
 });
 
-/** Of a clone there always is a result, if of none that was made (reference §3.4). */
+/** Of a clone there always is a result, if of none that was made (docs/wire/zstack.md#s3-4). */
 export function hasResult(body: unknown): boolean {
   return resultSchema.safeParse(body).data?.result !== undefined;
 }
@@ -275,7 +290,10 @@ function withoutResult(job: string): SnapcloneError {
   return new SnapcloneError({ kind: "malformed", said, request: `job ${job}` });
 }
 
-/** Versions below 1.9 had no REST API (reference §3.1): such a number is ZSvirt's, which counts anew and has all of it (§0). */
+/**
+ * Versions below 1.9 had no REST API (docs/wire/zstack.md#s3-1): such a number is ZSvirt's, which counts anew and has
+ * all of it (docs/wire/zstack.md#s0).
+ */
 function atLeast(version: string, wanted: string): boolean {
   const numbers = (text: string) => text.split(".").map((part) => Number.parseInt(part, 10) || 0);
   const compare = (a: number[], b: number[]) => {

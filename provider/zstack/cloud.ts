@@ -50,7 +50,10 @@ export interface Step<Seen> {
   member?: string;
 }
 
-/** States in which a VM is no more: in the recycle bin, or on its way there or out of it (reference §4, §11.7). */
+/**
+ * States in which a VM is no more: in the recycle bin, or on its way there or out of it (docs/wire/zstack.md#s4,
+ * #s11-7).
+ */
 const GONE = /^(Destroyed|Destroying|Expunging)$/;
 
 export function isGone(row: Pick<VmRow, "state"> | undefined): boolean {
@@ -394,7 +397,7 @@ async function inChunks<Row>(items: readonly string[], ask: (some: string[]) => 
 
 /**
  * What a clone is called until it bears its tag: the one sign of its set that is there from its first moment, since ZStack
- * drops the user tags of a clone and refuses unknown system tags (reference §3.6).
+ * drops the user tags of a clone and refuses unknown system tags (docs/wire/zstack.md#s3-6).
  */
 export function temporaryName(name: string, set: string): string {
   return `${name}.sc-${set}`;
@@ -408,7 +411,7 @@ export function finalName(name: string, set: string): string {
   return isTemporary(name, set) ? name.slice(0, -temporaryName("", set).length) : name;
 }
 
-/** 32 hex digits, of a version 4 UUID: destroy and job ids look at that (reference §2.5, §4). */
+/** 32 hex digits, of a version 4 UUID: destroy and job ids look at that (docs/wire/zstack.md#s2-5, #destroy). */
 export function newUuid(): string {
   return randomUUID().replaceAll("-", "");
 }

@@ -125,7 +125,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Fields | undefined {
   }
   protect(fields.password);
   protect(fields.accessKeySecret);
-  // Port 8080 and plain http are ZStack's defaults (conf/springConfigXml/RESTFacade.xml; reference zstack.md §2.1).
+  // Port 8080 and plain http are ZStack's defaults (conf/springConfigXml/RESTFacade.xml; docs/wire/zstack.md#s2-1).
   const { ZSTACK_HOST: host, ZSTACK_PORT: port } = env;
   if (fields.url === undefined && !isBlank(host)) fields.url = `http://${host}:${isBlank(port) ? 8080 : port}`;
   const names = fields.url ?? fields.accountName ?? fields.accessKeyId;
@@ -176,7 +176,10 @@ function settle(
   throw new SnapcloneError({ kind: "config", said: `${source}: ${problems.join("; ")}`, remedy });
 }
 
-/** Written in three ways: the bare address, with the context path `/zstack`, with `/zstack/v1` (reference §2.1). */
+/**
+ * Written in three ways: the bare address, with the context path `/zstack`, with `/zstack/v1`
+ * (docs/wire/zstack.md#s2-1).
+ */
 function baseOf(text: string | undefined, label: string, problems: string[]): string {
   if (text === undefined) {
     problems.push(`${label} is missing`);

@@ -1,5 +1,5 @@
-// Our user tags: what they say and how they are read. A user tag takes any text, unlike a system tag (reference zstack.md
-// §3.6). There are two kinds:
+// Our user tags: what they say and how they are read. A user tag takes any text, unlike a system tag
+// (docs/wire/zstack.md docs/wire/zstack.md#s3-6). There are two kinds:
 //
 //   snapclone::intent::<set>::<job>::<until>::<time>::<clones>::<disks>::<stack>::<attempt>::<inputs>::<owner>
 //     on the source VM, from before a clone is asked for until the clones bear tags of their own;

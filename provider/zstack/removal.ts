@@ -1,5 +1,6 @@
-// Removing clones: into the recycle bin or out of it, with the data volumes that were cloned along and without those that
-// must stay. The VM leaves the bin last, since its tag tells which volumes were cloned with it. "reference" is zstack.md.
+// Removing clones: into the recycle bin or out of it, with the data volumes that were cloned along and without those
+// that must stay. The VM leaves the bin last, since its tag tells which volumes were cloned with it. The facts are in
+// docs/wire/zstack.md.
 
 import type { OperationContext } from "../core/definition";
 import { SnapcloneError } from "../core/errors";
@@ -8,7 +9,7 @@ import type { Submitted, VmRow, VolumeRow } from "./client";
 import { combinedErrors, isGone, type Step, type Waiting, type ZStackContext } from "./cloud";
 import type { MemberRecord, Placed } from "./ownership";
 
-/** States in which a VM is between two others (reference §4, "States"). */
+/** States in which a VM is between two others (docs/wire/zstack.md#states). */
 export const MOVING = /^(Starting|Stopping|Rebooting|Migrating|Pausing|Resuming|VolumeMigrating|VolumeRecovering)$/;
 /** In the bin, or being purged from it. */
 const BINNED = /^(Destroyed|Expunging)$/;
@@ -73,8 +74,9 @@ export class Removal {
   }
 
   /**
-   * ZStack deletes data volumes with their VM where its `vm/dataVolume.deleteOnVmDestroy` is on (reference §4, "Data
-   * volumes"). Those that must stay are detached first. Returns the VMs that may be destroyed.
+   * ZStack deletes data volumes with their VM where its `vm/dataVolume.deleteOnVmDestroy` is on
+   * (docs/wire/zstack.md#s4, "Data volumes"). Those that must stay are detached first. Returns the VMs that may be
+   * destroyed.
    */
   private async detachWhatStays(members: readonly Member[]): Promise<readonly Member[]> {
     const { keep } = this.options;
@@ -138,7 +140,7 @@ export class Removal {
     return withRows(members, uuids, rows);
   }
 
-  /** Destroying a VM detaches its data volumes and keeps them (reference §4, "Data volumes"). */
+  /** Destroying a VM detaches its data volumes and keeps them (docs/wire/zstack.md#data-volumes). */
   private async deleteDisks(members: readonly Member[]): Promise<void> {
     const { wire } = this.cloud;
     const owners = new Map(members.flatMap(({ uuid, disks }) => disks.map((disk) => [disk, uuid] as const)));

@@ -454,7 +454,7 @@ describe("change", () => {
     const { id, outs } = await create(definition, newRun(), NEWS);
     const session = emulator.vipr.sessions.get(monday);
     if (!session) throw new Error("no session");
-    // What §0.6 leaves behind: made, never provisioned, with no task.
+    // What docs/wire/vipr.md#s0-6 leaves behind: made, never provisioned, with no task.
     emulator.vipr.createSession(`${id}g2-2`, { volume: session.volume ?? "" });
     expect(() => emulator.vipr.link(session, 2, `${id}g2`, "copy")).toThrow(/already exists/);
     const { outs: whole } = await update(definition, newRun(), id, outs, { ...NEWS, count: 3 });
@@ -518,7 +518,7 @@ describe("read", () => {
   test("a dangling id in linked_targets is no target", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
-    // VIPR_ONLY: inactive, and still named by the session (§0.11).
+    // VIPR_ONLY: inactive, and still named by the session (docs/wire/vipr.md#s0-11).
     target(idsOf(outs)[0] ?? "").inactive = true;
     expect(await refreshed(id, outs)).toMatchObject({ count: 1 });
   });

@@ -1,5 +1,5 @@
 // The client of Nova against the emulator, and the emulator's compute node against what a real one did
-// (reference openstack-seen.md), call by call.
+// (docs/wire/openstack.md#seen), call by call.
 
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";

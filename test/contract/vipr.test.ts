@@ -1,4 +1,4 @@
-// The ViPR client against the emulator: every call, and the surprises of the wire (reference vipr.md §0).
+// The ViPR client against the emulator: every call, and the surprises of the wire (docs/wire/vipr.md#s0).
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -90,7 +90,7 @@ describe("the calls", () => {
     expect((await client.listSessionTasks(monday)).map(({ id }) => id)).toEqual([task.id]);
     const [first] = await client.bulkTargets(ids);
     expect(first).toMatchObject({ wwn: expect.stringMatching(/^6000/), provisioned_capacity_gb: "10.00" });
-    // Stored, and never shown (§0.8); and nothing leads from a target to its session.
+    // Stored, and never shown (docs/wire/vipr.md#s0-8); and nothing leads from a target to its session.
     expect(Object.keys(first ?? {}).filter((key) => /copy|session/.test(key))).toEqual([]);
     expect(emulator.vipr.active().map(({ copyMode }) => copyMode)).toEqual(["copy", "copy"]);
 
@@ -162,7 +162,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await refused(link("dev", 1, "COPY"))).toContain('The value must be either "copy" or "nocopy".');
     expect(await refused(link("dev", 2000))).toContain("count 2,000 would exceed");
     await link("dev copy", 2);
-    // Decided by what is left of the name, over all sessions of the source (§0.5, §4).
+    // Decided by what is left of the name, over all sessions of the source (docs/wire/vipr.md#s0-5, #s4).
     expect(
       await refused(client.linkTargets(tuesday, { count: 1, target_name: "devcopy", copy_mode: "copy" })),
     ).toContain("A component/resource with the label devcopy-1 already exists.");
@@ -170,7 +170,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await refused(link("x".repeat(62)))).toContain("maximum length is 63");
     expect(codeOf(await failure(link("dev", 0)))).toBe(1008);
     const [volume] = emulator.vipr.volumes.values();
-    // What comes before the name that is refused stays (§0.6).
+    // What comes before the name that is refused stays (docs/wire/vipr.md#s0-6).
     emulator.vipr.createSession("left-2", { volume: volume?.id ?? "" });
     expect(await refused(link("left", 3))).toContain("left-2 already exists");
     const [left] = await client.bulkTargets((await client.searchTargets("left-")).map(({ id }) => id));
@@ -188,7 +188,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await said(unlink(NOWHERE.replace("Session", "")))).toContain("does not have any linked targets");
     await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
     const [one = "", two = ""] = linked(emulator);
-    // Missing in an address is a 404, in a body a 400 (§5).
+    // Missing in an address is a 404, in a body a 400 (docs/wire/vipr.md#s5-b).
     expect((await failure(client.showTarget(NOWHERE.replace("Session", "")))).kind).toBe("notFound");
     expect(codeOf(await failure(unlink(NOWHERE.replace("Session", ""))))).toBe(1004);
     await client.linkTargets(tuesday, { count: 1, target_name: "other", copy_mode: "copy" });
@@ -227,7 +227,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await stranger.searchTargets("dev")).toEqual([]);
   });
 
-  it("a session with a pending task can't be deleted, and can be linked to (§0.13)", async () => {
+  it("a session with a pending task can't be deleted, and can be linked to (docs/wire/vipr.md#s0-13)", async () => {
     const { emulator, client } = await start({ clock: "manual" });
     const link = (target_name: string) => client.linkTargets(monday, { count: 1, target_name, copy_mode: "copy" });
     await Promise.all([link("a"), link("b")]);
@@ -358,7 +358,12 @@ describe("what the emulator is strict about", () => {
   const targets = { count: 1, target_name: "dev" };
 
   it.each([
-    ["a root element (§0.1)", { snapshot_session_link_targets: { new_linked_targets: targets } }, 400, 1013],
+    [
+      "a root element (docs/wire/vipr.md#s0-1)",
+      { snapshot_session_link_targets: { new_linked_targets: targets } },
+      400,
+      1013,
+    ],
     ["a misspelt field", { new_linked_targets: { ...targets, copymode: "copy" } }, 400, 1013],
     ["nothing", {}, 400, 1005],
     ["null", null, 400, 1002],

@@ -1,4 +1,4 @@
-// ZStack's client against the emulator, and the emulator against the exchanges of reference zstack.md §9.
+// ZStack's client against the emulator, and the emulator against the exchanges of docs/wire/zstack.md#s9.
 
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { type Clock, systemClock } from "../../provider/core/clock";
@@ -194,7 +194,7 @@ test("a name with an operator in it is mis-parsed, as by RestServer", async () =
   expect(await zstack.queryVmInstances(["name~=a%"])).toHaveLength(1);
 });
 
-describe("what is refused, and how (§9.5, §9.9)", () => {
+describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
   beforeEach(() => start());
 
   test.each<[string, string, unknown, Record<string, string>, number, RegExp]>([

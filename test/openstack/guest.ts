@@ -54,7 +54,7 @@ export async function bootGuest(lab: OpenStackLab): Promise<Guest> {
     chain: async () => files().map((file) => basename(file)),
     async makeFile(name, backing) {
       const folder = dirname(files()[0] ?? "");
-      // By name alone: with a path in the chain no later merge works (openstack-seen.md).
+      // By name alone: with a path in the chain no later merge works (docs/wire/openstack.md#seen-assisted-create).
       execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, name], { cwd: folder });
       // QEMU has an account of its own.
       chmodSync(join(folder, name), 0o666);

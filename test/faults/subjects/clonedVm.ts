@@ -128,11 +128,17 @@ const PLACES = {
 const cellsBy = (rule: Rule): Record<string, Cell> =>
   Object.fromEntries(Object.entries(PLACES).map(([name, place]) => [name, rule(place)]));
 
-/** Whether it has arrived is asked of its job, whose id is ours; then it is sent once more under the same id (reference §5). */
+/**
+ * Whether it has arrived is asked of its job, whose id is ours; then it is sent once more under the same id
+ * (docs/wire/zstack.md#s5).
+ */
 const lost = (says = /does not know the job/) => ({ make: fails("notFound", at(0, 2), says) });
-/** ZStack has no 401 (reference §1.3): nothing that a new login would mend. */
+/** ZStack has no 401 (docs/wire/zstack.md#s1-3): nothing that a new login would mend. */
 const { login: _, ...refused401 } = cellsBy(everywhere("unauthorized", /answered 401/));
-/** A 503 with its own JSON is ZStack's "no" (reference §2.6), and not one that passes: only questions are asked again. */
+/**
+ * A 503 with its own JSON is ZStack's "no" (docs/wire/zstack.md#s2-6), and not one that passes: only questions are
+ * asked again.
+ */
 const no = {
   login: fails("refused", at(0, 0), /SYS\.1000/),
   make: fails("refused", at(0, 1), /SYS\.1000/),
@@ -157,7 +163,7 @@ export const clonedVm: Subject = {
     "401, once": refused401,
     "401, for ever": { make: fails("unauthorized", at(0, 1), /answered 401/) },
     "404, in the service's own words": {
-      // A query finds an empty list, never nothing: of a question this word proves nothing (reference §9.5).
+      // A query finds an empty list, never nothing: of a question this word proves nothing (docs/wire/zstack.md#s9-5).
       ...cellsBy(everywhere("refused", /SYS\.1003: could not be found/)),
       login: fails("notFound", at(0, 0), /SYS\.1003/),
       make: fails("notFound", at(0, 1), /SYS\.1003/),
@@ -235,7 +241,7 @@ export const clonedVm: Subject = {
   ],
 };
 
-/** ZStack says everything with a 503 (reference zstack.md §2.6). */
+/** ZStack says everything with a 503 (docs/wire/zstack.md#s2-6). */
 function fault(code: string, details: string): Answer {
   return { status: 503, body: { error: { code, description: "x", details } } };
 }

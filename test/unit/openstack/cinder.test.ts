@@ -188,7 +188,7 @@ describe("the microversion", () => {
     expect(await cinder.microversion()).toBe("3.59");
   });
 
-  it("decides over force (§A5)", async () => {
+  it("decides over force (docs/wire/openstack.md#a5)", async () => {
     for (const [max, force, expected] of [
       ["3.65", true, true],
       ["3.65", false, false],
@@ -276,7 +276,7 @@ describe("lists", () => {
   });
 });
 
-describe("refusals (reference openstack-powervc.md §A10)", () => {
+describe("refusals (docs/wire/openstack.md#a10)", () => {
   const v = `Volume ${VOLUME}`;
   const cases: [string, Reply, ErrorKind, "snapshot" | "volume" | "metadataKey" | undefined, string][] = [
     [

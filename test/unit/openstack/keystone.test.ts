@@ -476,7 +476,7 @@ describe("the catalogue", () => {
   });
 });
 
-describe("Keystone's refusals (reference openstack-powervc.md §C2)", () => {
+describe("Keystone's refusals (docs/wire/openstack.md#c2)", () => {
   const error = (code: number, message: string, more: object = {}) => ({
     status: code,
     body: { error: { code, message, title: "T", ...more } },

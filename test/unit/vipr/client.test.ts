@@ -75,7 +75,7 @@ test("what goes out: the exact media types, the token, never a credential beside
   expect(get?.headers).not.toHaveProperty("content-type");
   expect(post).toMatchObject({
     path: `/block/snapshot-sessions/${SESSION}/link-targets`,
-    // Bare: no root element (§0.1).
+    // Bare: no root element (docs/wire/vipr.md#s0-1).
     body: { new_linked_targets: LINK },
   });
   expect(post?.headers["content-type"]).toBe("application/json");
@@ -96,7 +96,7 @@ describe("answers that are not what the API promises", () => {
     ["XML", { headers: { "content-type": "application/xml" }, body: "<block_snapshot_session/>" }, show, "malformed"],
     ["nothing", { body: "" }, show, "malformed"],
     ["a bare 404 of a wrong address", { status: 404, body: "" }, show, "refused"],
-    ["an unknown path: code 2000 and no details (§5)", refusal(404, 2000), show, "refused"],
+    ["an unknown path: code 2000 and no details (docs/wire/vipr.md#s5)", refusal(404, 2000), show, "refused"],
     ["ViPR's own word that it is missing", refusal(404, 2000, `given id ${SESSION}`), show, "notFound"],
     [
       "a redirect to somewhere else",
@@ -111,7 +111,12 @@ describe("answers that are not what the API promises", () => {
     ["link: 502 from a proxy", { status: 502, body: "<html/>" }, link, "ambiguous"],
     ["link: 503 from nginx, which says retryable", refusal(503, 6503, "d", { retryable: true }), link, "ambiguous"],
     ["link: the connection breaks off", "reset", link, "ambiguous"],
-    ["link: not handed over (§4)", refusal(503, 9501, "d", { retryable: true }), link, "transient"],
+    [
+      "link: not handed over (docs/wire/vipr.md#what-link-does)",
+      refusal(503, 9501, "d", { retryable: true }),
+      link,
+      "transient",
+    ],
     ["link: refused", refusal(400, 1008, "already exists."), link, "refused"],
     ["link: forbidden", refusal(403, 3000, "Insufficient permissions for user x."), link, "forbidden"],
     ["link: the session is deleted", refusal(404, 2001, `given id ${SESSION}`), link, "notFound"],
@@ -160,7 +165,7 @@ test("an error in XML is read like one in JSON", async () => {
 test.each([
   ["nginx's own, retryable", refusal(503, 6503, "d", { retryable: true })],
   [
-    "ViPR's, not retryable, with Retry-After (§0.15)",
+    "ViPR's, not retryable, with Retry-After (docs/wire/vipr.md#s0-15)",
     { ...(refusal(503, 30000) as object), headers: { "retry-after": "2" } },
   ],
   ["an HTML page of a proxy", { status: 504, body: "<html/>" }],

@@ -129,7 +129,7 @@ describe("signing in", () => {
 });
 
 describe("access keys", () => {
-  test("the reference's test vector", () => {
+  test("the test vector of docs/wire/zstack.md#s1-4", () => {
     const uri = "/v1/vm-instances/c4d628c203433f64b062ad07c8edf10d/actions";
     expect(signature("2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA", "PUT", "Thu, 05 Jun 2025 15:47:29 CST", uri)).toBe(
       "K/3JlNuA5r8QbWZpl4gNMMnBytw=",
