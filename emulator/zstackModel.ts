@@ -225,6 +225,11 @@ export class ZStackModel {
     };
   }
 
+  /** From now on clones go well. */
+  forgetBehaviours(): void {
+    this.behaviours = [];
+  }
+
   /** The next clone only. */
   failNextClone(outcome: CloneBehaviour["outcome"]): void {
     this.cloneBehaviour({ outcome, times: 1 });

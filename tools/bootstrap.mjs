@@ -98,6 +98,8 @@ async function runChecks() {
   announce("lint and types");
   const checks = [
     ["node_modules/@biomejs/biome/bin/biome", "check", "."],
+    ["node_modules/markdownlint-cli2/markdownlint-cli2-bin.mjs"],
+    ["node_modules/cspell/bin.mjs", "lint", "--no-progress", "--quiet"],
     ["node_modules/typescript/bin/tsc", "-p", "test/tsconfig.json"],
   ];
   let failed = 0;

@@ -22,7 +22,7 @@ import { canonical } from "./diff";
 import { parseDuration } from "./duration";
 import { asSnapcloneError, type ErrorKind, isKind, SnapcloneError } from "./errors";
 import { findAdoptable, type OwnershipTracker, ownershipRecord } from "./ownership";
-import { describeOwned, type Run } from "./run";
+import type { Run } from "./run";
 import { plain } from "./sanitise";
 import { sleepUnlessStopped, stopped } from "./stop";
 
@@ -60,6 +60,7 @@ const RECORDED = "recorded";
 export async function create(definition: AnyDefinition, run: Run, news: Properties) {
   const hidden = news as HiddenInputs;
   const doing = `create ${definition.describe(news)}`;
+  run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, doing);
     const client = connect(definition, run, inputs, doing);
@@ -177,7 +178,7 @@ async function adopt(creation: Creation, listed: readonly OwnedObject[]): Promis
   if (answer.adopt === undefined) {
     if (answer.unasked) {
       context.warn(
-        `an interrupted run may have left the ${definition.displayName} ${describeOwned(answer.unasked.object, now)}. It was not ` +
+        `an interrupted run may have left the ${definition.displayName} ${run.describeOwned(definition, answer.unasked.object, now)}. It was not ` +
           `adopted, since only the state can prove that: ${answer.unasked.reason}. A new one is made; delete the other on the backend if nobody needs it.`,
       );
     }
@@ -186,7 +187,7 @@ async function adopt(creation: Creation, listed: readonly OwnedObject[]): Promis
   const found = answer.adopt;
   run.log(
     "info",
-    `adopted the ${definition.displayName} ${describeOwned(found, now)}: an interrupted run made it`,
+    `adopted the ${definition.displayName} ${run.describeOwned(definition, found, now)}: an interrupted run made it`,
     urn,
   );
   return { object: found, record: ownershipRecord(definition, record.stack, urn, answer.attempt, inputs) };
@@ -264,6 +265,7 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
   const hidden = known as HiddenOutputs;
   const doing = `read ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
+  run.markSecrets(definition, hidden);
   return run.track(async () => {
     const client = connect(definition, run, known, doing);
     watch(definition, run, client, known);
@@ -347,6 +349,7 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
   const hidden = news as HiddenInputs;
   const doing = `update ${definition.describe(olds)}`;
   run.markRecorded(definition, id);
+  run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, doing);
     const client = connect(definition, run, inputs, doing);
@@ -418,6 +421,7 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
   const hidden = known as HiddenOutputs;
   const doing = `delete ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
+  run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
     const client = connect(definition, run, known, doing);
     const twin = await run.twinOf(id, hidden);

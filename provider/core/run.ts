@@ -83,6 +83,7 @@ export class Run {
   private fallbackUrn: string | undefined;
   private organization: string | undefined;
   private state: Promise<StackState> | undefined;
+  private readonly withSecrets = new Set<AnyDefinition>();
   private inFlight = 0;
   private readonly operations = new Set<Patience>();
   private config: RunConfig = {};
@@ -203,6 +204,16 @@ export class Run {
     return attempts.diedAlone(stack, attemptKey(attempt), urn, this.organization, ASK_MS.meanwhile);
   }
 
+  /** Once a resource of a kind has secret inputs, the run names no object of that kind by anything but its id. */
+  markSecrets(definition: AnyDefinition, { __secrets }: HiddenInputs): void {
+    if (__secrets !== undefined && __secrets.length > 0) this.withSecrets.add(definition);
+  }
+
+  /** How messages name an object of ours: its id and, unless that may be secret, its name; its age and owner. */
+  describeOwned(definition: AnyDefinition, object: OwnedObject, now: Date): string {
+    return describeOwned(this.withSecrets.has(definition) ? { ...object, label: undefined } : object, now);
+  }
+
   /** A call of the engine carried this id: its state has an entry for it. */
   markRecorded(definition: AnyDefinition, id: string): void {
     const ids = this.recordedIds.get(definition) ?? new Set<string>();
@@ -274,7 +285,8 @@ export class Run {
         .filter((object) => !isHeldBy(state, object) && (reason === undefined || made.madeHere(object.id)))
         .filter((object) => made.madeHere(object.id) || ageMs(object, now) <= TELL_WITHIN_MS);
       const orphans = unrecorded.length === 0 ? [] : await this.stillThere(unrecorded, made);
-      if (orphans.length > 0) this.log("warning", orphanText(definition, orphans, now, reason));
+      const described = orphans.map((object) => this.describeOwned(definition, object, now));
+      if (orphans.length > 0) this.log("warning", orphanText(definition, described, reason));
     }
   }
 
@@ -306,23 +318,18 @@ export class Run {
 /** The state can't be asked in this run at all: no `pulumi` is to be found, or it saves nothing. */
 export class NoWitness extends Error {}
 
-export function describeOwned({ id, label, createdAt, owner }: OwnedObject, now: Date): string {
+function describeOwned({ id, label, createdAt, owner }: OwnedObject, now: Date): string {
   const age = createdAt === undefined ? Number.NaN : now.getTime() - Date.parse(createdAt);
   const made = Number.isNaN(age) ? "" : `, made ${createdAt} (${formatDuration(Math.max(0, age))} ago)`;
   return `${id}${label ? ` "${label}"` : ""}${made}${owner ? `, for ${owner}` : ""}`;
 }
 
-function orphanText(
-  { displayName }: AnyDefinition,
-  orphans: readonly OwnedObject[],
-  now: Date,
-  reason: string | undefined,
-): string {
-  const lines = orphans.slice(0, NAMED_AT_ONCE).map((object) => `  ${describeOwned(object, now)}`);
+function orphanText({ displayName }: AnyDefinition, orphans: readonly string[], reason: string | undefined): string {
+  const lines = orphans.slice(0, NAMED_AT_ONCE).map((orphan) => `  ${orphan}`);
   if (orphans.length > lines.length) lines.push(`  and ${orphans.length - lines.length} more`);
   const head =
     reason === undefined
-      ? `in no state: ${orphans.length === 1 ? `a ${displayName}` : `${orphans.length} of the kind ${displayName}`} that this stack made and its state does not hold`
+      ? `in no state: ${orphans.length === 1 ? `${/^[aeiou]/.test(displayName) ? "an" : "a"} ${displayName}` : `${orphans.length} of the kind ${displayName}`} that this stack made and its state does not hold`
       : `perhaps in no state (${reason}): what this run made of the kind ${displayName}`;
   return [
     `${head}:`,

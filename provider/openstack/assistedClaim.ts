@@ -1,6 +1,7 @@
 // Alone on a volume's chain of files. Nova would carry out two requests at once, and Cinder has no compare-and-set: so
 // whoever is about to ask Nova says so on Cinder's row with a nonce, looks twice, apart, and goes on only if no other is
-// to be seen on any snapshot of the volume (docs/ownership.md, rule 6).
+// to be seen on any snapshot of the volume (docs/ownership.md, rule 6). The nonce is written once. Cinder answers each
+// later write with all metadata: as long as those have our nonce, nobody has claimed the row after us.
 
 import { randomBytes } from "node:crypto";
 import type { OperationContext } from "../core/definition";
@@ -28,7 +29,7 @@ import {
 import type { Metadata, SnapshotRow } from "./cinder";
 import { ASSISTED, type Cloud } from "./cloud";
 
-/** Between the two looks. What a replica or a slow request hides ends in less. */
+/** Between the two looks. What a replica hides ends in less. */
 const APART_MS = 5_000;
 /** Two that have met stand back for different times. */
 const STAND_BACK_MS = 8_000;
@@ -62,7 +63,7 @@ export async function claim(one: Claim): Promise<Claimed> {
   for (;;) {
     const before = await untilFree(one, judge);
     const nonce = newNonce(one);
-    const other = await tryToBeAlone(one, before, nonce, giveUpAt);
+    const other = await tryToBeAlone(one, before, nonce);
     if (typeof other !== "string") return { row: other, before, nonceId: nonce.id };
     if (context.clock.now() >= giveUpAt) {
       throw new SnapcloneError({
@@ -77,39 +78,47 @@ export async function claim(one: Claim): Promise<Claimed> {
 }
 
 /** The row with everything written on it, or who else is there; then all is as before. */
-async function tryToBeAlone(
-  one: Claim,
-  before: SnapshotRow,
-  nonce: Nonce,
-  giveUpAt: number,
-): Promise<SnapshotRow | string> {
+async function tryToBeAlone(one: Claim, before: SnapshotRow, nonce: Nonce): Promise<SnapshotRow | string> {
   const { cloud, context, entries } = one;
-  let row = before;
   try {
-    row = await write(cloud, row, { [ASSISTED.nonce]: nonceText({ ...nonce, isClaim: true }) });
-    for (;;) {
-      const first = await whoElse(one, before, nonce);
-      if (first === undefined) await sleepUnlessStopped(context.clock, APART_MS, context.signal);
-      const lookedAt = context.clock.now();
-      const other = first ?? (await whoElse(one, before, nonce));
-      if (other !== undefined) {
-        await takeBack(cloud, before, nonce.id);
-        return other;
-      }
-      row = await write(cloud, row, { ...entries, [ASSISTED.nonce]: nonceText(nonce) });
-      // Whoever has claimed the row since the last look sees these entries at his second one: if they came in time.
-      if (context.clock.now() - lookedAt < APART_MS) return row;
-      if (context.clock.now() < giveUpAt) continue;
-      throw new SnapcloneError({
-        kind: "refused",
-        said: `Cinder takes longer than ${formatDuration(APART_MS)} for a look and a write: whether somebody else is at work on volume ${one.volumeId} can't be told`,
-        remedy: "Nothing was asked of Nova. Run again when Cinder is faster.",
-      });
+    await write(cloud, before, { [ASSISTED.nonce]: nonceText(nonce) });
+    let other = await whoElse(one, before, nonce);
+    if (other === undefined) {
+      await sleepUnlessStopped(context.clock, APART_MS, context.signal);
+      other = await whoElse(one, before, nonce);
     }
+    if (other === undefined) {
+      const row = await write(cloud, before, entries);
+      other = whoHas(row, nonce.id);
+      if (other === undefined) return row;
+    }
+    await takeBack(cloud, before, nonce.id);
+    return other;
   } catch (error) {
     await quietly(takeBack(cloud, before, nonce.id));
     throw error;
   }
+}
+
+/** Who has claimed the row after us; undefined: nobody. */
+function whoHas(row: SnapshotRow, nonceId: string): string | undefined {
+  const found = nonceOf(row);
+  if (found?.id === nonceId) return undefined;
+  return `snapshot ${row.id} was claimed ${found ? by(found) : "by somebody"} at the same time`;
+}
+
+/** Somebody else has claimed the row: it is not ours to write to any more. */
+export class TakenOver extends SnapcloneError {}
+
+/** To be called with the answer to the last write before Nova is asked. */
+export function mustStillBeOurs(row: SnapshotRow, nonceId: string): void {
+  const other = whoHas(row, nonceId);
+  if (other === undefined) return;
+  throw new TakenOver({
+    kind: "refused",
+    said: other,
+    remedy: "Nothing was asked of Nova. Run again when the other has ended.",
+  });
 }
 
 /** Anybody but us who is at work on the volume, or about to be. */
@@ -121,9 +130,8 @@ async function whoElse(
   const query = { volume_id: volumeId, all_tenants: true };
   const { snapshots } = await cloud.cinder.listSnapshotsDetail(query, context.signal);
   const own = snapshots.find(({ id }) => id === snapshotId) ?? (await present(cloud, snapshotId, context));
-  const found = nonceOf(own);
-  if (found?.id !== nonce.id)
-    return `snapshot ${snapshotId} was claimed ${found ? by(found) : "by somebody"} at the same time`;
+  const other = whoHas(own, nonce.id);
+  if (other !== undefined) return other;
   const step = stepOf(own);
   const isOurs = step === stepOf(before) || step === entries[ASSISTED.step];
   if (!isOurs) return `snapshot ${snapshotId} is ${wordsOf(own)}, its record says "${step}"`;
@@ -184,7 +192,7 @@ export function leftBehind(
     const until = Date.parse(nonce?.until ?? "") || Date.parse(utc(row.updated_at) ?? "") + ownMs;
     if (!(now.getTime() > until)) continue;
     const said = `snapshot ${row.id} is ${wordsOf(row)}, ${claimOf(row)}: the time of that run was over at ${new Date(until).toISOString()}`;
-    const set = `openstack volume snapshot set --property ${ASSISTED.step}`;
+    const set = `openstack volume snapshot set --property ${ASSISTED.nonce}= --property ${ASSISTED.step}`;
     const step = stepOf(row);
     if (!IN_FLIGHT.has(step ?? "")) {
       return [
@@ -229,7 +237,7 @@ function newNonce({ cloud, who, context }: Claim): Nonce {
     until: new Date(now.getTime() + left).toISOString(),
     resource: resourceOf(who),
     owner: who.owner.slice(-120),
-    isClaim: false,
+    isClaim: true,
   };
 }
 

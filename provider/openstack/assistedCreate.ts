@@ -16,9 +16,20 @@ import {
   unknown,
   untilReported,
 } from "./assistedChecks";
-import { claim, inFlight, isClaimed, leftBehind, resourceOf, serverNow, takeBack } from "./assistedClaim";
+import {
+  claim,
+  inFlight,
+  isClaimed,
+  leftBehind,
+  mustStillBeOurs,
+  resourceOf,
+  serverNow,
+  TakenOver,
+  takeBack,
+} from "./assistedClaim";
 import type { AssistedSnapshotInputs } from "./assistedInputs";
 import {
+  atRest,
   BEGUN,
   isOccupied,
   LOOK,
@@ -77,10 +88,12 @@ export async function askForOverlay(
   };
   try {
     if (managed) row = await putInto(cloud, row, "creating", done);
-    row = await write(cloud, row, { [ASSISTED.step]: STEP.asking });
+    row = await write(cloud, row, { ...record, [ASSISTED.step]: STEP.asking });
+    mustStillBeOurs(row, nonceId);
     const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
     await unlessHidden(cloud.nova.createAssistedSnapshot(volumeId, info, context));
   } catch (error) {
+    if (error instanceof TakenOver) throw error;
     if (isKind(error, "ambiguous")) return { row, asked: false };
     // Nova was not asked, or has said no.
     isPut ||= managed && mayBeDone(error);
@@ -92,7 +105,7 @@ export async function askForOverlay(
     return { row, asked: false, failure: error };
   }
   // Nova has accepted it: nothing may hide that.
-  const accepted = await write(cloud, row, { [ASSISTED.step]: STEP.asked }).catch(() => row);
+  const accepted = await write(cloud, row, { ...record, [ASSISTED.step]: STEP.asked }).catch(() => row);
   return { row: accepted, asked: true };
 }
 
@@ -191,7 +204,7 @@ async function judgeSwitch(
   if (!row) return { is: "pending", progress: `Cinder does not show snapshot ${id}` };
   switch (row.status.toLowerCase()) {
     case "error":
-      await quietly(write(cloud, row, { [ASSISTED.step]: STEP.none }));
+      await quietly(write(cloud, row, atRest(row, STEP.none)));
       // The copy itself is as good as before: we had put it into `creating`.
       if (manageStatus) await quietly(cloud.cinder.resetSnapshotStatus(id, "available"));
       return failed(

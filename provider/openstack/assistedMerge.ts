@@ -19,9 +19,19 @@ import {
   untilReported,
   whyUnseen,
 } from "./assistedChecks";
-import { claim, inFlight, leftBehind, resourceOf, serverNow, takeBack } from "./assistedClaim";
+import {
+  claim,
+  inFlight,
+  leftBehind,
+  mustStillBeOurs,
+  resourceOf,
+  serverNow,
+  TakenOver,
+  takeBack,
+} from "./assistedClaim";
 import { nullableFileName } from "./assistedInputs";
 import {
+  atRest,
   type Expected,
   FINISHED,
   howToRecord,
@@ -68,7 +78,7 @@ export async function removeOverlay(
     (step === undefined || step === STEP.asking) &&
     notOurs(row, expected, "or nobody's") === undefined
   ) {
-    return tidy(merge, await write(cloud, row, { [ASSISTED.step]: STEP.none }));
+    return tidy(merge, await write(cloud, row, atRest(row, STEP.none)));
   }
   mustBeOurs(row, expected);
   switch (step) {
@@ -85,7 +95,7 @@ export async function removeOverlay(
       if (isReported(row, "creating")) return askToMerge(merge, row.id);
       // Nova has reported that it could not.
       if (step === STEP.asked && row.status.toLowerCase() === "error") {
-        return tidy(merge, await write(cloud, row, { [ASSISTED.step]: STEP.none }));
+        return tidy(merge, await write(cloud, row, atRest(row, STEP.none)));
       }
       throw unknown(row.id, expected.file, `Cinder's record is "${row.status}" and shows no outcome of the create`);
     default:
@@ -194,7 +204,8 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
   };
   const takeAllBack = async (step: string) => {
     // Said first: a run that dies in between leaves no question open.
-    row = await write(cloud, row, { [ASSISTED.step]: step }).catch(() => row);
+    const entries = step === STEP.merged ? atRest(row, step) : { [ASSISTED.step]: step };
+    row = await write(cloud, row, entries).catch(() => row);
     if (isPut) await cloud.cinder.resetSnapshotStatus(snapshotId, before.status);
     if (step === STEP.mergePreparing) await takeBack(cloud, before, nonceId);
   };
@@ -203,9 +214,11 @@ async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
   try {
     if (managed) row = await putInto(cloud, row, "deleting", done);
     row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsking });
+    mustStillBeOurs(row, nonceId);
     await cloud.nova.deleteAssistedSnapshot(snapshotId, info);
     row = await write(cloud, row, { [ASSISTED.step]: STEP.mergeAsked }).catch(() => row);
   } catch (error) {
+    if (error instanceof TakenOver) throw error;
     // Nova's own word that there is nothing to merge.
     if (isKind(error, "notFound")) {
       await quietly(takeAllBack(STEP.merged));
@@ -255,7 +268,7 @@ async function judgeMerge(
   switch (row.status.toLowerCase()) {
     case "error_deleting":
       // The overlay is still there; whoever has removed the cause may try again.
-      await quietly(write(cloud, row, { [ASSISTED.step]: STEP.made }));
+      await quietly(write(cloud, row, atRest(row, STEP.made)));
       return failed(
         `Nova could not merge snapshot ${id}: Cinder's record went to "error_deleting". Asked was ${JSON.stringify(info)}`,
         `${LOOK} A merge needs names of files in the disk's chain, which must be linked by relative names. Correct fileToMerge and mergeTargetFile if they are wrong (after \`pulumi refresh\` that changes the state alone), have the status reset, and delete again.`,
@@ -276,7 +289,7 @@ async function judgeMerge(
 async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row: SnapshotRow): Promise<void> {
   const step = stepOf(row);
   const isSaid = step === STEP.merged || step === STEP.none || step === STEP.preparing;
-  const said = isSaid ? row : await write(cloud, row, { [ASSISTED.step]: STEP.merged });
+  const said = isSaid ? row : await write(cloud, row, atRest(row, STEP.merged));
   if (stepOf(said) === STEP.merged) {
     const { file_to_merge, merge_target_file } = info;
     const what = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;

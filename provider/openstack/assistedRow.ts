@@ -143,7 +143,7 @@ export interface Nonce {
   resource: string;
   /** The resource's name, for people; shortened. */
   owner: string;
-  /** Nothing else is written yet: it is not known whether it is alone. */
+  /** Its operation has not come to its end. */
   isClaim: boolean;
 }
 
@@ -159,6 +159,13 @@ export function nonceOf({ metadata }: SnapshotRow): Nonce | undefined {
 
 export function nonceText({ id, since, until, resource, owner, isClaim }: Nonce): string {
   return `${isClaim ? "claim " : ""}${id} ${since}/${until} ${resource} ${owner}`;
+}
+
+/** How a step is written that ends an operation. */
+export function atRest(row: SnapshotRow, step: string): Metadata {
+  const nonce = nonceOf(row);
+  const text = nonce?.isClaim ? { [ASSISTED.nonce]: nonceText({ ...nonce, isClaim: false }) } : {};
+  return { [ASSISTED.step]: step, ...text };
 }
 
 /** The record is kept with the accepted work: while that is waited for, the row may become somebody else's. */

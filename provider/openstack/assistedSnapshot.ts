@@ -20,6 +20,7 @@ import { type Asked, askForOverlay, untilSwitched } from "./assistedCreate";
 import { type AssistedSnapshotInputs, correction, fileName, nullableFileName } from "./assistedInputs";
 import { removeOverlay } from "./assistedMerge";
 import {
+  atRest,
   type Expected,
   FINISHED,
   FOREIGN,
@@ -221,7 +222,7 @@ async function mend(
   const expected = expectedOf(known, context.stack);
   if (stepOf(row) === STEP.mergePreparing && notOurs(row, expected) === undefined) {
     // A delete that had not asked Nova yet, and is not wanted any more.
-    const made = await write(cloud, row, { [ASSISTED.step]: STEP.made });
+    const made = await write(cloud, row, atRest(row, STEP.made));
     if (inputs.manageStatus !== true || row.status.toLowerCase() !== "deleting") return observed(made, known);
     await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, "available"));
     return observed(await present(cloud, row.id, context), known);
@@ -262,7 +263,7 @@ async function finish(
   if (step !== STEP.made) {
     row = await untilSwitched(cloud, row, asked, inputs, context);
     const isSeen = isReported(row, "creating");
-    row = await write(cloud, row, { [ASSISTED.step]: isSeen ? STEP.made : STEP.unseen });
+    row = await write(cloud, row, atRest(row, isSeen ? STEP.made : STEP.unseen));
     if (!isSeen) {
       const unverifiedReason = whyUnseen(row, "creating");
       context.warn(

@@ -426,12 +426,9 @@ export function codeOf(error: unknown): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
-/**
- * The request got no further than ViPR's API, and what it had prepared is taken back: it may be sent again
- * (docs/wire/vipr.md#s4, "What link does in time").
- */
-export function isNotDispatched(error: unknown): error is SnapcloneError {
-  return isKind(error, "transient") && codeOf(error) === NOT_DISPATCHED;
+/** Its request got further than ViPR's API. What did not is taken back (docs/wire/vipr.md#what-link-does). */
+export function isDispatched({ service_error }: Task): boolean {
+  return service_error?.code !== NOT_DISPATCHED;
 }
 
 export function isConsistencyGroup(id: string): boolean {

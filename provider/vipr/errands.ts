@@ -4,7 +4,7 @@
 import type { Task as AcceptedTask, OperationContext } from "../core/definition";
 import { isKind, type SnapcloneError } from "../core/errors";
 import { sleepUnlessStopped } from "../core/stop";
-import { isNotDispatched, type Task } from "./client";
+import { isDispatched, type Task } from "./client";
 import { type Controller, hasEnded, orMissing } from "./controller";
 import type { LinkRequest } from "./targetSet";
 
@@ -19,8 +19,6 @@ type Kind = keyof typeof NAMES;
 
 /** After a lost reply: how long to look for the task that it would have told of, in milliseconds between looks. */
 const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
-/** Where ViPR's 503 does not say when to ask again. */
-const NOT_DISPATCHED_PAUSE_MS = 30_000;
 
 export interface TaskRequest {
   kind: Kind;
@@ -43,19 +41,16 @@ export async function runTask(
   { kind, session, send, refreshedBy: by, linked, before: listed, failed }: TaskRequest,
   context: OperationContext,
 ): Promise<void> {
-  let known = listed;
-  const task = await sendUntilDispatched(async () => {
-    const before = known ?? (await tasksOf(controller, session, context));
-    known = undefined;
-    controller.latestSearch = undefined;
-    try {
-      return await send();
-    } catch (error) {
-      const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, context) : undefined;
-      if (found === undefined) throw error;
-      return found;
-    }
-  }, context);
+  const before = listed ?? (await tasksOf(controller, session, context));
+  controller.latestSearch = undefined;
+  let task: Task;
+  try {
+    task = await send();
+  } catch (error) {
+    const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, context) : undefined;
+    if (found === undefined) throw error;
+    task = found;
+  }
   context.accepted({
     ...acceptedTask(kind, session, task, linked),
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
@@ -63,21 +58,6 @@ export async function runTask(
   const end = await controller.ended(task.id, doing(kind), context, task);
   if (end?.state === "error") throw failed(end);
   context.done();
-}
-
-/** What ViPR's API could not pass on was not done, and is sent again as long as the operation may last. */
-export async function sendUntilDispatched(send: () => Promise<Task>, context: OperationContext): Promise<Task> {
-  for (;;) {
-    try {
-      return await send();
-    } catch (error) {
-      if (!isNotDispatched(error)) throw error;
-      const pause = error.retryAfterMs ?? NOT_DISPATCHED_PAUSE_MS;
-      if (context.clock.now() + pause >= context.deadline) throw error;
-      context.progress(`${error.parts.said}; asked again in ${Math.ceil(pause / 1_000)} s`);
-      await sleepUnlessStopped(context.clock, pause, context.signal);
-    }
-  }
 }
 
 async function tasksOf({ client }: Controller, session: string, { signal }: OperationContext): Promise<Set<string>> {
@@ -94,7 +74,8 @@ async function lostTask(
   for (const pause of LOST_REPLY_LOOKS_MS) {
     await sleepUnlessStopped(context.clock, pause, context.signal);
     const tasks = await client.listSessionTasks(session, context.signal).catch(() => []);
-    const found = tasks.find(({ id, name }) => !before.has(id) && NAMES[kind].test(name ?? ""));
+    // The client sends again what ViPR's API could not pass on, and each time leaves a task in error.
+    const found = tasks.find((task) => !before.has(task.id) && NAMES[kind].test(task.name ?? "") && isDispatched(task));
     if (found) return found;
   }
   return undefined;

@@ -11,15 +11,7 @@ import { unlessStopped } from "../core/stop";
 import { waitFor } from "../core/wait";
 import { codeOf, isConsistencyGroup, type SnapshotSession, type Task, type ViprClient } from "./client";
 import { type Controller, orMissing, vipr } from "./controller";
-import {
-  acceptedTask,
-  doing,
-  refreshedBy,
-  runTask,
-  sendUntilDispatched,
-  type TaskRequest,
-  waitForSessions,
-} from "./errands";
+import { acceptedTask, doing, refreshedBy, runTask, type TaskRequest, waitForSessions } from "./errands";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
 import {
   asList,
@@ -123,11 +115,9 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, Controller> = {
     const free = await controller.turns.take([session], SESSION, context);
     try {
       const targets = { count, target_name: batchName(id, 1), copy_mode: copyMode };
-      const task = await sendUntilDispatched(() => {
-        controller.begun.add(id);
-        controller.latestSearch = undefined;
-        return controller.client.linkTargets(session, targets);
-      }, context);
+      controller.begun.add(id);
+      controller.latestSearch = undefined;
+      const task = await controller.client.linkTargets(session, targets);
       // The turn is over when the targets are linked.
       controller.holdLock(id, free);
       return { id, task: acceptedTask("link", session, task, { batch: 1, count }), initialState: task };

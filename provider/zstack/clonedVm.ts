@@ -293,7 +293,8 @@ async function update(
 ): Promise<Observed> {
   const set = new Members(cloud, id, knownVms(known), inputs.vmInstanceUuid);
   await set.load(context.signal);
-  await set.takeIn(set.works(), inputs, set.tags.intents, context);
+  const works = set.works();
+  if (works.length > 0 || set.newcomers.length > 0) await set.takeIn(works, inputs, set.tags.intents, context);
   const missing = inputs.names.filter((name) => set.named(name) === undefined);
   const failure = missing.length === 0 ? undefined : await cloneMore(set, missing, inputs, known, context);
 
@@ -328,23 +329,24 @@ async function cloneMore(
   known: State,
   context: OperationContext,
 ): Promise<SnapcloneError | undefined> {
-  try {
-    for (let attempt = 1; ; attempt += 1) {
-      const { task, intent } = await set.begin(missing, inputs, set.record ?? recordOf(known, context), context);
-      context.accepted(task);
-      const work = workOf(task);
-      const { isTurnedAway } = await set.takeIn(work ? [work] : [], inputs, [intent], context);
-      if (isTurnedAway && attempt === 1) continue;
-      const failed = missing.filter((name) => set.named(name) === undefined);
-      if (failed.length === 0) {
-        context.done();
-        return undefined;
-      }
+  for (let attempt = 1; ; attempt += 1) {
+    const begun = await set
+      .begin(missing, inputs, set.record ?? recordOf(known, context), context)
+      .catch((error: unknown) => {
+        if (isKind(error, "failed", "refused", "notFound")) return error;
+        throw error;
+      });
+    if (begun instanceof SnapcloneError) return begun;
+    const { task, intent } = begun;
+    context.accepted(task);
+    const work = workOf(task);
+    const { isTurnedAway } = await set.takeIn(work ? [work] : [], inputs, [intent], context);
+    if (isTurnedAway && attempt === 1) continue;
+    const failed = missing.filter((name) => set.named(name) === undefined);
+    if (failed.length > 0)
       return new SnapcloneError({ ...cloneFailure(failed, set, intent.job).parts, kind: "failed" });
-    }
-  } catch (error) {
-    if (isKind(error, "failed", "refused", "notFound")) return error;
-    throw error;
+    context.done();
+    return undefined;
   }
 }
 

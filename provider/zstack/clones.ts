@@ -409,8 +409,10 @@ export class Members {
   async rewrite(record: OwnershipRecord, waiting: Waiting): Promise<void> {
     this.cloud.changedSets.add(this.id);
     const { members, intents, oldAdoptions } = this.tags;
+    // A VM in the bin whose volumes are still there goes on telling of them.
+    const telling = this.all.filter(({ row, disks }) => row !== undefined && (!isGone(row) || disks.length > 0));
     const wanted = [
-      ...this.living.map(({ uuid, name, disks, tag }) => {
+      ...telling.map(({ uuid, name, disks, tag }) => {
         return { on: uuid, name, text: memberTag({ set: this.id, time: tag?.time, disks, record, name }) };
       }),
       ...intents.map((one) => ({ on: one.on, name: `the source VM ${one.on}`, text: intentTag({ ...one, record }) })),
@@ -460,8 +462,8 @@ export class Members {
       ];
     });
     await this.loadIntents(waiting.signal);
-    // Every clone bears its tag by now.
-    const done = [...this.tags.intents, ...this.tags.oldAdoptions];
+    // Where every clone bears its tag, the intents have done their duty.
+    const done = this.newcomers.length > 0 ? [] : [...this.tags.intents, ...this.tags.oldAdoptions];
     if (done.length > 0) cloud.changedSets.add(this.id);
     tagging.push(...done.map((one) => cloud.untagging(one)));
 
@@ -485,7 +487,7 @@ export class Members {
       async () => {
         if (tagging.length === 0) return;
         this.tagRows = await cloud.carryOut("tags", tagging, (signal) => cloud.tagsOn(bearers, signal), waiting);
-        this.tags = { ...this.tags, intents: [], oldAdoptions: [] };
+        if (done.length > 0) this.tags = { ...this.tags, intents: [], oldAdoptions: [] };
       },
     );
   }

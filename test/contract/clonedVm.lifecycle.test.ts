@@ -11,6 +11,10 @@ const WEB = { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1", "web-2"] };
 const FULL = { vmInstanceUuid: ZSTACK_SEED.db, names: ["db-1"], full: true };
 const good = { errors: [], killed: false, said: "" };
 
+// The pauses are drawn by lot, and with them how often it is asked: a request's number must be the same in two runs.
+beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
+afterAll(() => jest.restoreAllMocks());
+
 let site: ZStackSite;
 beforeEach(() => {
   site = new ZStackSite();
@@ -446,6 +450,35 @@ describe("a removal that did not come to its end", () => {
     expect(site.outputs).toMatchObject({ names: ["db-1"], leftovers: [{ name: "db-2" }] });
     expect(await site.up({ db: after })).toMatchObject(good);
     expect([cloned().length, site.zstack.vms.size, site.outputs.leftovers]).toEqual([2, 3, undefined]);
+  });
+
+  test("a clone that could not be tagged is found by its intent, whatever the program says next", async () => {
+    await site.up({ db: after });
+    const swapped = { ...after, names: ["db-2"] };
+    // A run without a failure shows which request tags the clone.
+    await site.up({ db: swapped });
+    const tagging = site.sent.findLastIndex((one) => one.startsWith("POST /user-tags"));
+    site = new ZStackSite();
+    await site.up({ db: after });
+    const { errors } = await site.up({ db: swapped }, { [tagging]: "job fails" });
+    expect([errors.length, site.tags.some((tag) => tag.startsWith("snapclone::intent"))]).toEqual([1, true]);
+    expect(await site.up({ db: after })).toMatchObject(good);
+    expect([site.names, cloned().length, site.outputs.names]).toEqual([["db-1"], 2, ["db-1"]]);
+    await site.destroy();
+    expect([site.names, cloned(), site.tags]).toEqual([[], [], []]);
+  });
+
+  test("adopted with a VM in the bin: its volumes are not forgotten", async () => {
+    const at = await numberOf(/DELETE \/tags/, () => site.up({ db: after }));
+    site = new ZStackSite();
+    await site.up({ db: after }, { [at]: "killed" });
+    site.wait(60_000);
+    const [vm] = site.clones;
+    for (const volume of site.zstack.volumesOf(vm?.uuid ?? "", "Data")) site.zstack.detach(volume);
+    if (vm) vm.state = "Destroyed";
+    await site.up({ db: { ...after, names: ["db-2"] } });
+    await site.destroy();
+    expect([site.names, cloned(), site.tags]).toEqual([[], [], []]);
   });
 
   test("a set destroyed after a killed `up` that added a name leaves no cloned disk", async () => {

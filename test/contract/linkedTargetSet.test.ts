@@ -154,7 +154,7 @@ describe("create", () => {
     expect(failure.reasons[0]).toContain("the next `pulumi up` does what is left");
     expect(failure.properties).toMatchObject({ count: 1, pending: { operation: "create", failed: true } });
     const [survivor] = idsOf(failure.properties);
-    expect(diff(definition, failure.properties, { ...NEWS, count: 3 })).toEqual({});
+    expect(diff(definition, failure.properties, { ...NEWS, count: 3 })).toEqual({ changes: true });
 
     const { outs } = await update(definition, newRun(), failure.id, failure.properties, { ...NEWS, count: 3 });
     expect(targetsOf(outs).map(({ name }) => name.slice(failure.id.length))).toEqual(["g1-1", "g2-1", "g2-2"]);

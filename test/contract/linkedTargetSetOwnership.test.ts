@@ -413,6 +413,100 @@ describe("whole is what was noted when it was linked", () => {
   });
 });
 
+describe("what is left half done is finished by the next up", () => {
+  test.each([
+    ["link", { ...SETS.monday, count: 4 }],
+    ["relink", { ...SETS.monday, snapshotSessionId: tuesday }],
+    ["unlink", { ...SETS.monday, count: 1 }],
+  ] as const)("503/9501 to a %s is sent again when Retry-After says so", async (operation, after) => {
+    await good(up(SETS.monday));
+    const before = posts(operation);
+    for (let times = 0; times < 3; times += 1) site.vipr.failNext({ operation, undispatched: true });
+    const slept = site.clock.slept.length;
+    await good(up(after));
+    expect(posts(operation)).toBe(before + 4);
+    expect(site.clock.slept.slice(slept).filter((ms) => Math.round(ms / 1_000) === 30)).toHaveLength(3);
+    expect(outs()).toMatchObject(after);
+    expect(names().filter((name) => !name.startsWith("g1-")).length).toBe(operation === "link" ? 2 : 0);
+  });
+
+  test("503/9501 to the end of the operation's time: nothing was made, and that is said", async () => {
+    for (let times = 0; times < 100; times += 1) site.vipr.failNext({ operation: "link", undispatched: true });
+    const { errors } = await up({ ...SETS.monday, __timeouts: { create: "5m10s" } });
+    expect(String(errors[0])).toMatch(
+      /cannot create .*503: code 9501, The coordinator was unable to locate the service/,
+    );
+    // At once, and each half minute.
+    expect(posts("link")).toBe(11);
+    expect([active(), site.engine.state.entries]).toEqual([[], []]);
+  });
+
+  test("a suspended task that was rolled back, as the warning asks: the next up does it, and says what it met", async () => {
+    await good(up(SETS.monday));
+    site.vipr.failNext({ operation: "relink", suspend: "suspended_error" });
+    const moved = { ...SETS.monday, snapshotSessionId: tuesday };
+    const stuck = await up(moved);
+    expect(said(stuck)).toMatch(/an operator has to resume it or roll it back/);
+    const task = [...site.vipr.tasks.values()].find(({ state }) => state === "suspended_error");
+    site.vipr.rollback(task?.id ?? "");
+    const result = await good(up(moved));
+    expect(said(result)).toMatch(
+      /warning: ViPR's task .* ended in error: code 16001.*[^.]\. What it has left undone is done now/s,
+    );
+    expect(site.vipr.linkedNames(tuesday)).toHaveLength(2);
+  });
+
+  test("a session that is deleted under its targets: they are named, kept in the state, and in nobody's way", async () => {
+    await good(up(SETS.monday));
+    const strays = idsOf();
+    site.vipr.deleteSessionNow(monday);
+    const refreshed = await good(site.run((engine) => engine.refresh()));
+    expect(said(refreshed)).toMatch(
+      /warning: .*no snapshot session has.*g1-1 \(urn\S+\), .*the snapshot session urn\S+ is deleted.*deactivate/s,
+    );
+    expect(outs()).toMatchObject({ count: 0, unlinkedTargets: strays.map((id) => ({ id })) });
+    const same = await up(SETS.monday);
+    expect(String(same.errors[0])).toMatch(/"monday" \(urn\S+\) is deleted/);
+    expect(said(same)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
+
+    const next = await good(up({ ...SETS.monday, snapshotSessionId: tuesday }));
+    expect(said(next)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
+    expect(outs()).toMatchObject({ count: 2, unlinkedTargets: strays.map((id) => ({ id })) });
+    expect(active()).toEqual(expect.arrayContaining(strays));
+    // No session to unlink them from: an operator has to delete them, and only then is the set gone.
+    const destroyed = await site.run((engine) => engine.destroy());
+    expect(String(destroyed.errors[0])).toMatch(/no snapshot session to unlink them from: .*\n.*deactivate/);
+    expect(active()).toEqual(strays);
+    for (const id of strays) site.vipr.unlinkNow(id);
+    await good(site.run((engine) => engine.destroy()));
+    expect(site.engine.state.entries).toEqual([]);
+  });
+
+  test("a link that ViPR refuses for a name leaves nothing behind", async () => {
+    await good(up(SETS.monday));
+    const { volume = "" } = site.vipr.sessions.get(monday) ?? {};
+    site.vipr.createSession(`${site.entry()?.id}g2-2`, { volume });
+    const { errors } = await up({ ...SETS.monday, count: 4 });
+    expect(String(errors[0])).toContain("already exists");
+    expect(active()).toEqual(idsOf());
+    expect(outs()).toMatchObject({ count: 2, remains: [] });
+  });
+
+  test("what an update has refreshed before it failed is not refreshed again", async () => {
+    await good(up({ ...SETS.monday, refreshTriggers: ["mon"] }));
+    site.vipr.failNext({ operation: "link", succeed: 0 });
+    const after = { ...SETS.monday, refreshTriggers: ["tue"], count: 3 };
+    const failed = await up(after);
+    expect(said(failed)).toContain("ended in error");
+    expect(posts("relink")).toBe(1);
+    expect(outs()).toMatchObject({ refreshedBy: ["tue"] });
+    await good(up(after));
+    // What was written to the targets since is still there.
+    expect(posts("relink")).toBe(1);
+    expect(outs()).toMatchObject({ count: 3 });
+  });
+});
+
 test("secret names stay secret wherever they appear", async () => {
   await good(up({ ...SETS.monday, copyMode: "copy", deleteTargetsOnUnlink: false }));
   await good(up({ ...SETS.monday, copyMode: "copy", deleteTargetsOnUnlink: false, count: 1 }));

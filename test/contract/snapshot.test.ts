@@ -259,7 +259,7 @@ describe("read and change", () => {
       "snapclone:owner": NEWS.__owner,
       "snapclone:inputs": expect.any(String),
       "snapclone:attempt": expect.any(String),
-      "snapclone:keys": "team/owner,keep",
+      "snapclone:keys": "keep",
     });
   });
 

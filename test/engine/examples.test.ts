@@ -68,10 +68,10 @@ describeEngine("examples", () => {
       expect([up.code, up.stderr]).toEqual([0, expect.any(String)]);
       // The compiler has seen it: it takes as long as the rest of the run.
       const again = await stack.up({ env: { PULUMI_NODEJS_TRANSPILE_ONLY: "true" } });
-      const { same, read, ...rest } =
+      // A `Snapshot.get` is asked for anew each time, and counts as the same where nothing has touched the snapshot since.
+      const { same, ...rest } =
         again.events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges ?? {};
-      // `read` is a `Snapshot.get`, asked for anew each time.
-      expect({ rest, read: read ?? 0 }).toEqual({ rest: {}, read: name === "snapshot" ? 1 : 0 });
+      expect(rest).toEqual({});
       expect(same).toBeGreaterThan(1);
       expect((await stack.destroy()).code).toBe(0);
       expect(cloud.cinder.snapshots.size).toBe(RETAINED[name] ?? 0);

@@ -238,7 +238,9 @@ test.each([
       await good(carryOut(program));
       site.passAWhile();
       const { count, snapshotSessionId, refreshTriggers } = program;
-      expect(outs()).toMatchObject({ count, snapshotSessionId, refreshTriggers, remains: [], unlinkedTargets: [] });
+      const refreshedBy = refreshTriggers;
+      expect(outs()).toMatchObject({ count, snapshotSessionId, refreshTriggers, refreshedBy });
+      expect(outs()).toMatchObject({ remains: [], unlinkedTargets: [] });
       expect(outs()).not.toHaveProperty("pending");
       const ours = new Set(targets().map(({ id }) => id));
       expect(ours.size).toBe(Number(count) * (sessions[0] === shopMonday ? 2 : 1));
@@ -262,6 +264,8 @@ function change({ what, nth }: NonNullable<Step["hand"]>, sessions: readonly str
   if (what === "unlink" && isThere) site.vipr.unlinkNow(one.id);
   if (what === "relink" && isThere) site.vipr.relinkNow(one.id, sessions[nth % 2] ?? "");
   if (what !== "name" || id === undefined || id.startsWith("unknown")) return;
+  // Where a create was begun and never ended, a name of ours is all that proves what it made.
+  if (site.engine.state.pending.length > 0) return;
   const label = [`${id}g1-1-${nth + 1}`, `${id}g1-${nth + 5}`][nth % 2] ?? "";
   if (!site.vipr.active().some((target) => target.label === label))
     foreign.add(site.vipr.linkNow(sessions[0] ?? "", label).id);

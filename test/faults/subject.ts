@@ -27,10 +27,11 @@ export interface Counts {
 /**
  * login: before anything. question: a look before anything was changed. detour: a look that another address can stand in
  * for. make: the request that makes the resource. poll: each look at accepted work. change: a request after which the
- * state needs to be told what is there. record: the ownership record on what is being adopted. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
+ * state needs to be told what is there. record: the ownership record on what is being adopted. step: of an update that is noted as pending until all its steps are done. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
  */
 export type Role =
   | "record"
+  | "step"
   | "login"
   | "question"
   | "detour"

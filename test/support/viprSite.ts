@@ -2,6 +2,7 @@
 // request of any run can fail, lose its reply, or be the last one of its process.
 
 import { type Emulator, SEED_SESSIONS } from "../../emulator";
+import type { ConnectionRequest } from "../../provider/core/connections";
 import type { Definition } from "../../provider/core/definition";
 import { SnapcloneError } from "../../provider/core/errors";
 import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
@@ -31,7 +32,7 @@ const A_WHILE_MS = 600_000;
 
 export class ViprSite {
   cloud: InProcessCloud = inProcessCloud({ clock: "manual" });
-  readonly clock = new BriskClock(0, false, (ms) => this.cloud.emulator.clock.tick(ms));
+  readonly clock = new SiteClock(this);
   engine: FakeEngine;
   /** Of the run that is under way, or of the last one. */
   requests = 0;
@@ -56,7 +57,7 @@ export class ViprSite {
   }
 
   newEngine(options: { stack?: string; origin?: string } = {}): FakeEngine {
-    const connection = { ...linkedTargetSet.connection, open: () => this.open() };
+    const connection = { ...linkedTargetSet.connection, open: this.open.bind(this) };
     const definition: Definition<LinkedTargetSetInputs, Controller> = { ...linkedTargetSet, connection };
     return new FakeEngine(definition, { clock: this.clock, isDead: () => this.isDead, ...options });
   }
@@ -137,8 +138,8 @@ export class ViprSite {
     };
   }
 
-  private open(): Controller {
-    const http = new RunHttp(this);
+  private open({ patience }: ConnectionRequest): Controller {
+    const http = new RunHttp(this, patience);
     this.https.push(http);
     const { url } = this.emulator.viprLogin.connection();
     const settings = {
@@ -154,11 +155,25 @@ export class ViprSite {
   }
 }
 
+/** The calendar goes with the emulator's time. */
+class SiteClock extends BriskClock {
+  constructor(private readonly site: ViprSite) {
+    super(0, false, (ms) => site.emulator.clock.tick(ms));
+  }
+
+  override date(): Date {
+    return this.site.emulator.clock.now();
+  }
+}
+
 class RunHttp extends Http {
   isCut = false;
 
-  constructor(private readonly site: ViprSite) {
-    super({ clock: site.clock });
+  constructor(
+    private readonly site: ViprSite,
+    patience: ConnectionRequest["patience"],
+  ) {
+    super({ clock: site.clock, patience });
   }
 
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {

@@ -1,6 +1,7 @@
 // AssistedSnapshot in the fault table. Its two requests to Nova can be sent once, and Nova can't be asked what became of
 // them: only Cinder's record tells, and where it can't, a person has to look.
 
+import { isDeepStrictEqual } from "node:util";
 import { SEED_VOLUMES } from "../../../emulator";
 import { assistedSnapshot as definition } from "../../../provider/openstack/assistedSnapshot";
 import { FAULTS, type FaultName } from "../faults";
@@ -243,14 +244,15 @@ function cellsOfAll(): Subject["cells"] {
       const adopt = cellAt(name, "adopt");
       const status = cellAt(name, "status");
       const isBegun = status.outcome === "fails" && ["transient", "malformed"].includes(status.kind ?? "");
-      return [
-        name,
-        {
-          ...CELLS[name],
-          adopt: adopt.outcome === "recorded" ? { ...adopt, pending: "create" } : adopt,
-          status: isBegun ? { ...status, outcome: "recorded", pending: "create" } : status,
-        },
-      ];
+      const cells: Record<string, Cell> = {
+        ...CELLS[name],
+        adopt: adopt.outcome === "recorded" ? { ...adopt, pending: "create" } : adopt,
+        status: isBegun ? { ...status, outcome: "recorded", pending: "create" } : status,
+      };
+      // Only what differs from the rule is an exception.
+      const differs = ([place, cell]: [string, Cell]) =>
+        !isDeepStrictEqual(cell, FAULTS[name].rule(PLACES[place as keyof typeof PLACES]));
+      return [name, Object.fromEntries(Object.entries(cells).filter(differs))];
     }),
   );
 }

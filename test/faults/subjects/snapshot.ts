@@ -10,7 +10,7 @@ import type { OpenStackSettings } from "../../../provider/openstack/connection";
 import { OpenStackSession } from "../../../provider/openstack/keystone";
 import { snapshot as definition } from "../../../provider/openstack/snapshot";
 import { everywhere } from "../faults";
-import { type Answer, type Counts, fails, gone, ok, type Place, pending, recorded, type Subject } from "../subject";
+import { type Answer, type Counts, fails, gone, ok, type Place, pending, type Subject } from "../subject";
 
 export const PASSWORD = "planted-pass%word \"7'";
 
@@ -158,7 +158,7 @@ const PLACES = {
   },
   tag: {
     of: "update",
-    role: "change",
+    role: "step",
     call: { method: "POST", path: new RegExp(`${SNAPSHOT}/metadata$`) },
     shown: "`POST /snapshots/{id}/metadata`",
     well: (tries) => at(1, tries),
@@ -167,7 +167,7 @@ const PLACES = {
   },
   untag: {
     of: "update",
-    role: "change",
+    role: "step",
     call: { method: "DELETE", path: new RegExp(`${SNAPSHOT}/metadata/[^/]+$`) },
     shown: "`DELETE /snapshots/{id}/metadata/{key}`",
     well: () => at(1, 1),
@@ -228,7 +228,7 @@ export const snapshot: Subject = {
   places: PLACES,
   cells: {
     // That a policy forbids the record costs a warning; the tag goes the same way.
-    "403": { record: recorded("forbidden", at(1, 2), /answered 403/) },
+    "403": { record: pending("forbidden", at(1, 2), /answered 403/) },
     "401, for ever": Object.fromEntries(
       Object.entries(PLACES).flatMap(([name, place]) =>
         place.role === "login" || place.role === "detour" ? [] : [[name, unauthorized(place)]],
@@ -242,7 +242,6 @@ export const snapshot: Subject = {
       // The list shows it, so that it is not proven gone.
       // The list shows it, so it is not proven gone.
       poll: pending("notFound", at(1, 1), /vanished while it was being created/),
-      adopt: recorded("notFound", at(1, 1), /could not be found/),
       read: gone(at(1, 0)),
       look: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
       rename: fails("notFound", at(1, 0), /could not be found/),

@@ -48,7 +48,7 @@ const PLACES = {
   list: {
     of: "create",
     role: "question",
-    call: { method: "GET", path: /\/volumes\/detail$/ },
+    call: { method: "GET", path: /\/volumes\/detail(\?limit=\d+)?$/ },
     shown: "`GET /volumes/detail` (what an interrupted run left)",
     well: () => at(3, 1),
     failed: () => at(0, 0),
@@ -121,7 +121,7 @@ const PLACES = {
   vanish: {
     of: "delete",
     role: "vanish",
-    call: { method: "GET", path: /\/volumes\/detail($|\?status=deleting)/ },
+    call: { method: "GET", path: /\/volumes\/detail($|\?status=deleting|\?limit=)/ },
     shown: "`GET /volumes/detail` (until they are gone)",
     well: () => at(0, 0),
     failed: () => at(0, 0),

@@ -4,6 +4,20 @@ import { FakeBackend, fakeDefinition } from "../../support/fakeBackend";
 import { FakeClock } from "../../support/fakeClock";
 import { FakeEngine } from "../../support/fakeEngine";
 
+test("a kind with secret inputs is named by ids alone", async () => {
+  const clock = new FakeClock();
+  const backend = new FakeBackend(clock);
+  const engine = new FakeEngine(fakeDefinition(backend), { clock });
+  await clock.run(async () => {
+    const secret = { source: "mon", name: "hush", __secrets: ["name"] };
+    const failed = await engine.up({ a: secret }, { saveFails: true });
+    expect(failed.log).toEqual([expect.stringContaining("in no state: a fake")]);
+    const next = await engine.up({ a: secret });
+    expect(next.log).toEqual([expect.stringContaining("adopted the fake fake-1, made")]);
+    expect([...failed.log, ...next.log].join()).not.toContain("hush");
+  });
+});
+
 test("--replace of everything: what the other process has deleted since the list is not named", async () => {
   const clock = new FakeClock();
   const backend = new FakeBackend(clock);

@@ -1,0 +1,171 @@
+// Unchanged means converged, for ClonedVm, over sequences drawn by lot: changes of the program, failures and kills at any
+// request, ends of clones that nobody knows, what people do on the server. In the end an `up` without faults gives what the
+// program says, a second one has nothing to do, and a destroy leaves nothing. FAULTS_SEED repeats a run.
+
+import fc from "fast-check";
+import { ZSTACK_SEED } from "../../emulator";
+import type { CLONE_OUTCOMES } from "../../emulator/zstackModel";
+import { type Fault, ZStackSite } from "../contract/zstackSite";
+
+const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
+const SEQUENCES = Number(process.env.FAULTS_SEQUENCES ?? 150);
+
+jest.setTimeout(400_000);
+beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
+afterAll(() => jest.restoreAllMocks());
+
+type Outcome = (typeof CLONE_OUTCOMES)[number];
+type Args = Record<string, unknown>;
+type Step =
+  | { do: "up"; args: Args; fault: [number, Fault] | undefined }
+  | { do: "destroy" | "refresh"; fault: [number, Fault] | undefined }
+  | { do: "outcome"; outcome: Outcome }
+  | { do: "by hand"; how: "rename" | "bin" | "expunge" | "stop" | "untag"; at: number }
+  | { do: "wait" };
+
+const argsOf = fc.record<Args>({
+  vmInstanceUuid: fc.constant(ZSTACK_SEED.db),
+  full: fc.constant(true),
+  names: fc.subarray(["a", "b", "c"], { minLength: 1 }),
+  description: fc.constantFrom("one", "two"),
+  userTags: fc.constantFrom(["x"], ["x", "y"], undefined),
+  deletion: fc.constantFrom("destroy", "expunge"),
+  powerState: fc.constant("Running"),
+});
+const fault = fc.option(
+  fc.tuple(
+    fc.nat(22),
+    fc.constantFrom<Fault>("503", "lost reply", "killed", "killed after", "job fails", "session ends"),
+  ),
+  { nil: undefined },
+);
+const steps = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant("up" as const), args: argsOf, fault }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("destroy" as const, "refresh" as const), fault }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant("outcome" as const),
+        outcome: fc.constantFrom<Outcome>(
+          ...(["no-host", "start-failed", "start-failed-gone", "refused", "orphans", "unattached", "timeout"] as const),
+          ...(["purged", "given-up", "forgotten"] as const),
+        ),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant("by hand" as const),
+        how: fc.constantFrom("rename" as const, "bin" as const, "expunge" as const, "stop" as const, "untag" as const),
+        at: fc.nat(2),
+      }),
+    },
+    fc.record({ do: fc.constant("wait" as const) }),
+  ),
+  { minLength: 1, maxLength: 6 },
+);
+
+const site = new ZStackSite({}, { zstackImage: 2_000, zstackClone: 2_000, zstackAction: 150, zstackQuick: 50 });
+/** What the runs have said. */
+const told: string[] = [];
+
+async function take(step: Step): Promise<void> {
+  const faults = "fault" in step && step.fault ? { [step.fault[0]]: step.fault[1] } : {};
+  if (step.do === "up") told.push((await site.up({ set: step.args }, faults)).said);
+  if (step.do === "destroy" || step.do === "refresh") told.push((await site[step.do](faults)).said);
+  if (step.do === "outcome") site.zstack.failNextClone(step.outcome);
+  if (step.do === "wait") site.wait(600_000);
+  if (step.do === "by hand") byHand(step.how, step.at);
+  // What it takes to start another command.
+  site.wait(1_000);
+}
+
+function byHand(how: string, at: number): void {
+  const { zstack } = site;
+  const finished = site.clones.filter(({ name }) => !name.includes(".sc-"));
+  const vm = finished[at % Math.max(1, finished.length)];
+  if (!vm) return;
+  if (how === "rename") vm.name = "renamed";
+  if (how === "stop") vm.state = "Stopped";
+  // Without its tag, only the state tells whose it is.
+  const known = site.engine.state.entries.flatMap(({ outputs }) => (outputs.vms ?? []) as { uuid: string }[]);
+  if (how === "untag" && known.some(({ uuid }) => uuid === vm.uuid)) {
+    for (const [uuid, { resourceUuid }] of zstack.tags) if (resourceUuid === vm.uuid) zstack.tags.delete(uuid);
+  }
+  if (how === "bin" || how === "expunge") {
+    for (const volume of zstack.volumesOf(vm.uuid, "Data")) zstack.detach(volume);
+    vm.state = "Destroyed";
+  }
+  if (how === "expunge") zstack.removeVm(vm.uuid);
+}
+
+/** Clones as anybody can see them. */
+const seen = () =>
+  site.clones
+    .map(({ uuid, name, state, description }) => {
+      const tags = site.zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
+      return { name, state, description, tags: tags.sort(), disks: site.zstack.volumesOf(uuid, "Data").length };
+    })
+    .sort((one, other) => (one.name < other.name ? -1 : 1));
+
+const inOrder = ({ name, state, description, tags, disks }: ReturnType<typeof seen>[number]) => {
+  return [name, state, description, tags, disks];
+};
+
+test(`${SEQUENCES} sequences end in what a first up gives (seed ${SEED})`, async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, argsOf, async (sequence, last) => {
+      site.cloud.emulator.reset();
+      site.engine.state = { entries: [], pending: [] };
+      told.length = 0;
+      for (const step of sequence) await take(step);
+      site.zstack.forgetBehaviours();
+
+      const problems: string[] = [];
+      const expect = (what: string, is: unknown, wanted: unknown) => {
+        if (JSON.stringify(is) !== JSON.stringify(wanted)) problems.push(`${what}: ${JSON.stringify(is)}`);
+      };
+      // What somebody has done on the server a refresh shows, and nothing else.
+      told.push((await site.refresh()).said);
+      for (let run = 1; run <= 2; run += 1) {
+        const { errors, said } = await site.up({ set: last });
+        told.push(said);
+        if (errors.length === 0) break;
+        if (run === 2) problems.push("the second up without faults fails");
+      }
+      const {
+        names,
+        description,
+        userTags = [],
+      } = last as { names: string[]; description: string; userTags?: string[] };
+      const wanted = names.map((name) => ({
+        name,
+        state: "Running",
+        description,
+        tags: [...userTags].sort(),
+        disks: 2,
+      }));
+      // A killed run's user tags that the program has dropped since look like anybody's.
+      const wasKilled = sequence.some((step) => "fault" in step && step.fault?.[1].startsWith("killed"));
+      const clones = seen().map(({ tags, ...clone }) => {
+        return { ...clone, tags: wasKilled ? tags.filter((tag) => userTags.includes(tag)) : tags };
+      });
+      expect("clones", clones.map(inOrder), wanted.map(inOrder));
+      expect("on the source", site.zstack.tagsOf(ZSTACK_SEED.db), []);
+      await site.refresh();
+      const again = await site.up({ set: last });
+      expect("the next up has something to do", site.sent, []);
+      told.push(again.said);
+      const destroyed = await site.destroy();
+      told.push(destroyed.said);
+      expect("after the destroy", [destroyed.errors.length, seen(), site.zstack.tagsOf(ZSTACK_SEED.db)], [0, [], []]);
+      const loose = [...site.zstack.volumes.values()].filter(({ type, status, vmInstanceUuid: at }) => {
+        return type === "Data" && at !== ZSTACK_SEED.db && status !== "Deleted";
+      });
+      expect("volumes after the destroy", loose.length, 0);
+      if (problems.length > 0) throw new Error(`${problems.join("\n")}\n${told.join("\n--\n")}`);
+    }),
+    { numRuns: SEQUENCES, seed: SEED, endOnFailure: false },
+  );
+});

@@ -1,0 +1,90 @@
+// The texts of our tags: what is written is read back, whatever names and URNs hold, and old forms stay readable.
+
+import fc from "fast-check";
+import {
+  type Intent,
+  intentTag,
+  memberTag,
+  readTags,
+  tagsOfStack,
+  urnPrefix,
+} from "../../../provider/zstack/ownership";
+
+const SET = "0123456789abcdef0123456789abcdef";
+const JOB = "fedcba9876543210fedcba9876543210";
+const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:ClonedVm::web";
+const hex = (length: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
+const record = fc.record({
+  stack: hex(32),
+  attempt: hex(16),
+  inputs: hex(32),
+  owner: fc.oneof(
+    fc.constant(""),
+    fc.string().map((name) => `${OWNER}${name}`),
+  ),
+});
+const row = (tag: string) => ({ uuid: JOB, resourceUuid: SET, tag });
+const only = (tag: string) => readTags([row(tag)]).get(SET);
+
+test("a clone's tag says what was written", () => {
+  const member = fc.record({
+    set: fc.constant(SET),
+    time: fc.nat(2_000_000_000),
+    disks: fc.array(hex(32), { maxLength: 24 }),
+    record,
+    name: fc.string({ minLength: 1 }),
+  });
+  fc.assert(
+    fc.property(member, (written) => {
+      expect(only(memberTag(written))?.members).toEqual([{ ...written, tag: JOB, on: SET }]);
+    }),
+  );
+});
+
+test("an intent says what was written", () => {
+  const intent = fc.record<Intent>({
+    set: fc.constant(SET),
+    job: fc.constant(JOB),
+    until: fc.nat(2_000_000_000),
+    time: fc.nat(2_000_000_000),
+    clones: fc.nat(1000),
+    disks: fc.nat(24),
+    record,
+    isOld: fc.constant(false),
+  });
+  fc.assert(
+    fc.property(intent, (written) => {
+      expect(only(intentTag(written))?.intents).toEqual([{ ...written, tag: JOB, on: SET }]);
+    }),
+  );
+});
+
+test("what it lists a stack's tags by is in all of them, old ones included", () => {
+  const like = tagsOfStack(urnPrefix(OWNER)).replace(/^tag~=/, "");
+  const pattern = new RegExp(`^${like.replaceAll("%", ".*")}$`);
+  const common = { stack: "s", attempt: "a", inputs: "i", owner: OWNER };
+  const tags = [
+    memberTag({ set: SET, time: 1, disks: [], record: common, name: "web" }),
+    intentTag({ set: SET, job: JOB, until: 1, time: 1, clones: 1, disks: 0, record: common }),
+    `snapclone::open::${SET}::${JOB}::1::${"0".repeat(32)}::${OWNER}`,
+  ];
+  for (const tag of tags) expect(tag).toMatch(pattern);
+  expect(tags[0]?.replace("::shop::", "::other::")).not.toMatch(pattern);
+});
+
+test("tags of builds before 0.2", () => {
+  expect(only(`snapclone::open::${SET}::${JOB}::7::ff::${OWNER}`)?.intents).toMatchObject([
+    { job: JOB, until: 7, isOld: true, record: { stack: "", inputs: "ff", owner: OWNER } },
+  ]);
+  expect(only(`snapclone::job::${SET}::${JOB}::7`)?.intents).toMatchObject([{ job: JOB, isOld: true }]);
+  expect(only(`snapclone::set::${SET}`)?.members).toMatchObject([{ on: SET, disks: [] }]);
+  expect(only(`snapclone::disk::${SET}::${JOB}`)?.oldDisks).toEqual([{ volume: SET, vm: JOB }]);
+  expect(only(`snapclone::adopted::${SET}::run`)?.oldAdoptions).toHaveLength(1);
+});
+
+test("what is none of ours is left alone", () => {
+  fc.assert(fc.property(fc.string(), (tag) => expect(readTags([row(tag)]).size).toBe(0)));
+  for (const tag of ["snapclone::set::short", `other::set::${SET}`, "snapclone::", "snapclone::set"]) {
+    expect(only(tag)).toBeUndefined();
+  }
+});
