@@ -12,6 +12,7 @@ import { formatDuration, parseDuration } from "./duration";
 import { SnapcloneError } from "./errors";
 import { isHeldBy, OwnershipTracker, type StackState, type StateEntry } from "./ownership";
 import type { Patience } from "./rateGate";
+import { stackOfUrn } from "./urn";
 
 export type Severity = "status" | "info" | "warning";
 
@@ -165,7 +166,7 @@ export class Run {
     const urn = this.urn ?? __owner;
     this.organization ??= __organization;
     this.fallbackUrn ??= __owner;
-    const [, , stack = "", project = ""] = urn.split(/::|:/);
+    const { stack, project } = stackOfUrn(urn);
     const key = JSON.stringify([__organization, project, stack]);
     const known = this.stacks.get(key);
     if (known !== undefined) return known;
@@ -303,7 +304,7 @@ export class Run {
 
   /** What the URNs of this stack's resources begin with. */
   private get urnPrefix(): string {
-    const [, , stack = "", project = ""] = (this.urn ?? this.fallbackUrn ?? "").split(/::|:/);
+    const { stack, project } = stackOfUrn(this.urn ?? this.fallbackUrn ?? "");
     return `urn:pulumi:${stack}::${project}::`;
   }
 

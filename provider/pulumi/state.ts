@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { StackState, StateEntry } from "../core/ownership";
 import { NoWitness } from "../core/run";
+import { stackOfUrn } from "../core/urn";
 import { isRecord } from "../core/values";
 import { engineExecutable, engineFolder } from "./processes";
 
@@ -52,7 +53,7 @@ async function askOfStack(
   timeoutMs: number,
   maxBytes: number,
 ): Promise<string> {
-  const [, , stack = "", project = ""] = urn.split(/::|:/);
+  const { stack, project } = stackOfUrn(urn);
   const name = `${organization ?? "organization"}/${project}/${stack}`;
   const deadline = Date.now() + timeoutMs;
   try {

@@ -1,0 +1,5 @@
+/** The stack and the project that a resource's URN names: `urn:pulumi:<stack>::<project>::<type>::<name>`. */
+export function stackOfUrn(urn: string): { stack: string; project: string } {
+  const [, , stack = "", project = ""] = urn.split(/::|:/);
+  return { stack, project };
+}
