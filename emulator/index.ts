@@ -1,11 +1,10 @@
 // pulumi-snapclone/emulator: the control planes in one process, in memory, for tests and for programs that have no
 // cloud at hand. It shares no code with the provider: it is a second, independent reading of the wire.
 
-import { type AssemblyOptions, assemble, type ControlPlanes } from "./assembly";
-import { type Logins, loginsAt } from "./logins";
-import { startServer } from "./server";
+import { startServer } from "./core/server";
+import { type AllCredentials, credentialsAt } from "./credentials";
+import { type CreateOptions, createEmulator, type Services } from "./emulator";
 
-export type { Timings } from "./assembly";
 export type {
   Behaviour,
   BehaviourHandle,
@@ -14,10 +13,19 @@ export type {
   SnapshotRow,
   VolumeAttachment,
   VolumeRow,
-} from "./cinderModel";
-export { CinderModel, SEED_VOLUMES } from "./cinderModel";
-export type { ClockMode } from "./clock";
-export { FAULT_ACTIONS, type FaultAction, type FaultHandle, type FaultMatch, type FaultRule } from "./faults";
+} from "./cinder/model";
+export { CinderModel, SEED_VOLUMES } from "./cinder/model";
+export type { ClockMode } from "./core/clock";
+export { FAULT_ACTIONS, type FaultAction, type FaultHandle, type FaultMatch, type FaultRule } from "./core/faults";
+export type { RequestLog, RequestLogEntry, RequestMatch } from "./core/requestLog";
+export type {
+  Credentials as Login,
+  OpenStackConnection,
+  PowerVcConnection,
+  ViprConnection,
+  ZStackConnection,
+} from "./credentials";
+export type { Timings } from "./emulator";
 export type {
   ApplicationCredential,
   Assignment,
@@ -26,12 +34,10 @@ export type {
   Project,
   Token,
   User,
-} from "./keystone";
-export { KeystoneModel } from "./keystone";
-export type { RequestLog, RequestLogEntry, RequestMatch } from "./log";
-export type { Login, OpenStackConnection, PowerVcConnection, ViprConnection, ZStackConnection } from "./logins";
-export type { FileRow, NovaTrouble, ServerRow } from "./novaModel";
-export { NovaModel } from "./novaModel";
+} from "./keystone/service";
+export { KeystoneModel } from "./keystone/service";
+export type { FileRow, NovaFailure as NovaTrouble, ServerRow } from "./nova/model";
+export { NovaModel } from "./nova/model";
 export {
   CLONE_STEPS,
   type CloneRequest,
@@ -39,9 +45,8 @@ export {
   type CloneTask,
   type FlowBehaviour,
   PowerVcModel,
-} from "./powervcModel";
-export { VIPR_UNAVAILABLE } from "./vipr";
-export { ViprAuth, type ViprUser } from "./viprAuth";
+} from "./powervc/model";
+export { ViprAuth, type ViprUser } from "./vipr/auth";
 export {
   SEED_SESSIONS,
   type ViprBehaviour,
@@ -51,11 +56,12 @@ export {
   type ViprTarget,
   type ViprTask,
   type ViprVolume,
-} from "./viprModel";
-export type { CloneBehaviour, ZStackSettings, ZStackVm, ZStackVolume } from "./zstackModel";
-export { ZSTACK_SEED, ZStackModel } from "./zstackModel";
+} from "./vipr/model";
+export { VIPR_UNAVAILABLE } from "./vipr/service";
+export type { CloneBehaviour, ZStackSettings, ZStackVm, ZStackVolume } from "./zstack/model";
+export { ZSTACK_SEED, ZStackModel } from "./zstack/model";
 
-export interface EmulatorOptions extends AssemblyOptions {
+export interface EmulatorOptions extends CreateOptions {
   /** Default 0: a free one. */
   port?: number;
   /** Default "127.0.0.1". */
@@ -66,13 +72,13 @@ export interface EmulatorOptions extends AssemblyOptions {
   latencyMs?: number;
 }
 
-export interface Emulator extends Logins, ControlPlanes {
+export interface Emulator extends AllCredentials, Services {
   /** Ends hanging connections, too. */
   close(): Promise<void>;
 }
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
-  const { planes, parts } = assemble(options);
+  const { planes, parts } = createEmulator(options);
   const server = await startServer(
     {
       port: options.port ?? 0,
@@ -82,5 +88,5 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     },
     parts,
   );
-  return { ...loginsAt(server.url), ...planes, close: () => server.close() };
+  return { ...credentialsAt(server.url), ...planes, close: () => server.close() };
 }

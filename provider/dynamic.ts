@@ -24,25 +24,32 @@ const run = new Run({
 superviseRun(run);
 passRequestFields();
 
-export const snapshot = front(() => load<typeof import("./openstack/snapshot")>("./openstack/snapshot").snapshot);
-export const assistedSnapshot = front(
-  () => load<typeof import("./openstack/assistedSnapshot")>("./openstack/assistedSnapshot").assistedSnapshot,
+export const snapshot = toResourceProvider(
+  () => lazyRequire<typeof import("./openstack/snapshot/resource")>("./openstack/snapshot/resource").snapshot,
 );
-export const linkedTargetSet = front(
-  () => load<typeof import("./vipr/linkedTargetSet")>("./vipr/linkedTargetSet").linkedTargetSet,
+export const assistedSnapshot = toResourceProvider(
+  () =>
+    lazyRequire<typeof import("./openstack/assistedSnapshot/resource")>("./openstack/assistedSnapshot/resource")
+      .assistedSnapshot,
 );
-export const volumeClone = front(
-  () => load<typeof import("./powervc/volumeClone")>("./powervc/volumeClone").volumeClone,
+export const linkedTargetSet = toResourceProvider(
+  () =>
+    lazyRequire<typeof import("./vipr/linkedTargetSet/resource")>("./vipr/linkedTargetSet/resource").linkedTargetSet,
+);
+export const volumeClone = toResourceProvider(
+  () => lazyRequire<typeof import("./powervc/volumeClone/resource")>("./powervc/volumeClone/resource").volumeClone,
 );
 
-export const clonedVm = front(() => load<typeof import("./zstack/clonedVm")>("./zstack/clonedVm").clonedVm);
+export const clonedVm = toResourceProvider(
+  () => lazyRequire<typeof import("./zstack/clonedVm/resource")>("./zstack/clonedVm/resource").clonedVm,
+);
 
 /** Loaded on first use, one resource type by one: each process pays for what its program uses. */
-function load<Module>(path: string): Module {
+function lazyRequire<Module>(path: string): Module {
   return require(path);
 }
 
-function front(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvider {
+function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvider {
   return {
     // Only the first caller awaits this, the others go on at once (docs/wire/pulumi-engine.md#configure): so it is done
     // before it returns, and connections are opened when they are needed.

@@ -1,12 +1,12 @@
 // The questions a program can ask while it runs. Same connections, same clients, same errors as the resources.
 
-import { systemClock } from "./core/clock";
-import { Connections } from "./core/connections";
+import { Connections } from "./core/connection/connections";
 import { asSnapcloneError, SnapcloneError } from "./core/errors";
-import { plain } from "./core/sanitise";
+import { systemClock } from "./core/util/clock";
+import { toState } from "./core/util/toState";
 import type { SnapshotRow } from "./openstack/cinder";
-import { openstack } from "./openstack/cloud";
-import { observed } from "./openstack/snapshot";
+import { openstack } from "./openstack/context";
+import { observed } from "./openstack/snapshot/resource";
 
 /** A snapshot as the lookups return it: every key of its metadata, not only managed ones. */
 export interface SnapshotInfo {
@@ -76,17 +76,17 @@ async function getSnapshot(open: Connections, args: GetSnapshotArgs): Promise<Sn
   if (args.id !== undefined) {
     const row = await open.open(openstack, args.connection).snapshot(args.id);
     if (row) return toInfo(row);
-    throw new SnapcloneError({ kind: "notFound", said: "it does not exist, or belongs to another project" });
+    throw new SnapcloneError({ kind: "notFound", message: "it does not exist, or belongs to another project" });
   }
   const found = await rows(open, args);
   found.sort((a, b) => ((a.created_at ?? "") < (b.created_at ?? "") ? 1 : -1));
   const [newest, ...others] = found;
-  if (!newest) throw new SnapcloneError({ kind: "notFound", said: "no snapshot meets these conditions" });
+  if (!newest) throw new SnapcloneError({ kind: "notFound", message: "no snapshot meets these conditions" });
   if (others.length > 0 && !args.mostRecent) {
     throw new SnapcloneError({
       kind: "input",
-      said: `${found.length} snapshots meet these conditions, ${newest.id} and ${others[0]?.id} among them`,
-      remedy: "Add conditions, or set mostRecent to take the newest.",
+      message: `${found.length} snapshots meet these conditions, ${newest.id} and ${others[0]?.id} among them`,
+      hint: "Add conditions, or set mostRecent to take the newest.",
     });
   }
   return toInfo(newest);
@@ -107,15 +107,15 @@ async function rows(open: Connections, args: ListSnapshotsArgs): Promise<Snapsho
 }
 
 function toInfo(row: SnapshotRow): SnapshotInfo {
-  return plain({ id: row.id, ...observed(row, "all").state }) as unknown as SnapshotInfo;
+  return toState({ id: row.id, ...observed(row, "all").state }) as unknown as SnapshotInfo;
 }
 
 /** Pulumi prints the stack of what a program throws: for an expected failure its message says all. */
-async function during<T>(doing: string, work: () => Promise<T>): Promise<T> {
+async function during<T>(operation: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw asSnapcloneError(error, doing);
+    throw asSnapcloneError(error, operation);
   }
 }
 

@@ -1,6 +1,6 @@
 // A "not found" right after the backend has accepted something may come from a replica or a cell that lags behind.
 
-import type { Clock } from "./clock";
+import type { Clock } from "./util/clock";
 
 /** Lags of replicas and message queues end in seconds. */
 const GRACE_MS = 30_000;

@@ -4,7 +4,7 @@
 // room store the beginning.
 
 import { randomBytes } from "node:crypto";
-import { digest } from "./digest";
+import { digest } from "./util/digest";
 
 /** The id of an entry whose create had an unknown outcome: the object may exist, and bears the attempt. */
 const PROVISIONAL = /^unknown-([0-9a-f]{16})$/;

@@ -4,9 +4,9 @@
 import { randomBytes } from "node:crypto";
 import { namedAttempt } from "./attempt";
 import type { AnyDefinition, CheckFailure, HiddenInputs } from "./definition";
-import { digest } from "./digest";
-import { isZeroDuration, parseDuration } from "./duration";
-import { nearest } from "./nearest";
+import { digest } from "./util/digest";
+import { isZeroDuration, parseDuration } from "./util/duration";
+import { nearest } from "./util/nearest";
 
 /** How Pulumi's dynamic provider shows a value that a preview does not know yet, whatever its type (sdk/nodejs/runtime/rpc.ts, `unknownValue`). */
 export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";

@@ -5,8 +5,8 @@
 // In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete, proveAbsence.
 
 import type { ZodType } from "zod";
-import type { Clock } from "./clock";
-import type { ConnectionKind } from "./connections";
+import type { ConnectionKind } from "./connection/connections";
+import type { Clock } from "./util/clock";
 
 /** What a change of an input does to an existing resource. */
 export type ChangeEffect = "replace" | "update" | "ignore";

@@ -30,11 +30,11 @@ export type ErrorKind =
 export interface ErrorParts {
   kind: ErrorKind;
   /** What went wrong, in the backend's words where there are any. */
-  said: string;
+  message: string;
   /** What was being done to which object: `create snapshot "nightly"`. Usually added on the way up, by `during`. */
-  doing?: string | undefined;
+  operation?: string | undefined;
   /** What the user can do about it. Written by us, so never redacted. */
-  remedy?: string | undefined;
+  hint?: string | undefined;
   /** Method and URL of the request, where one was made. */
   request?: string | undefined;
   status?: number | undefined;
@@ -44,7 +44,7 @@ export interface ErrorParts {
   /** There was more than any answer should have; asked for less, it may fit. */
   tooLarge?: true | undefined;
   /** By a limit, before it was carried out. */
-  turnedAway?: true | undefined;
+  rateLimited?: true | undefined;
   cause?: unknown;
 }
 
@@ -53,8 +53,8 @@ export class SnapcloneError extends Error {
 
   constructor(parts: ErrorParts) {
     // Cinder prints whole regular expressions into a 400 (docs/wire/openstack.md#a2); proxies send whole pages.
-    const clean: ErrorParts = { ...parts, said: truncate(parts.said, 1000) };
-    if (parts.doing !== undefined) clean.doing = redact(parts.doing);
+    const clean: ErrorParts = { ...parts, message: truncate(parts.message, 1000) };
+    if (parts.operation !== undefined) clean.operation = redact(parts.operation);
     if (parts.request !== undefined) clean.request = redact(parts.request);
     super(text(clean));
     this.name = "SnapcloneError";
@@ -73,11 +73,11 @@ export class SnapcloneError extends Error {
   }
 
   /** The same failure, said in a wider frame; what is already there stays. */
-  during(doing: string, remedy?: string): SnapcloneError {
+  withOperation(operation: string, hint?: string): SnapcloneError {
     return new SnapcloneError({
       ...this.parts,
-      doing: this.parts.doing ?? doing,
-      remedy: this.parts.remedy ?? remedy,
+      operation: this.parts.operation ?? operation,
+      hint: this.parts.hint ?? hint,
     });
   }
 }
@@ -87,13 +87,13 @@ export function isKind(error: unknown, ...kinds: ErrorKind[]): error is Snapclon
 }
 
 /** Anything thrown, as a SnapcloneError. What we did not expect keeps its stack in the text: it is a bug to report. */
-export function asSnapcloneError(error: unknown, doing: string): SnapcloneError {
-  if (error instanceof SnapcloneError) return error.during(doing);
-  const said = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error);
+export function asSnapcloneError(error: unknown, operation: string): SnapcloneError {
+  if (error instanceof SnapcloneError) return error.withOperation(operation);
+  const message = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error);
   return new SnapcloneError({
     kind: "failed",
-    said: `unexpected error, please report it: ${said}`,
-    doing,
+    message: `unexpected error, please report it: ${message}`,
+    operation,
     cause: error,
   });
 }
@@ -101,7 +101,7 @@ export function asSnapcloneError(error: unknown, doing: string): SnapcloneError 
 const secrets = new Set<string>();
 
 /** From now on `value` is taken out of every error and log line. Called where a credential or token enters. */
-export function protect(value: string | undefined): void {
+export function registerSecret(value: string | undefined): void {
   // One or two characters would blank out half of every message and protect nothing.
   if (value !== undefined && value.length >= 3) secrets.add(value);
 }
@@ -118,7 +118,7 @@ export function redact(textWithSecrets: string): string {
   return out.replace(/gAAAA[\w-]{16,}=*/g, "[redacted]").replace(/(https?:\/\/)[^\s/@]+@/g, "$1[redacted]@");
 }
 
-function text({ doing, said, remedy, request, status, requestId }: ErrorParts): string {
+function text({ operation, message, hint, request, status, requestId }: ErrorParts): string {
   const facts = [
     status === undefined ? "" : `HTTP ${status}`,
     requestId ? `request id ${requestId}` : "",
@@ -126,8 +126,8 @@ function text({ doing, said, remedy, request, status, requestId }: ErrorParts): 
   ]
     .filter((fact) => fact !== "")
     .join(", ");
-  const line = `${doing ? `cannot ${doing}: ` : ""}${said}${facts ? ` (${facts})` : ""}`;
-  return remedy ? `${line}\n${remedy}` : line;
+  const line = `${operation ? `cannot ${operation}: ` : ""}${message}${facts ? ` (${facts})` : ""}`;
+  return hint ? `${line}\n${hint}` : line;
 }
 
 /** The beginning of a text for an error. Redacted first: half a secret would not be recognised any more. */

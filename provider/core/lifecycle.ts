@@ -19,12 +19,12 @@ import type {
   Task,
 } from "./definition";
 import { canonical } from "./diff";
-import { parseDuration } from "./duration";
 import { asSnapcloneError, type ErrorKind, isKind, SnapcloneError } from "./errors";
 import { findAdoptable, type OwnershipTracker, ownershipRecord } from "./ownership";
 import type { Run } from "./run";
-import { plain } from "./sanitise";
-import { sleepUnlessStopped, stopped } from "./stop";
+import { abortableSleep, stopped } from "./util/abort";
+import { parseDuration } from "./util/duration";
+import { toState } from "./util/toState";
 
 export type Properties = Record<string, unknown>;
 
@@ -59,21 +59,21 @@ const RECORDED = "recorded";
 
 export async function create(definition: AnyDefinition, run: Run, news: Properties) {
   const hidden = news as HiddenInputs;
-  const doing = `create ${definition.describe(news)}`;
+  const operation = `create ${definition.describe(news)}`;
   run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
-    const inputs = parseInputs(definition, news, doing);
-    const client = connect(definition, run, inputs, doing);
+    const inputs = parseInputs(definition, news, operation);
+    const client = connect(definition, run, inputs, operation);
     const context = begin(new RunningOperation(definition, run, "create", hidden));
     const { __owner: urn = "", __attempt: attempt = unnamedAttempt() } = hidden;
     const record = ownershipRecord(definition, context.stack, urn, attempt, inputs);
     const tracker = run.tracker(definition, client);
     const creation: Creation = { definition, run, client, tracker, urn, record, inputs, context };
-    return run.answering(record.stack, record.attempt, () => adoptOrCreate(creation, attempt, news, doing));
+    return run.answering(record.stack, record.attempt, () => adoptOrCreate(creation, attempt, news, operation));
   });
 }
 
-async function adoptOrCreate(creation: Creation, attempt: string, news: Properties, doing: string) {
+async function adoptOrCreate(creation: Creation, attempt: string, news: Properties, operation: string) {
   const { definition, client, tracker, urn, record, inputs, context } = creation;
   let accepted: AcceptedOperation;
   let adopted: Adopted | undefined;
@@ -82,7 +82,7 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
     adopted = await adopt(creation, listed);
     accepted = adopted?.object ?? (await beginOnce(creation, listed));
   } catch (error) {
-    const failure = asSnapcloneError(error, doing);
+    const failure = asSnapcloneError(error, operation);
     if (!isKind(failure, "ambiguous") || urn === "") throw failure;
     throw await recordUnknown(creation, attempt, news, failure);
   }
@@ -100,7 +100,7 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
     }
     return { id, outs: await outputs(creation, news, observed) };
   } catch (error) {
-    const failure = asSnapcloneError(error, doing);
+    const failure = asSnapcloneError(error, operation);
     if (isKind(failure, "notFound")) {
       // Proven gone, unless the list shows the object, if under another id than the accepting answer did.
       const listed = urn === "" ? [] : await tracker.list(scopeOf(creation), "afresh").catch(() => undefined);
@@ -205,7 +205,7 @@ async function writeRecord(
     await definition.recordOwnership(client, id, record, known, inputs);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    context.warn(`the ownership record of ${id} could not be written: ${error.parts.said}`);
+    context.warn(`the ownership record of ${id} could not be written: ${error.parts.message}`);
   }
 }
 
@@ -219,7 +219,7 @@ async function beginOnce(creation: Creation, before: readonly OwnedObject[]): Pr
     if (!isKind(error, "ambiguous") || record.owner === "") throw error;
     const earlier = new Set(before.map(({ id }) => id));
     for (const pause of LOST_REPLY_LOOKS_MS) {
-      await sleepUnlessStopped(context.clock, pause, context.signal);
+      await abortableSleep(context.clock, pause, context.signal);
       const now = await tracker.list(scopeOf(creation), "afresh").catch(() => []);
       const found = now.find(
         (object) =>
@@ -240,20 +240,20 @@ export async function dryRun(definition: AnyDefinition, run: Run, news: Properti
   if (!definition.dryRun || unknownPaths(news).length > 0) return [];
   const { __owner } = news as HiddenInputs;
   const warn = (text: string) => run.log("warning", text, __owner);
-  const doing = `ask for a dry run of ${definition.describe(news)}`;
+  const operation = `ask for a dry run of ${definition.describe(news)}`;
   let client: unknown;
   try {
-    client = connect(definition, run, news, doing);
+    client = connect(definition, run, news, operation);
   } catch {
     return [];
   }
   return run.track(async () => {
     try {
-      const inputs = parseInputs(definition, news, doing);
+      const inputs = parseInputs(definition, news, operation);
       const context = { clock: run.clock, signal: run.signal, warn, stack: run.stackOf(news), owner: __owner ?? "" };
       return (await definition.dryRun?.(client, inputs, context)) ?? [];
     } catch (error) {
-      warn(asSnapcloneError(error, doing).message);
+      warn(asSnapcloneError(error, operation).message);
       return [];
     }
   });
@@ -263,34 +263,34 @@ export async function dryRun(definition: AnyDefinition, run: Run, news: Properti
 
 export async function read(definition: AnyDefinition, run: Run, id: string, known: Properties) {
   const hidden = known as HiddenOutputs;
-  const doing = `read ${definition.describe({ ...known, id })}`;
+  const operation = `read ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
   run.markSecrets(definition, hidden);
   return run.track(async () => {
-    const client = connect(definition, run, known, doing);
+    const client = connect(definition, run, known, operation);
     watch(definition, run, client, known);
     // Nothing tells yet what became of its create: the next `up` does.
-    if (attemptInId(id) !== undefined) return { id, props: plain(known), inputs: inputsOf(definition, known) };
+    if (attemptInId(id) !== undefined) return { id, props: toState(known), inputs: inputsOf(definition, known) };
     const pending = known.pending as Pending | undefined;
     let observed: Observed | undefined;
     try {
       observed = await definition.read(client, id, known, run.signal);
       // What was accepted a moment ago may not be seen everywhere yet.
       for (const pause of observed || !pending || pending.failed ? [] : SECOND_LOOKS_MS) {
-        await sleepUnlessStopped(run.clock, pause, run.signal);
+        await abortableSleep(run.clock, pause, run.signal);
         observed = await definition.read(client, id, known, run.signal);
         if (observed) break;
       }
       if (!observed && !isOnlyRead(definition, known)) await proveAbsence(definition, client, id, known, run.signal);
     } catch (error) {
-      throw asSnapcloneError(error, doing);
+      throw asSnapcloneError(error, operation);
     }
     if (!observed) {
       if (!isOnlyRead(definition, known)) return {};
       throw new SnapcloneError({
         kind: "notFound",
-        doing,
-        said: `there is no ${definition.displayName} with the id ${id}`,
+        operation,
+        message: `there is no ${definition.displayName} with the id ${id}`,
       });
     }
 
@@ -337,9 +337,8 @@ async function proveAbsence(
   if (doubt === undefined) return;
   throw new SnapcloneError({
     kind: "refused",
-    said: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
-    remedy:
-      "Correct the connection (docs/connections.md). If the object is gone for good, take it out of the state: `pulumi state delete <urn>`.",
+    message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
+    hint: "Correct the connection (docs/connections.md). If the object is gone for good, take it out of the state: `pulumi state delete <urn>`.",
   });
 }
 
@@ -347,12 +346,12 @@ async function proveAbsence(
 
 export async function update(definition: AnyDefinition, run: Run, id: string, olds: Properties, news: Properties) {
   const hidden = news as HiddenInputs;
-  const doing = `update ${definition.describe(olds)}`;
+  const operation = `update ${definition.describe(olds)}`;
   run.markRecorded(definition, id);
   run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
-    const inputs = parseInputs(definition, news, doing);
-    const client = connect(definition, run, inputs, doing);
+    const inputs = parseInputs(definition, news, operation);
+    const client = connect(definition, run, inputs, operation);
     const before = olds.pending as Pending | undefined;
     const unfinished = before?.failed ? undefined : before;
     // What a create left unfinished gets the time of a create, whatever operation resumes it.
@@ -378,7 +377,7 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
         outs: await outputs(target, entry, await definition.update(client, id, observed, inputs, olds, context)),
       };
     } catch (error) {
-      const failure = asSnapcloneError(error, doing);
+      const failure = asSnapcloneError(error, operation);
       if (!touched || isKind(failure, "notFound")) throw failure;
       // What had failed before goes on being left to do.
       const pending = context.afterwards(failure) ?? (before?.failed ? before : undefined);
@@ -410,8 +409,8 @@ function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Pr
   if (wrong.length === 0) return;
   throw new SnapcloneError({
     kind: "input",
-    said: `${wrong.join("; ")}: that can't change in place, and nothing was changed`,
-    remedy: "Correct the program, or make a new one by `pulumi up --replace <urn>`, which deletes this one afterwards.",
+    message: `${wrong.join("; ")}: that can't change in place, and nothing was changed`,
+    hint: "Correct the program, or make a new one by `pulumi up --replace <urn>`, which deletes this one afterwards.",
   });
 }
 
@@ -419,11 +418,11 @@ function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Pr
 
 export async function remove(definition: AnyDefinition, run: Run, id: string, known: Properties): Promise<void> {
   const hidden = known as HiddenOutputs;
-  const doing = `delete ${definition.describe({ ...known, id })}`;
+  const operation = `delete ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
   run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
-    const client = connect(definition, run, known, doing);
+    const client = connect(definition, run, known, operation);
     const twin = await run.twinOf(id, hidden);
     if (twin) {
       const kept = `${definition.describe({ ...known, id })} was not deleted: another entry of the state, ${twin.urn}, has the same id and stays`;
@@ -440,7 +439,7 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
         tracker.markDeleted(object.id);
       }
     } catch (error) {
-      throw asSnapcloneError(error, doing);
+      throw asSnapcloneError(error, operation);
     }
   });
 }
@@ -494,7 +493,7 @@ async function recordFailure(
       : undefined;
   const told = new SnapcloneError({
     ...failure.parts,
-    remedy: [failure.parts.remedy, remedyOf(definition, pending)].filter(Boolean).join("\n"),
+    hint: [failure.parts.hint, hintOf(definition, pending)].filter(Boolean).join("\n"),
   });
   const base = observed ? news : { ...news, ...olds, ...hiddenOf(news) };
   // Ids that only the outputs have must outlive a look that fails.
@@ -511,7 +510,7 @@ async function recordFailure(
   }
 }
 
-function remedyOf({ onFailedCreate }: AnyDefinition, pending: Pending | undefined): string {
+function hintOf({ onFailedCreate }: AnyDefinition, pending: Pending | undefined): string {
   if (isUnknown(pending)) {
     return "Whether it was carried out is not known. It is recorded: the next `pulumi up` adopts what was made or makes it, `pulumi destroy` removes it.";
   }
@@ -533,7 +532,7 @@ async function outputs(
   // A backend that can't be told now leaves what was recorded before.
   const backend = await definition.identity(client, known, context.signal).catch(() => undefined);
   const owned = (inputs as HiddenInputs).__owner === undefined ? {} : { __stack: context.stack || undefined };
-  return plain({ ...known, ...owned, ...(backend === undefined ? {} : { __backend: backend }), pending });
+  return toState({ ...known, ...owned, ...(backend === undefined ? {} : { __backend: backend }), pending });
 }
 
 const HIDDEN_INPUTS: ReadonlySet<string> = new Set<keyof HiddenInputs>([
@@ -560,25 +559,25 @@ function inputsOf(definition: AnyDefinition, props: Properties): Properties {
 
 // --- what every operation needs
 
-function parseInputs(definition: AnyDefinition, news: Properties, doing: string): Properties {
+function parseInputs(definition: AnyDefinition, news: Properties, operation: string): Properties {
   const parsed: Properties = {};
   for (const [key, { schema }] of Object.entries(definition.inputs)) {
     const result = schema.safeParse(news[key]);
     if (!result.success) {
-      const said = `the input ${key} is not valid: ${result.error.issues[0]?.message}`;
-      throw new SnapcloneError({ kind: "input", doing, said });
+      const message = `the input ${key} is not valid: ${result.error.issues[0]?.message}`;
+      throw new SnapcloneError({ kind: "input", operation, message });
     }
     if (result.data !== undefined) parsed[key] = result.data;
   }
   return parsed;
 }
 
-function connect(definition: AnyDefinition, run: Run, inputs: Properties, doing: string): unknown {
+function connect(definition: AnyDefinition, run: Run, inputs: Properties, operation: string): unknown {
   try {
     const name = inputs.connection;
     return run.connections.open(definition.connection, typeof name === "string" ? name : undefined);
   } catch (error) {
-    throw asSnapcloneError(error, doing);
+    throw asSnapcloneError(error, operation);
   }
 }
 
@@ -635,7 +634,7 @@ function isUnknown(pending: Pending | undefined): boolean {
 function gone(definition: AnyDefinition, id: string): SnapcloneError {
   return new SnapcloneError({
     kind: "notFound",
-    said: `the ${definition.displayName} ${id} does not exist any more`,
-    remedy: "Run `pulumi refresh` to take it out of the state; the next `pulumi up` makes a new one.",
+    message: `the ${definition.displayName} ${id} does not exist any more`,
+    hint: "Run `pulumi refresh` to take it out of the state; the next `pulumi up` makes a new one.",
   });
 }

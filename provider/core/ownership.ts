@@ -4,7 +4,7 @@
 import { attemptInId, isSameAttempt, pendingCreatesOf, unnamedAttempt, withPendingCreates } from "./attempt";
 import type { AnyDefinition, ListScope, OwnedObject, OwnershipRecord } from "./definition";
 import { canonical, sameAsAbsent } from "./diff";
-import { digest } from "./digest";
+import { digest } from "./util/digest";
 
 /** What `pulumi stack export` shows, as far as it matters here. */
 export interface StackState {

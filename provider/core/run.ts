@@ -4,15 +4,15 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { attemptKey } from "./attempt";
-import { type Clock, systemClock } from "./clock";
-import { Connections } from "./connections";
+import { Connections } from "./connection/connections";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, OwnedObject } from "./definition";
-import { digest } from "./digest";
-import { formatDuration, parseDuration } from "./duration";
 import { SnapcloneError } from "./errors";
+import type { Patience } from "./http/rateGate";
 import { isHeldBy, OwnershipTracker, type StackState, type StateEntry } from "./ownership";
-import type { Patience } from "./rateGate";
 import { stackOfUrn } from "./urn";
+import { type Clock, systemClock } from "./util/clock";
+import { digest } from "./util/digest";
+import { formatDuration, parseDuration } from "./util/duration";
 
 export type Severity = "status" | "info" | "warning";
 
@@ -134,8 +134,8 @@ export class Run {
     if (within !== undefined) return within;
     throw new SnapcloneError({
       kind: "config",
-      said: `snapclone:adoptWithin in the stack config is ${JSON.stringify(text)}, which is not a duration`,
-      remedy: 'Write it like "90m" or "24h"; "0" adopts nothing.',
+      message: `snapclone:adoptWithin in the stack config is ${JSON.stringify(text)}, which is not a duration`,
+      hint: 'Write it like "90m" or "24h"; "0" adopts nothing.',
     });
   }
 

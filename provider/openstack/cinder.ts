@@ -3,10 +3,10 @@
 
 import { type ZodType, z } from "zod";
 import { isKind, SnapcloneError, truncate } from "../core/errors";
-import type { Explained, RawAnswer } from "../core/http";
-import type { Patience } from "../core/rateGate";
-import { unlessStopped } from "../core/stop";
-import type { OpenStackSession, Query, ServiceRequest } from "./keystone";
+import type { ParsedError, RawResponse } from "../core/http/client";
+import type { Patience } from "../core/http/rateGate";
+import { withAbort } from "../core/util/abort";
+import type { KeystoneSession, Query, ServiceRequest } from "./keystone";
 
 const nullableString = z.string().nullable().default(null);
 
@@ -195,16 +195,16 @@ interface Target {
 
 type Call<T> = Pick<
   ServiceRequest<T>,
-  "method" | "path" | "body" | "schema" | "signal" | "operation" | "repeatable"
+  "method" | "path" | "body" | "schema" | "signal" | "operation" | "idempotent"
 > & {
   query?: Query;
 };
 
-export class Cinder {
+export class CinderClient {
   /** By address: the negotiation, under way or done. */
   private readonly negotiated = new Map<string, Promise<string>>();
 
-  constructor(private readonly session: OpenStackSession) {}
+  constructor(private readonly session: KeystoneSession) {}
 
   async createSnapshot(snapshot: CreateSnapshot, operation?: Patience): Promise<SnapshotRow> {
     const { force, ...rest } = snapshot;
@@ -240,7 +240,7 @@ export class Cinder {
   /** Puts the row into any status; its progress stays. For administrators (docs/wire/openstack.md#a12). */
   async resetSnapshotStatus(id: string, status: string): Promise<void> {
     const body = { "os-reset_status": { status } };
-    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, repeatable: true });
+    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, idempotent: true });
   }
 
   /**
@@ -249,7 +249,7 @@ export class Cinder {
    */
   async updateSnapshotStatus(id: string, status: string, progress: string, repeatable = false): Promise<void> {
     const body = { "os-update_snapshot_status": { status, progress } };
-    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, repeatable });
+    await this.call({ method: "POST", path: `${snapshotPath(id)}/action`, body, idempotent: repeatable });
   }
 
   async showSnapshotMetadata(id: string, signal?: AbortSignal): Promise<Metadata> {
@@ -259,7 +259,7 @@ export class Cinder {
   /** Adds these entries and overwrites those of the same key; returns the whole. */
   async createSnapshotMetadata(id: string, metadata: Metadata): Promise<Metadata> {
     const path = `${snapshotPath(id)}/metadata`;
-    return this.metadata({ method: "POST", path, body: { metadata }, repeatable: true });
+    return this.metadata({ method: "POST", path, body: { metadata }, idempotent: true });
   }
 
   /** These and no others: takes away what anyone else has set. */
@@ -323,7 +323,7 @@ export class Cinder {
    */
   async createVolumeMetadata(id: string, metadata: Metadata): Promise<Metadata> {
     const path = `${volumePath(id)}/metadata`;
-    return this.metadata({ method: "POST", path, body: { metadata }, repeatable: true });
+    return this.metadata({ method: "POST", path, body: { metadata }, idempotent: true });
   }
 
   async deleteVolumeMetadataKey(id: string, key: string): Promise<void> {
@@ -425,8 +425,8 @@ export class Cinder {
       if (marker === undefined || seen.has(marker)) {
         throw new SnapcloneError({
           kind: "malformed",
-          said: `Cinder's list of ${what} does not end: its next page is ${marker ? `${marker} again` : "nowhere"}`,
-          remedy: "Check that no proxy answers in Cinder's place or takes away the query of a request.",
+          message: `Cinder's list of ${what} does not end: its next page is ${marker ? `${marker} again` : "nowhere"}`,
+          hint: "Check that no proxy answers in Cinder's place or takes away the query of a request.",
         });
       }
       seen.add(marker);
@@ -441,7 +441,7 @@ export class Cinder {
         ...call,
         base: api,
         headers: versionHeader(microversion),
-        explain,
+        parseError: explain,
       });
       return answer.body;
     } catch (error) {
@@ -461,7 +461,7 @@ export class Cinder {
       this.negotiated.set(root, version);
       version.catch(() => this.negotiated.delete(root));
     }
-    return { root, api, microversion: await unlessStopped(version, signal) };
+    return { root, api, microversion: await withAbort(version, signal) };
   }
 
   private async negotiate(root: string, api: string): Promise<string> {
@@ -494,7 +494,7 @@ export class Cinder {
       headers: versionHeader(KNOWN),
       schema: answers.anything,
       accept: [200, 406],
-      explain,
+      parseError: explain,
     });
     if (status === 406) {
       const range = /Minimum is (\d+\.\d+) and maximum is (\d+\.\d+)/.exec(faultOf(body)?.message ?? "");
@@ -511,10 +511,10 @@ export class Cinder {
  */
 export function whatIsMissing(error: unknown): "snapshot" | "volume" | "metadataKey" | undefined {
   if (!isKind(error, "notFound")) return undefined;
-  const { said } = error.parts;
-  if (/has no metadata with key|Metadata item was not found/.test(said)) return "metadataKey";
-  if (/\bSnapshot \S+ could not be found/.test(said)) return "snapshot";
-  return /\bVolume \S+ could not be found|\bvolume does not exist/.test(said) ? "volume" : undefined;
+  const { message } = error.parts;
+  if (/has no metadata with key|Metadata item was not found/.test(message)) return "metadataKey";
+  if (/\bSnapshot \S+ could not be found/.test(message)) return "snapshot";
+  return /\bVolume \S+ could not be found|\bvolume does not exist/.test(message) ? "volume" : undefined;
 }
 
 interface Listed {
@@ -571,7 +571,7 @@ class LostMarker extends Error {
     this.reason = new SnapcloneError({
       ...notFound.parts,
       kind: "transient",
-      remedy: `There are ${what} that vanish faster than they can be listed. Run again.`,
+      hint: `There are ${what} that vanish faster than they can be listed. Run again.`,
     });
   }
 }
@@ -599,8 +599,8 @@ function metadataKeyPath(object: string, key: string): string {
   if (!/^[ -.0-~]+$/.test(key)) {
     throw new SnapcloneError({
       kind: "input",
-      said: `Cinder cannot address the metadata key "${key}" by itself`,
-      remedy: "Keys with a slash or beyond ASCII can be set and removed with the whole metadata only.",
+      message: `Cinder cannot address the metadata key "${key}" by itself`,
+      hint: "Keys with a slash or beyond ASCII can be set and removed with the whole metadata only.",
     });
   }
   return `${object}/metadata/${segment(key, "a metadata key")}`;
@@ -609,7 +609,7 @@ function metadataKeyPath(object: string, key: string): string {
 /** One part of a path. What a URL reads as no part or a step up would make "delete this key" delete the snapshot. */
 export function segment(value: string, what: string): string {
   if (value === "" || value === "." || value === "..") {
-    throw new SnapcloneError({ kind: "input", said: `"${value}" cannot stand in an address as ${what}` });
+    throw new SnapcloneError({ kind: "input", message: `"${value}" cannot stand in an address as ${what}` });
   }
   return encodeURIComponent(value);
 }
@@ -651,22 +651,22 @@ export function faultOf(json: unknown): Fault | undefined {
 export interface Wording {
   /** "the Block Storage API v3". */
   api: string;
-  remedies: readonly (readonly [RegExp, string])[];
+  hints: readonly (readonly [RegExp, string])[];
   forbidden(rule: string | undefined): string;
 }
 
 /** What the error bodies of all OpenStack services have in common. What is left out follows from the status. */
-export function explainFault({ status, json }: RawAnswer, wording: Wording): Partial<Explained> | undefined {
+export function explainFault({ status, json }: RawResponse, wording: Wording): Partial<ParsedError> | undefined {
   const found = faultOf(json);
   if (!found) {
     if (status !== 404 || !unroutedSchema.safeParse(json).success) return undefined;
-    const remedy = `The endpoint is not ${wording.api}'s. Correct it in the catalogue, or set the endpoint override.`;
-    return { kind: "config", said: "there is no such address", remedy };
+    const hint = `The endpoint is not ${wording.api}'s. Correct it in the catalogue, or set the endpoint override.`;
+    return { kind: "config", message: "there is no such address", hint };
   }
   const { fault, message } = found;
   const said = withoutPatterns(message);
-  const remedy = wording.remedies.find(([pattern]) => pattern.test(message))?.[1];
-  const explained: Partial<Explained> = remedy === undefined ? { said } : { said, remedy };
+  const hint = wording.hints.find(([pattern]) => pattern.test(message))?.[1];
+  const explained: Partial<ParsedError> = hint === undefined ? { message: said } : { message: said, hint: hint };
   if (status === 404) {
     // "The resource could not be found." is a call that this microversion does not have (docs/wire/openstack.md#a4):
     // nothing is absent.
@@ -675,17 +675,17 @@ export function explainFault({ status, json }: RawAnswer, wording: Wording): Par
   }
   if (status === 403) {
     const rule = /Policy doesn't allow (\S+) to be performed/.exec(message)?.[1];
-    return { ...explained, kind: "forbidden", remedy: wording.forbidden(rule) };
+    return { ...explained, kind: "forbidden", hint: wording.forbidden(rule) };
   }
   return explained;
 }
 
 /** The error bodies of docs/wire/openstack.md#a10. */
-export function explain(answer: RawAnswer): Partial<Explained> | undefined {
+export function explain(answer: RawResponse): Partial<ParsedError> | undefined {
   const { status } = answer;
   const explained = explainFault(answer, {
     api: "the Block Storage API v3",
-    remedies: REMEDIES,
+    hints: HINTS,
     forbidden: (rule) =>
       rule
         ? `Cinder's policy rule ${rule} does not let this user do that. Ask an administrator for a role that it allows.`
@@ -695,7 +695,7 @@ export function explain(answer: RawAnswer): Partial<Explained> | undefined {
   // Retry-After: 0 on a full quota means nothing (docs/wire/openstack.md#a10).
   if (status === 413 || status === 501) return { ...explained, kind: "refused" };
   if (status === 500) {
-    return { ...explained, remedy: "An error inside Cinder: its log has it under this request id." };
+    return { ...explained, hint: "An error inside Cinder: its log has it under this request id." };
   }
   return explained;
 }
@@ -704,7 +704,7 @@ const QUOTA =
   "The project's quota is full: delete snapshots that are no longer needed, or ask an administrator for more (`openstack quota show`, `openstack quota set --snapshots … --gigabytes …`). Snapshots count into the gigabytes too unless Cinder has no_snapshot_gb_quota.";
 
 /** The texts of docs/wire/openstack.md#a2, #a5, #a6, #a7, #a9 and #a10, in the order in which they are looked for. */
-const REMEDIES: readonly (readonly [RegExp, string])[] = [
+const HINTS: readonly (readonly [RegExp, string])[] = [
   [/LimitExceeded|exceed\w*.*quota|quota.*exceed|Maximum number of .* allowed/i, QUOTA],
   [/^Malformed request url/, "The project in the address is not the token's. Take the project out of the endpoint."],
   [

@@ -2,22 +2,22 @@
 // in the same OpenStackSettings; nothing here opens a socket.
 
 import { z } from "zod";
-import { DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
+import { DEFAULT_CONNECTION, plainHttpWarning } from "../core/connection/connections";
 import { SnapcloneError, truncate } from "../core/errors";
-import { nearest } from "../core/nearest";
-import { flag, isBlank } from "../core/values";
+import { nearest } from "../core/util/nearest";
+import { flag, isBlank } from "../core/util/values";
 import {
   type CloudFiles,
-  type Dict,
+  type Environment,
   environmentCloud,
-  type Fields,
   flatten,
-  isDict,
+  isJsonObject,
+  type Json,
   path,
   protectSecrets,
+  type RawFields,
   readCloudFiles,
-  type Surroundings,
-} from "./clouds";
+} from "./cloudsYaml";
 
 export interface OpenStackSettings {
   /** Ends in `/v3`. */
@@ -59,7 +59,7 @@ export interface PerService<T> {
   compute?: T;
 }
 
-export interface OpenStackRequest extends Surroundings {
+export interface OpenStackRequest extends Environment {
   name: string;
   /** The entry `snapclone:connections.<name>`, parsed; undefined where there is none. */
   config: unknown;
@@ -106,7 +106,7 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
 }
 
 /** What the `openstack` command takes from the environment beside a cloud of a file, and over it (osc-lib shell.py). */
-function besideCloud(env: NodeJS.ProcessEnv): Fields {
+function besideCloud(env: NodeJS.ProcessEnv): RawFields {
   const variables = ["region_name", "interface", "cacert", "cert", "key"];
   return Object.fromEntries(
     variables.flatMap((name) => {
@@ -187,7 +187,7 @@ const Entry = z.strictObject({
   ),
 });
 
-function readEntry({ name, config }: OpenStackRequest): { cloud: string | undefined; fields: Fields } | undefined {
+function readEntry({ name, config }: OpenStackRequest): { cloud: string | undefined; fields: RawFields } | undefined {
   if (isBlank(config)) return undefined;
   // Before anything can fail: what is below may quote names, and must not quote these.
   protectSecrets(config);
@@ -195,15 +195,15 @@ function readEntry({ name, config }: OpenStackRequest): { cloud: string | undefi
   const refuse = (problems: readonly string[]) =>
     new SnapcloneError({
       kind: "config",
-      said: `stack config ${key}: ${problems.join("; ")}`,
-      remedy: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
+      message: `stack config ${key}: ${problems.join("; ")}`,
+      hint: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
     });
-  if (!isDict(config)) throw refuse(["is not an object of fields"]);
-  const filled: Dict = Object.fromEntries(Object.entries(config).filter(([, value]) => !isBlank(value)));
+  if (!isJsonObject(config)) throw refuse(["is not an object of fields"]);
+  const filled: Json = Object.fromEntries(Object.entries(config).filter(([, value]) => !isBlank(value)));
   const parsed = Entry.safeParse(filled);
   if (!parsed.success) throw refuse(parsed.error.issues.flatMap(describe));
   const { kind: _kind, cloud, ...rest } = parsed.data;
-  const given: Dict = rest;
+  const given: Json = rest;
   if (cloud === undefined && Object.keys(given).length === 0) return undefined;
   const fields: Record<string, unknown> = {};
   const mixed: string[] = [];
@@ -236,15 +236,15 @@ function fromFiles(
   files: CloudFiles,
   cloud: string,
   by: string,
-  over: Fields,
+  over: RawFields,
   request: OpenStackRequest,
 ): OpenStackSettings {
   const found = files.clouds.get(cloud);
   if (found === undefined) {
     throw new SnapcloneError({
       kind: "config",
-      said: `${by} names the cloud "${cloud}": not in ${place(files)}`,
-      remedy: "Correct the name, or set OS_CLIENT_CONFIG_FILE to the file that has it.",
+      message: `${by} names the cloud "${cloud}": not in ${place(files)}`,
+      hint: "Correct the name, or set OS_CLIENT_CONFIG_FILE to the file that has it.",
     });
   }
   const region = isBlank(over.region_name) ? undefined : String(over.region_name);
@@ -268,13 +268,13 @@ interface Source {
 }
 
 function settle(
-  fields: Fields,
+  fields: RawFields,
   source: Source,
   request: OpenStackRequest,
   earlierWarnings: readonly string[] = [],
   earlierProblems: readonly string[] = [],
 ): OpenStackSettings {
-  const form = new Form(fields, source, request, [...earlierWarnings], [...earlierProblems]);
+  const form = new SettingsReader(fields, source, request, [...earlierWarnings], [...earlierProblems]);
   const region = form.text("region_name");
   const settings: OpenStackSettings = {
     authUrl: form.authUrl(),
@@ -295,14 +295,14 @@ function settle(
   if (form.problems.length > 0) {
     throw new SnapcloneError({
       kind: "config",
-      said: `${source.text}: ${form.problems.join("; ")}`,
-      remedy: remedy(source.kind, request.name),
+      message: `${source.text}: ${form.problems.join("; ")}`,
+      hint: hintFor(source.kind, request.name),
     });
   }
   return settings;
 }
 
-function remedy(source: SourceKind, name: string): string {
+function hintFor(source: SourceKind, name: string): string {
   switch (source) {
     case "stackConfig":
       return `Correct it: pulumi config set --path snapclone:connections.${name}.<field> <value> (--secret for a password).`;
@@ -314,11 +314,11 @@ function remedy(source: SourceKind, name: string): string {
 }
 
 /** Reads fields and notes what is wrong with them under the name that the user knows; goes on to find the rest. */
-class Form {
+class SettingsReader {
   constructor(
-    private readonly fields: Fields,
+    private readonly fields: RawFields,
     private readonly source: Source,
-    private readonly surroundings: Surroundings,
+    private readonly surroundings: Environment,
     readonly warnings: string[],
     readonly problems: string[],
   ) {}
@@ -543,8 +543,8 @@ function nothingFound({ name, product = "OpenStack" }: OpenStackRequest, looked:
   const key = `snapclone:connections.${name}`;
   return new SnapcloneError({
     kind: "config",
-    said: `there is no ${product} connection "${name}"; looked at, in this order: ${looked.join("; ")}`,
-    remedy: [
+    message: `there is no ${product} connection "${name}"; looked at, in this order: ${looked.join("; ")}`,
+    hint: [
       `Either name a cloud of clouds.yaml: ${name === DEFAULT_CONNECTION ? "export OS_CLOUD=<cloud>" : `pulumi config set --path ${key}.cloud <cloud>`}`,
       `or configure it in the stack: pulumi config set --path ${key}.authUrl https://… (and username, userDomainName, projectName, projectDomainName; --secret for password). See docs/connections.md.`,
     ].join("\n"),

@@ -1,26 +1,26 @@
 // Deleting what Cinder has (snapshots, volumes): asked for as soon as the status allows it, ended when it is truly gone.
 
+import type { BatchPoller } from "../core/batchPoller";
 import type { OperationContext } from "../core/definition";
+import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
-import type { Experience } from "../core/experience";
-import type { SharedLook } from "../core/sharedLook";
-import { waitFor } from "../core/wait";
-import type { Cinder } from "./cinder";
+import { poll } from "../core/poll";
+import type { CinderClient } from "./cinder";
 
 /**
  * Half a second is what a small snapshot takes (docs/wire/openstack.md#seen-times), and 10 s is how Cinder polls Nova
  * itself (docs/wire/openstack.md#b5).
  */
-export const PACE = { first: 500, most: 10_000 };
+export const INTERVAL = { first: 500, most: 10_000 };
 
 export interface Deletion {
   noun: "snapshot" | "volume";
   id: string;
-  cinder: Cinder;
+  cinder: CinderClient;
   /** One DELETE. */
   ask(): Promise<void>;
-  looks: SharedLook<StatusRow>;
-  experience: Experience;
+  poller: BatchPoller<StatusRow>;
+  estimator: DurationEstimator;
   /** What to do where Cinder began and took it back. */
   whenTakenBack: string;
   /** What to do where only an administrator can end it. */
@@ -37,8 +37,8 @@ export interface StatusRow {
  * did not know the object when it was asked first.
  */
 export async function deleteUntilGone(deletion: Deletion, job: OperationContext): Promise<"deleted" | "missing"> {
-  const { noun, id, looks, experience } = deletion;
-  const leave = looks.join();
+  const { noun, id, poller: looks, estimator: experience } = deletion;
+  const leave = looks.register();
   const refusedIn = new Set<string>();
   let accepted = false;
   let seen = false;
@@ -46,11 +46,11 @@ export async function deleteUntilGone(deletion: Deletion, job: OperationContext)
     let refusal = await askToDelete(deletion);
     seen = true;
     accepted = refusal === undefined;
-    await waitFor<StatusRow | undefined>({
-      what: `${noun} ${id} to be deleted`,
-      look: (signal) => looks.look(id, signal),
-      news: (signal) => looks.news(id, signal),
-      judge: async (row) => {
+    await poll<StatusRow | undefined>({
+      description: `${noun} ${id} to be deleted`,
+      fetch: (signal) => looks.fetch(id, signal),
+      notified: (signal) => looks.subscribe(id, signal),
+      evaluate: async (row) => {
         const status = row?.status.toLowerCase();
         if (!row || status === undefined || status === "deleted") return { is: "done", progress: "deleted" };
         if (status === "error_deleting") return { is: "failed", error: await deletionFailed(deletion, row) };
@@ -66,10 +66,10 @@ export async function deleteUntilGone(deletion: Deletion, job: OperationContext)
         } else if (status === "deleting") accepted = true;
         return { is: "pending", progress: `${accepted ? "" : "waiting to delete: "}${row.status}` };
       },
-      ...(accepted ? { first: { id, status: "deleting" } } : {}),
-      pace: PACE,
-      experience,
-      job,
+      ...(accepted ? { initial: { id, status: "deleting" } } : {}),
+      interval: INTERVAL,
+      estimator: experience,
+      context: job,
     });
     return "deleted";
   } catch (error) {
@@ -99,7 +99,7 @@ async function deletionFailed(
   const back = status.toLowerCase() !== "error_deleting";
   return new SnapcloneError({
     kind: "failed",
-    said: `Cinder began to delete ${noun} ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
-    remedy: back ? whenTakenBack : whenFailed,
+    message: `Cinder began to delete ${noun} ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
+    hint: back ? whenTakenBack : whenFailed,
   });
 }

@@ -2,11 +2,17 @@
 // requests to the catalogue's services that carry the token.
 
 import { z } from "zod";
-import { type Clock, systemClock } from "../core/clock";
-import { isKind, protect, SnapcloneError } from "../core/errors";
-import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
-import type { Patience } from "../core/rateGate";
-import { stopped, unlessStopped } from "../core/stop";
+import { isKind, registerSecret, SnapcloneError } from "../core/errors";
+import {
+  HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  type ParsedError,
+  type RawResponse,
+} from "../core/http/client";
+import type { Patience } from "../core/http/rateGate";
+import { stopped, withAbort } from "../core/util/abort";
+import { type Clock, systemClock } from "../core/util/clock";
 import type { OpenStackSettings } from "./connection";
 
 export type Service = "blockStorage" | "compute";
@@ -63,8 +69,8 @@ const SERVICES: Record<Service, { name: string; what: string; types: readonly st
   compute: { name: "Nova", what: "compute", types: ["compute"] },
 };
 
-export class OpenStackSession {
-  private readonly http: Http;
+export class KeystoneSession {
+  private readonly http: HttpClient;
   private readonly ownsHttp: boolean;
   private readonly clock: Clock;
   private current: Login | undefined;
@@ -73,14 +79,15 @@ export class OpenStackSession {
 
   constructor(
     private readonly settings: OpenStackSettings,
-    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
+    options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     this.ownsHttp = options.http === undefined;
     const { patience } = options;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.http =
+      options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
     const { auth } = settings;
-    protect(auth.method === "password" ? auth.password : auth.method === "token" ? auth.token : auth.secret);
+    registerSecret(auth.method === "password" ? auth.password : auth.method === "token" ? auth.token : auth.secret);
   }
 
   async token(signal?: AbortSignal): Promise<string> {
@@ -116,7 +123,7 @@ export class OpenStackSession {
    * Sends the request with the token. A 401 costs the token, one new login and one repetition, as in keystoneauth
    * (docs/wire/openstack.md#c3).
    */
-  async request<T>(service: Service, request: ServiceRequest<T>): Promise<HttpAnswer<T>> {
+  async request<T>(service: Service, request: ServiceRequest<T>): Promise<HttpResponse<T>> {
     const first = await this.login(request.signal);
     try {
       return await this.send(first, service, request);
@@ -137,8 +144,8 @@ export class OpenStackSession {
         this.settings.auth.method === "applicationCredential"
           ? ` Or the application credential has access rules, and none of them allows ${method} ${path} (\`openstack application credential show\`, \`openstack access rule list\`).`
           : "";
-      const remedy = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.${rules}`;
-      throw new SnapcloneError({ ...error.parts, remedy });
+      const hint = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.${rules}`;
+      throw new SnapcloneError({ ...error.parts, hint });
     }
   }
 
@@ -155,7 +162,7 @@ export class OpenStackSession {
       this.loggingIn = undefined;
     });
     try {
-      return await unlessStopped(this.loggingIn, signal);
+      return await withAbort(this.loggingIn, signal);
     } catch (error) {
       // Keystone is away, the token still has part of its margin left: go on with it.
       const { current } = this;
@@ -190,19 +197,19 @@ export class OpenStackSession {
       service: "Keystone",
       body: { auth: authBody(settings.auth) },
       // It changes nothing at the other end.
-      repeatable: true,
+      idempotent: true,
       schema: tokenSchema,
-      explain: (refused) => this.explain(refused),
+      parseError: (refused) => this.explain(refused),
     });
     const token = answer.headers["x-subject-token"];
     if (!token) {
       throw new SnapcloneError({
         kind: "malformed",
-        said: `Keystone answered ${answer.status} without a token (header X-Subject-Token)`,
-        remedy: `Check that ${settings.authUrl} is Keystone's own address and that no proxy takes its headers away.`,
+        message: `Keystone answered ${answer.status} without a token (header X-Subject-Token)`,
+        hint: `Check that ${settings.authUrl} is Keystone's own address and that no proxy takes its headers away.`,
       });
     }
-    protect(token);
+    registerSecret(token);
     const body = answer.body.token;
     const life = lifeMs(body, answer.headers.date);
     // A token made from a token keeps the first one's end (docs/wire/openstack.md#c1): asking before that end brings
@@ -211,13 +218,13 @@ export class OpenStackSession {
     return { token, body, renewAt: asked + life - margin, expiresAt: asked + life };
   }
 
-  private async send<T>(login: Login, service: Service, request: ServiceRequest<T>): Promise<HttpAnswer<T>> {
+  private async send<T>(login: Login, service: Service, request: ServiceRequest<T>): Promise<HttpResponse<T>> {
     const { path, query, base, ...rest } = request;
     const endpoint = this.endpointOf(login, service);
     if (base !== undefined && new URL(base).origin !== new URL(endpoint).origin) {
       throw new SnapcloneError({
         kind: "config",
-        said: `${base} is not an address of ${endpoint}: no token goes there`,
+        message: `${base} is not an address of ${endpoint}: no token goes there`,
       });
     }
     return this.http.request<T>({
@@ -326,8 +333,8 @@ export class OpenStackSession {
     );
   }
 
-  private misconfigured(said: string, remedy: string): SnapcloneError {
-    return new SnapcloneError({ kind: "config", said, remedy });
+  private misconfigured(message: string, hint: string): SnapcloneError {
+    return new SnapcloneError({ kind: "config", message, hint });
   }
 
   private httpAddress(address: string, what: string): string {
@@ -339,38 +346,38 @@ export class OpenStackSession {
   }
 
   private asLoginFailure(error: unknown): SnapcloneError {
-    const doing = `log in at ${this.settings.authUrl}`;
-    if (error instanceof SnapcloneError) return error.during(doing);
-    return new SnapcloneError({ kind: "failed", said: String(error), doing, cause: error });
+    const operation = `log in at ${this.settings.authUrl}`;
+    if (error instanceof SnapcloneError) return error.withOperation(operation);
+    return new SnapcloneError({ kind: "failed", message: String(error), operation, cause: error });
   }
 
   /** docs/wire/openstack.md#c2. */
-  private explain({ status, json, headers }: RawAnswer): Partial<Explained> | undefined {
+  private explain({ status, json, headers }: RawResponse): Partial<ParsedError> | undefined {
     const { authUrl, source, auth } = this.settings;
     // Not a refusal: the first factor was right, and here is a receipt for it (Keystone's guide, "Multi-Factor Auth").
     if (status === 401 && headers["openstack-auth-receipt"] !== undefined) {
-      protect(headers["openstack-auth-receipt"]);
+      registerSecret(headers["openstack-auth-receipt"]);
       const required = receiptSchema.safeParse(json).data?.required_auth_methods ?? [];
       const ways = required.map((methods) => methods.join(" and ")).join(", or ");
       return {
         kind: "unauthorized",
-        said: `the ${auth.method === "token" ? "token" : "password"} is right, and this user must sign in with more than one factor${ways ? `: ${ways}` : ""}`,
-        remedy: `A run has nobody to ask for a second factor. Make an application credential for this user (\`openstack application credential create\`), which needs none, and set it in ${source}.`,
+        message: `the ${auth.method === "token" ? "token" : "password"} is right, and this user must sign in with more than one factor${ways ? `: ${ways}` : ""}`,
+        hint: `A run has nobody to ask for a second factor. Make an application credential for this user (\`openstack application credential create\`), which needs none, and set it in ${source}.`,
       };
     }
     const fault = faultSchema.safeParse(json);
     if (status === 404 && !fault.success) {
       return {
         kind: "config",
-        said: `there is no Keystone at ${authUrl}`,
-        remedy: `Correct the authentication URL in ${source}: Keystone's address up to and including /v3.`,
+        message: `there is no Keystone at ${authUrl}`,
+        hint: `Correct the authentication URL in ${source}: Keystone's address up to and including /v3.`,
       };
     }
     if (status >= 300 && status < 400) {
       return {
         kind: "config",
-        said: "the address has moved",
-        remedy: `Credentials are not sent after a redirect. Set the address it leads to in ${source}: often the same with https.`,
+        message: "the address has moved",
+        hint: `Credentials are not sent after a redirect. Set the address it leads to in ${source}: often the same with https.`,
       };
     }
     if (!fault.success) return undefined;
@@ -379,18 +386,22 @@ export class OpenStackSession {
     if (status === 400) {
       const domain = /Expecting to find domain in (user|project)/.exec(message)?.[1];
       const what = domain ? `A ${domain} given by name needs its domain. Set it` : "Check the credentials";
-      return { kind: "config", said, remedy: `${what} in ${source}.` };
+      return { kind: "config", message: said, hint: `${what} in ${source}.` };
     }
     if (status === 403) {
-      return { kind: "forbidden", said, remedy: `Keystone knows the credential in ${source} and does not let it in.` };
+      return {
+        kind: "forbidden",
+        message: said,
+        hint: `Keystone knows the credential in ${source} and does not let it in.`,
+      };
     }
     // An unknown application credential and an unknown token are a 404 (docs/wire/openstack.md#c2).
-    if (status !== 401 && status !== 404) return { said };
+    if (status !== 401 && status !== 404) return { message: said };
     const methods = identity?.methods?.length ? ` Keystone accepts: ${identity.methods.join(", ")}.` : "";
     return {
       kind: "unauthorized",
-      said,
-      remedy: [
+      message: said,
+      hint: [
         `The credentials come from ${source}.${methods}`,
         CAUSES[auth.method],
         this.settings.sourceKind === "stackConfig" ? STALE_CONFIG : "",

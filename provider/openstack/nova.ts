@@ -2,12 +2,12 @@
 // and one to look at the server. Field names are the API's own; nothing here waits for work to end.
 
 import { z } from "zod";
-import { type Clock, systemClock } from "../core/clock";
 import { SnapcloneError } from "../core/errors";
-import type { Explained, RawAnswer } from "../core/http";
-import type { Patience } from "../core/rateGate";
+import type { ParsedError, RawResponse } from "../core/http/client";
+import type { Patience } from "../core/http/rateGate";
+import { type Clock, systemClock } from "../core/util/clock";
 import { explainFault, faultOf, segment } from "./cinder";
-import type { OpenStackSession } from "./keystone";
+import type { KeystoneSession } from "./keystone";
 
 /** Complete, always: Nova takes less, and does nothing or something else with it (docs/wire/openstack.md#b1). */
 export interface CreateInfo {
@@ -44,9 +44,9 @@ const SERVER_LOOK_MS = 10_000;
 const VERSION = { "openstack-api-version": "compute 2.1" };
 const PATH = "/os-assisted-volume-snapshots";
 
-export class Nova {
+export class NovaClient {
   constructor(
-    private readonly session: OpenStackSession,
+    private readonly session: KeystoneSession,
     private readonly clock: Clock = systemClock,
   ) {}
 
@@ -60,7 +60,7 @@ export class Nova {
       headers: VERSION,
       schema: createdSchema,
       accept: [200],
-      explain,
+      parseError: explain,
       operation,
     });
     // The id is a bare echo (docs/wire/openstack.md#b1). If it isn't ours, something else has answered.
@@ -68,8 +68,8 @@ export class Nova {
     if (id === create_info.id && volume === volumeId) return;
     throw new SnapcloneError({
       kind: "ambiguous",
-      said: `Nova answered for snapshot ${id} of volume ${volume}, and was asked for ${create_info.id} of ${volumeId}`,
-      remedy: "Check that the compute endpoint is Nova's own and that no proxy answers in its place.",
+      message: `Nova answered for snapshot ${id} of volume ${volume}, and was asked for ${create_info.id} of ${volumeId}`,
+      hint: "Check that the compute endpoint is Nova's own and that no proxy answers in its place.",
     });
   }
 
@@ -86,9 +86,9 @@ export class Nova {
       // Without the quotes around it that the API's own document shows: those are a 400 (docs/wire/openstack.md#b2).
       query: { delete_info: JSON.stringify({ volume_id, type, file_to_merge, merge_target_file }) },
       headers: VERSION,
-      repeatable: false,
+      idempotent: false,
       accept: [204],
-      explain,
+      parseError: explain,
       operation,
     });
   }
@@ -114,7 +114,7 @@ export class Nova {
         headers: VERSION,
         schema: serverSchema,
         accept: [200],
-        explain,
+        parseError: explain,
         signal: enough.signal,
       });
       return body.server.status;
@@ -140,10 +140,10 @@ export function computeAddress(endpoint: string): string {
 }
 
 /** The error bodies of docs/wire/openstack.md#b3. */
-function explain(answer: RawAnswer): Partial<Explained> | undefined {
+function explain(answer: RawResponse): Partial<ParsedError> | undefined {
   const explained = explainFault(answer, {
     api: "the Compute API v2.1",
-    remedies: REMEDIES,
+    hints: HINTS,
     forbidden: (rule) =>
       rule
         ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
@@ -157,7 +157,7 @@ function explain(answer: RawAnswer): Partial<Explained> | undefined {
 }
 
 /** The texts of docs/wire/openstack.md#b3. */
-const REMEDIES: readonly (readonly [RegExp, string])[] = [
+const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /No volume Block Device Mapping/,
     "The volume is attached to no server of this Nova. Cinder may say otherwise for a moment while it is being detached.",

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
 import { blockStorageAddress, explain } from "../openstack/cinder";
-import type { OpenStackSession, ServiceRequest } from "../openstack/keystone";
+import type { KeystoneSession, ServiceRequest } from "../openstack/keystone";
 
 export interface CloneVolumes {
   "display-name"?: string | undefined;
@@ -54,7 +54,7 @@ const fields = {
 const progressSchema = z.looseObject({ ...fields, details: z.looseObject(fields).nullish() });
 
 export class PowerVcClient {
-  constructor(private readonly session: OpenStackSession) {}
+  constructor(private readonly session: KeystoneSession) {}
 
   /** Returns the task's id. The clones are made by a flow of tasks that goes on by itself. */
   async cloneVolumes(given: CloneVolumes): Promise<string> {
@@ -82,7 +82,7 @@ export class PowerVcClient {
     const { api } = blockStorageAddress(endpoint, await this.session.projectId(call.signal));
     const path = `/clone-volumes${call.path}`;
     // Without a microversion, as the document's samples (docs/wire/powervc.md#f3).
-    return (await this.session.request<T>("blockStorage", { ...call, base: api, path, explain: explainHere })).body;
+    return (await this.session.request<T>("blockStorage", { ...call, base: api, path, parseError: explainHere })).body;
   }
 }
 
@@ -92,8 +92,8 @@ const explainHere: typeof explain = (answer) => {
   if (explained?.kind !== "config") return explained;
   return {
     ...explained,
-    said: "this Cinder has no clone-volumes",
-    remedy: "Only IBM PowerVC has it, from 2.2.1 on. Check the connection, or set its block storage endpoint.",
+    message: "this Cinder has no clone-volumes",
+    hint: "Only IBM PowerVC has it, from 2.2.1 on. Check the connection, or set its block storage endpoint.",
   };
 };
 

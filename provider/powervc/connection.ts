@@ -2,7 +2,7 @@
 // `powervcrc` sets OS_*. What differs is what may be left out, and what PowerVC does not have.
 
 import { SnapcloneError } from "../core/errors";
-import { isDict, protectSecrets } from "../openstack/clouds";
+import { isJsonObject, protectSecrets } from "../openstack/cloudsYaml";
 import { type OpenStackRequest, type OpenStackSettings, resolveOpenStack } from "../openstack/connection";
 
 /** docs/wire/powervc.md#f3: project, domain and port as the installer leaves them. */
@@ -17,13 +17,13 @@ const KEYSTONE_PORT = 5000;
 export function resolvePowerVc(request: OpenStackRequest): OpenStackSettings {
   // Before anything can fail, as OpenStack's resolver does it.
   protectSecrets(request.config);
-  const config = isDict(request.config) ? openStackEntry(request.config, request.name) : request.config;
+  const config = isJsonObject(request.config) ? openStackEntry(request.config, request.name) : request.config;
   const settings = resolveOpenStack({ ...request, config, product: "PowerVC" });
   if (settings.auth.method === "applicationCredential") {
     throw new SnapcloneError({
       kind: "config",
-      said: `${settings.source}: PowerVC does not take application credentials`,
-      remedy: 'Sign in with user name and password (IBM, "Supported OpenStack Identity APIs").',
+      message: `${settings.source}: PowerVC does not take application credentials`,
+      hint: 'Sign in with user name and password (IBM, "Supported OpenStack Identity APIs").',
     });
   }
   // Cinder's type in PowerVC's catalogue (docs/wire/powervc.md#f3: IBM/ansible-powervc).
@@ -58,7 +58,7 @@ function keystoneAt(host: unknown, name: string): string {
 function refuse(name: string, problem: string): SnapcloneError {
   return new SnapcloneError({
     kind: "config",
-    said: `stack config snapclone:connections.${name}: ${problem}`,
-    remedy: `Correct it: pulumi config set --path snapclone:connections.${name}.<field> … The fields are in docs/connections.md.`,
+    message: `stack config snapclone:connections.${name}: ${problem}`,
+    hint: `Correct it: pulumi config set --path snapclone:connections.${name}.<field> … The fields are in docs/connections.md.`,
   });
 }

@@ -10,7 +10,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AttemptJournal } from "../core/run";
-import { isRecord } from "../core/values";
+import { isRecord } from "../core/util/values";
 import { accountHome } from "./origin";
 import { stackHistory } from "./state";
 

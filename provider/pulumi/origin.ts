@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isRecord } from "../core/values";
+import { isRecord } from "../core/util/values";
 import { engineFolder } from "./processes";
 
 export interface OriginPlace {

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { StackState, StateEntry } from "../core/ownership";
 import { NoWitness } from "../core/run";
 import { stackOfUrn } from "../core/urn";
-import { isRecord } from "../core/values";
+import { isRecord } from "../core/util/values";
 import { engineExecutable, engineFolder } from "./processes";
 
 /** A state of ten thousand resources is some tens of megabytes; Node's texts end at half a gigabyte. */
@@ -100,14 +100,14 @@ function runStackCommand(
     timer.unref();
     const parts: Buffer[] = [];
     let size = 0;
-    let said = "";
+    let message = "";
     child.stdout.on("data", (part: Buffer) => {
       size += part.length;
       if (size <= maxBytes) parts.push(part);
       else give(new ExportFailed(`${called} answered with more than ${maxBytes} bytes`));
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      if (said.length < 2_000) said += text;
+      if (message.length < 2_000) message += text;
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
       const why = error.code === "ENOENT" ? "no `pulumi` is on PATH" : `\`pulumi\` can't be run: ${error.message}`;
@@ -116,7 +116,7 @@ function runStackCommand(
     child.once("close", (code) => {
       clearTimeout(timer);
       if (code === 0) resolve(Buffer.concat(parts).toString("utf8"));
-      else give(new ExportFailed(`${called} failed: ${firstLine(said) || `exit code ${code}`}`));
+      else give(new ExportFailed(`${called} failed: ${firstLine(message) || `exit code ${code}`}`));
     });
   });
 }

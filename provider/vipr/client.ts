@@ -2,12 +2,18 @@
 // call. JSON bodies are bare, without the root element that the API's documents show (docs/wire/vipr.md#s0-1).
 
 import { z } from "zod";
-import { type Clock, systemClock } from "../core/clock";
-import { isKind, protect, SnapcloneError } from "../core/errors";
-import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
-import type { Patience } from "../core/rateGate";
-import { stopped, unlessStopped } from "../core/stop";
-import { isRecord } from "../core/values";
+import { isKind, registerSecret, SnapcloneError } from "../core/errors";
+import {
+  HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  type ParsedError,
+  type RawResponse,
+} from "../core/http/client";
+import type { Patience } from "../core/http/rateGate";
+import { stopped, withAbort } from "../core/util/abort";
+import { type Clock, systemClock } from "../core/util/clock";
+import { isRecord } from "../core/util/values";
 import type { ViprSettings } from "./connection";
 
 /** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (docs/wire/vipr.md#urns). */
@@ -118,7 +124,7 @@ interface ViprRequest<T> extends Omit<HttpRequest<T>, "url" | "service"> {
 }
 
 export class ViprClient {
-  private readonly http: Http;
+  private readonly http: HttpClient;
   private readonly ownsHttp: boolean;
   private readonly clock: Clock;
   private token: string | undefined;
@@ -127,13 +133,14 @@ export class ViprClient {
 
   constructor(
     private readonly settings: ViprSettings,
-    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
+    options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     this.ownsHttp = options.http === undefined;
     const { patience } = options;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
-    protect(settings.password);
+    this.http =
+      options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    registerSecret(settings.password);
   }
 
   // --- snapshot sessions
@@ -283,7 +290,7 @@ export class ViprClient {
     this.loggingIn ??= this.authenticate().finally(() => {
       this.loggingIn = undefined;
     });
-    return unlessStopped(this.loggingIn, signal);
+    return withAbort(this.loggingIn, signal);
   }
 
   private async authenticate(): Promise<string> {
@@ -305,7 +312,7 @@ export class ViprClient {
   private async issueToken(): Promise<string> {
     const { url, username, password } = this.settings;
     const basic = Buffer.from(`${username}:${password}`, "utf8").toString("base64");
-    protect(basic);
+    registerSecret(basic);
     const { headers, status } = await this.http.request({
       method: "GET",
       url: `${url}/login`,
@@ -313,28 +320,28 @@ export class ViprClient {
       // Never with a token beside it: one that can't be read fails before the credentials are looked at
       // (docs/wire/vipr.md#login).
       headers: { authorization: `Basic ${basic}` },
-      explain: (answer) => this.explainLogin(answer),
+      parseError: (answer) => this.explainLogin(answer),
     });
     const token = headers[TOKEN];
     if (!token) {
       throw new SnapcloneError({
         kind: "malformed",
-        said: `ViPR answered ${status} to the login without a token (header X-SDS-AUTH-TOKEN)`,
-        remedy: `Check that ${url} is the API's own address (port 4443; 443 is the portal) and that no proxy takes its headers away.`,
+        message: `ViPR answered ${status} to the login without a token (header X-SDS-AUTH-TOKEN)`,
+        hint: `Check that ${url} is the API's own address (port 4443; 443 is the portal) and that no proxy takes its headers away.`,
       });
     }
-    protect(token);
+    registerSecret(token);
     return token;
   }
 
   /** A refused login has an empty body, a locked address the one that says so (docs/wire/vipr.md#login). */
-  private explainLogin(answer: RawAnswer): Partial<Explained> | undefined {
+  private explainLogin(answer: RawResponse): Partial<ParsedError> | undefined {
     if (answer.status !== 401) return explain(answer);
     const told = errorBody(answer)?.details;
     return {
       kind: "unauthorized",
-      said: told ?? `the login of "${this.settings.username}" is refused`,
-      remedy: /max number of tokens/i.test(told ?? "")
+      message: told ?? `the login of "${this.settings.username}" is refused`,
+      hint: /max number of tokens/i.test(told ?? "")
         ? "The user has 100 tokens in use. Log some out (GET /logout?force=true drops all of them), or wait two hours."
         : this.whereFrom("It is not tried again in this run: ten failed logins lock this address out for ten minutes."),
     };
@@ -375,7 +382,7 @@ export class ViprClient {
     for (let from = 0; from < ids.length; from += BULK) {
       const body = { id: ids.slice(from, from + BULK) };
       // A question, whatever its method.
-      rows.push(...rowsOf(await this.send({ method: "POST", path, body, schema, repeatable: true, signal })));
+      rows.push(...rowsOf(await this.send({ method: "POST", path, body, schema, idempotent: true, signal })));
     }
     return rows;
   }
@@ -395,11 +402,11 @@ export class ViprClient {
       return (await this.exchange(request, second)).body;
     } catch (error) {
       if (!isKind(error, "unauthorized")) throw error;
-      throw new SnapcloneError({ ...error.parts, remedy: this.whereFrom("ViPR issued this token a moment ago.") });
+      throw new SnapcloneError({ ...error.parts, hint: this.whereFrom("ViPR issued this token a moment ago.") });
     }
   }
 
-  private exchange<T>(request: ViprRequest<T>, token: string): Promise<HttpAnswer<T>> {
+  private exchange<T>(request: ViprRequest<T>, token: string): Promise<HttpResponse<T>> {
     return this.http.request(this.prepared(request, token));
   }
 
@@ -410,7 +417,7 @@ export class ViprClient {
       url: `${this.settings.url}${path}${parameters}`,
       service: "ViPR",
       headers: { [TOKEN]: token },
-      explain,
+      parseError: explain,
     };
   }
 }
@@ -422,7 +429,7 @@ const NOT_DISPATCHED = 9501;
 /** The number in ViPR's error body (docs/wire/vipr.md#s5). */
 export function codeOf(error: unknown): number | undefined {
   const found =
-    error instanceof SnapcloneError ? /ViPR answered \d+: code (\d+)/.exec(error.parts.said)?.[1] : undefined;
+    error instanceof SnapcloneError ? /ViPR answered \d+: code (\d+)/.exec(error.parts.message)?.[1] : undefined;
   return found === undefined ? undefined : Number(found);
 }
 
@@ -442,7 +449,7 @@ function kindOfSource(id: string): "consistency-groups" | "volumes" {
 /** An id goes into an address: nothing but a URN does. */
 function segment(id: string): string {
   if (URN.test(id)) return id;
-  throw new SnapcloneError({ kind: "input", said: `"${id}" is not a URN of ViPR` });
+  throw new SnapcloneError({ kind: "input", message: `"${id}" is not a URN of ViPR` });
 }
 
 function firstOf({ task }: z.infer<typeof oneTask>): Task {
@@ -458,7 +465,7 @@ interface ErrorBody {
 /**
  * JSON where JSON was asked for, and XML all the same where the filter in front of it answers (docs/wire/vipr.md#s0-9).
  */
-function errorBody({ json, text }: RawAnswer): ErrorBody | undefined {
+function errorBody({ json, text }: RawResponse): ErrorBody | undefined {
   if (isRecord(json) && typeof json.code === "number") {
     const { code, description, details } = json;
     return {
@@ -473,31 +480,31 @@ function errorBody({ json, text }: RawAnswer): ErrorBody | undefined {
   return { code, description: element("description"), details: element("details") };
 }
 
-function explain(answer: RawAnswer): Partial<Explained> | undefined {
+function explain(answer: RawResponse): Partial<ParsedError> | undefined {
   const { status, headers } = answer;
   // A GET with a stale token is not refused but sent to the login (docs/wire/vipr.md#s0-9). Nothing follows it there.
   if (status === 302 && /\/login(\?|$)/.test(headers.location ?? "")) {
-    return { kind: "unauthorized", said: "the token is not good any more" };
+    return { kind: "unauthorized", message: "the token is not good any more" };
   }
   const body = errorBody(answer);
-  if (status === 401) return { kind: "unauthorized", said: body?.details ?? "the token is not good any more" };
+  if (status === 401) return { kind: "unauthorized", message: body?.details ?? "the token is not good any more" };
   if (body === undefined) return undefined;
   const { code, description, details } = body;
-  const said = `code ${code}, ${[description, details].filter(Boolean).join(": ")}`;
+  const message = `code ${code}, ${[description, details].filter(Boolean).join(": ")}`;
   const kind = kindOf(status, code, details);
-  const remedy = remedyOf(code, details);
-  return { said, ...(kind === undefined ? {} : { kind }), ...(remedy === undefined ? {} : { remedy }) };
+  const hint = hintOf(code, details);
+  return { message, ...(kind === undefined ? {} : { kind }), ...(hint === undefined ? {} : { hint }) };
 }
 
 /** undefined: as the status has it. A 503 does not depend on the word `retryable` (docs/wire/vipr.md#s0-15). */
-function kindOf(status: number, code: number, details: string | undefined): Explained["kind"] | undefined {
+function kindOf(status: number, code: number, details: string | undefined): ParsedError["kind"] | undefined {
   // An unknown address has the same code, and no details (docs/wire/vipr.md#s5).
   if (status === 404 && (code === 2001 || (code === 2000 && details !== undefined))) return "notFound";
   if (code === NOT_DISPATCHED) return "transient";
   return undefined;
 }
 
-function remedyOf(code: number, details = ""): string | undefined {
+function hintOf(code: number, details = ""): string | undefined {
   if (/exported to a host|references of type ExportGroup/.test(details)) {
     return "Take the target out of its export groups, then run again. Nothing was unlinked.";
   }

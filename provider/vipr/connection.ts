@@ -2,10 +2,10 @@
 
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
-import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
-import { protect, SnapcloneError } from "../core/errors";
-import { nearest } from "../core/nearest";
-import { flag, isBlank, isRecord } from "../core/values";
+import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connection/connections";
+import { registerSecret, SnapcloneError } from "../core/errors";
+import { nearest } from "../core/util/nearest";
+import { flag, isBlank, isRecord } from "../core/util/values";
 
 export interface ViprSettings {
   /** The REST API's own address, without a slash at the end. */
@@ -56,14 +56,14 @@ export function resolveVipr(request: Request): ViprSettings {
       : `(2) VIPR_*: serve the connection "${DEFAULT_CONNECTION}" only`;
   throw new SnapcloneError({
     kind: "config",
-    said: `there is no ViPR connection "${name}"; looked at, in this order: (1) stack config ${key}: not set; ${environment}`,
-    remedy: `Configure it in the stack: pulumi config set --path ${key}.url https://vipr.example.com:${API_PORT} (and kind vipr, username; --secret for password). See docs/connections.md.`,
+    message: `there is no ViPR connection "${name}"; looked at, in this order: (1) stack config ${key}: not set; ${environment}`,
+    hint: `Configure it in the stack: pulumi config set --path ${key}.url https://vipr.example.com:${API_PORT} (and kind vipr, username; --secret for password). See docs/connections.md.`,
   });
 }
 
 function readEntry({ name, config }: Request): Fields {
   // Before anything can fail: what is below may quote names, and must not quote these.
-  if (isRecord(config)) protect(isBlank(config.password) ? undefined : String(config.password));
+  if (isRecord(config)) registerSecret(isBlank(config.password) ? undefined : String(config.password));
   const key = `snapclone:connections.${name}`;
   const filled = isRecord(config)
     ? Object.fromEntries(Object.entries(config).filter(([, value]) => !isBlank(value)))
@@ -79,8 +79,8 @@ function readEntry({ name, config }: Request): Fields {
   });
   throw new SnapcloneError({
     kind: "config",
-    said: `stack config ${key}: ${isRecord(config) ? problems.join("; ") : "is not an object of fields"}`,
-    remedy: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
+    message: `stack config ${key}: ${isRecord(config) ? problems.join("; ") : "is not an object of fields"}`,
+    hint: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
   });
 }
 
@@ -104,7 +104,7 @@ function settle(
   // What follows the first colon is the password (RFC 7617 §2).
   if (username.includes(":")) problems.push(`${label("username")} has a colon in it, which a login cannot carry`);
   const password = required("password");
-  protect(password);
+  registerSecret(password);
   if (/[\r\n]$/.test(password)) {
     warnings.push(`${source}: ${label("password")} ends in a line break, which is sent along`);
   }
@@ -118,8 +118,8 @@ function settle(
   if (problems.length > 0) {
     throw new SnapcloneError({
       kind: "config",
-      said: `${source}: ${problems.join("; ")}`,
-      remedy: `An address is like https://vipr.example.com:${API_PORT}; the fields are in docs/connections.md.`,
+      message: `${source}: ${problems.join("; ")}`,
+      hint: `An address is like https://vipr.example.com:${API_PORT}; the fields are in docs/connections.md.`,
     });
   }
   const plain = plainHttpWarning(url, source);

@@ -3,12 +3,18 @@
 
 import { createHash, createHmac } from "node:crypto";
 import { z } from "zod";
-import { type Clock, systemClock } from "../core/clock";
-import { type ErrorKind, type ErrorParts, isKind, protect, SnapcloneError, truncate } from "../core/errors";
-import { type Explained, Http, type HttpAnswer, type HttpRequest, type RawAnswer } from "../core/http";
-import type { Patience } from "../core/rateGate";
-import { sleepUnlessStopped, unlessStopped } from "../core/stop";
-import { isRecord } from "../core/values";
+import { type ErrorKind, type ErrorParts, isKind, registerSecret, SnapcloneError, truncate } from "../core/errors";
+import {
+  HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  type ParsedError,
+  type RawResponse,
+} from "../core/http/client";
+import type { Patience } from "../core/http/rateGate";
+import { abortableSleep, withAbort } from "../core/util/abort";
+import { type Clock, systemClock } from "../core/util/clock";
+import { isRecord } from "../core/util/values";
 import type { ZStackSettings } from "./connection";
 
 /** What cannot stand in an address would be recorded and never be found again. */
@@ -98,7 +104,7 @@ export type JobAnswer =
 export interface Fault {
   /** Its own, its causes', in any depth. */
   codes: readonly string[];
-  said: string;
+  message: string;
 }
 
 export class ZStackError extends SnapcloneError {
@@ -109,9 +115,9 @@ export class ZStackError extends SnapcloneError {
     super(parts);
   }
 
-  override during(doing: string, remedy?: string): ZStackError {
+  override withOperation(operation: string, hint?: string): ZStackError {
     return new ZStackError(
-      { ...this.parts, doing: this.parts.doing ?? doing, remedy: this.parts.remedy ?? remedy },
+      { ...this.parts, operation: this.parts.operation ?? operation, hint: this.parts.hint ?? hint },
       this.codes,
     );
   }
@@ -132,10 +138,10 @@ export function isOutcomeUnknown({ codes }: Pick<Fault, "codes">): boolean {
 }
 
 /** What a VM is placed in. Queries of these are open to ordinary accounts. */
-export const PLACES = ["zones", "primary-storage", "l3-networks"] as const;
+export const BASE_PATHS = ["zones", "primary-storage", "l3-networks"] as const;
 
 interface Call<T>
-  extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "repeatable" | "secretsIn"> {
+  extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "accept" | "signal" | "idempotent" | "secretsIn"> {
   /** Below `/v1`, plain: ids and fixed words. */
   path: string;
   query?: URLSearchParams;
@@ -157,8 +163,8 @@ const LOGIN_FAILED_MS = 30_000;
 const PAGE = 1000;
 const MALFORMED_PAUSES_MS = [250, 500];
 
-export class ZStack {
-  private readonly http: Http;
+export class ZStackClient {
+  private readonly http: HttpClient;
   private readonly clock: Clock;
   private session: { uuid: string; usedAt: number } | undefined;
   private entering: Promise<string> | undefined;
@@ -166,16 +172,17 @@ export class ZStack {
 
   constructor(
     private readonly settings: ZStackSettings,
-    options: { http?: Http; clock?: Clock; patience?: () => Patience } = {},
+    options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     const { patience } = options;
-    this.http = options.http ?? new Http({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.http =
+      options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
     const { auth } = settings;
     if (auth.method === "account") {
-      protect(auth.password);
-      protect(sha512(auth.password));
-    } else protect(auth.secret);
+      registerSecret(auth.password);
+      registerSecret(sha512(auth.password));
+    } else registerSecret(auth.secret);
   }
 
   async close(): Promise<void> {
@@ -226,7 +233,8 @@ export class ZStack {
       // An empty body where `{}` belongs: running all the same.
       if (isKind(error, "malformed") && error.parts.status === 202) return { is: "running" };
       if (isKind(error, "notFound") && error.parts.status === 404) return { is: "gone" };
-      if (error instanceof ZStackError) return { is: "failed", fault: { codes: error.codes, said: error.parts.said } };
+      if (error instanceof ZStackError)
+        return { is: "failed", fault: { codes: error.codes, message: error.parts.message } };
       throw error;
     }
   }
@@ -247,7 +255,11 @@ export class ZStack {
   }
 
   /** Which of these this account can see: a query leaves out what belongs to others. */
-  async queryPlaces(place: (typeof PLACES)[number], uuids: readonly string[], signal?: AbortSignal): Promise<string[]> {
+  async queryPlaces(
+    place: (typeof BASE_PATHS)[number],
+    uuids: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<string[]> {
     const rows = await this.query(`/${place}`, [`uuid?=${uuids.join(",")}`], answers.uuids, signal);
     return rows.map(({ uuid }) => uuid).filter((uuid) => uuids.includes(uuid));
   }
@@ -287,7 +299,7 @@ export class ZStack {
       // At one place only: the outer list overwrites an inner one (docs/wire/zstack.md#s3-2).
       body: { cloneVmInstance: request, ...(systemTags.length > 0 ? { systemTags } : {}) },
       headers: timeoutSeconds === undefined ? {} : { "x-api-timeout": String(timeoutSeconds) },
-      repeatable: false,
+      idempotent: false,
     });
   }
 
@@ -336,7 +348,7 @@ export class ZStack {
   /** The same tag twice is one (TAG.1000), so it may be repeated. */
   createUserTag(resourceType: string, resourceUuid: string, tag: string, job: string): Promise<Submitted> {
     const body = { params: { resourceType, resourceUuid, tag } };
-    return this.submit(job, { method: "POST", path: "/user-tags", body, repeatable: true });
+    return this.submit(job, { method: "POST", path: "/user-tags", body, idempotent: true });
   }
 
   deleteTag(uuid: string, job: string): Promise<Submitted> {
@@ -350,8 +362,8 @@ export class ZStack {
 
   /** How an error of a job reads that has ended badly. */
   jobError(fault: Fault, job: string): ZStackError {
-    const { kind, remedy } = this.judge(fault.codes, "job");
-    return new ZStackError({ kind, said: fault.said, remedy, request: `job ${job}` }, fault.codes);
+    const { kind, hint } = this.judge(fault.codes, "job");
+    return new ZStackError({ kind, message: fault.message, hint, request: `job ${job}` }, fault.codes);
   }
 
   private act(uuid: string, body: object, job: string): Promise<Submitted> {
@@ -395,20 +407,20 @@ export class ZStack {
   }
 
   /** A question with an answer that is none is asked again, as after a 502. */
-  private async call<T>(call: Call<T>): Promise<HttpAnswer<T>> {
+  private async call<T>(call: Call<T>): Promise<HttpResponse<T>> {
     for (const pause of call.method === "GET" ? MALFORMED_PAUSES_MS : []) {
       try {
         return await this.callOnce(call);
       } catch (error) {
         if (!isKind(error, "malformed") || error.parts.status !== 200) throw error;
       }
-      await sleepUnlessStopped(this.clock, pause, call.signal ?? undefined);
+      await abortableSleep(this.clock, pause, call.signal ?? undefined);
     }
     return this.callOnce(call);
   }
 
   /** One new login and one repetition where the session turns out to be lost; a job tells it later, and not here. */
-  private async callOnce<T>(call: Call<T>): Promise<HttpAnswer<T>> {
+  private async callOnce<T>(call: Call<T>): Promise<HttpResponse<T>> {
     if (call.open) return this.send(call, undefined);
     if (this.settings.auth.method === "accessKey") return this.send(call, undefined);
     const session = await this.enter(call.signal ?? undefined);
@@ -421,7 +433,7 @@ export class ZStack {
     return this.send(call, await this.enter(call.signal ?? undefined));
   }
 
-  private async send<T>(call: Call<T>, session: string | undefined): Promise<HttpAnswer<T>> {
+  private async send<T>(call: Call<T>, session: string | undefined): Promise<HttpResponse<T>> {
     const { path, query, headers, open, ...request } = call;
     const uri = `/v1${path}`;
     let last: { status: number; fault: Fault | undefined; text: string } | undefined;
@@ -431,7 +443,7 @@ export class ZStack {
         url: `${this.settings.base}${uri}${query && query.size > 0 ? `?${query}` : ""}`,
         headers: { ...headers, ...(open ? {} : this.authorization(call.method, uri, session)) },
         service: "ZStack",
-        explain: (raw) => {
+        parseError: (raw) => {
           last = { status: raw.status, fault: faultIn(raw.json), text: raw.text };
           return this.explain(raw, call);
         },
@@ -460,7 +472,7 @@ export class ZStack {
     this.entering ??= this.renewOrLogin(session?.uuid).finally(() => {
       this.entering = undefined;
     });
-    return unlessStopped(this.entering, signal);
+    return withAbort(this.entering, signal);
   }
 
   /** A login may log every other session of the account out (`enable.unique.session`): it is not asked for lightly. */
@@ -486,13 +498,13 @@ export class ZStack {
       // The session's uuid, and the beginning of it in an answer that is cut off.
       const secretsIn = (text: string) => text.match(/[0-9a-f]{8,}/gi) ?? [];
       const { uuid } = (await this.call({ ...call, schema: answers.login, secretsIn })).body.inventory;
-      protect(uuid);
+      registerSecret(uuid);
       this.session = { uuid, usedAt: this.clock.now() };
       this.failed = undefined;
       return uuid;
     } catch (error) {
       if (!(error instanceof SnapcloneError)) throw error;
-      const failure = error.during(`log in at ${this.settings.base}`);
+      const failure = error.withOperation(`log in at ${this.settings.base}`);
       if (!isKind(error, "transient", "malformed")) {
         this.failed = { error: failure, until: this.clock.now() + LOGIN_FAILED_MS };
       }
@@ -501,33 +513,33 @@ export class ZStack {
   }
 
   /** docs/wire/zstack.md#s2-6: ZStack's own errors are a 503 with JSON; everything else is plain text. */
-  private explain({ status, json, text }: RawAnswer, call: Call<unknown>): Partial<Explained> | undefined {
+  private explain({ status, json, text }: RawResponse, call: Call<unknown>): Partial<ParsedError> | undefined {
     const fault = faultIn(json);
     if (fault) {
       const of = call.path.startsWith("/api-jobs/") ? "job" : call.method === "GET" ? "question" : "request";
-      return { said: fault.said, ...this.judge(fault.codes, of) };
+      return { message: fault.message, ...this.judge(fault.codes, of) };
     }
     if (status >= 300 && status < 400 && call.path === "/accounts/login") {
       return {
         kind: "config",
-        said: "the address has moved",
-        remedy: `Credentials are not sent after a redirect. Set the address it leads to in ${this.settings.source}: often the same with https.`,
+        message: "the address has moved",
+        hint: `Credentials are not sent after a redirect. Set the address it leads to in ${this.settings.source}: often the same with https.`,
       };
     }
     if (/^\s*</.test(text)) return undefined;
-    const words = text.trim() === "" ? {} : { said: `"${truncate(unescaped(text.trim()), 400)}"` };
+    const words = text.trim() === "" ? {} : { message: `"${truncate(unescaped(text.trim()), 400)}"` };
     // Not ZStack's (docs/wire/zstack.md#s1-3): a gateway in front of it wants to know who asks.
-    if (status === 401) return { ...words, remedy: `The credentials come from ${this.settings.source}.` };
+    if (status === 401) return { ...words, hint: `The credentials come from ${this.settings.source}.` };
     // ZStack itself says 403 of access keys only (docs/wire/zstack.md#s1-4).
     if (status === 403 && this.settings.auth.method === "accessKey") {
-      return { kind: "unauthorized", ...words, remedy: this.keyRemedy() };
+      return { kind: "unauthorized", ...words, hint: this.keyRemedy() };
     }
     if (status === 404 && text.includes("the job has been expired")) return { kind: "notFound", ...words };
     if (status === 404) {
       return {
         kind: "config",
         ...words,
-        remedy: `Correct the address in ${this.settings.source}: http://<host>:8080/zstack.`,
+        hint: `Correct the address in ${this.settings.source}: http://<host>:8080/zstack.`,
       };
     }
     return status === 400 || status === 405 ? { kind: "refused", ...words } : undefined;
@@ -555,21 +567,21 @@ export class ZStack {
   }
 
   /** docs/wire/zstack.md#s6, by code alone. The first code is the error's own. */
-  private judge(codes: readonly string[], of: "question" | "request" | "job"): { kind: ErrorKind; remedy?: string } {
+  private judge(codes: readonly string[], of: "question" | "request" | "job"): { kind: ErrorKind; hint?: string } {
     const has = (pattern: RegExp) => codes.some((code) => pattern.test(code));
     if (has(/^ID\.(1000|1001|1005|1006|2\d\d\d)$/)) {
-      const known = Object.entries(LOGIN_REMEDIES).find(([code]) => codes.includes(code))?.[1] ?? "";
-      const remedy = [`The credentials come from ${this.settings.source}.`, known, this.staleConfig()];
-      return { kind: "unauthorized", remedy: remedy.filter(Boolean).join(" ") };
+      const known = Object.entries(LOGIN_HINTS).find(([code]) => codes.includes(code))?.[1] ?? "";
+      const hint = [`The credentials come from ${this.settings.source}.`, known, this.staleConfig()];
+      return { kind: "unauthorized", hint: hint.filter(Boolean).join(" ") };
     }
     if (has(/^ID\.1002$/)) {
-      return { kind: "forbidden", remedy: "The account's roles do not allow this. Ask an administrator." };
+      return { kind: "forbidden", hint: "The account's roles do not allow this. Ask an administrator." };
     }
     const kind: ErrorKind = of === "job" ? "failed" : "refused";
     // What a query does not find is an empty list (docs/wire/zstack.md#s9-5): of a question this code proves nothing.
     if (codes[0] === NOT_FOUND && of !== "question") return { kind: "notFound" };
-    const remedy = REMEDIES.find(([pattern]) => has(pattern))?.[1];
-    const told = remedy === undefined ? {} : { remedy };
+    const hint = HINTS.find(([pattern]) => has(pattern))?.[1];
+    const told = hint === undefined ? {} : { hint };
     // Not carried out, and it passes: the management node is starting, or its bus is.
     if (of !== "job" && has(/^SYS\.(1010|1011|1012|2111)$/)) return { kind: "transient", ...told };
     if (of === "question" && has(/^SYS\.(1000|1001|1015|1016)$/)) return { kind: "transient", ...told };
@@ -580,13 +592,13 @@ export class ZStack {
 /** The server has seen this job id before. */
 class DuplicateJob extends SnapcloneError {}
 
-const LOGIN_REMEDIES: Readonly<Record<string, string>> = {
+const LOGIN_HINTS: Readonly<Record<string, string>> = {
   "ID.1000": "ZStack gives one answer for an unknown account and a wrong password.",
   "ID.1005": "The account must change its password first, in ZStack's own interface.",
   "ID.1006": "The account has too many sessions: close some, or use an access key.",
 };
 
-const REMEDIES: readonly (readonly [RegExp, string])[] = [
+const HINTS: readonly (readonly [RegExp, string])[] = [
   [/^ID\.1003$/, "The account's quota is full: remove what is no longer needed, or ask an administrator for more."],
   [/^HOST_ALLOCATION\./, "No host can take it: free processors or memory, add a host, or choose another cluster."],
   [/^PS\.1000$/, "The primary storage has no space left."],
@@ -636,7 +648,9 @@ function offsetMinutes(now: Date, timeZone: string | undefined): number {
 export function faultIn(body: unknown): Fault | undefined {
   if (!isRecord(body)) return undefined;
   if (isRecord(body.error)) return faultOf(body.error);
-  return body.success === false ? { codes: [], said: "ZStack says that it did not succeed, and not why" } : undefined;
+  return body.success === false
+    ? { codes: [], message: "ZStack says that it did not succeed, and not why" }
+    : undefined;
 }
 
 function faultOf(error: Record<string, unknown>): Fault {
@@ -655,7 +669,7 @@ function faultOf(error: Record<string, unknown>): Fault {
     [code, truncate(text, 400)].filter(Boolean).join(": ");
   const cause = deepest && deepest.text !== own?.text ? line(deepest) : deepest?.code;
   const said = `${own && line(own) !== "" ? line(own) : "an error without a code"}${cause ? ` (cause: ${cause})` : ""}`;
-  return { codes: chain.map(({ code }) => code).filter(Boolean), said };
+  return { codes: chain.map(({ code }) => code).filter(Boolean), message: said };
 }
 
 /** Gson escapes for HTML (docs/wire/zstack.md#s2-7); JSON.parse has undone its \u003d, some layers add entities. */
@@ -670,7 +684,7 @@ function unescaped(text: string): string {
 
 function segment(uuid: string): string {
   if (/^[0-9a-f]{32}$/i.test(uuid)) return uuid;
-  throw new SnapcloneError({ kind: "input", said: `"${uuid}" is not a uuid of 32 hex digits` });
+  throw new SnapcloneError({ kind: "input", message: `"${uuid}" is not a uuid of 32 hex digits` });
 }
 
 function sha512(text: string): string {

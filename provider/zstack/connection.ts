@@ -4,11 +4,11 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connections";
-import { protect, SnapcloneError } from "../core/errors";
-import type { TlsSettings } from "../core/http";
-import { nearest } from "../core/nearest";
-import { isBlank } from "../core/values";
+import { type ConnectionRequest, DEFAULT_CONNECTION, plainHttpWarning } from "../core/connection/connections";
+import { registerSecret, SnapcloneError } from "../core/errors";
+import type { TlsSettings } from "../core/http/client";
+import { nearest } from "../core/util/nearest";
+import { isBlank } from "../core/util/values";
 
 export interface ZStackSettings {
   /** Scheme, host, port and context path, as far as the `/v1` that follows: `http://10.0.0.2:8080/zstack`. */
@@ -75,8 +75,8 @@ export function resolveZStack(request: Request): ZStackSettings {
       : "";
   throw new SnapcloneError({
     kind: "config",
-    said: `there is no ZStack connection "${request.name}"; looked at, in this order: (1) ${key}: not set${second}`,
-    remedy: `Configure it: pulumi config set --path ${key}.url http://<management node>:8080 (and accountName and --secret password, or accessKeyId and --secret accessKeySecret). See docs/connections.md.`,
+    message: `there is no ZStack connection "${request.name}"; looked at, in this order: (1) ${key}: not set${second}`,
+    hint: `Configure it: pulumi config set --path ${key}.url http://<management node>:8080 (and accountName and --secret password, or accessKeyId and --secret accessKeySecret). See docs/connections.md.`,
   });
 }
 
@@ -94,14 +94,14 @@ function readEntry(key: string, config: unknown): Fields | undefined {
   const refuse = (problems: readonly string[]) =>
     new SnapcloneError({
       kind: "config",
-      said: `stack config ${key}: ${problems.join("; ")}`,
-      remedy: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
+      message: `stack config ${key}: ${problems.join("; ")}`,
+      hint: `Correct it: pulumi config set --path ${key}.<field> …, or pulumi config rm --path ${key}.<field>. The fields are in docs/connections.md.`,
     });
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     throw refuse(["is not an object of fields"]);
   }
   // Before anything can fail: what is below may quote values, and must not quote these.
-  for (const [name, value] of Object.entries(config)) if (/password|secret/i.test(name)) protect(String(value));
+  for (const [name, value] of Object.entries(config)) if (/password|secret/i.test(name)) registerSecret(String(value));
   const filled = Object.fromEntries(Object.entries(config).filter(([, value]) => !isBlank(value)));
   const parsed = Entry.safeParse(filled);
   if (!parsed.success) throw refuse(parsed.error.issues.flatMap(describe));
@@ -123,8 +123,8 @@ function readEnvironment(env: NodeJS.ProcessEnv): Fields | undefined {
     const value = env[variable];
     if (value !== undefined && !isBlank(value)) fields[field] = value;
   }
-  protect(fields.password);
-  protect(fields.accessKeySecret);
+  registerSecret(fields.password);
+  registerSecret(fields.accessKeySecret);
   // Port 8080 and plain http are ZStack's defaults (conf/springConfigXml/RESTFacade.xml; docs/wire/zstack.md#s2-1).
   const { ZSTACK_HOST: host, ZSTACK_PORT: port } = env;
   if (fields.url === undefined && !isBlank(host)) fields.url = `http://${host}:${isBlank(port) ? 8080 : port}`;
@@ -169,11 +169,11 @@ function settle(
   const plain = settings.auth.method === "account" ? plainHttpWarning(settings.base, source) : undefined;
   if (plain !== undefined) warnings.push(plain);
   if (problems.length === 0) return settings;
-  const remedy =
+  const hint =
     sourceKind === "environment"
       ? "Set what is missing in the environment."
       : `Correct it: pulumi config set --path snapclone:connections.${request.name}.<field> <value> (--secret for a password).`;
-  throw new SnapcloneError({ kind: "config", said: `${source}: ${problems.join("; ")}`, remedy });
+  throw new SnapcloneError({ kind: "config", message: `${source}: ${problems.join("; ")}`, hint });
 }
 
 /**

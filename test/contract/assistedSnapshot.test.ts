@@ -4,14 +4,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
-import { assistedSnapshot as released } from "../../provider/openstack/assistedSnapshot";
-import { Cloud } from "../../provider/openstack/cloud";
+import type { Clock } from "../../provider/core/util/clock";
+import { assistedSnapshot as released } from "../../provider/openstack/assistedSnapshot/resource";
 import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
+import { OpenStackContext } from "../../provider/openstack/context";
+import { KeystoneSession } from "../../provider/openstack/keystone";
 import { partial } from "../support/failures";
 import { FakeEngine, type FakeEngineOptions } from "../support/fakeEngine";
 
@@ -28,7 +28,7 @@ const BASE = `volume-${VOLUME}`;
 const OVERLAY = "overlay-1";
 
 let emulator: Emulator;
-let cloud: Cloud;
+let cloud: OpenStackContext;
 let snapshotId: string;
 let news: Properties;
 const log: string[] = [];
@@ -60,9 +60,9 @@ afterEach(async () => {
   await emulator.close();
 });
 
-function connect(config: unknown): Cloud {
+function connect(config: unknown): OpenStackContext {
   const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-  return new Cloud(new OpenStackSession(settings, { clock }), clock);
+  return new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
 }
 
 const row = () => {
@@ -928,7 +928,7 @@ describe("what a refresh shows, the next up acts on", () => {
 });
 
 describe("two runs at once on one volume", () => {
-  let elsewhere: Cloud;
+  let elsewhere: OpenStackContext;
   let secondDefinition: typeof definition;
   /** How many requests Nova had in hand when a new one came, at most. */
   let atOnce: number;
@@ -952,7 +952,7 @@ describe("two runs at once on one volume", () => {
   afterEach(() => elsewhere.session.close());
 
   /** Each request takes its own time, so that the two meet anywhere. */
-  const slow = (one: Cloud) => {
+  const slow = (one: OpenStackContext) => {
     const { cinder } = one;
     for (const method of [
       "createSnapshotMetadata",

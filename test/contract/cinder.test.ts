@@ -1,7 +1,7 @@
 import { type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { type ErrorKind, SnapcloneError } from "../../provider/core/errors";
-import { Cinder, whatIsMissing } from "../../provider/openstack/cinder";
-import { OpenStackSession } from "../../provider/openstack/keystone";
+import { CinderClient, whatIsMissing } from "../../provider/openstack/cinder";
+import { KeystoneSession } from "../../provider/openstack/keystone";
 
 const UNKNOWN = "421752a6-acf6-4b2d-bc7a-119f9148cd8c";
 const VOLUME = SEED_VOLUMES.data;
@@ -18,9 +18,9 @@ async function start(options: EmulatorOptions = {}, as: "demo" | "admin" | "othe
   return { emulator, cinder };
 }
 
-function cinderOf(emulator: Emulator, name: string): Cinder {
+function cinderOf(emulator: Emulator, name: string): CinderClient {
   const domain = { name: "Default" };
-  const session = new OpenStackSession({
+  const session = new KeystoneSession({
     authUrl: emulator.authUrl,
     auth: { method: "password", user: { name, domain }, password: "secret", scope: { project: { name, domain } } },
     interface: "public",
@@ -34,7 +34,7 @@ function cinderOf(emulator: Emulator, name: string): Cinder {
     warnings: [],
   });
   endings.unshift(() => session.close());
-  return new Cinder(session);
+  return new CinderClient(session);
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
@@ -130,7 +130,7 @@ describe("every call of the seed", () => {
     ]);
     expect(list.snapshots[0]?.user_id).toBeUndefined();
 
-    const detail = async (query: Parameters<Cinder["listSnapshotsDetail"]>[0]) =>
+    const detail = async (query: Parameters<CinderClient["listSnapshotsDetail"]>[0]) =>
       (await cinder.listSnapshotsDetail(query)).snapshots.map(({ id }) => id).sort();
     expect(await detail({ limit: 4 })).toEqual([...ids, other].sort());
     expect(await detail({ status: "error" })).toEqual([other]);
@@ -208,7 +208,7 @@ describe("refusals", () => {
   it("of a create, in plain words", async () => {
     const { emulator, cinder } = await start();
     const of = (given: object) => emulator.cinder.createVolume(given).id;
-    const cases: [Parameters<Cinder["createSnapshot"]>[0], ErrorKind, string][] = [
+    const cases: [Parameters<CinderClient["createSnapshot"]>[0], ErrorKind, string][] = [
       [{ volume_id: UNKNOWN }, "notFound", "another project or region"],
       [{ volume_id: "zzz" }, "refused", "(a UUID)"],
       [{ volume_id: VOLUME, description: "a\nb" }, "refused", "no line break"],

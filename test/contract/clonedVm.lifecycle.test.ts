@@ -2,8 +2,8 @@
 
 import { ZSTACK_SEED } from "../../emulator";
 import { diff } from "../../provider/core/diff";
-import { newUuid } from "../../provider/zstack/cloud";
-import { type Fault, ZStackSite } from "./zstackSite";
+import { newUuid } from "../../provider/zstack/context";
+import { type Fault, ZStackSite } from "./zstackFixture";
 
 const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:ClonedVm::web";
 

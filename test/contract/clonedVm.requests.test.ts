@@ -1,7 +1,7 @@
 // How many requests ClonedVm needs, login and logout included, where each job takes 120 ms.
 
 import { ZSTACK_SEED } from "../../emulator";
-import { ZStackSite } from "./zstackSite";
+import { ZStackSite } from "./zstackFixture";
 
 const TIMINGS = { zstackImage: 60, zstackClone: 60, zstackAction: 120, zstackQuick: 120 };
 const namesOf = (count: number) => Array.from({ length: count }, (_, n) => `web-${n + 1}`);

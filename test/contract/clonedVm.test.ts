@@ -3,13 +3,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { check } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { create, dryRun, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
-import { clonedVm as released } from "../../provider/zstack/clonedVm";
-import { ZStackContext } from "../../provider/zstack/cloud";
+import type { Clock } from "../../provider/core/util/clock";
+import { clonedVm as released } from "../../provider/zstack/clonedVm/resource";
 import { resolveZStack } from "../../provider/zstack/connection";
+import { ZStackContext } from "../../provider/zstack/context";
 import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's clock and ours. */

@@ -6,9 +6,9 @@ import path from "node:path";
 import { type Emulator, startEmulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
 import type { Properties } from "../../provider/core/lifecycle";
-import { SUBJECTS } from "../faults/subjects";
+import { RESOURCES } from "../faults/resources/index";
 import { FaultyHttp } from "../faults/wire";
-import { BriskClock } from "../support/briskClock";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine } from "../support/fakeEngine";
 
 interface Left {
@@ -20,7 +20,7 @@ interface Left {
 
 const YEARS = "99999h";
 
-describe.each(SUBJECTS.map((subject) => [subject.title, subject] as const))("%s", (title, subject) => {
+describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s", (title, subject) => {
   const file = path.join(__dirname, "earlier", `${title}.json`);
   const left = JSON.parse(fs.readFileSync(file, "utf8")) as { settled: Left; open: Left };
   const name = left.settled.outs.__owner.split("::").at(-1) ?? "";
@@ -32,7 +32,7 @@ describe.each(SUBJECTS.map((subject) => [subject.title, subject] as const))("%s"
     emulator = await startEmulator({ clock: "instant" });
     subject.ready(emulator);
     restore(emulator, rows);
-    const clock = new BriskClock(20);
+    const clock = new AutoAdvancingClock(20);
     http = new FaultyHttp(clock, { attemptMs: 20_000, connectMs: 20_000 });
     const client = subject.open(emulator, clock, http);
     const { connection } = subject.definition;

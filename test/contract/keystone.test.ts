@@ -1,11 +1,11 @@
 import { type Emulator, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
-import { Cinder } from "../../provider/openstack/cinder";
+import { CinderClient } from "../../provider/openstack/cinder";
 import type { OpenStackSettings } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
+import { KeystoneSession } from "../../provider/openstack/keystone";
 
 let emulator: Emulator;
-const sessions: OpenStackSession[] = [];
+const sessions: KeystoneSession[] = [];
 
 beforeEach(async () => {
   emulator = await startEmulator({ clock: "instant" });
@@ -20,8 +20,8 @@ const project = { project: { name: "demo", domain } };
 const password = (changes: object = {}) =>
   ({ method: "password", user: { name: "demo", domain }, password: "secret", scope: project, ...changes }) as const;
 
-function open(changes: Partial<OpenStackSettings> = {}): { session: OpenStackSession; cinder: Cinder } {
-  const session = new OpenStackSession({
+function open(changes: Partial<OpenStackSettings> = {}): { session: KeystoneSession; cinder: CinderClient } {
+  const session = new KeystoneSession({
     authUrl: emulator.authUrl,
     auth: password(),
     region: "RegionOne",
@@ -37,7 +37,7 @@ function open(changes: Partial<OpenStackSettings> = {}): { session: OpenStackSes
     ...changes,
   });
   sessions.push(session);
-  return { session, cinder: new Cinder(session) };
+  return { session, cinder: new CinderClient(session) };
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {

@@ -10,15 +10,15 @@ import {
   type ViprTarget,
 } from "../../emulator";
 import { check } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
+import type { Clock } from "../../provider/core/util/clock";
 import { ViprClient } from "../../provider/vipr/client";
 import { resolveVipr } from "../../provider/vipr/connection";
-import { Controller } from "../../provider/vipr/controller";
-import { linkedTargetSet as released } from "../../provider/vipr/linkedTargetSet";
-import type { PromotedVolume, TargetOutput } from "../../provider/vipr/targetSet";
+import { ViprContext } from "../../provider/vipr/context";
+import { linkedTargetSet as released } from "../../provider/vipr/linkedTargetSet/resource";
+import type { PromotedVolume, TargetOutput } from "../../provider/vipr/linkedTargetSet/state";
 import { partial } from "../support/failures";
 
 /** So many times as fast as life, the emulator's and ours. */
@@ -40,16 +40,16 @@ const NEWS: Properties = {
 };
 
 let emulator: Emulator;
-let controllers: Controller[] = [];
-let controller: Controller;
+let controllers: ViprContext[] = [];
+let controller: ViprContext;
 const log: string[] = [];
 const definition = { ...released, connection: { ...released.connection, open: () => controller } };
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
 
-function newController(username = "root"): Controller {
+function newController(username = "root"): ViprContext {
   const config = { ...emulator.viprLogin.connection(), username };
   const settings = resolveVipr({ name: "default", config, env: {}, cwd: "/", home: "/", warn: () => {} });
-  const made = new Controller(new ViprClient(settings, { clock }), clock);
+  const made = new ViprContext(new ViprClient(settings, { clock }), clock);
   controllers.push(made);
   return made;
 }

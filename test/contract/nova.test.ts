@@ -4,17 +4,17 @@
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
 import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { type CreateInfo, Nova } from "../../provider/openstack/nova";
+import { KeystoneSession } from "../../provider/openstack/keystone";
+import { type CreateInfo, NovaClient } from "../../provider/openstack/nova";
 
 const VOLUME = SEED_VOLUMES.logs;
 const BASE = `volume-${VOLUME}`;
 const NOBODY = "99999999-9999-4999-8999-999999999999";
 
 let emulator: Emulator;
-let nova: Nova;
+let nova: NovaClient;
 let snapshot: string;
-const sessions: OpenStackSession[] = [];
+const sessions: KeystoneSession[] = [];
 
 beforeEach(async () => {
   emulator = await startEmulator({ clock: "manual" });
@@ -27,10 +27,10 @@ afterEach(async () => {
   await emulator.close();
 });
 
-function connect(config: unknown): Nova {
-  const session = new OpenStackSession(resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" }));
+function connect(config: unknown): NovaClient {
+  const session = new KeystoneSession(resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" }));
   sessions.push(session);
-  return new Nova(session);
+  return new NovaClient(session);
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {

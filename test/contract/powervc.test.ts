@@ -4,9 +4,9 @@ import { type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from
 import { SnapcloneError } from "../../provider/core/errors";
 import { whatIsMissing } from "../../provider/openstack/cinder";
 import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { PowerVc } from "../../provider/powervc/cloud";
+import { KeystoneSession } from "../../provider/openstack/keystone";
 import { resolvePowerVc } from "../../provider/powervc/connection";
+import { PowerVcContext } from "../../provider/powervc/context";
 
 const { data, logs } = SEED_VOLUMES;
 const UNKNOWN = "421752a6-acf6-4b2d-bc7a-119f9148cd8c";
@@ -17,16 +17,16 @@ afterEach(async () => {
   for (const end of endings.splice(0)) await end();
 });
 
-async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulator; cloud: PowerVc }> {
+async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulator; cloud: PowerVcContext }> {
   const emulator = await startEmulator({ clock: "manual", ...options });
-  const session = new OpenStackSession(
+  const session = new KeystoneSession(
     resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...PLACE }),
   );
   endings.push(
     () => session.close(),
     () => emulator.close(),
   );
-  return { emulator, cloud: new PowerVc(session) };
+  return { emulator, cloud: new PowerVcContext(session) };
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
@@ -110,9 +110,9 @@ it("tells what PowerVC refuses", async () => {
 
 it("an OpenStack that is no PowerVC says so", async () => {
   const { emulator } = await start();
-  const session = new OpenStackSession(resolveOpenStack({ name: "default", config: emulator.connection(), ...PLACE }));
+  const session = new KeystoneSession(resolveOpenStack({ name: "default", config: emulator.connection(), ...PLACE }));
   endings.unshift(() => session.close());
-  const error = await failure(new PowerVc(session).client.cloneVolumes({ volumes: [data] }));
+  const error = await failure(new PowerVcContext(session).client.cloneVolumes({ volumes: [data] }));
   expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("this Cinder has no clone-volumes")]);
 });
 

@@ -3,14 +3,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
 import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
-import { Cloud } from "../../provider/openstack/cloud";
+import type { Clock } from "../../provider/core/util/clock";
 import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { snapshot as released } from "../../provider/openstack/snapshot";
+import { OpenStackContext } from "../../provider/openstack/context";
+import { KeystoneSession } from "../../provider/openstack/keystone";
+import { snapshot as released } from "../../provider/openstack/snapshot/resource";
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
 
@@ -30,7 +30,7 @@ const NEWS: Properties = {
 };
 
 let emulator: Emulator;
-let cloud: Cloud;
+let cloud: OpenStackContext;
 const log: string[] = [];
 const definition = { ...released, connection: { kind: "openstack", open: () => cloud } };
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
@@ -40,7 +40,7 @@ async function start(options: Parameters<typeof startEmulator>[0] = {}, speed = 
   emulator = await startEmulator({ clock: { scale: scale }, ...options });
   const place = { env: {}, cwd: "/", home: "/" };
   const settings = resolveOpenStack({ name: "default", config: emulator.connection(), ...place });
-  cloud = new Cloud(new OpenStackSession(settings, { clock }), clock);
+  cloud = new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
   log.length = 0;
 }
 

@@ -155,7 +155,7 @@ describe("refusals, in ViPR's own words", () => {
     const { emulator, client } = await start();
     const link = (target_name: string, count = 1, copy_mode = "copy") =>
       client.linkTargets(monday, { count, target_name, copy_mode });
-    const refused = async (work: Promise<unknown>) => (await failure(work)).parts.said;
+    const refused = async (work: Promise<unknown>) => (await failure(work)).parts.message;
     expect(await refused(link("dev", 0))).toBe(
       "ViPR answered 400: code 1008, Parameter was provided but invalid: Invalid request to link 0 new targets to a snapshot session.",
     );

@@ -2,15 +2,15 @@
 
 import { type Emulator, type EmulatorOptions, startEmulator, type VolumeRow } from "../../emulator";
 import { check, UNKNOWN } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import { diff } from "../../provider/core/diff";
-import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { PowerVc } from "../../provider/powervc/cloud";
+import type { Clock } from "../../provider/core/util/clock";
+import { KeystoneSession } from "../../provider/openstack/keystone";
 import { resolvePowerVc } from "../../provider/powervc/connection";
-import { volumeClone as released } from "../../provider/powervc/volumeClone";
+import { PowerVcContext } from "../../provider/powervc/context";
+import { volumeClone as released } from "../../provider/powervc/volumeClone/resource";
 import { markSecrets } from "../../provider/pulumi/secrets";
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
@@ -57,14 +57,14 @@ const NEWS: Properties = {
 };
 
 /** The backend's dates are the emulator's, and the process can be killed at a request. */
-class TestHttp extends Http {
+class TestHttp extends HttpClient {
   dead = false;
 
   constructor(private readonly kill?: { at(request: HttpRequest<unknown>): boolean; carriedOut: boolean }) {
     super({ clock });
   }
 
-  protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     const { kill } = this;
     if (!this.dead && kill?.at(request)) {
       if (kill.carriedOut) await super.exchange(request);
@@ -81,7 +81,7 @@ const METADATA_KEY = /\/metadata\/[^/]+$/;
 
 let emulator: Emulator;
 let http: TestHttp;
-let cloud: PowerVc;
+let cloud: PowerVcContext;
 const log: string[] = [];
 const definition = { ...released, connection: { kind: "powervc", open: () => cloud } };
 const runs: Run[] = [];
@@ -102,14 +102,14 @@ async function start(options: EmulatorOptions = {}): Promise<void> {
   log.length = 0;
 }
 
-const connections: Http[] = [];
+const connections: HttpClient[] = [];
 /** What is opened from now on knows nothing of what was before. */
 function newProcess(kill?: ConstructorParameters<typeof TestHttp>[0]): void {
   const place = { env: {}, cwd: "/", home: "/" };
   const settings = resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...place });
   http = new TestHttp(kill);
   connections.push(http);
-  cloud = new PowerVc(new OpenStackSession(settings, { clock, http }), clock);
+  cloud = new PowerVcContext(new KeystoneSession(settings, { clock, http }), clock);
 }
 
 afterEach(async () => {
@@ -930,7 +930,7 @@ describe("requests", () => {
   async function counted(work: (run: Run) => Promise<unknown>): Promise<number> {
     const place = { env: {}, cwd: "/", home: "/" };
     const settings = resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...place });
-    cloud = new PowerVc(new OpenStackSession(settings));
+    cloud = new PowerVcContext(new KeystoneSession(settings));
     const before = emulator.requests.length;
     const run = new Run({ log: () => {} });
     await work(run);

@@ -1,20 +1,20 @@
 // ZStack's client against the emulator, and the emulator against the exchanges of docs/wire/zstack.md#s9.
 
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
-import { type Clock, systemClock } from "../../provider/core/clock";
-import { hasCode, ZStack } from "../../provider/zstack/client";
-import { newUuid } from "../../provider/zstack/cloud";
+import { type Clock, systemClock } from "../../provider/core/util/clock";
+import { hasCode, ZStackClient } from "../../provider/zstack/client";
 import { resolveZStack } from "../../provider/zstack/connection";
+import { newUuid } from "../../provider/zstack/context";
 
 let emulator: Emulator;
-let zstack: ZStack;
+let zstack: ZStackClient;
 
 async function start(options: Parameters<typeof startEmulator>[0] = {}, auth: object = {}): Promise<void> {
   emulator = await startEmulator({ clock: "instant", ...options });
   const config = { ...emulator.zstackLogin.connection(), ...auth };
   const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
   const clock: Clock = { ...systemClock, date: () => emulator.clock.now() };
-  zstack = new ZStack(settings, { clock });
+  zstack = new ZStackClient(settings, { clock });
 }
 
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
 import type { Properties } from "../../provider/core/lifecycle";
-import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot";
+import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
 import { type Change, testConvergence } from "./convergence";
 
 const VOLUME = SEED_VOLUMES.logs;

@@ -3,7 +3,7 @@
 // nothing, and the next `up` has nothing to do.
 
 import { ZSTACK_SEED } from "../../emulator";
-import { type Fault, ZStackSite } from "../contract/zstackSite";
+import { type Fault, ZStackSite } from "../contract/zstackFixture";
 
 jest.setTimeout(400_000);
 beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));

@@ -4,16 +4,16 @@
 import fc from "fast-check";
 import { SEED_SESSIONS, type ViprBehaviour } from "../../emulator";
 import type { Properties } from "../../provider/core/lifecycle";
-import type { Batch, PromotedVolume, TargetOutput } from "../../provider/vipr/targetSet";
+import type { Batch, PromotedVolume, TargetOutput } from "../../provider/vipr/linkedTargetSet/state";
 import type { FakeEngine, RunResult } from "../support/fakeEngine";
-import { type Fault, SETS, ViprSite } from "../support/viprSite";
+import { type Fault, SETS, ViprFixture } from "../support/viprFixture";
 
 jest.setTimeout(300_000);
 
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
 
 const { monday, tuesday, shopMonday, shopTuesday } = SEED_SESSIONS;
-const site = new ViprSite();
+const site = new ViprFixture();
 
 const WHAT: readonly Fault["what"][] = ["503", "503 for ever", "lost reply", "killed before", "killed after"];
 

@@ -4,8 +4,8 @@
 
 import fc from "fast-check";
 import { ZSTACK_SEED } from "../../emulator";
-import type { CLONE_OUTCOMES } from "../../emulator/zstackModel";
-import { type Fault, ZStackSite } from "../contract/zstackSite";
+import type { CLONE_OUTCOMES } from "../../emulator/zstack/model";
+import { type Fault, ZStackSite } from "../contract/zstackFixture";
 
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
 const SEQUENCES = Number(process.env.FAULTS_SEQUENCES ?? 150);

@@ -1,6 +1,6 @@
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
 import type { Properties } from "../../provider/core/lifecycle";
-import { snapshot } from "../../provider/openstack/snapshot";
+import { snapshot } from "../../provider/openstack/snapshot/resource";
 import { type Change, testConvergence } from "./convergence";
 
 const A: Properties = {

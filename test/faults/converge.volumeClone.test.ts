@@ -2,15 +2,15 @@
 // without faults, ends within two runs in what a first `up` of the same program gives, and nothing of ours is left over.
 
 import { SEED_VOLUMES, type VolumeRow } from "../../emulator";
-import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
 import type { Properties } from "../../provider/core/lifecycle";
-import { OpenStackSession } from "../../provider/openstack/keystone";
-import { PowerVc } from "../../provider/powervc/cloud";
-import { volumeClone } from "../../provider/powervc/volumeClone";
-import { BriskClock } from "../support/briskClock";
+import { KeystoneSession } from "../../provider/openstack/keystone";
+import { PowerVcContext } from "../../provider/powervc/context";
+import { volumeClone } from "../../provider/powervc/volumeClone/resource";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngine";
 import { inProcessCloud } from "../support/inProcessCloud";
-import { PASSWORD, settingsOf } from "./subjects/snapshot";
+import { PASSWORD, settingsOf } from "./resources/snapshot";
 
 // Two loaded cores.
 jest.setTimeout(120_000);
@@ -34,10 +34,10 @@ interface Fault {
   how: (typeof HOWS)[number];
 }
 
-const ON_THE_WAY: RawAnswer = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
+const ON_THE_WAY: RawResponse = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
 
 /** The provider's HTTP client over a cloud in this process, with one fault. */
-class FaultyHttp extends Http {
+class FaultyHttp extends HttpClient {
   requests = 0;
   readonly changes: string[] = [];
   dead = false;
@@ -46,7 +46,7 @@ class FaultyHttp extends Http {
     super({ clock });
   }
 
-  protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     if (this.dead) throw new Error("killed");
     this.requests += 1;
     const { nth, how } = this.fault ?? { nth: Number.POSITIVE_INFINITY, how: HOWS[0] };
@@ -65,7 +65,7 @@ class FaultyHttp extends Http {
     return isIt ? ON_THE_WAY : answer;
   }
 
-  private carryOut({ method, url, headers, body }: HttpRequest<unknown>): RawAnswer {
+  private carryOut({ method, url, headers, body }: HttpRequest<unknown>): RawResponse {
     const sent = { accept: "application/json", "content-type": "application/json", ...headers };
     if (method !== "GET" && !url.endsWith("/auth/tokens")) this.changes.push(`${method} ${url}`);
     const reply = site.answer({ method, url, headers: sent, body });
@@ -85,7 +85,7 @@ function parsed(text: string): unknown {
   }
 }
 
-class EmulatorClock extends BriskClock {
+class EmulatorClock extends AutoAdvancingClock {
   override date(): Date {
     return emulator.clock.now();
   }
@@ -96,13 +96,13 @@ const { emulator } = site;
 const clock = new EmulatorClock(0, false, (ms) => emulator.clock.tick(ms));
 
 let http: FaultyHttp;
-let cloud: PowerVc;
+let cloud: PowerVcContext;
 const definition = { ...volumeClone, connection: { kind: "powervc", open: () => cloud } };
 
 function newProcess(fault?: Fault): void {
   http = new FaultyHttp(fault);
   const settings = { ...settingsOf(emulator.authUrl, "demo"), serviceType: { blockStorage: "volume" } };
-  cloud = new PowerVc(new OpenStackSession(settings, { clock, http }), clock);
+  cloud = new PowerVcContext(new KeystoneSession(settings, { clock, http }), clock);
 }
 
 /** A cloud as new, and a stack that nothing has been in. */

@@ -3,13 +3,13 @@
 
 import type { Emulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
-import { Http, type HttpRequest, type RawAnswer } from "../../provider/core/http";
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
 import type { Properties } from "../../provider/core/lifecycle";
-import type { Cloud } from "../../provider/openstack/cloud";
-import { BriskClock } from "../support/briskClock";
+import type { OpenStackContext } from "../../provider/openstack/context";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngine";
 import { inProcessCloud } from "../support/inProcessCloud";
-import { openCloud, PASSWORD } from "./subjects/snapshot";
+import { openCloud, PASSWORD } from "./resources/snapshot";
 
 export type Program = Record<string, Properties>;
 
@@ -59,14 +59,14 @@ interface Fault {
   how: (typeof HOWS)[number];
 }
 
-const ON_THE_WAY: RawAnswer = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
+const ON_THE_WAY: RawResponse = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
 /** Longer than any work of the emulator takes. */
 const A_WHILE_MS = 60_000;
 
 const site = inProcessCloud({ clock: "manual" });
 const { emulator } = site;
 
-class EmulatorClock extends BriskClock {
+class EmulatorClock extends AutoAdvancingClock {
   override date(): Date {
     return emulator.clock.now();
   }
@@ -75,7 +75,7 @@ class EmulatorClock extends BriskClock {
 const clock = new EmulatorClock(0, false, (ms) => emulator.clock.tick(ms));
 
 /** The provider's HTTP client over a cloud in this process, with one fault. */
-class FaultyHttp extends Http {
+class FaultyHttp extends HttpClient {
   requests = 0;
   /** Those that change something. */
   readonly changes: string[] = [];
@@ -85,7 +85,7 @@ class FaultyHttp extends Http {
     super({ clock });
   }
 
-  protected override async exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     if (this.dead) throw new Error("killed");
     this.requests += 1;
     if (this.fault === undefined || this.requests < this.fault.nth) return this.carryOut(request);
@@ -102,7 +102,7 @@ class FaultyHttp extends Http {
     return ON_THE_WAY;
   }
 
-  private carryOut({ method, url, headers, body }: HttpRequest<unknown>): RawAnswer {
+  private carryOut({ method, url, headers, body }: HttpRequest<unknown>): RawResponse {
     const sent = { accept: "application/json", "content-type": "application/json", ...headers };
     if (method !== "GET" && !url.endsWith("/auth/tokens")) this.changes.push(`${method} ${url}`);
     const reply = site.answer({ method, url, headers: sent, body });
@@ -124,7 +124,7 @@ function parsed(text: string): unknown {
 export function testConvergence(one: Convergence): void {
   jest.setTimeout(300_000);
   let http: FaultyHttp;
-  let cloud: Cloud;
+  let cloud: OpenStackContext;
   let sequences = 0;
   const definition = { ...one.definition, connection: { ...one.definition.connection, open: () => cloud } };
 

@@ -3,11 +3,20 @@
 
 import type { FaultRule } from "../../emulator";
 import type { ErrorKind } from "../../provider/core/errors";
-import { type Answer, type Cell, fails, ok, type Place, pending, recorded, type Subject } from "./subject";
+import {
+  type Answer,
+  type Expectation,
+  fails,
+  ok,
+  pending,
+  type RequestSite,
+  type ResourceUnderTest,
+  recorded,
+} from "./resourceUnderTest";
 
 export type How =
   /** Given by the emulator, as a real server would; for as long as the operation lasts unless `times` says less. */
-  | { answer: Answer | ((subject: Subject, place: string) => Answer) }
+  | { answer: Answer | ((subject: ResourceUnderTest, place: string) => Answer) }
   /** The request goes where nobody answers: a closed port, a host without a name, a server whose certificate nobody signed. */
   | { elsewhere: "closed port" | "unknown host" | "untrusted server" }
   /** The real answer with one field of another type: each field in turn, and the cell holds for each. */
@@ -15,7 +24,7 @@ export type How =
   | { strangeStatus: string }
   | { calendar: "jumps" };
 
-export type Rule = (place: Place) => Cell;
+export type Rule = (place: RequestSite) => Expectation;
 
 interface Fault {
   how: How;
@@ -43,7 +52,7 @@ export function everywhere(kind: ErrorKind, says: RegExp, tries = 1): Rule {
   };
 }
 
-function isChange({ role }: Place): boolean {
+function isChange({ role }: RequestSite): boolean {
   return role === "change" || role === "rework";
 }
 
@@ -57,7 +66,7 @@ function passing(kind: ErrorKind, says: RegExp, tries: number): Rule {
 }
 
 /** For some roles another rule. */
-function except(usual: Rule, others: { readonly [role in Place["role"]]?: Rule }): Rule {
+function except(usual: Rule, others: { readonly [role in RequestSite["role"]]?: Rule }): Rule {
   return (place) => (others[place.role] ?? (place.role === "rework" ? others.make : undefined) ?? usual)(place);
 }
 
@@ -238,7 +247,7 @@ const FAULT_ROWS = {
 export type FaultName = keyof typeof FAULT_ROWS;
 export const FAULTS: Readonly<Record<FaultName, Fault>> = FAULT_ROWS;
 
-export function cellOf(subject: Subject, fault: FaultName, place: string): Cell {
+export function cellOf(subject: ResourceUnderTest, fault: FaultName, place: string): Expectation {
   const at = subject.places[place];
   if (!at) throw new Error(`${subject.title} has no place ${place}`);
   return subject.cells[fault]?.[place] ?? FAULTS[fault].rule(at);

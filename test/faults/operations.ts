@@ -1,13 +1,13 @@
 // The provider's operations on a resource as a user's run has them: what goes before, the operation itself, and what the
 // next run does about its outcome.
 
-import type { Clock } from "../../provider/core/clock";
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import type { StackState } from "../../provider/core/ownership";
 import { Run } from "../../provider/core/run";
-import type { Operation, Subject } from "./subject";
+import type { Clock } from "../../provider/core/util/clock";
+import type { Operation, ResourceUnderTest } from "./resourceUnderTest";
 
 /** What Pulumi's state shows in the present cell: `prepare` begins it anew. */
 const state = {
@@ -51,7 +51,7 @@ export class UserRun {
   private readonly run: Run;
 
   constructor(
-    readonly subject: Subject,
+    readonly subject: ResourceUnderTest,
     clock: Clock,
     private readonly client: unknown,
   ) {
@@ -94,7 +94,7 @@ export async function prepare(operation: Operation, earlier: UserRun, timeouts: 
 }
 
 /** A create as the engine has it: pending in the state until its end is saved, which a killed run never does. */
-async function created({ definition, hidden }: Subject, run: Run, news: Properties, operation: Operation) {
+async function created({ definition, hidden }: ResourceUnderTest, run: Run, news: Properties, operation: Operation) {
   const attempt = state.begin();
   try {
     const made = await create(definition, run, { ...news, ...hidden, __attempt: attempt });
@@ -183,12 +183,12 @@ export async function again(
   if ("error" in finished && finished.error !== undefined && !gone) throw finished.error;
 }
 
-function newsOf(operation: Operation, { before, after, hidden }: Subject): Properties {
+function newsOf(operation: Operation, { before, after, hidden }: ResourceUnderTest): Properties {
   return { ...(operation === "create" ? before : after), ...hidden };
 }
 
 /** How many objects there are once a run has gone well after whatever came before. */
-export function wanted(operation: Operation, subject: Subject): number {
+export function wanted(operation: Operation, subject: ResourceUnderTest): number {
   return operation === "delete" ? 0 : subject.wanted;
 }
 

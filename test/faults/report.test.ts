@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cellOf, FAULTS, type FaultName } from "./faults";
 import { report } from "./report";
-import { SUBJECTS } from "./subjects";
+import { RESOURCES } from "./resources/index";
 
 const PAGE = join(__dirname, "..", "..", "docs", "faults.md");
 
@@ -13,7 +13,7 @@ test("docs/faults.md is what the table says", () => {
   expect(readFileSync(PAGE, "utf8")).toBe(report());
 });
 
-test.each(SUBJECTS.map((subject) => [subject.title, subject] as const))(
+test.each(RESOURCES.map((subject) => [subject.title, subject] as const))(
   "%s: what fails says why, and an exception is one",
   (_title, subject) => {
     for (const fault of Object.keys(FAULTS) as FaultName[]) {

@@ -1,8 +1,8 @@
 // docs/faults.md, made from the table.
 
 import { cellOf, FAULTS, type FaultName } from "./faults";
-import type { Cell, Operation, Subject } from "./subject";
-import { SUBJECTS } from "./subjects";
+import { RESOURCES } from "./resources/index";
+import type { Expectation, Operation, ResourceUnderTest } from "./resourceUnderTest";
 
 const HEAD = `<!-- Made from test/faults. Don't edit; run: UPDATE=1 npx jest test/faults/report -->
 
@@ -50,10 +50,10 @@ const TITLES: Record<Operation, string> = {
 const NAMES = Object.keys(FAULTS) as FaultName[];
 
 export function report(): string {
-  return [HEAD, ...SUBJECTS.map(chapter)].join("\n");
+  return [HEAD, ...RESOURCES.map(chapter)].join("\n");
 }
 
-function chapter(subject: Subject): string {
+function chapter(subject: ResourceUnderTest): string {
   const operations = (Object.keys(TITLES) as Operation[]).filter((operation) =>
     Object.values(subject.places).some(({ of }) => of === operation),
   );
@@ -61,19 +61,19 @@ function chapter(subject: Subject): string {
   return [head, ...operations.map((operation) => section(subject, operation)), said(subject)].join("\n");
 }
 
-function section(subject: Subject, operation: Operation): string {
+function section(subject: ResourceUnderTest, operation: Operation): string {
   const places = Object.entries(subject.places).filter(([, { of }]) => of === operation);
   const head = ["fault at", ...places.map(([, { shown }]) => shown)];
   const rows = NAMES.map((fault) => [fault, ...places.map(([place]) => shown(cellOf(subject, fault, place)))]);
   return `### ${TITLES[operation]}\n\n${markdownTable([head, ...rows])}`;
 }
 
-function shown({ outcome, kind, objects, makings, pending }: Cell): string {
+function shown({ outcome, kind, objects, makings, pending }: Expectation): string {
   const what = `${outcome}${kind === undefined ? "" : ` (${kind})`}${pending ? " ⏳" : ""}`;
   return `${outcome === "ok" ? what : `**${what}**`} · ${objects} · ${makings}`;
 }
 
-function said(subject: Subject): string {
+function said(subject: ResourceUnderTest): string {
   const rows = NAMES.flatMap((fault) =>
     patterns(subject, fault).map(([source, places], index) => [index ? "" : fault, places, source]),
   );
@@ -85,7 +85,7 @@ ${markdownTable([["fault", "at", "the message"], ...rows])}`;
 }
 
 /** Each pattern once, with the places where it holds. */
-function patterns(subject: Subject, fault: FaultName): [string, string][] {
+function patterns(subject: ResourceUnderTest, fault: FaultName): [string, string][] {
   const byPattern = new Map<string, string[]>();
   for (const place of Object.keys(subject.places)) {
     const source = cellOf(subject, fault, place).says?.source;

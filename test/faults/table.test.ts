@@ -4,12 +4,12 @@ import dns from "node:dns";
 import { type Emulator, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
 import { PartialFailure } from "../../provider/core/lifecycle";
-import { BriskClock } from "../support/briskClock";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { cellOf, FAULTS, type FaultName } from "./faults";
 import { again, pendingOf, perform, prepare, type Result, UserRun, wanted } from "./operations";
-import type { Cell, Counts, Subject } from "./subject";
-import { SUBJECTS } from "./subjects";
-import { type Decoy, FaultyHttp, type Interference, startDecoy } from "./wire";
+import { RESOURCES } from "./resources/index";
+import type { Counts, Expectation, ResourceUnderTest } from "./resourceUnderTest";
+import { FaultyHttp, type Interference, type OffOriginServer, startOffOriginServer } from "./wire";
 
 /** Real milliseconds for one attempt and what they count as (the provider's own default is a minute), and `customTimeouts`. */
 const LIMITS = {
@@ -21,22 +21,22 @@ const LIMITS = {
 jest.setTimeout(60_000);
 
 let emulator: Emulator;
-let plain: Decoy;
-let untrusted: Decoy;
+let plain: OffOriginServer;
+let untrusted: OffOriginServer;
 
 beforeAll(async () => {
   unresolvable(".invalid");
   [emulator, plain, untrusted] = await Promise.all([
     startEmulator({ clock: "instant" }),
-    startDecoy("http"),
-    startDecoy("https"),
+    startOffOriginServer("http"),
+    startOffOriginServer("https"),
   ]);
 });
 
 afterAll(() => jest.restoreAllMocks());
 afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close()]));
 
-describe.each(SUBJECTS.map((subject) => [subject.title, subject] as const))("%s", (_title, subject) => {
+describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s", (_title, subject) => {
   describe.each(Object.keys(FAULTS) as FaultName[])("%s", (fault) => {
     test.each(Object.keys(subject.places))("%s", async (place) => {
       if (!("wrongType" in FAULTS[fault].how)) return runCell(subject, fault, place);
@@ -48,7 +48,7 @@ describe.each(SUBJECTS.map((subject) => [subject.title, subject] as const))("%s"
   });
 });
 
-async function runCell(subject: Subject, fault: FaultName, place: string, field?: string): Promise<void> {
+async function runCell(subject: ResourceUnderTest, fault: FaultName, place: string, field?: string): Promise<void> {
   const { how, patient, pauseMs } = FAULTS[fault];
   const cell = cellOf(subject, fault, place);
   const at = subject.places[place];
@@ -100,8 +100,12 @@ async function runCell(subject: Subject, fault: FaultName, place: string, field?
 }
 
 /** A provider's clock and HTTP client, and runs with them. */
-function site(subject: Subject, { scale, attemptMs }: { scale: number; attemptMs: number }, calendarJumps = false) {
-  const clock = new BriskClock(scale, calendarJumps);
+function site(
+  subject: ResourceUnderTest,
+  { scale, attemptMs }: { scale: number; attemptMs: number },
+  calendarJumps = false,
+) {
+  const clock = new AutoAdvancingClock(scale, calendarJumps);
   const http = new FaultyHttp(clock, { attemptMs, connectMs: attemptMs });
   return { clock, http, newRun: () => new UserRun(subject, clock, subject.open(emulator, clock, http)) };
 }
@@ -119,7 +123,12 @@ function unresolvable(domain: string): void {
 }
 
 /** Sets the fault up: at the emulator, or on our own side of the wire (then it is returned). */
-function arm(subject: Subject, fault: FaultName, place: string, field: string | undefined): Interference | undefined {
+function arm(
+  subject: ResourceUnderTest,
+  fault: FaultName,
+  place: string,
+  field: string | undefined,
+): Interference | undefined {
   const { how } = FAULTS[fault];
   const at = subject.places[place]?.call;
   if (!at) throw new Error(`there is no place ${place}`);
@@ -155,7 +164,7 @@ function summary(result: Result, counts: Counts): object {
   };
 }
 
-function expected({ outcome, objects, makings, kind, pending }: Cell): object {
+function expected({ outcome, objects, makings, kind, pending }: Expectation): object {
   const unfinished = pending ? { operation: pending, failed: undefined } : undefined;
   return { outcome, objects, makings, kind, pending: unfinished };
 }

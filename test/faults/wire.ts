@@ -7,9 +7,9 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Http, type HttpOptions, type HttpRequest, type RawAnswer } from "../../provider/core/http";
-import type { BriskClock } from "../support/briskClock";
-import type { Call } from "./subject";
+import { HttpClient, type HttpOptions, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import type { AutoAdvancingClock } from "../support/autoAdvancingClock";
+import type { Call } from "./resourceUnderTest";
 
 export interface Interference {
   at: Call;
@@ -18,19 +18,19 @@ export interface Interference {
   bend?: (json: unknown) => unknown;
 }
 
-export class FaultyHttp extends Http {
+export class FaultyHttp extends HttpClient {
   /** How many requests it has befallen. */
   hits = 0;
   interference: Interference | undefined;
 
   constructor(
-    private readonly brisk: BriskClock,
+    private readonly brisk: AutoAdvancingClock,
     options: HttpOptions,
   ) {
     super({ ...options, clock: brisk });
   }
 
-  protected override exchange(request: HttpRequest<unknown>): Promise<RawAnswer> {
+  protected override exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     return this.brisk.during(async () => {
       const { interference } = this;
       if (!interference || !isCall(interference.at, request)) return super.exchange(request);
@@ -52,14 +52,14 @@ function isCall({ method, path }: Call, request: HttpRequest<unknown>): boolean 
 }
 
 /** A server that must never be reached: it remembers each request that was. */
-export interface Decoy {
+export interface OffOriginServer {
   url: string;
   reached: string[];
   close(): Promise<void>;
 }
 
 /** With a certificate that it has signed itself, if it is to be mistrusted. */
-export async function startDecoy(scheme: "http" | "https"): Promise<Decoy> {
+export async function startOffOriginServer(scheme: "http" | "https"): Promise<OffOriginServer> {
   const reached: string[] = [];
   const listener: Parameters<typeof createServer>[1] = (request, response) => {
     reached.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);

@@ -1,7 +1,7 @@
 // Which kills a run of the kill tests makes: drawn at random from a seed that is printed, so that any of them can be
 // made again.
 
-import type { Kind } from "./kind";
+import type { ResourceCase } from "./resourceCase";
 
 /** Who is hit: by SIGKILL, or by the SIGINT that a terminal's Ctrl-C sends to the CLI (plugins have their own group). */
 export type Victim = "provider" | "cli" | "both" | "ctrl-c" | "ctrl-c twice";
@@ -87,7 +87,7 @@ const ROUND: readonly { story: Story; victim?: Victim; afterAll?: WireEvent }[] 
  * SNAPCLONE_KILL_COUNT (of Snapshot; a quarter of it of each other resource) and SNAPCLONE_KILL_SEED; without a count the
  * seed is always the same. SNAPCLONE_KILL_CASES (`3,17`) makes only those of the plan.
  */
-export function planFromEnvironment(kind: Kind, defaultCount: number): Plan {
+export function planFromEnvironment(kind: ResourceCase, defaultCount: number): Plan {
   const { SNAPCLONE_KILL_COUNT: given, SNAPCLONE_KILL_SEED: seed, SNAPCLONE_KILL_CASES: only } = process.env;
   const fresh = given === undefined ? 1 : Math.floor(Math.random() * 1e9);
   const count = wholeNumber(given);
@@ -97,7 +97,7 @@ export function planFromEnvironment(kind: Kind, defaultCount: number): Plan {
   return { ...plan, cases: plan.cases.filter(({ number }) => wanted?.includes(number) ?? true) };
 }
 
-function draw({ stories, size }: Kind, seed: number, count: number): Plan {
+function draw({ stories, size }: ResourceCase, seed: number, count: number): Plan {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
   const kill = (): Kill => ({

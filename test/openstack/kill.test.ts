@@ -2,8 +2,8 @@
 // sees this wire.
 
 import { describeEngine } from "../engine/harness";
-import { onBackend } from "../kill/kinds/snapshot";
-import { killTests } from "../kill/lanes";
+import { onBackend } from "../kill/cases/snapshot";
+import { killTests } from "../kill/parallelRunner";
 import { planFromEnvironment } from "../kill/plan";
 import { labBackend } from "./backend";
 import { describeOpenStack } from "./lab";

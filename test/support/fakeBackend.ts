@@ -2,10 +2,10 @@
 
 import { z } from "zod";
 import { AbsenceTimer } from "../../provider/core/absence";
-import type { Clock } from "../../provider/core/clock";
 import type { Definition, OwnedObject, OwnershipRecord } from "../../provider/core/definition";
 import { SnapcloneError } from "../../provider/core/errors";
-import { waitFor } from "../../provider/core/wait";
+import { poll } from "../../provider/core/poll";
+import type { Clock } from "../../provider/core/util/clock";
 
 export interface FakeInputs {
   source: string;
@@ -78,11 +78,11 @@ export class FakeBackend {
   post(row: Omit<FakeRow, "id" | "status" | "createdAt">): FakeRow {
     return this.request(`post ${row.source}`, () => {
       this.posts += 1;
-      if (this.nextPost === "refused") throw new SnapcloneError({ kind: "refused", said: "quota", status: 413 });
+      if (this.nextPost === "refused") throw new SnapcloneError({ kind: "refused", message: "quota", status: 413 });
       const id = `fake-${this.posts}`;
       const made: FakeRow = { ...row, id, status: "making", createdAt: this.time().toISOString() };
       this.rows.set(id, made);
-      if (this.nextPost === "lost") throw new SnapcloneError({ kind: "ambiguous", said: "connection reset" });
+      if (this.nextPost === "lost") throw new SnapcloneError({ kind: "ambiguous", message: "connection reset" });
       return { ...made };
     });
   }
@@ -144,20 +144,20 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
     },
     async waitForCreate(_backend, { id }, _inputs, context) {
       const absence = new AbsenceTimer(context.clock);
-      const row = await waitFor<FakeRow | undefined>({
-        what: `fake ${id} to be ready`,
-        look: async () => backend.look(id),
-        judge: (seen) => {
+      const row = await poll<FakeRow | undefined>({
+        description: `fake ${id} to be ready`,
+        fetch: async () => backend.look(id),
+        evaluate: (seen) => {
           const isGone = absence.isProven(seen !== undefined);
           if (!seen && !isGone) return { is: "pending", progress: "not to be seen yet" };
-          if (!seen) return { is: "failed", error: new SnapcloneError({ kind: "notFound", said: "vanished" }) };
+          if (!seen) return { is: "failed", error: new SnapcloneError({ kind: "notFound", message: "vanished" }) };
           if (seen.status === "broken") {
-            return { is: "failed", error: new SnapcloneError({ kind: "failed", said: "it broke" }) };
+            return { is: "failed", error: new SnapcloneError({ kind: "failed", message: "it broke" }) };
           }
           return { is: seen.status === "ready" ? "done" : "pending", progress: seen.status };
         },
-        pace: { first: 1000, most: 8000 },
-        job: context,
+        interval: { first: 1000, most: 8000 },
+        context: context,
       });
       return observed(row as FakeRow);
     },
@@ -167,8 +167,8 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
     },
     async update(_backend, id, from, inputs) {
       const row = backend.rows.get(id);
-      if (!row) throw new SnapcloneError({ kind: "notFound", said: "vanished" });
-      if (inputs.name === "refuse-me") throw new SnapcloneError({ kind: "refused", said: "not that name" });
+      if (!row) throw new SnapcloneError({ kind: "notFound", message: "vanished" });
+      if (inputs.name === "refuse-me") throw new SnapcloneError({ kind: "refused", message: "not that name" });
       if (inputs.name !== undefined && inputs.name !== from.state.name) {
         backend.request(`rename ${id}`, () => {
           row.name = inputs.name ?? "";

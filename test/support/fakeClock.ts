@@ -1,6 +1,6 @@
 // A clock for tests: time passes only while somebody sleeps, and then at once.
 
-import type { Clock } from "../../provider/core/clock";
+import type { Clock } from "../../provider/core/util/clock";
 
 interface Sleeper {
   until: number;

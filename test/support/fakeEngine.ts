@@ -3,12 +3,12 @@
 
 import { randomBytes } from "node:crypto";
 import { check } from "../../provider/core/check";
-import type { Clock } from "../../provider/core/clock";
 import type { AnyDefinition } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import type { StackState } from "../../provider/core/ownership";
 import { NoWitness, Run, type RunConfig } from "../../provider/core/run";
+import type { Clock } from "../../provider/core/util/clock";
 
 export interface FakeEntry {
   urn: string;

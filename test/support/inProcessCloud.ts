@@ -2,10 +2,10 @@
 // clouds in seconds.
 
 import type { Emulator } from "../../emulator";
-import { type AssemblyOptions, assemble } from "../../emulator/assembly";
-import { type Reply, serviceAt } from "../../emulator/http";
-import { entryOf } from "../../emulator/log";
-import { loginsAt } from "../../emulator/logins";
+import { type Reply, serviceAt } from "../../emulator/core/http";
+import { entryOf } from "../../emulator/core/requestLog";
+import { credentialsAt } from "../../emulator/credentials";
+import { type CreateOptions, createEmulator } from "../../emulator/emulator";
 
 const URL_OF_ALL = "http://cloud.test";
 
@@ -22,10 +22,10 @@ export interface InProcessCloud {
   answer(request: InProcessRequest): Reply | undefined;
 }
 
-export function inProcessCloud(options: AssemblyOptions): InProcessCloud {
-  const { planes, parts } = assemble(options);
+export function inProcessCloud(options: CreateOptions): InProcessCloud {
+  const { planes, parts } = createEmulator(options);
   return {
-    emulator: { ...loginsAt(URL_OF_ALL), ...planes, close: async () => {} },
+    emulator: { ...credentialsAt(URL_OF_ALL), ...planes, close: async () => {} },
     answer({ method, url, headers, body }) {
       const { origin, pathname, search } = new URL(url);
       const service = serviceAt(parts.services, pathname);

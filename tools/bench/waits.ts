@@ -83,7 +83,7 @@ async function measure({ connection, waits, heapOnly }: Order): Promise<Measured
   const { create } = require("../../provider/core/lifecycle") as typeof import("../../provider/core/lifecycle");
   const { Run } = require("../../provider/core/run") as typeof import("../../provider/core/run");
   const { snapshot } =
-    require("../../provider/openstack/snapshot") as typeof import("../../provider/openstack/snapshot");
+    require("../../provider/openstack/snapshot/resource") as typeof import("../../provider/openstack/snapshot/resource");
   const run = new Run({ log: () => {} });
   run.configure({ connections: JSON.stringify({ default: connection }) });
   const make = (name: string) =>
@@ -111,7 +111,7 @@ async function measure({ connection, waits, heapOnly }: Order): Promise<Measured
 
 /** When the last creation was accepted: from then on there is nothing but waiting. */
 function sentAll(
-  snapshot: typeof import("../../provider/openstack/snapshot").snapshot,
+  snapshot: typeof import("../../provider/openstack/snapshot/resource").snapshot,
   waits: number,
   all: Promise<unknown>,
 ): Promise<unknown> {

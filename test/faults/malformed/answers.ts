@@ -2,14 +2,17 @@
 // together. In process, without a socket: FAULTS_SEED repeats a run.
 
 import fc from "fast-check";
-import type { Operation, Subject } from "../subject";
-import { Site } from "./site";
-import { casesOf, operationsOf } from "./spoils";
+import type { Operation, ResourceUnderTest } from "../resourceUnderTest";
+import { EmulatorFixture } from "./emulatorFixture";
+import { casesOf, operationsOf } from "./mutations";
 
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_121);
 
 /** So many answers at least, in so many operations: some end at the first bad answer, some meet many. */
-export function testMalformedAnswers(subject: Subject, { answers, cases }: { answers: number; cases: number }): void {
+export function testMalformedAnswers(
+  subject: ResourceUnderTest,
+  { answers, cases }: { answers: number; cases: number },
+): void {
   jest.setTimeout(400_000);
 
   // The pauses are drawn by lot, and with them which request meets which answer.
@@ -17,7 +20,7 @@ export function testMalformedAnswers(subject: Subject, { answers, cases }: { ans
   afterAll(() => jest.restoreAllMocks());
 
   test(`${subject.title}: at least ${answers} malformed answers (seed ${SEED}), no hang, no surprise, nothing undefined, nothing made twice`, async () => {
-    const site = new Site(subject);
+    const site = new EmulatorFixture(subject);
     const lengths = new Map<Operation, number>();
     for (const operation of operationsOf(subject)) lengths.set(operation, await site.requestsOf(operation));
     let spoiltAnswers = 0;

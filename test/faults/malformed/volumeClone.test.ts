@@ -1,4 +1,4 @@
-import { volumeClone } from "../subjects/volumeClone";
+import { volumeClone } from "../resources/volumeClone";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(volumeClone, { answers: 1_500, cases: 460 });

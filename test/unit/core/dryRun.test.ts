@@ -1,23 +1,23 @@
 // What check asks beyond single inputs: what they say together, and what the backend would say.
 
 import { check } from "../../../provider/core/check";
-import { systemClock } from "../../../provider/core/clock";
 import type { Definition } from "../../../provider/core/definition";
 import { SnapcloneError } from "../../../provider/core/errors";
 import { dryRun } from "../../../provider/core/lifecycle";
 import { Run } from "../../../provider/core/run";
+import { systemClock } from "../../../provider/core/util/clock";
 import { FakeBackend, type FakeInputs, fakeDefinition } from "../../support/fakeBackend";
 
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-const said: string[] = [];
-const newRun = () => new Run({ log: (severity, text) => said.push(`${severity}: ${text}`) });
+const message: string[] = [];
+const newRun = () => new Run({ log: (severity, text) => message.push(`${severity}: ${text}`) });
 
 function toy(more: Partial<Definition<FakeInputs, FakeBackend>>): Definition<FakeInputs, FakeBackend> {
   return { ...fakeDefinition(new FakeBackend(systemClock)), ...more };
 }
 
 beforeEach(() => {
-  said.length = 0;
+  message.length = 0;
 });
 
 test("validate get what is valid and known, and the names of what is not", () => {
@@ -45,19 +45,19 @@ test("nothing is dryRund with unknown inputs, nor without a connection that open
   const definition = toy({ dryRun: dryRund });
   expect(await dryRun(definition, newRun(), { source: "s", tags: { a: UNKNOWN } })).toEqual([]);
   const open = () => {
-    throw new SnapcloneError({ kind: "config", said: "no connection" });
+    throw new SnapcloneError({ kind: "config", message: "no connection" });
   };
   const closed = toy({ dryRun: dryRund, connection: { kind: "toy", open } });
   expect(await dryRun(closed, newRun(), { source: "s" })).toEqual([]);
-  expect([dryRund.mock.calls.length, said]).toEqual([0, []]);
+  expect([dryRund.mock.calls.length, message]).toEqual([0, []]);
 });
 
 test("a backend that can't be asked is a warning, not a failure", async () => {
   const definition = toy({
     dryRun: async () => {
-      throw new SnapcloneError({ kind: "transient", said: "nobody is there" });
+      throw new SnapcloneError({ kind: "transient", message: "nobody is there" });
     },
   });
   expect(await dryRun(definition, newRun(), { source: "s", name: "n" })).toEqual([]);
-  expect(said).toEqual(["warning: cannot ask for a dry run of fake n: nobody is there"]);
+  expect(message).toEqual(["warning: cannot ask for a dry run of fake n: nobody is there"]);
 });

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { z } from "zod";
-import { type Clock, systemClock } from "../../../provider/core/clock";
 import type { SnapcloneError } from "../../../provider/core/errors";
-import { Http, type HttpRequest } from "../../../provider/core/http";
+import { HttpClient, type HttpRequest } from "../../../provider/core/http/client";
+import { type Clock, systemClock } from "../../../provider/core/util/clock";
 
 type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -18,7 +18,7 @@ const slept: number[] = [];
 /** Counts the pauses and does not take them. */
 const clock: Clock = { ...systemClock, sleep: async (ms) => void slept.push(ms) };
 let url = "";
-let http: Http;
+let http: HttpClient;
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -28,7 +28,7 @@ beforeAll(async () => {
 beforeEach(() => {
   seen = [];
   slept.length = 0;
-  http = new Http({ clock, attemptMs: 400, connectMs: 400, maxBytes: 10_000 });
+  http = new HttpClient({ clock, attemptMs: 400, connectMs: 400, maxBytes: 10_000 });
 });
 
 afterEach(() => http.close());
@@ -82,10 +82,10 @@ test("a Retry-After that is a date is read by the server's clock, however wrong 
 
 test("a POST that does the same twice as once is sent again like a question", async () => {
   behaviours = [answer(503, "{}"), (message) => message.socket.destroy(), answer(200, '{"thing":"x"}')];
-  await request("POST", { repeatable: true });
+  await request("POST", { idempotent: true });
   expect(seen).toHaveLength(3);
   behaviours = [answer(200, "<html>")];
-  expect((await failure(request("POST", { repeatable: true }))).kind).toBe("malformed");
+  expect((await failure(request("POST", { idempotent: true }))).kind).toBe("malformed");
 });
 
 test.each([
@@ -93,8 +93,8 @@ test.each([
   ["POST", "ambiguous"],
 ] as const)("a redirect is not followed and named; a %s that gets one is %s", async (method, kind) => {
   behaviours = [answer(303, "", { location: "http://elsewhere.invalid/x" })];
-  const said = expect.stringContaining("a redirect to http://elsewhere.invalid/x, which is not followed");
-  expect(await failure(request(method))).toMatchObject({ kind, said });
+  const message = expect.stringContaining("a redirect to http://elsewhere.invalid/x, which is not followed");
+  expect(await failure(request(method))).toMatchObject({ kind, message: message });
   expect(seen).toHaveLength(1);
 });
 
@@ -157,7 +157,7 @@ test.each([
 
 test("the service's own reading of a 413 does not make a limit final", async () => {
   behaviours = [limited(413, { "retry-after": "5" }, OVER_LIMIT), answer(202, '{"thing":"x"}')];
-  await request("POST", { explain: () => ({ kind: "refused", said: "no" }) });
+  await request("POST", { parseError: () => ({ kind: "refused", message: "no" }) });
   expect(seen).toHaveLength(2);
 });
 
@@ -165,7 +165,7 @@ test("a limit that lasts longer than the operation may take is told at once, and
   behaviours = [limited(429, { "retry-after": "7200" })];
   const parts = await failure(request("POST", { operation: { deadline: clock.now() + 300_000 } }));
   expect(parts).toMatchObject({ kind: "transient", status: 429 });
-  expect(parts.said).toMatch(
+  expect(parts.message).toMatch(
     /to be asked again in 2 h, which is later than this operation may take. It was not carried/,
   );
   expect(slept).toEqual([]);
@@ -181,11 +181,11 @@ test("a limit without an end ends with the operation's time, whatever the clock 
 test("who stops while a limit is waited for has sent nothing", async () => {
   behaviours = [limited(429, { "retry-after": "600" })];
   const stop = new AbortController();
-  const waiting = new Http({ env: {} });
+  const waiting = new HttpClient({ env: {} });
   setTimeout(() => stop.abort(new Error("Ctrl-C")), 100);
   const operation = { deadline: systemClock.now() + 3_600_000, signal: stop.signal };
   const parts = await failure(waiting.request({ method: "POST", url, service: "Thing", operation }));
-  expect(parts).toMatchObject({ kind: "stopped", said: expect.stringContaining("nothing was sent") });
+  expect(parts).toMatchObject({ kind: "stopped", message: expect.stringContaining("nothing was sent") });
   await waiting.close();
 });
 
@@ -210,7 +210,7 @@ test("the wait is shared: 60 requests through a limit of 20 a second are all car
     },
   ];
   const told: string[] = [];
-  const patient = new Http({
+  const patient = new HttpClient({
     env: {},
     patience: () => ({ deadline: systemClock.now() + 60_000, progress: (text) => void told.push(text) }),
   });
@@ -229,7 +229,7 @@ test("the wait is shared: 60 requests through a limit of 20 a second are all car
 
 test("another service is not held up by a limit", async () => {
   behaviours = [limited(429, { "retry-after": "600" }), answer(200, '{"thing":"x"}')];
-  const waiting = new Http({ env: {} });
+  const waiting = new HttpClient({ env: {} });
   const stop = new AbortController();
   const one = waiting.request({ method: "GET", url, service: "Cinder", signal: stop.signal }).catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, 50));
@@ -255,11 +255,11 @@ test.each([
 
 test("the service's own words, kind and remedy win", async () => {
   behaviours = [answer(404, '{"gone":"yes"}', { "x-openstack-request-id": "req-1" })];
-  const explain = () => ({ kind: "notFound" as const, said: "no such thing", remedy: "make one" });
-  expect(await failure(request("GET", { explain }))).toMatchObject({
+  const explain = () => ({ kind: "notFound" as const, message: "no such thing", hint: "make one" });
+  expect(await failure(request("GET", { parseError: explain }))).toMatchObject({
     kind: "notFound",
-    said: "Thing answered 404: no such thing",
-    remedy: "make one",
+    message: "Thing answered 404: no such thing",
+    hint: "make one",
     requestId: "req-1",
   });
 });
@@ -270,10 +270,10 @@ test.each([
   ["cut off", '{"thing":"x', /instead of JSON/],
   ["the wrong type", '{"thing":7}', /at thing: /],
   ["too much", JSON.stringify({ thing: "x".repeat(20_000) }), /larger than any/],
-])("an answer that is %s is malformed, and names the URL", async (_what, body, said) => {
+])("an answer that is %s is malformed, and names the URL", async (_what, body, message) => {
   behaviours = [answer(200, body)];
   const parts = await failure(request("GET"));
-  expect(parts).toMatchObject({ kind: "malformed", said: expect.stringMatching(said), request: `GET ${url}` });
+  expect(parts).toMatchObject({ kind: "malformed", message: expect.stringMatching(message), request: `GET ${url}` });
   expect((await failure(request("POST"))).kind).toBe("ambiguous");
 });
 
@@ -292,10 +292,10 @@ test.each([
   ['{"faultcode":"x","faultstring":"Gateway says no"}', '"Gateway says no"'],
   ['{"a":1,"b":2}', '"{"a":1,"b":2}"'],
   ["plain words", '"plain words"'],
-])("what a middleware answers is reduced to its words: %s", async (body, said) => {
+])("what a middleware answers is reduced to its words: %s", async (body, message) => {
   behaviours = [answer(400, body, { "content-type": body.startsWith("{") ? "application/json" : "text/html" })];
   if (body === "plain words") behaviours = [answer(400, body, { "content-type": "text/plain" })];
-  expect((await failure(request("GET"))).said).toBe(`Thing answered 400: ${said}`);
+  expect((await failure(request("GET"))).message).toBe(`Thing answered 400: ${message}`);
 });
 
 test.each([
@@ -326,7 +326,7 @@ test.each([
 
 test("nobody listens: nothing was sent, so even a POST is sent again for the seconds of a restart, and is not ambiguous", async () => {
   const parts = await failure(request("POST", { url: "http://127.0.0.1:1/" }));
-  expect(parts).toMatchObject({ kind: "transient", said: "Thing cannot be reached (ECONNREFUSED)" });
+  expect(parts).toMatchObject({ kind: "transient", message: "Thing cannot be reached (ECONNREFUSED)" });
   const waited = slept.reduce((sum, ms) => sum + ms, 0);
   expect(waited).toBeGreaterThan(14_000);
   expect(waited).toBeLessThan(20_000);
@@ -347,7 +347,7 @@ test("an API that is being restarted is waited for, though not beyond the operat
       if (pauses === 5) await new Promise<void>((resolve) => closed.listen(restarting, "127.0.0.1", resolve));
     },
   };
-  const waiting = new Http({ clock: reopening, env: {} });
+  const waiting = new HttpClient({ clock: reopening, env: {} });
   const address = `http://127.0.0.1:${restarting}/`;
   await waiting.request({ method: "POST", url: address, service: "Thing" });
   expect(pauses).toBe(5);
@@ -379,9 +379,9 @@ test("stopping ends a question at once; what changes something stays ambiguous",
 });
 
 test("an authority file that can't be read is a configuration error that names the field", async () => {
-  const broken = new Http({ tls: { cacert: "/nonexistent/ca.pem" } });
+  const broken = new HttpClient({ tls: { cacert: "/nonexistent/ca.pem" } });
   expect(await failure(broken.request({ method: "GET", url, service: "Thing" }))).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("`cacert`"),
+    message: expect.stringContaining("`cacert`"),
   });
 });

@@ -83,7 +83,7 @@ describe("create", () => {
   test("a failed list sends nothing, and the next create asks again", async () => {
     const { cloud, definition, clock, run } = setUp();
     const { listOwned } = definition;
-    definition.listOwned = () => Promise.reject(new SnapcloneError({ kind: "transient", said: "503" }));
+    definition.listOwned = () => Promise.reject(new SnapcloneError({ kind: "transient", message: "503" }));
     await expect(clock.run(() => create(definition, run, NEWS))).rejects.toThrow("cannot create fake a: 503");
     expect(cloud.posts).toBe(0);
     definition.listOwned = listOwned;
@@ -100,7 +100,7 @@ describe("create", () => {
 
   test("a lost reply whose object can't be found is recorded by its attempt, after several looks", async () => {
     const { cloud, definition, clock, run } = setUp();
-    definition.beginCreate = () => Promise.reject(new SnapcloneError({ kind: "ambiguous", said: "reset" }));
+    definition.beginCreate = () => Promise.reject(new SnapcloneError({ kind: "ambiguous", message: "reset" }));
     const failure = await failureOf(
       clock.run(() => create(definition, run, { ...NEWS, __attempt: "1234567890abcdef" })),
     );
@@ -164,7 +164,7 @@ describe("create", () => {
 
   test("a refused look is no failed creation: the next up goes on with it", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = [new SnapcloneError({ kind: "refused", said: "malformed request url", status: 400 })];
+    cloud.trouble = [new SnapcloneError({ kind: "refused", message: "malformed request url", status: 400 })];
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure.properties.pending).not.toHaveProperty("failed");
   });
@@ -219,14 +219,14 @@ describe("create", () => {
 
   test("trouble that passes does not end the wait", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = Array.from({ length: 5 }, () => new SnapcloneError({ kind: "transient", said: "503" }));
+    cloud.trouble = Array.from({ length: 5 }, () => new SnapcloneError({ kind: "transient", message: "503" }));
     await clock.run(() => create(definition, run, NEWS));
     expect(cloud.posts).toBe(1);
   });
 
   test("forbidden while waiting ends the wait, and what was accepted is recorded", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = [new SnapcloneError({ kind: "forbidden", said: "no" })];
+    cloud.trouble = [new SnapcloneError({ kind: "forbidden", message: "no" })];
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure.properties.pending).toEqual(expect.objectContaining({ operation: "create" }));
     expect(failure.properties.pending).not.toHaveProperty("failed");
@@ -324,7 +324,7 @@ describe("read", () => {
     "%s is an error, never gone",
     async (kind) => {
       const { definition, run } = setUp();
-      definition.read = () => Promise.reject(new SnapcloneError({ kind, said: "no" }));
+      definition.read = () => Promise.reject(new SnapcloneError({ kind, message: "no" }));
       await expect(read(definition, run, "fake-1", { ...NEWS, status: "ready" })).rejects.toThrow("no");
     },
   );
@@ -332,7 +332,7 @@ describe("read", () => {
   test("a list that can't be had at the end changes nothing", async () => {
     const { definition, clock, log, newRun, run } = setUp();
     const { id, outs } = await clock.run(() => create(definition, run, NEWS));
-    definition.listOwned = () => Promise.reject(new SnapcloneError({ kind: "forbidden", said: "no" }));
+    definition.listOwned = () => Promise.reject(new SnapcloneError({ kind: "forbidden", message: "no" }));
     log.length = 0;
     const refresh = newRun();
     expect((await read(definition, refresh, id, outs)).id).toBe(id);
@@ -425,7 +425,7 @@ describe("update", () => {
 
   test("a failure before anything was touched leaves the state as it was", async () => {
     const { definition, run } = setUp();
-    definition.read = () => Promise.reject(new SnapcloneError({ kind: "forbidden", said: "no" }));
+    definition.read = () => Promise.reject(new SnapcloneError({ kind: "forbidden", message: "no" }));
     const thrown = await update(definition, run, "fake-1", { ...NEWS }, NEWS).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(SnapcloneError);
   });
@@ -435,7 +435,7 @@ describe("update", () => {
     const { id, outs } = await clock.run(() => create(definition, run, NEWS));
     definition.update = async (_cloud, _id, _from, _inputs, _known, job) => {
       job.accepted({ kind: "grow" });
-      throw new SnapcloneError({ kind: "deadline", said: "too slow" });
+      throw new SnapcloneError({ kind: "deadline", message: "too slow" });
     };
     const failure = await failureOf(update(definition, run, id, outs, { ...NEWS, name: "b" }));
     expect(failure.properties.pending).toMatchObject({ operation: "update", task: { kind: "grow" } });
@@ -461,7 +461,7 @@ describe("delete", () => {
     const { id, outs } = await clock.run(() => create(definition, run, NEWS));
     await remove(definition, newRun(), id, outs);
     expect(cloud.rows.size).toBe(0);
-    definition.delete = () => Promise.reject(new SnapcloneError({ kind: "notFound", said: "gone" }));
+    definition.delete = () => Promise.reject(new SnapcloneError({ kind: "notFound", message: "gone" }));
     await remove(definition, newRun(), id, outs);
   });
 
@@ -494,7 +494,7 @@ describe("delete", () => {
     const { beginCreate } = definition;
     definition.beginCreate = async (...args) => {
       await beginCreate(...args);
-      throw new SnapcloneError({ kind: "ambiguous", said: "reset" });
+      throw new SnapcloneError({ kind: "ambiguous", message: "reset" });
     };
     const { listOwned } = definition;
     definition.listOwned = () => Promise.resolve([]);

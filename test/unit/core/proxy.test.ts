@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
-import { type Clock, systemClock } from "../../../provider/core/clock";
 import type { SnapcloneError } from "../../../provider/core/errors";
-import { Http } from "../../../provider/core/http";
-import { type Environment, proxyFor } from "../../../provider/core/proxy";
+import { HttpClient } from "../../../provider/core/http/client";
+import { type Environment, proxyFor } from "../../../provider/core/http/proxy";
+import { type Clock, systemClock } from "../../../provider/core/util/clock";
 
 const P = "http://proxy:3128";
 
@@ -137,7 +137,7 @@ describe("on the wire", () => {
   };
 
   const ask = async (url: string, env: Environment, method: "GET" | "POST" = "POST") => {
-    const http = new Http({ clock, env, connectMs: 2_000, attemptMs: 3_000 });
+    const http = new HttpClient({ clock, env, connectMs: 2_000, attemptMs: 3_000 });
     closing.push(() => void http.close());
     return http.request({ method, url, service: "Cinder", headers: { "x-auth-token": "t0ken" } });
   };
@@ -183,7 +183,7 @@ describe("on the wire", () => {
     const port = await listen(proxy);
     // The server speaks no TLS: the handshake through the tunnel says so.
     const parts = await failure(ask("https://cinder.invalid:8776/v3", { https_proxy: `127.0.0.1:${port}` }));
-    expect(parts).toMatchObject({ kind: "config", said: expect.stringContaining("does not speak TLS") });
+    expect(parts).toMatchObject({ kind: "config", message: expect.stringContaining("does not speak TLS") });
     expect(seen).toMatchObject([{ url: "cinder.invalid:8776" }]);
   });
 
@@ -203,9 +203,9 @@ describe("on the wire", () => {
       const env = { [`${scheme}_proxy`]: `http://ann:secret@127.0.0.1:${port}` };
       const parts = await failure(ask(`${scheme}://cinder.invalid/v3`, env));
       expect(parts.kind).toBe(kind);
-      expect(parts.said).toContain(`the proxy http://127.0.0.1:${port} (${scheme}_proxy)`);
-      expect(parts.said).toContain(`(${status}`);
-      expect(parts.said).toContain("nothing was sent");
+      expect(parts.message).toContain(`the proxy http://127.0.0.1:${port} (${scheme}_proxy)`);
+      expect(parts.message).toContain(`(${status}`);
+      expect(parts.message).toContain("nothing was sent");
       expect(JSON.stringify(parts)).not.toContain("ann");
       expect(seen).toHaveLength(times);
     },
@@ -229,7 +229,7 @@ describe("on the wire", () => {
       const parts = await failure(ask(`${scheme}://cinder.invalid/`, { all_proxy: "http://ann:secret@127.0.0.1:1" }));
       expect(parts).toMatchObject({
         kind: "transient",
-        said: "the proxy http://127.0.0.1:1 (all_proxy), the way to Cinder, cannot be reached (ECONNREFUSED)",
+        message: "the proxy http://127.0.0.1:1 (all_proxy), the way to Cinder, cannot be reached (ECONNREFUSED)",
       });
     },
   );
@@ -237,6 +237,9 @@ describe("on the wire", () => {
   test("a proxy that closes instead of an answer to CONNECT is not sent either", async () => {
     const port = await listen(createTcpServer((socket) => socket.destroy()));
     const parts = await failure(ask("https://cinder.invalid/", { https_proxy: `127.0.0.1:${port}` }));
-    expect(parts).toMatchObject({ kind: "transient", said: expect.stringContaining("cannot be reached (ECONNRESET)") });
+    expect(parts).toMatchObject({
+      kind: "transient",
+      message: expect.stringContaining("cannot be reached (ECONNRESET)"),
+    });
   });
 });

@@ -11,14 +11,14 @@ import {
   withPendingCreates,
 } from "../../../provider/core/attempt";
 import { check, propertyPath, UNKNOWN } from "../../../provider/core/check";
-import { systemClock } from "../../../provider/core/clock";
 import type { AnyDefinition, State } from "../../../provider/core/definition";
 import { canonical, diff } from "../../../provider/core/diff";
-import { formatDuration, parseDuration } from "../../../provider/core/duration";
-import { protect, redact, SnapcloneError, truncate } from "../../../provider/core/errors";
-import { nearest } from "../../../provider/core/nearest";
+import { redact, registerSecret, SnapcloneError, truncate } from "../../../provider/core/errors";
 import { ownershipRecord, shortOwner } from "../../../provider/core/ownership";
-import { plain } from "../../../provider/core/sanitise";
+import { systemClock } from "../../../provider/core/util/clock";
+import { formatDuration, parseDuration } from "../../../provider/core/util/duration";
+import { nearest } from "../../../provider/core/util/nearest";
+import { toState } from "../../../provider/core/util/toState";
 import { FakeBackend, fakeDefinition } from "../../support/fakeBackend";
 
 const fake = fakeDefinition(new FakeBackend(systemClock)) as AnyDefinition;
@@ -185,7 +185,7 @@ describe("the way out", () => {
         (value) => {
           let out: unknown;
           try {
-            out = plain(value);
+            out = toState(value);
           } catch (error) {
             expect(error).toBeInstanceOf(SnapcloneError);
             return;
@@ -197,7 +197,7 @@ describe("the way out", () => {
     );
   });
 
-  test("-0 is what JSON makes of it", () => expect(Object.is(plain({ a: -0 }).a, 0)).toBe(true));
+  test("-0 is what JSON makes of it", () => expect(Object.is(toState({ a: -0 }).a, 0)).toBe(true));
 
   test.each([
     ["a Date", new Date()],
@@ -206,7 +206,7 @@ describe("the way out", () => {
     ["a function", () => 1],
     ["NaN", Number.NaN],
   ])("refuses %s and names the place", (what, value) => {
-    expect(() => plain({ a: [{ b: value }] })).toThrow(`${what} at a.0.b`);
+    expect(() => toState({ a: [{ b: value }] })).toThrow(`${what} at a.0.b`);
   });
 });
 
@@ -217,10 +217,10 @@ function findUndefined(value: unknown): boolean {
 
 describe("secrets", () => {
   test("go from every form of text", () => {
-    protect('p&ss"word');
+    registerSecret('p&ss"word');
     const error = new SnapcloneError({
       kind: "refused",
-      said: 'refused p&ss"word, p%26ss%22word and {"password":"p&ss\\"word"}',
+      message: 'refused p&ss"word, p%26ss%22word and {"password":"p&ss\\"word"}',
       request: "GET http://user:p&ss@host/gAAAAABrAPjKxxxxxxxxxxxxxxxxxxxxxxx",
     });
     expect(error.message).not.toMatch(/p&ss|p%26ss|gAAAA/);
@@ -228,15 +228,15 @@ describe("secrets", () => {
   });
 
   test("a longer secret that contains a shorter one goes as a whole", () => {
-    protect("sesame");
-    protect("sesame-open");
+    registerSecret("sesame");
+    registerSecret("sesame-open");
     expect(redact("say sesame-open")).toBe("say [redacted]");
   });
 });
 
 describe("truncated texts", () => {
   test("are redacted before they are cut: half a secret would stay", () => {
-    protect("correct-horse-battery");
+    registerSecret("correct-horse-battery");
     expect(truncate(`${"x".repeat(10)}correct-horse-battery`, 20)).toBe("xxxxxxxxxx[redacted]");
   });
 });

@@ -6,9 +6,9 @@ import { createServer as createSecure, type ServerOptions } from "node:https";
 import { type AddressInfo, createServer as createTcp, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../../provider/core/clock";
 import type { SnapcloneError } from "../../../provider/core/errors";
-import { Http, type HttpOptions } from "../../../provider/core/http";
+import { HttpClient, type HttpOptions } from "../../../provider/core/http/client";
+import { systemClock } from "../../../provider/core/util/clock";
 
 // Made by openssl for this test, and good for nothing else: one for "localhost" by itself, valid for a century; one of an
 // authority, valid in 2020.
@@ -94,7 +94,7 @@ const plain = () => createPlain((_request, response) => response.end("{}"));
 
 async function ask(url: string, tls: HttpOptions["tls"] = {}, env = {}): Promise<SnapcloneError["parts"] | undefined> {
   const clock = { ...systemClock, sleep: async () => {} };
-  const http = new Http({ tls, clock, env, connectMs: 2_000, attemptMs: 4_000 });
+  const http = new HttpClient({ tls, clock, env, connectMs: 2_000, attemptMs: 4_000 });
   closing.push(() => void http.close());
   return http.request({ method: "POST", url, service: "Cinder" }).then(
     () => undefined,
@@ -105,15 +105,17 @@ async function ask(url: string, tls: HttpOptions["tls"] = {}, env = {}): Promise
 test("https where the server speaks plain http", async () => {
   expect(await ask(`https://127.0.0.1:${await listen(plain())}/`)).toMatchObject({
     kind: "config",
-    said: expect.stringMatching(/^Cinder at 127\.0\.0\.1:\d+ does not speak TLS, and its address begins with https:/),
-    remedy: expect.stringContaining("begin with http://"),
+    message: expect.stringMatching(
+      /^Cinder at 127\.0\.0\.1:\d+ does not speak TLS, and its address begins with https:/,
+    ),
+    hint: expect.stringContaining("begin with http://"),
   });
 });
 
 test("plain http where the server speaks TLS, as far as its answer shows it", async () => {
   const port = await listen(secure({ cert: CERT, key: KEY }));
   const parts = await ask(`http://127.0.0.1:${port}/`);
-  expect(`${parts?.said} ${parts?.remedy}`).toMatch(/https:\/\//);
+  expect(`${parts?.message} ${parts?.hint}`).toMatch(/https:\/\//);
   // A handshake alert (RFC 8446 §6), as OpenSSL sends it to what is no handshake.
   const alert = createTcp((socket) => {
     socket.on("error", () => {});
@@ -121,7 +123,7 @@ test("plain http where the server speaks TLS, as far as its answer shows it", as
   });
   expect(await ask(`http://127.0.0.1:${await listen(alert)}/`)).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("speaks TLS, and its address begins with http://"),
+    message: expect.stringContaining("speaks TLS, and its address begins with http://"),
   });
   const nginx = createPlain((_request, response) => {
     response.writeHead(400, { "content-type": "text/html" });
@@ -129,8 +131,8 @@ test("plain http where the server speaks TLS, as far as its answer shows it", as
   });
   expect(await ask(`http://127.0.0.1:${await listen(nginx)}/`)).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("The plain HTTP request was sent to HTTPS port"),
-    remedy: expect.stringContaining("begin with https://"),
+    message: expect.stringContaining("The plain HTTP request was sent to HTTPS port"),
+    hint: expect.stringContaining("begin with https://"),
   });
 });
 
@@ -138,8 +140,8 @@ test("a self-signed certificate: untrusted, named as an authority, and not verif
   const port = await listen(secure({ cert: CERT, key: KEY }));
   expect(await ask(`https://localhost:${port}/`)).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("is not trusted: it is self-signed"),
-    remedy: expect.stringContaining("Set `cacert` of the connection to that certificate"),
+    message: expect.stringContaining("is not trusted: it is self-signed"),
+    hint: expect.stringContaining("Set `cacert` of the connection to that certificate"),
   });
   expect(await ask(`https://localhost:${port}/`, { cacert: CERT })).toBeUndefined();
   expect(await ask(`https://localhost:${port}/`, { insecure: true })).toBeUndefined();
@@ -149,8 +151,8 @@ test("a certificate for another host: the names that it has, and the address to 
   const port = await listen(secure({ cert: CERT, key: KEY }));
   expect(await ask(`https://127.0.0.1:${port}/`, { cacert: CERT })).toMatchObject({
     kind: "config",
-    said: expect.stringMatching(/is not for 127\.0\.0\.1, but for DNS:localhost \(/),
-    remedy: expect.stringContaining("Use the name that the certificate has"),
+    message: expect.stringMatching(/is not for 127\.0\.0\.1, but for DNS:localhost \(/),
+    hint: expect.stringContaining("Use the name that the certificate has"),
   });
 });
 
@@ -158,8 +160,8 @@ test("an expired certificate", async () => {
   const port = await listen(secure({ cert: EXPIRED, key: EXPIRED_KEY }));
   expect(await ask(`https://localhost:${port}/`, { cacert: AUTHORITY })).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("has expired"),
-    remedy: expect.stringContaining("clock"),
+    message: expect.stringContaining("has expired"),
+    hint: expect.stringContaining("clock"),
   });
 });
 
@@ -168,8 +170,8 @@ test("an authority that is not known", async () => {
   expect(await ask(`https://localhost:${port}/`, { cacert: AUTHORITY })).toBeUndefined();
   expect(await ask(`https://localhost:${port}/`)).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("is not trusted"),
-    remedy: expect.stringContaining("`cacert`"),
+    message: expect.stringContaining("is not trusted"),
+    hint: expect.stringContaining("`cacert`"),
   });
 });
 
@@ -184,7 +186,7 @@ test("REQUESTS_CA_BUNDLE is trusted where the connection says nothing; one that 
   });
   expect(await ask(url, {}, { CURL_CA_BUNDLE: join(folder, "none.pem") })).toMatchObject({
     kind: "config",
-    said: expect.stringContaining("the environment variable CURL_CA_BUNDLE"),
+    message: expect.stringContaining("the environment variable CURL_CA_BUNDLE"),
   });
 });
 
@@ -205,7 +207,7 @@ describe("a client certificate", () => {
     });
     expect(await ask(`http://127.0.0.1:${await listen(nginx)}/`)).toMatchObject({
       kind: "config",
-      remedy: expect.stringContaining("`cert` and `key`"),
+      hint: expect.stringContaining("`cert` and `key`"),
     });
     // In TLS 1.2 it is refused before anything is sent.
     const server = secure({ ...WANTING, maxVersion: "TLSv1.2" });
@@ -218,9 +220,9 @@ describe("a client certificate", () => {
     ["no key", { cert: CERT }, /no private key in `cert`/],
     ["another's key", { cert: CERT, key: EXPIRED_KEY }, /cannot be used/],
     ["no PEM", { cert: CERT, key: "-----BEGIN PRIVATE KEY-----" }, /cannot be used/],
-  ])("with %s is a configuration error", async (_title, tls, said) => {
+  ])("with %s is a configuration error", async (_title, tls, message) => {
     const parts = await ask("https://localhost:1/", tls);
-    expect(parts).toMatchObject({ kind: "config", said: expect.stringMatching(said) });
+    expect(parts).toMatchObject({ kind: "config", message: expect.stringMatching(message) });
   });
 });
 
@@ -234,7 +236,7 @@ test.each([
     else socket.once("data", () => socket.destroy());
   });
   const parts = await ask(`https://127.0.0.1:${await listen(server)}/`);
-  expect(parts).toMatchObject({ kind: "transient", said: expect.stringContaining("Cinder cannot be reached") });
+  expect(parts).toMatchObject({ kind: "transient", message: expect.stringContaining("Cinder cannot be reached") });
 });
 
 test("of a host's two addresses the one that answers is found", async () => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
-import { blockStorageAddress, Cinder, whatIsMissing } from "../../../provider/openstack/cinder";
-import { OpenStackSession } from "../../../provider/openstack/keystone";
+import { blockStorageAddress, CinderClient, whatIsMissing } from "../../../provider/openstack/cinder";
+import { KeystoneSession } from "../../../provider/openstack/keystone";
 import {
   type Call,
   type Cloud,
@@ -12,7 +12,7 @@ import {
   settingsFor,
   startCloud,
   tokenReply,
-} from "./cloud";
+} from "./openstackContext";
 
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 const VOLUME = "808d0720-70a7-4e92-8dff-d516ff6dce06";
@@ -58,18 +58,22 @@ afterEach(async () => {
 async function cinderOf(
   answer: (call: Call) => Reply | Promise<Reply>,
   { max = "3.70", endpoint = "/v3" }: { max?: string; endpoint?: string } = {},
-): Promise<{ cinder: Cinder; cloud: Cloud; sent: () => Call[] }> {
+): Promise<{ cinder: CinderClient; cloud: Cloud; sent: () => Call[] }> {
   const cloud = await startCloud((call) => {
     if (isLogin(call)) return tokenReply("token-1");
     return call.path === "/" && max !== "" ? versions(max) : answer(call);
   });
   const changes = { endpointOverride: { blockStorage: `${cloud.url}${endpoint}` } };
-  const session = new OpenStackSession(settingsFor(cloud.url, changes), { clock: fakeClock() });
+  const session = new KeystoneSession(settingsFor(cloud.url, changes), { clock: fakeClock() });
   endings.push(
     () => session.close(),
     () => cloud.close(),
   );
-  return { cinder: new Cinder(session), cloud, sent: () => cloud.calls.filter((call) => call.path.includes(PROJECT)) };
+  return {
+    cinder: new CinderClient(session),
+    cloud,
+    sent: () => cloud.calls.filter((call) => call.path.includes(PROJECT)),
+  };
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {

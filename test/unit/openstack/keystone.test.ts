@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { z } from "zod";
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
 import type { OpenStackSettings } from "../../../provider/openstack/connection";
-import { OpenStackSession } from "../../../provider/openstack/keystone";
+import { KeystoneSession } from "../../../provider/openstack/keystone";
 import {
   type Call,
   type Cloud,
@@ -13,7 +13,7 @@ import {
   settingsFor,
   startCloud,
   tokenReply,
-} from "./cloud";
+} from "./openstackContext";
 
 const UNAUTHORIZED: Reply = {
   status: 401,
@@ -32,15 +32,15 @@ async function cloudOf(answer: (call: Call, cloud: () => Cloud) => Reply | Promi
   return cloud;
 }
 
-function sessionOf(cloud: Cloud, changes: Partial<OpenStackSettings> = {}, clock = fakeClock()): OpenStackSession {
-  const session = new OpenStackSession(settingsFor(cloud.url, changes), { clock });
+function sessionOf(cloud: Cloud, changes: Partial<OpenStackSettings> = {}, clock = fakeClock()): KeystoneSession {
+  const session = new KeystoneSession(settingsFor(cloud.url, changes), { clock });
   endings.unshift(() => session.close());
   return session;
 }
 
 const override = (cloud: Cloud) => ({ endpointOverride: { blockStorage: `${cloud.url}/v3` } });
 const logins = (cloud: Cloud) => cloud.calls.filter(isLogin).length;
-const ask = (session: OpenStackSession, signal?: AbortSignal) =>
+const ask = (session: KeystoneSession, signal?: AbortSignal) =>
   session.request("blockStorage", { method: "GET", path: "/things", schema: z.unknown(), signal });
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
@@ -585,7 +585,7 @@ it("whatever JSON answers a login: a token, or a SnapcloneError", async () => {
       fc.boolean(),
       async (body, status, named) => {
         reply = { status, body, headers: named ? { "x-subject-token": "t-o-k" } : {} };
-        const session = new OpenStackSession(settingsFor(cloud.url), { clock: fakeClock() });
+        const session = new KeystoneSession(settingsFor(cloud.url), { clock: fakeClock() });
         try {
           for (const work of [
             session.token(),

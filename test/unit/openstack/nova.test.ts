@@ -1,9 +1,18 @@
 // The client of Nova against answers that no Nova should give: nothing of it may be taken for a yes, or be sent twice.
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
-import { OpenStackSession } from "../../../provider/openstack/keystone";
-import { computeAddress, Nova } from "../../../provider/openstack/nova";
-import { type Call, type Cloud, fakeClock, isLogin, type Reply, settingsFor, startCloud, tokenReply } from "./cloud";
+import { KeystoneSession } from "../../../provider/openstack/keystone";
+import { computeAddress, NovaClient } from "../../../provider/openstack/nova";
+import {
+  type Call,
+  type Cloud,
+  fakeClock,
+  isLogin,
+  type Reply,
+  settingsFor,
+  startCloud,
+  tokenReply,
+} from "./openstackContext";
 
 const VOLUME = "808d0720-70a7-4e92-8dff-d516ff6dce06";
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
@@ -16,15 +25,15 @@ afterEach(async () => {
   for (const end of endings.splice(0)) await end();
 });
 
-async function novaOf(answer: (call: Call) => Reply): Promise<{ nova: Nova; cloud: Cloud; sent: () => Call[] }> {
+async function novaOf(answer: (call: Call) => Reply): Promise<{ nova: NovaClient; cloud: Cloud; sent: () => Call[] }> {
   const cloud = await startCloud((call) => (isLogin(call) ? tokenReply("token-1") : answer(call)));
   const changes = { endpointOverride: { compute: `${cloud.url}/v2.1` } };
-  const session = new OpenStackSession(settingsFor(cloud.url, changes), { clock: fakeClock() });
+  const session = new KeystoneSession(settingsFor(cloud.url, changes), { clock: fakeClock() });
   endings.push(
     () => session.close(),
     () => cloud.close(),
   );
-  return { nova: new Nova(session), cloud, sent: () => cloud.calls.filter((call) => !isLogin(call)) };
+  return { nova: new NovaClient(session), cloud, sent: () => cloud.calls.filter((call) => !isLogin(call)) };
 }
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {

@@ -1,7 +1,7 @@
 // PowerVC's answers as no emulator gives them: what the document leaves open, and what nobody should send.
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
-import { OpenStackSession } from "../../../provider/openstack/keystone";
+import { KeystoneSession } from "../../../provider/openstack/keystone";
 import { PowerVcClient } from "../../../provider/powervc/client";
 import {
   type Call,
@@ -12,7 +12,7 @@ import {
   settingsFor,
   startCloud,
   tokenReply,
-} from "../openstack/cloud";
+} from "../openstack/openstackContext";
 
 const TASK = "84a0bb4d-4644-40b0-b45a-00d2d0d75b2a";
 const URI = `https://<powervc-hostname>:9000/v3/${PROJECT}/clone-volumes/get_progress?action=clone-volumes&task_id=${TASK}`;
@@ -26,7 +26,7 @@ async function clientOf(
   answer: (call: Call) => Reply,
 ): Promise<{ client: PowerVcClient; sent: () => Call[]; cloud: Cloud }> {
   const cloud = await startCloud((call) => (isLogin(call) ? tokenReply("token-1") : answer(call)));
-  const session = new OpenStackSession(
+  const session = new KeystoneSession(
     settingsFor(cloud.url, { endpointOverride: { blockStorage: `${cloud.url}/volume/v1` } }),
   );
   endings.push(

@@ -28,12 +28,12 @@ const engine = require("./provider/pulumi/engine");
 engine.passRequestFields();
 const told = (() => { ${body} })();
 console.log(JSON.stringify({ told, first: first.getUrn() }));`;
-  const said = execFileSync(process.execPath, ["-r", "ts-node/register/transpile-only", "-e", script], {
+  const message = execFileSync(process.execPath, ["-r", "ts-node/register/transpile-only", "-e", script], {
     cwd: root,
     encoding: "utf8",
     env: { ...process.env, TS_NODE_PROJECT: path.join(root, "tsconfig.json") },
   });
-  return (JSON.parse(said) as { told: unknown }).told;
+  return (JSON.parse(message) as { told: unknown }).told;
 }
 
 test("the first request's is found where Pulumi's handler holds it; the later ones travel in the inputs", () => {

@@ -2,7 +2,7 @@
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
 import { codeOf, ViprClient } from "../../../provider/vipr/client";
-import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/cloud";
+import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/openstackContext";
 
 const SESSION = "urn:storageos:BlockSnapshotSession:5e0f7c1a-6d2b-4b43-8f0a-3f6f2f7a9b10:vdc1";
 const TARGET = "urn:storageos:BlockSnapshot:c1b2af4a-1ece-4d56-bcca-9c6d629fb554:vdc1";

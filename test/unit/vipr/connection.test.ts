@@ -69,15 +69,15 @@ test("what may be meant, and is unusual, is warned of", () => {
 });
 
 test("all that is wrong at once, without the password", () => {
-  const said = refusal({
+  const message = refusal({
     ...GOOD,
     url: "vipr.example.com",
     username: "a:b",
     password: "hunter22",
     insecure: "perhaps",
   });
-  expect(said).toMatch(/`url` is not a URL.*`username` has a colon.*`insecure` is neither/);
-  expect(said).not.toContain("hunter22");
+  expect(message).toMatch(/`url` is not a URL.*`username` has a colon.*`insecure` is neither/);
+  expect(message).not.toContain("hunter22");
   expect(refusal({ ...GOOD, passwort: "hunter22" })).toContain("unknown field `passwort`; did you mean `password`?");
   expect(refusal({ kind: "vipr", url: "https://u:p@h" })).toMatch(
     /`url` has a user.*`username` is missing.*`password`/,

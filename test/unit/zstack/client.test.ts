@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { SnapcloneError } from "../../../provider/core/errors";
-import { hasCode, serverDate, signature, ZStack } from "../../../provider/zstack/client";
+import { hasCode, serverDate, signature, ZStackClient } from "../../../provider/zstack/client";
 import { resolveZStack } from "../../../provider/zstack/connection";
-import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/cloud";
+import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/openstackContext";
 
 const SESSION = "b86c9016b4f24953a9edefb53ca0678c";
 const JOB = "d0345d3ddcae485f8170572b15a2b581";
@@ -25,7 +25,7 @@ async function zstackOf(
   answer: (call: Call) => Reply | Promise<Reply>,
   config: object = { accountName: "admin", password: "correct horse" },
   toLogin = login,
-): Promise<{ zstack: ZStack; cloud: Cloud; clock: ReturnType<typeof fakeClock> }> {
+): Promise<{ zstack: ZStackClient; cloud: Cloud; clock: ReturnType<typeof fakeClock> }> {
   const cloud = await startCloud((call) => (isLogin(call) ? toLogin : answer(call)));
   const clock = fakeClock();
   const settings = resolveZStack({
@@ -35,7 +35,7 @@ async function zstackOf(
     cwd: "/",
     home: "/",
   });
-  const zstack = new ZStack(settings, { clock });
+  const zstack = new ZStackClient(settings, { clock });
   endings.push(
     () => zstack.close(),
     () => cloud.close(),
@@ -72,7 +72,7 @@ describe("signing in", () => {
       return fault("ID.1000", { details: "wrong: correct horse" });
     });
     const config = { url: cloud.url, accountName: "admin", password: "correct horse" };
-    const zstack = new ZStack(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), {
+    const zstack = new ZStackClient(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), {
       clock: fakeClock(),
     });
     endings.push(
@@ -170,7 +170,7 @@ describe("access keys", () => {
 });
 
 describe("what is accepted", () => {
-  const send = (zstack: ZStack) => zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, timeoutSeconds: 90 });
+  const send = (zstack: ZStackClient) => zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, timeoutSeconds: 90 });
 
   test.each<[string, Reply, string]>([
     ["an internal host", { status: 202, body: { location: `http://172.20.14.227:8080/zstack/v1/api-jobs/${VM}` } }, VM],
@@ -198,10 +198,10 @@ describe("what is accepted", () => {
       "ambiguous",
       "a redirect to https://h",
     ],
-  ])("%s: never sent twice", async (_name, reply, kind, said) => {
+  ])("%s: never sent twice", async (_name, reply, kind, message) => {
     const { zstack, cloud } = await zstackOf(() => reply);
     const error = await failure(send(zstack));
-    expect([error.kind, error.message]).toEqual([kind, expect.stringContaining(said)]);
+    expect([error.kind, error.message]).toEqual([kind, expect.stringContaining(message)]);
     expect(cloud.calls.filter(({ method, path }) => method === "PUT" && path.endsWith("/actions"))).toHaveLength(1);
   });
 

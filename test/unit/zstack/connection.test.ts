@@ -80,9 +80,9 @@ test("the environment serves the default connection, in the words of ZStack's Te
 });
 
 test("nothing at all names every place that was looked at", () => {
-  const said = refusal(undefined);
-  expect(said).toContain("(1) snapclone:connections.default: not set; (2) ZSTACK_URL, ZSTACK_HOST");
-  expect(said).toContain("docs/connections.md");
+  const message = refusal(undefined);
+  expect(message).toContain("(1) snapclone:connections.default: not set; (2) ZSTACK_URL, ZSTACK_HOST");
+  expect(message).toContain("docs/connections.md");
 });
 
 test.each([

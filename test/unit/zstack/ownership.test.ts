@@ -8,7 +8,7 @@ import {
   readTags,
   tagsOfStack,
   urnPrefix,
-} from "../../../provider/zstack/ownership";
+} from "../../../provider/zstack/clonedVm/ownership";
 
 const SET = "0123456789abcdef0123456789abcdef";
 const JOB = "fedcba9876543210fedcba9876543210";

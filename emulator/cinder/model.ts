@@ -1,0 +1,461 @@
+// The state of the block storage service: volumes, snapshots, messages, quotas, and how its backend behaves. Tests
+// reach it directly; the API in cinder.ts stands in front of it.
+
+import { type Clock, isoMicroseconds } from "../core/clock";
+import type { Ids } from "../core/ids";
+import { type Script, TaskRunner } from "../core/tasks";
+
+/** A row of the snapshots table: plain and mutable. */
+export interface SnapshotRow {
+  id: string;
+  project_id: string;
+  user_id: string;
+  volume_id: string;
+  volume_size: number;
+  name: string | null;
+  description: string | null;
+  status: string;
+  progress: string;
+  metadata: Record<string, string>;
+  group_snapshot_id: string | null;
+  consumes_quota: boolean;
+  created_at: string;
+  updated_at: string | null;
+}
+
+export interface VolumeAttachment {
+  id: string;
+  attachment_id: string;
+  volume_id: string;
+  server_id: string;
+  host_name: string | null;
+  device: string;
+  attached_at: string;
+}
+
+export interface VolumeRow {
+  id: string;
+  project_id: string;
+  user_id: string;
+  name: string | null;
+  description: string | null;
+  size: number;
+  status: string;
+  availability_zone: string;
+  volume_type_id: string;
+  snapshot_id: string | null;
+  source_volid: string | null;
+  metadata: Record<string, string>;
+  bootable: boolean;
+  multiattach: boolean;
+  attachments: VolumeAttachment[];
+  group_id: string | null;
+  migration_status: string | null;
+  /** null: not scheduled. */
+  host: string | null;
+  consumes_quota: boolean;
+  created_at: string;
+  updated_at: string | null;
+}
+
+export interface VolumeType {
+  id: string;
+  name: string;
+  description: string | null;
+  is_public: boolean;
+}
+
+export interface MessageRow {
+  id: string;
+  project_id: string;
+  event_id: string;
+  user_message: string;
+  message_level: string;
+  resource_type: string;
+  resource_uuid: string;
+  request_id: string;
+  created_at: string;
+  guaranteed_until: string;
+}
+
+export interface Quotas {
+  volumes: number;
+  snapshots: number;
+  gigabytes: number;
+}
+
+export interface CinderTimings {
+  snapshotCreate: number;
+  snapshotDelete: number;
+  snapshotRevert: number;
+  volumeCreate: number;
+  volumeDelete: number;
+}
+
+/**
+ * How the backend takes it. `create`: "error" leaves a message, "error-silent" doesn't (a scheduler's refusal), "stuck"
+ * never ends, "vanish" ends in 404. `delete`: "busy" goes back to available, "error" to error_deleting, "stuck" never
+ * ends. Looked up when the work begins, with the name as it is then.
+ */
+export interface Behaviour {
+  readonly match?: { readonly name?: string | RegExp; readonly volumeId?: string };
+  readonly create?: "error" | "error-silent" | "stuck" | "vanish";
+  readonly delete?: "busy" | "error" | "stuck";
+  readonly createMs?: number;
+  readonly deleteMs?: number;
+  /** How many pieces of work it applies to; all of them if not said. */
+  readonly times?: number;
+}
+
+export interface BehaviourHandle {
+  remove(): void;
+}
+
+export const SEED_VOLUMES = {
+  data: "11111111-1111-4111-8111-111111111111",
+  logs: "22222222-2222-4222-8222-222222222222",
+} as const;
+
+type Event =
+  | { readonly kind: "gone" }
+  | { readonly kind: "message"; readonly message: MessageKind; readonly requestId: string };
+
+export class CinderModel {
+  readonly volumes = new Map<string, VolumeRow>();
+  readonly snapshots = new Map<string, SnapshotRow>();
+  readonly volumeTypes = new Map<string, VolumeType>();
+  readonly messages = new Map<string, MessageRow>();
+  /** By project; a project without an entry has `defaultQuotas`. */
+  readonly quotas = new Map<string, Quotas>();
+  readonly defaultQuotas: Quotas;
+  private behaviours: { rule: Behaviour; left: number }[] = [];
+  private readonly snapshotTasks: TaskRunner<SnapshotRow, Event>;
+  private readonly volumeTasks: TaskRunner<VolumeRow, Event>;
+  private readonly reporters: (() => void)[] = [];
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly ids: Ids,
+    private readonly timings: CinderTimings,
+    quotas: Partial<Quotas>,
+    private readonly owner: () => { projectId: string; userId: string },
+  ) {
+    this.defaultQuotas = { volumes: 1000, snapshots: 1000, gigabytes: 100_000, ...quotas };
+    this.snapshotTasks = new TaskRunner(clock, (row, event, atMs) => this.afterStep(this.snapshots, row, event, atMs));
+    this.volumeTasks = new TaskRunner(clock, (row, event, atMs) => this.afterStep(this.volumes, row, event, atMs));
+    this.reset();
+  }
+
+  /** The project "demo", where the seed volumes are. */
+  get projectId(): string {
+    return this.owner().projectId;
+  }
+
+  reset(): void {
+    for (const map of [this.volumes, this.snapshots, this.volumeTypes, this.messages, this.quotas]) map.clear();
+    this.behaviours = [];
+    this.snapshotTasks.reset();
+    this.volumeTasks.reset();
+    for (const name of ["__DEFAULT__", "ssd"]) {
+      const id = this.ids.uuid("volume type");
+      this.volumeTypes.set(id, {
+        id,
+        name,
+        description: name === "__DEFAULT__" ? "Default Volume Type" : null,
+        is_public: true,
+      });
+    }
+    this.createVolume({ id: SEED_VOLUMES.data, name: "data", size: 10 });
+    this.createVolume({ id: SEED_VOLUMES.logs, name: "logs", size: 20, status: "in-use" });
+  }
+
+  /** Finishes the work that is due. The API does it before every answer; a test that reads rows directly may too. */
+  settle(): void {
+    this.snapshotTasks.settle();
+    this.volumeTasks.settle();
+    for (const reporter of this.reporters) reporter();
+  }
+
+  /** Somebody whose work ends in a report to Cinder: brought up to date with it. */
+  addReporter(settle: () => void): void {
+    this.reporters.push(settle);
+  }
+
+  /** A volume that is there at once, whatever its status. */
+  createVolume(given: Partial<VolumeRow> = {}): VolumeRow {
+    const id = given.id ?? this.ids.uuid("volume");
+    const created_at = this.stamp();
+    const inUse = given.status === "in-use";
+    const row: VolumeRow = {
+      project_id: given.project_id ?? this.projectId,
+      user_id: given.user_id ?? this.owner().userId,
+      name: null,
+      description: null,
+      size: 1,
+      status: "available",
+      availability_zone: "nova",
+      volume_type_id: [...this.volumeTypes.keys()][0] ?? "",
+      snapshot_id: null,
+      source_volid: null,
+      metadata: {},
+      bootable: false,
+      multiattach: false,
+      attachments: inUse ? [this.attachment(id, created_at)] : [],
+      group_id: null,
+      migration_status: null,
+      host: "emulator@lvm#lvm",
+      consumes_quota: true,
+      created_at,
+      updated_at: null,
+      ...given,
+      id,
+    };
+    this.volumes.set(id, row);
+    return row;
+  }
+
+  /** A snapshot that is there at once: `available`, unless another status is given. */
+  createSnapshot(given: Partial<SnapshotRow> & { volume_id: string }): SnapshotRow {
+    const row: SnapshotRow = {
+      id: given.id ?? this.ids.uuid("snapshot"),
+      project_id: this.projectId,
+      user_id: this.owner().userId,
+      volume_size: this.volumes.get(given.volume_id)?.size ?? 1,
+      name: null,
+      description: null,
+      status: "available",
+      progress: (given.status ?? "available") === "available" ? "100%" : "0%",
+      metadata: {},
+      group_snapshot_id: null,
+      consumes_quota: true,
+      created_at: this.stamp(),
+      updated_at: null,
+      ...given,
+    };
+    this.snapshots.set(row.id, row);
+    return row;
+  }
+
+  /** Gone without a request, as when somebody else deletes it. */
+  removeSnapshot(id: string): boolean {
+    const row = this.snapshots.get(id);
+    if (row !== undefined) this.snapshotTasks.cancel(row);
+    return this.snapshots.delete(id);
+  }
+
+  removeVolume(id: string): boolean {
+    const row = this.volumes.get(id);
+    if (row !== undefined) this.volumeTasks.cancel(row);
+    return this.volumes.delete(id);
+  }
+
+  behaviour(rule: Behaviour): BehaviourHandle {
+    const entry = { rule, left: rule.times ?? Infinity };
+    this.behaviours.push(entry);
+    return {
+      remove: () => {
+        this.behaviours = this.behaviours.filter((other) => other !== entry);
+      },
+    };
+  }
+
+  /** The next creation or deletion of a snapshot goes wrong in that way. */
+  failNext(
+    outcome: { create: NonNullable<Behaviour["create"]> } | { delete: NonNullable<Behaviour["delete"]> },
+  ): BehaviourHandle {
+    return this.behaviour({ ...outcome, times: 1 });
+  }
+
+  /** Why `os-update_snapshot_status`, what Nova reports by, is refused (cinder/api/contrib/snapshot_actions.py). */
+  statusUpdateRefusal(id: string, status: string): string | undefined {
+    const row = this.snapshots.get(id);
+    if (row === undefined) return `Snapshot ${id} could not be found.`;
+    const next = STATUS_UPDATES[row.status];
+    if (next === undefined) return `Snapshot status ${row.status} not allowed for update_snapshot_status`;
+    if (!next.includes(status))
+      return `Provided snapshot status ${status} not allowed for snapshot with status ${row.status}.`;
+    return undefined;
+  }
+
+  updateStatus(row: SnapshotRow, status: string, progress: string | undefined, atMs?: number): void {
+    if (progress !== undefined) row.progress = progress;
+    row.status = status;
+    row.updated_at = this.stamp(atMs);
+  }
+
+  snapshotsOf(volumeId: string): SnapshotRow[] {
+    return [...this.snapshots.values()].filter((row) => row.volume_id === volumeId);
+  }
+
+  quotasOf(projectId: string): Quotas {
+    return this.quotas.get(projectId) ?? this.defaultQuotas;
+  }
+
+  usageOf(projectId: string): Quotas {
+    const volumes = [...this.volumes.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
+    const snapshots = [...this.snapshots.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
+    // Snapshots count in gigabytes too, unless no_snapshot_gb_quota is set (docs/wire/openstack.md#a10).
+    const gigabytes = sum(volumes.map((row) => row.size)) + sum(snapshots.map((row) => row.volume_size));
+    return { volumes: volumes.length, snapshots: snapshots.length, gigabytes };
+  }
+
+  /** The backend begins to make a snapshot whose row is there with `creating`. */
+  startSnapshotCreate(row: SnapshotRow, requestId: string): void {
+    const rule = this.takeBehaviour(row, "create");
+    const afterMs = rule?.create === "stuck" ? Infinity : (rule?.createMs ?? this.timings.snapshotCreate);
+    this.snapshotTasks.start(row, {
+      while: { status: "creating" },
+      steps: [{ afterMs, ...createEnd(rule?.create, requestId) }],
+    });
+  }
+
+  startSnapshotDelete(row: SnapshotRow, requestId: string): void {
+    const rule = this.takeBehaviour(row, "delete");
+    const afterMs = rule?.delete === "stuck" ? Infinity : (rule?.deleteMs ?? this.timings.snapshotDelete);
+    row.status = "deleting";
+    this.snapshotTasks.start(row, {
+      while: { status: "deleting" },
+      steps: [{ afterMs, ...deleteEnd(rule?.delete, requestId) }],
+    });
+  }
+
+  startVolumeCreate(row: VolumeRow): void {
+    this.volumeTasks.start(row, becomes("creating", this.timings.volumeCreate, { status: "available" }));
+  }
+
+  /** With snapshots to delete first it takes longer by that. */
+  startVolumeDelete(row: VolumeRow, cascade: readonly SnapshotRow[] = [], requestId = ""): void {
+    row.status = "deleting";
+    row.updated_at = this.stamp();
+    for (const snapshot of cascade) {
+      this.startSnapshotDelete(snapshot, requestId);
+      snapshot.updated_at = this.stamp();
+    }
+    const afterMs = this.timings.volumeDelete + (cascade.length > 0 ? this.timings.snapshotDelete : 0);
+    const steps = [{ afterMs, emit: { kind: "gone" } as const }];
+    this.volumeTasks.start(row, { while: { status: "deleting" }, steps });
+  }
+
+  startRevert(volume: VolumeRow, snapshot: SnapshotRow, back: string): void {
+    volume.status = "reverting";
+    snapshot.status = "restoring";
+    this.volumeTasks.start(volume, becomes("reverting", this.timings.snapshotRevert, { status: back }));
+    this.snapshotTasks.start(snapshot, becomes("restoring", this.timings.snapshotRevert, { status: "available" }));
+  }
+
+  /** The time of now in the form of the columns; never the same twice. */
+  stamp(atMs?: number): string {
+    return isoMicroseconds(this.clock.stamp(atMs));
+  }
+
+  private attachment(volumeId: string, at: string): VolumeAttachment {
+    return {
+      id: volumeId,
+      attachment_id: this.ids.uuid("attachment"),
+      volume_id: volumeId,
+      server_id: this.ids.uuid("server"),
+      host_name: null,
+      device: "/dev/vdb",
+      attached_at: at,
+    };
+  }
+
+  private takeBehaviour(row: SnapshotRow, work: "create" | "delete"): Behaviour | undefined {
+    const concerns = (rule: Behaviour) => rule[work] !== undefined || rule[`${work}Ms`] !== undefined;
+    const found = this.behaviours.find(({ rule, left }) => left > 0 && concerns(rule) && applies(rule, row));
+    if (found !== undefined) found.left -= 1;
+    return found?.rule;
+  }
+
+  private afterStep<Row extends SnapshotRow | VolumeRow>(
+    table: Map<string, Row>,
+    row: Row,
+    event: Event | undefined,
+    atMs: number,
+  ): void {
+    row.updated_at = this.stamp(atMs);
+    // A volume whose snapshots wouldn't go can't go either.
+    if (event?.kind === "gone" && this.snapshotsOf(row.id).length > 0) row.status = "error_deleting";
+    else if (event?.kind === "gone") table.delete(row.id);
+    if (event?.kind === "message") this.addMessage(event.message, row, event.requestId, atMs);
+  }
+
+  private addMessage(kind: MessageKind, row: SnapshotRow | VolumeRow, requestId: string, atMs: number): void {
+    const id = this.ids.uuid("message");
+    this.messages.set(id, {
+      id,
+      project_id: row.project_id,
+      ...MESSAGES[kind],
+      message_level: "ERROR",
+      resource_type: "VOLUME_SNAPSHOT",
+      resource_uuid: row.id,
+      request_id: requestId,
+      created_at: this.stamp(atMs),
+      // message_ttl is 30 days (exchanges: 'messages for it')
+      guaranteed_until: isoMicroseconds(Math.round((atMs + 30 * 86_400_000) * 1000)),
+    });
+  }
+}
+
+/** From which status to which others. */
+const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
+  creating: ["creating", "available", "error"],
+  deleting: ["deleting", "error_deleting"],
+};
+
+type MessageKind = "create-failed" | "busy" | "delete-failed";
+
+/** cinder/message/message_field.py; texts from exchanges: 'messages for it', 'busy messages', 'error_deleting messages'. */
+const MESSAGES: Readonly<Record<MessageKind, { event_id: string; user_message: string }>> = {
+  "create-failed": {
+    event_id: "VOLUME_VOLUME_SNAPSHOT_009_013",
+    user_message: "create snapshot:Snapshot failed to create.",
+  },
+  busy: { event_id: "VOLUME_VOLUME_SNAPSHOT_010_015", user_message: "delete snapshot:Snapshot is busy." },
+  "delete-failed": {
+    event_id: "VOLUME_VOLUME_SNAPSHOT_010_016",
+    user_message: "delete snapshot:Snapshot failed to delete.",
+  },
+};
+
+type End = { readonly set?: Partial<SnapshotRow>; readonly emit?: Event };
+
+function createEnd(outcome: Behaviour["create"], requestId: string): End {
+  if (outcome === "vanish") return { emit: { kind: "gone" } };
+  // progress stays "0%" when it ends in error (docs/wire/openstack.md#a3)
+  if (outcome === "error")
+    return { set: { status: "error" }, emit: { kind: "message", message: "create-failed", requestId } };
+  // a scheduler's refusal leaves no message (docs/wire/openstack.md#a11)
+  if (outcome === "error-silent") return { set: { status: "error" } };
+  return { set: { status: "available", progress: "100%" } };
+}
+
+/** cinder/volume/manager.py:1338 (busy), 1314 (failure) */
+function deleteEnd(outcome: Behaviour["delete"], requestId: string): End {
+  if (outcome === "busy")
+    return { set: { status: "available" }, emit: { kind: "message", message: "busy", requestId } };
+  if (outcome === "error")
+    return { set: { status: "error_deleting" }, emit: { kind: "message", message: "delete-failed", requestId } };
+  return { emit: { kind: "gone" } };
+}
+
+function becomes<Row extends { status: string }>(
+  status: string,
+  afterMs: number,
+  set: Partial<Row>,
+): Script<Row, Event> {
+  const guard: Partial<Row> = {};
+  guard.status = status;
+  return { while: guard, steps: [{ afterMs, set }] };
+}
+
+function applies({ match }: Behaviour, row: SnapshotRow): boolean {
+  if (match?.volumeId !== undefined && match.volumeId !== row.volume_id) return false;
+  if (match?.name === undefined) return true;
+  const name = row.name ?? "";
+  return match.name instanceof RegExp ? name.search(match.name) >= 0 : name === match.name;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

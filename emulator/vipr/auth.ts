@@ -1,0 +1,125 @@
+// ViPR's logins and tokens (docs/wire/vipr.md#s1).
+
+import type { Clock } from "../core/clock";
+import type { Ids } from "../core/ids";
+import { ViprError, type ViprTimings } from "./model";
+
+export interface ViprUser {
+  name: string;
+  password: string;
+  /** What it may do with the volumes' project. */
+  role: "admin" | "monitor" | "none";
+  /** The URN of its tenant. Default: the one that all seeds belong to. */
+  tenant?: string;
+}
+
+interface Token {
+  user: ViprUser;
+  issuedAt: number;
+  usedAt: number;
+}
+
+const TOKENS_MOST = 100;
+const FAILURES_MOST = 10;
+const LOCKED_MS = 600_000;
+/** What a token of ours begins with: anything else can't be decoded. */
+const FORM = /^BAAc[A-Za-z0-9+/]+=*$/;
+
+export class ViprAuth {
+  readonly users = new Map<string, ViprUser>();
+  private tokens = new Map<string, Token>();
+  private failures = 0;
+  private lockedUntil = 0;
+  private sweptAt = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly ids: Ids,
+    private readonly timings: ViprTimings,
+  ) {}
+
+  addUser(user: ViprUser): void {
+    this.users.set(user.name, user);
+  }
+
+  /** undefined: refused, and counted against the address. */
+  login(name: string, password: string): string | undefined {
+    const now = this.clock.nowMs();
+    if (now < this.lockedUntil) {
+      throw new ViprError(
+        401,
+        4000,
+        `Exceeding invalid login limit from the client after ${FAILURES_MOST} invalid login attempts. Will be cleared within 10 minutes. `,
+      );
+    }
+    const user = this.users.get(name.toLowerCase());
+    if (user === undefined || user.password !== password) {
+      this.failures += 1;
+      if (this.failures >= FAILURES_MOST) this.lockedUntil = now + LOCKED_MS;
+      return undefined;
+    }
+    this.failures = 0;
+    this.sweep();
+    if ([...this.tokens.values()].filter((token) => token.user === user).length >= TOKENS_MOST) {
+      throw new ViprError(401, 4000, "Max number of tokens exceeded for this user");
+    }
+    const token = `BAAc${Buffer.from(`${this.ids.hex("vipr token")}${this.ids.hex("vipr token")}`).toString("base64")}`;
+    this.tokens.set(token, { user, issuedAt: now, usedAt: now });
+    return token;
+  }
+
+  /** Who it is; "stale" for one that has ended, "garbage" for what is none. */
+  identify(token: string | undefined): ViprUser | "none" | "stale" | "garbage" {
+    if (token === undefined || token === "") return "none";
+    if (!FORM.test(token)) return "garbage";
+    const now = this.clock.nowMs();
+    const known = this.tokens.get(token);
+    if (known === undefined || this.hasEnded(known, now)) return "stale";
+    known.usedAt = now;
+    return known.user;
+  }
+
+  logout(token: string, force: boolean): string {
+    const who = this.identify(token);
+    if (typeof who === "string") throw new ViprError(401, 4000, "Token not found or invalid token provided");
+    this.tokens.delete(token);
+    if (force) for (const [other, { user }] of this.tokens) if (user === who) this.tokens.delete(other);
+    return who.name;
+  }
+
+  revoke(token: string): void {
+    this.tokens.delete(token);
+  }
+
+  revokeAll(): void {
+    this.tokens.clear();
+  }
+
+  /** Those that count against the limit. */
+  get alive(): number {
+    return this.tokens.size;
+  }
+
+  reset(): void {
+    this.users.clear();
+    this.tokens = new Map();
+    this.failures = 0;
+    this.lockedUntil = 0;
+    this.sweptAt = this.clock.nowMs();
+    this.addUser({ name: "root", password: "secret", role: "admin" });
+    this.addUser({ name: "monitor", password: "secret", role: "monitor" });
+    this.addUser({ name: "stranger", password: "secret", role: "none" });
+  }
+
+  private hasEnded({ issuedAt, usedAt }: Token, now: number): boolean {
+    return now - issuedAt >= this.timings.viprTokenLife || now - usedAt >= this.timings.viprTokenIdle;
+  }
+
+  /** What has ended goes on counting until then. */
+  private sweep(): void {
+    const now = this.clock.nowMs();
+    if (now - this.sweptAt < this.timings.viprTokenIdle) return;
+    this.sweptAt = now;
+    for (const [text, token] of this.tokens) if (this.hasEnded(token, now)) this.tokens.delete(text);
+  }
+}

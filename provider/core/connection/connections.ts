@@ -1,0 +1,96 @@
+// Finds the connection that a resource names. What a connection consists of is its kind's business (openstack, vipr, …);
+// here is only where the stack config is read and that one name gives one client a process.
+
+import { homedir } from "node:os";
+import { SnapcloneError } from "../errors";
+import type { Patience } from "../http/rateGate";
+import { isRecord } from "../util/values";
+
+export const DEFAULT_CONNECTION = "default";
+
+export interface ConnectionKind<Client> {
+  kind: string;
+  /** Throws a "config" error that names every key and file it looked at. Opens no socket. */
+  open(request: ConnectionRequest): Client;
+  /** At the end of the run, within its few seconds: for a login that outlives the process and counts against a limit. */
+  close?(client: Client): Promise<void>;
+}
+
+export interface ConnectionRequest {
+  name: string;
+  /** The entry `snapclone:connections.<name>` of the stack config, parsed; undefined where there is none. */
+  config: unknown;
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+  home: string;
+  /** For what the user should know and may ignore (`insecure: true`). */
+  warn(text: string): void;
+  /** How long requests that are part of no operation are asked again, and where their waits are told. */
+  patience(): Patience;
+}
+
+export class Connections {
+  private readonly opened = new Map<string, { client: unknown; close?(): Promise<void> }>();
+
+  constructor(
+    /** The stack config's value of `snapclone:connections`: JSON text, as Pulumi hands structured config over. */
+    private readonly stackConfig: () => string | undefined,
+    private readonly warn: (text: string) => void,
+    private readonly patience: () => Patience,
+  ) {}
+
+  open<Client>(kind: ConnectionKind<Client>, name: string | undefined): Client {
+    const wanted = name ?? DEFAULT_CONNECTION;
+    const key = `${kind.kind}:${wanted}`;
+    const earlier = this.opened.get(key);
+    if (earlier !== undefined) return earlier.client as Client;
+    const client = this.make(kind, wanted);
+    this.opened.set(key, { client, ...(kind.close ? { close: async () => kind.close?.(client) } : {}) });
+    return client;
+  }
+
+  /** A connection that can't be closed keeps no other one open: nobody is left to hear of it. */
+  async close(): Promise<void> {
+    const all = [...this.opened.values()];
+    this.opened.clear();
+    await Promise.allSettled(all.map(({ close }) => close?.()));
+  }
+
+  private make<Client>(kind: ConnectionKind<Client>, name: string): Client {
+    const config = this.entry(name);
+    const stated = isRecord(config) ? config.kind : undefined;
+    if (stated !== undefined && stated !== kind.kind) {
+      throw new SnapcloneError({
+        kind: "config",
+        message: `the connection "${name}" is of kind "${String(stated)}", and this resource needs one of kind "${kind.kind}"`,
+        hint: `Name another connection, or correct snapclone:connections.${name}.kind in the stack config.`,
+      });
+    }
+    const { warn, patience } = this;
+    return kind.open({ name, config, env: process.env, cwd: process.cwd(), home: homedir(), warn, patience });
+  }
+
+  private entry(name: string): unknown {
+    const text = this.stackConfig();
+    if (text === undefined || text.trim() === "") return undefined;
+    let all: unknown;
+    try {
+      all = JSON.parse(text);
+    } catch {
+      // The text may hold a password: it is not shown.
+    }
+    if (isRecord(all)) return Object.hasOwn(all, name) ? all[name] : undefined;
+    throw new SnapcloneError({
+      kind: "config",
+      message: "snapclone:connections in the stack config is not an object of connections",
+      hint: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
+    });
+  }
+}
+
+/** For an address that credentials go to in plain text, other than this machine's own. */
+export function plainHttpWarning(url: string, source: string): string | undefined {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol !== "http:" || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)) return undefined;
+  return `${source}: credentials and tokens are sent unencrypted to ${parsed.origin} (use https:// where the server has it)`;
+}

@@ -1,0 +1,200 @@
+// LinkedTargetSet driven by a model of Pulumi's engine against the emulator in this process: no socket, no waiting. Any
+// request of any run can fail, lose its reply, or be the last one of its process.
+
+import { type Emulator, SEED_SESSIONS } from "../../emulator";
+import type { ConnectionRequest } from "../../provider/core/connection/connections";
+import type { Definition } from "../../provider/core/definition";
+import { SnapcloneError } from "../../provider/core/errors";
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import { ViprClient } from "../../provider/vipr/client";
+import { ViprContext } from "../../provider/vipr/context";
+import type { LinkedTargetSetInputs } from "../../provider/vipr/linkedTargetSet/inputs";
+import { linkedTargetSet } from "../../provider/vipr/linkedTargetSet/resource";
+import { AutoAdvancingClock } from "./autoAdvancingClock";
+import { FakeEngine, type FakeEntry } from "./fakeEngine";
+import { type InProcessCloud, inProcessCloud } from "./inProcessCloud";
+
+export interface Fault {
+  /** The first request of the run that it befalls, from 0. */
+  nth: number;
+  what: /** The API's proxy answers 503; ViPR never saw it. */
+    | "503"
+    /** From this one on. */
+    | "503 for ever"
+    /** Carried out, and the connection breaks. */
+    | "lost reply"
+    | "killed before"
+    | "killed after";
+}
+
+/** More than any work of the emulator takes. */
+const A_WHILE_MS = 600_000;
+
+export class ViprFixture {
+  cloud: InProcessCloud = inProcessCloud({ clock: "manual" });
+  readonly clock = new SiteClock(this);
+  engine: FakeEngine;
+  /** Of the run that is under way, or of the last one. */
+  requests = 0;
+  /** Of the user who logs in next. */
+  username = "root";
+  fault: Fault | undefined;
+  isDead = false;
+  /** What was asked for, in order, of the last run. */
+  asked: string[] = [];
+  private https: RunHttp[] = [];
+
+  constructor() {
+    this.engine = this.newEngine();
+  }
+
+  get emulator(): Emulator {
+    return this.cloud.emulator;
+  }
+
+  get vipr(): Emulator["vipr"] {
+    return this.cloud.emulator.vipr;
+  }
+
+  newEngine(options: { stack?: string; origin?: string } = {}): FakeEngine {
+    const connection = { ...linkedTargetSet.connection, open: this.open.bind(this) };
+    const definition: Definition<LinkedTargetSetInputs, ViprContext> = { ...linkedTargetSet, connection };
+    return new FakeEngine(definition, { clock: this.clock, isDead: () => this.isDead, ...options });
+  }
+
+  reset(): void {
+    for (const http of this.https.splice(0)) http.isCut = true;
+    this.cloud.emulator.reset();
+    this.fault = undefined;
+    this.isDead = false;
+    this.username = "root";
+    this.engine = this.newEngine();
+  }
+
+  /** A run of Pulumi: a process of its own, whose requests are counted from 0. */
+  async run<T>(work: (engine: FakeEngine) => Promise<T>, fault?: Fault): Promise<T> {
+    this.requests = 0;
+    this.asked = [];
+    this.fault = fault;
+    this.isDead = false;
+    try {
+      return await work(this.engine);
+    } finally {
+      this.fault = undefined;
+      this.isDead = false;
+      // What still goes on in the background belongs to a process that is gone.
+      for (const http of this.https.splice(0)) http.isCut = true;
+    }
+  }
+
+  /** What is under way in ViPR comes to its end. */
+  passAWhile(): void {
+    this.emulator.clock.tick(A_WHILE_MS);
+    this.vipr.settle();
+  }
+
+  entry(): FakeEntry | undefined {
+    return this.engine.state.entries.find(({ leaving }) => !leaving);
+  }
+
+  /** Sends it, or doesn't, and answers as the run's fault says. */
+  carryOut(request: HttpRequest<unknown>): RawResponse {
+    const { fault } = this;
+    const nth = this.requests;
+    this.requests += 1;
+    this.asked.push(`${request.method} ${new URL(request.url).pathname.replace(/urn:[^/]+/g, "{id}")}`);
+    const isHit = fault !== undefined && (fault.what === "503 for ever" ? nth >= fault.nth : nth === fault.nth);
+    const what = isHit ? fault.what : undefined;
+    if (what === "503" || what === "503 for ever") {
+      return {
+        status: 503,
+        headers: {},
+        text: '{"code":6503,"retryable":true}',
+        json: { code: 6503, retryable: true },
+      };
+    }
+    if (what === "killed before") this.isDead = true;
+    if (this.isDead) throw dead();
+    const { method, url, headers, body } = request;
+    const sent = { accept: "application/json", "content-type": "application/json", ...headers };
+    const reply = this.cloud.answer({ method, url, headers: sent, body });
+    if (!reply) throw new Error(`no server has the address ${url}`);
+    if (what === "killed after") this.isDead = true;
+    if (this.isDead) throw dead();
+    if (what === "lost reply") {
+      const isRepeatable = request.idempotent ?? method !== "POST";
+      throw new SnapcloneError({
+        kind: isRepeatable ? "transient" : "ambiguous",
+        message: "ViPR broke off the connection",
+      });
+    }
+    const names = Object.entries(reply.headers).map(([name, value]) => [name.toLowerCase(), String(value)]);
+    const date = this.emulator.clock.now().toUTCString();
+    return {
+      status: reply.status,
+      headers: { date, ...Object.fromEntries(names) },
+      text: reply.body,
+      json: reply.body === "" ? undefined : parsed(reply.body),
+    };
+  }
+
+  private open({ patience }: ConnectionRequest): ViprContext {
+    const http = new RunHttp(this, patience);
+    this.https.push(http);
+    const { url } = this.emulator.viprLogin.connection();
+    const settings = {
+      url,
+      username: this.username,
+      password: "secret",
+      tls: { insecure: false },
+      source: "a test",
+      sourceKind: "environment" as const,
+      warnings: [],
+    };
+    return new ViprContext(new ViprClient(settings, { clock: this.clock, http }), this.clock);
+  }
+}
+
+/** The calendar goes with the emulator's time. */
+class SiteClock extends AutoAdvancingClock {
+  constructor(private readonly site: ViprFixture) {
+    super(0, false, (ms) => site.emulator.clock.tick(ms));
+  }
+
+  override date(): Date {
+    return this.site.emulator.clock.now();
+  }
+}
+
+class RunHttp extends HttpClient {
+  isCut = false;
+
+  constructor(
+    private readonly site: ViprFixture,
+    patience: ConnectionRequest["patience"],
+  ) {
+    super({ clock: site.clock, patience });
+  }
+
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
+    if (this.isCut) throw dead();
+    return this.site.carryOut(request);
+  }
+}
+
+function dead(): SnapcloneError {
+  return new SnapcloneError({ kind: "stopped", message: "the process is gone" });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export const SETS = {
+  monday: { snapshotSessionId: SEED_SESSIONS.monday, targetName: "dev", count: 2 },
+  shop: { snapshotSessionId: SEED_SESSIONS.shopMonday, targetName: "dev", count: 2 },
+} as const;
