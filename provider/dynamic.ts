@@ -11,7 +11,7 @@ import { Run } from "./core/run";
 import { attemptJournal } from "./pulumi/attempts";
 import { engineLog, passRequestFields, superviseRun, takeRequestFields } from "./pulumi/engine";
 import { stateOrigin } from "./pulumi/origin";
-import { markSecrets } from "./pulumi/secrets";
+import { markSecrets, protectSecretInputs } from "./pulumi/secrets";
 import { askState } from "./pulumi/state";
 
 let originOverride: string | undefined;
@@ -63,6 +63,7 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     },
     check: (olds, news) =>
       toPulumiError(async () => {
+        protectSecretInputs(news);
         // The engine gives olds to what exists: only for what is to be made are there a seed and a dry run.
         const isNew = Object.keys(olds ?? {}).length === 0;
         const { randomSeed } = takeRequestFields(news, isNew ? (news as HiddenInputs).__owner : undefined);
@@ -72,26 +73,35 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
       }),
     diff: (id, olds, news) =>
       toPulumiError(() => {
+        protectSecretInputs(news);
         run.markRecorded(definitionOf(), id);
         run.markUrn((news as HiddenInputs).__owner);
         return diff(definitionOf(), olds, news, run.stackOf(news));
       }),
     create: (inputs) =>
       toPulumiError(async () => {
+        protectSecretInputs(inputs);
         const { id, outs } = await lifecycle.create(definitionOf(), run, inputs);
         return { id, outs: markSecrets(definitionOf(), outs) };
       }),
     read: (id, props) =>
       toPulumiError(async () => {
+        protectSecretInputs(props ?? {});
         const found = await lifecycle.read(definitionOf(), run, id, props ?? {});
         return found.props === undefined ? found : { ...found, props: markSecrets(definitionOf(), found.props) };
       }),
     update: (id, olds, news) =>
       toPulumiError(async () => {
+        protectSecretInputs(olds);
+        protectSecretInputs(news);
         const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news);
         return { outs: markSecrets(definitionOf(), outs) };
       }),
-    delete: (id, props) => toPulumiError(() => lifecycle.remove(definitionOf(), run, id, props)),
+    delete: (id, props) =>
+      toPulumiError(() => {
+        protectSecretInputs(props);
+        return lifecycle.remove(definitionOf(), run, id, props);
+      }),
   };
 
   /** Pulumi hangs on `throw undefined` and takes a numeric `code` for a gRPC status (docs/wire/pulumi-engine.md#errors): only Errors leave. */

@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { namedAttempt } from "./attempt";
 import type { AnyDefinition, CheckFailure, HiddenInputs } from "./definition";
+import { redact } from "./errors";
 import { digest } from "./util/digest";
 import { isZeroDuration, parseDuration } from "./util/duration";
 import { nearest } from "./util/nearest";
@@ -45,6 +46,10 @@ export function check(
       continue;
     }
     unknown.add(key);
+    if (value === undefined) {
+      failures.push({ property: key, reason: "is required" });
+      continue;
+    }
     inputs[key] = value;
     for (const issue of result.error.issues) {
       const path = issue.path.map(String);
@@ -54,7 +59,7 @@ export function check(
   const attempt = attemptOf(olds, news, randomSeed);
   if (attempt !== undefined) inputs.__attempt = attempt;
   failures.push(...(definition.validate?.(valid, unknown) ?? []), ...badTimeouts(news));
-  return { inputs, failures };
+  return { inputs, failures: failures.map(({ property, reason }) => ({ property, reason: redact(reason) })) };
 }
 
 export function isHidden(key: string): boolean {
