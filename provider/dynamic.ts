@@ -9,7 +9,15 @@ import { SnapcloneError } from "./core/errors";
 import * as lifecycle from "./core/lifecycle";
 import { Run } from "./core/run";
 import { attemptJournal } from "./pulumi/attempts";
-import { engineLog, passRequestFields, superviseRun, takeRequestFields } from "./pulumi/engine";
+import {
+  answerOf,
+  engineLog,
+  passRequestFields,
+  superviseRun,
+  takeRandomSeed,
+  takeTimeout,
+  tellErrorsOnce,
+} from "./pulumi/engine";
 import { stateOrigin } from "./pulumi/origin";
 import { markSecrets, protectSecretInputs } from "./pulumi/secrets";
 import { askState } from "./pulumi/state";
@@ -23,6 +31,7 @@ const run = new Run({
 });
 superviseRun(run);
 passRequestFields();
+tellErrorsOnce();
 
 export const snapshot = toResourceProvider(
   () => lazyRequire<typeof import("./openstack/snapshot/resource")>("./openstack/snapshot/resource").snapshot,
@@ -66,7 +75,7 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         protectSecretInputs(news);
         // The engine gives olds to what exists: only for what is to be made are there a seed and a dry run.
         const isNew = Object.keys(olds ?? {}).length === 0;
-        const { randomSeed } = takeRequestFields(news, isNew ? (news as HiddenInputs).__owner : undefined);
+        const randomSeed = takeRandomSeed(news, isNew ? (news as HiddenInputs).__owner : undefined);
         const checked = check(definitionOf(), olds ?? {}, news, randomSeed);
         if (!isNew || checked.failures.length > 0) return checked;
         return { ...checked, failures: await lifecycle.dryRun(definitionOf(), run, checked.inputs) };
@@ -81,7 +90,8 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     create: (inputs) =>
       toPulumiError(async () => {
         protectSecretInputs(inputs);
-        const { id, outs } = await lifecycle.create(definitionOf(), run, inputs);
+        const timeoutMs = takeTimeout(inputs);
+        const { id, outs } = await lifecycle.create(definitionOf(), run, inputs, timeoutMs);
         return { id, outs: markSecrets(definitionOf(), outs) };
       }),
     read: (id, props) =>
@@ -94,13 +104,14 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
       toPulumiError(async () => {
         protectSecretInputs(olds);
         protectSecretInputs(news);
-        const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news);
+        const timeoutMs = takeTimeout(news);
+        const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news, timeoutMs);
         return { outs: markSecrets(definitionOf(), outs) };
       }),
     delete: (id, props) =>
       toPulumiError(() => {
         protectSecretInputs(props);
-        return lifecycle.remove(definitionOf(), run, id, props);
+        return lifecycle.remove(definitionOf(), run, id, props, takeTimeout(props));
       }),
   };
 
@@ -112,14 +123,8 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
       if (error instanceof lifecycle.PartialFailure) {
         throw Object.assign(error, { properties: markSecrets(definitionOf(), error.properties) });
       }
-      if (error instanceof SnapcloneError) throw withoutStack(error);
+      if (error instanceof SnapcloneError) throw answerOf(error.message);
       throw error instanceof Error ? error : new Error(String(error));
     }
   }
-}
-
-function withoutStack(error: SnapcloneError): Error {
-  const plain = new Error(error.message);
-  plain.stack = error.message;
-  return plain;
 }

@@ -51,7 +51,8 @@ export interface GetSnapshotArgs extends ListSnapshotsArgs {
 
 export interface Lookups {
   getSnapshot(args: GetSnapshotArgs): Promise<SnapshotInfo>;
-  listSnapshots(args: ListSnapshotsArgs): Promise<SnapshotInfo[]>;
+  /** An object, as every answer to an invoke of Pulumi is. */
+  listSnapshots(args: ListSnapshotsArgs): Promise<{ snapshots: SnapshotInfo[] }>;
 }
 
 /** What a lookup may wait for a rate limit. */
@@ -68,7 +69,8 @@ export function lookups(stackConfig: string | undefined): Lookups {
   const { open } = connections;
   return {
     getSnapshot: (args) => during(`get ${describe(args)}`, () => getSnapshot(open, args)),
-    listSnapshots: (args) => during("list snapshots", async () => (await rows(open, args)).map(toInfo)),
+    listSnapshots: (args) =>
+      during("list snapshots", async () => ({ snapshots: (await rows(open, args)).map(toInfo) })),
   };
 }
 

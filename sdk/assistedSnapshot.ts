@@ -1,7 +1,7 @@
 // AssistedSnapshot: an overlay on a running server's disk, made and merged by the hypervisor.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource } from "./resource";
+import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * What an {@link AssistedSnapshot} is made from. File names are plain names in the volume's folder: no slashes, no `..`,
@@ -63,6 +63,8 @@ export interface AssistedSnapshotArgs {
  * 5 min, delete 2 h. See docs/assisted-snapshot.md, which also says what happens when a run is killed.
  */
 export class AssistedSnapshot extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("AssistedSnapshot");
   declare readonly volumeId: pulumi.Output<string>;
   declare readonly snapshotId: pulumi.Output<string>;
   declare readonly newFile: pulumi.Output<string>;
@@ -87,7 +89,7 @@ export class AssistedSnapshot extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is AssistedSnapshot {
-    return isOfType(obj, "AssistedSnapshot");
+    return isOfType(obj, AssistedSnapshot.__pulumiType);
   }
 }
 

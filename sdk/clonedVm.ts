@@ -1,7 +1,7 @@
 // ClonedVm: a set of clones of a ZStack VM.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource } from "./resource";
+import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * What a {@link ClonedVm} is made from. Source of all limits: ZStack's `APICloneVmInstanceMsg` and its REST layer, as far
@@ -111,6 +111,8 @@ export interface ClonedVmInstance {
  * says what happens when a run is killed.
  */
 export class ClonedVm extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("ClonedVm");
   declare readonly vmInstanceUuid: pulumi.Output<string>;
   /** As the VMs are called on the server, in the order of the program. */
   declare readonly names: pulumi.Output<string[]>;
@@ -137,7 +139,7 @@ export class ClonedVm extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is ClonedVm {
-    return isOfType(obj, "ClonedVm");
+    return isOfType(obj, ClonedVm.__pulumiType);
   }
 }
 

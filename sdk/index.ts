@@ -10,6 +10,7 @@ export {
   type PromotedVolume,
   type UnlinkedTarget,
 } from "./linkedTargetSet";
+export type { LookupOutputOptions } from "./lookup";
 export {
   getSnapshot,
   getSnapshotOutput,

@@ -1,7 +1,7 @@
 // LinkedTargetSet.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource } from "./resource";
+import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * What a {@link LinkedTargetSet} is made from. Source of all limits: CoprHD's `BlockSnapshotSessionService` and what it
@@ -90,6 +90,8 @@ export interface PromotedVolume {
  * up` goes on waiting for it. A target that is exported can't be unlinked, and says so. See docs/linked-target-set.md.
  */
 export class LinkedTargetSet extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("LinkedTargetSet");
   /** Where the targets are linked. If somebody has relinked one by hand, that one's session. */
   declare readonly snapshotSessionId: pulumi.Output<string>;
   declare readonly targetName: pulumi.Output<string>;
@@ -114,7 +116,7 @@ export class LinkedTargetSet extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is LinkedTargetSet {
-    return isOfType(obj, "LinkedTargetSet");
+    return isOfType(obj, LinkedTargetSet.__pulumiType);
   }
 }
 

@@ -1,6 +1,11 @@
 // What every resource class of this package shares: the constant provider text and the hidden inputs.
 
+import { createRequire } from "node:module";
+import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+
+/** Names this build of the provider's code, in the text that a state holds for ever (test/unit/sdk/golden.test.ts). */
+const PROVIDER_MODULE = "pulumi-snapclone/dynamic/v1";
 
 /**
  * The base of this package's resources: a dynamic resource whose provider is code of the installed package, loaded by
@@ -15,6 +20,7 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     props: Record<string, unknown>,
     opts: pulumi.CustomResourceOptions,
   ) {
+    assertProviderIsFound();
     const token = typeToken(type);
     // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
     const owned = opts.id === undefined;
@@ -24,15 +30,48 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
       __organization: owned ? organization() : undefined,
       __timeouts: opts.customTimeouts,
       __secrets: owned ? secretPaths(props) : undefined,
-      // In every user's state, for ever: this text never changes (test/unit/sdk/golden.test.ts).
-      __provider: `exports.handler=()=>require("pulumi-snapclone/dynamic/v1").${provider}`,
+      __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
     };
     super(token, name, { ...props, ...hidden }, opts);
   }
 }
 
-export function isOfType(obj: unknown, type: string): boolean {
-  return pulumi.CustomResource.isInstance(obj) && Reflect.get(obj, "__pulumiType") === typeToken(type);
+/**
+ * By the type alone: a transformation sees a resource whose other fields are not set yet, and a policy pack asks about an
+ * object that has nothing else.
+ */
+export function isOfType(obj: unknown, token: string): boolean {
+  return typeof obj === "object" && obj !== null && Reflect.get(obj, "__pulumiType") === token;
+}
+
+/** Part of every URN: never renamed. */
+export function typeToken(type: string): string {
+  return `pulumi-nodejs:dynamic/snapclone:${type}`;
+}
+
+let providerIsFound = false;
+
+/**
+ * Pulumi's provider process loads this package from the folder in which the program runs, wherever the program has it
+ * from (a bundle, a workspace's library). Said here, a missing package is one sentence before anything is planned.
+ */
+function assertProviderIsFound(): void {
+  // Elsewhere (an inline program of the Automation API, a test) the provider's folder is not this process's.
+  if (providerIsFound || !/[\\/]cmd[\\/]run(-plugin)?([\\/]|$)/.test(process.argv[1] ?? "")) return;
+  const folder = process.cwd();
+  if (process.versions.pnp !== undefined) {
+    throw new pulumi.RunError(
+      "pulumi-snapclone: Pulumi's provider process does not know Yarn's Plug'n'Play. Set `nodeLinker: node-modules` in .yarnrc.yml and run `yarn install`.",
+    );
+  }
+  try {
+    createRequire(path.join(folder, "program.js")).resolve(PROVIDER_MODULE);
+  } catch {
+    throw new pulumi.RunError(
+      `pulumi-snapclone: Pulumi's provider process looks for this package in ${folder} and the folders above, and it is not there. Install it there, as a dependency of that folder's own package.json: \`npm install pulumi-snapclone\` (or pnpm add, yarn add, bun add).`,
+    );
+  }
+  providerIsFound = true;
 }
 
 /** Programs under mocks (`setMocks`) may have none, and Pulumi then throws. */
@@ -60,9 +99,4 @@ function outputsIn(value: unknown, path: string): [path: string, output: pulumi.
   if (Array.isArray(value)) return value.flatMap((inner, index) => outputsIn(inner, `${path}[${index}]`));
   if (typeof value !== "object" || value === null || value instanceof Promise) return [];
   return Object.entries(value).flatMap(([key, inner]) => outputsIn(inner, path === "" ? key : `${path}.${key}`));
-}
-
-/** Part of every URN: never renamed. */
-function typeToken(type: string): string {
-  return `pulumi-nodejs:dynamic/snapclone:${type}`;
 }

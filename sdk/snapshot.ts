@@ -2,8 +2,8 @@
 
 import type * as pulumi from "@pulumi/pulumi";
 import type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
-import { lookup, outputOf } from "./lookup";
-import { isOfType, SnapcloneResource } from "./resource";
+import { type LookupOutputOptions, lookup, outputOf } from "./lookup";
+import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /** What a {@link Snapshot} is made from. Source of all limits: OpenStack's `cinder/api/schemas/snapshots.py`. */
 export interface SnapshotArgs {
@@ -45,6 +45,8 @@ export interface SnapshotArgs {
  * the next `pulumi up` goes on waiting for it. See docs/snapshot.md, which also says what happens when a run is killed.
  */
 export class Snapshot extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("Snapshot");
   declare readonly volumeId: pulumi.Output<string>;
   declare readonly name: pulumi.Output<string>;
   declare readonly description: pulumi.Output<string | undefined>;
@@ -85,7 +87,7 @@ export class Snapshot extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is Snapshot {
-    return isOfType(obj, "Snapshot");
+    return isOfType(obj, Snapshot.__pulumiType);
   }
 }
 
@@ -117,18 +119,20 @@ export function getSnapshot(args: GetSnapshotArgs): Promise<SnapshotInfo> {
 /** {@link getSnapshot} for arguments that are outputs of other resources. Waits for them; unknown in a preview if they are. */
 export function getSnapshotOutput(
   args: pulumi.Input<{ [K in keyof GetSnapshotArgs]: pulumi.Input<GetSnapshotArgs[K]> }>,
-) {
-  return outputOf(args, (known) => getSnapshot(known as GetSnapshotArgs));
+  opts: LookupOutputOptions = {},
+): pulumi.Output<SnapshotInfo> {
+  return outputOf(args, (known) => getSnapshot(known as GetSnapshotArgs), opts);
 }
 
 /** All snapshots that meet the conditions, however many pages they fill. Asked while the program runs, in previews too. */
-export function listSnapshots(args: ListSnapshotsArgs = {}): Promise<SnapshotInfo[]> {
-  return lookup("listSnapshots", args);
+export async function listSnapshots(args: ListSnapshotsArgs = {}): Promise<SnapshotInfo[]> {
+  return (await lookup("listSnapshots", args)).snapshots;
 }
 
 /** {@link listSnapshots} for arguments that are outputs of other resources. */
 export function listSnapshotsOutput(
-  args: pulumi.Input<{ [K in keyof ListSnapshotsArgs]: pulumi.Input<ListSnapshotsArgs[K]> }>,
-) {
-  return outputOf(args, (known) => listSnapshots(known as ListSnapshotsArgs));
+  args: pulumi.Input<{ [K in keyof ListSnapshotsArgs]: pulumi.Input<ListSnapshotsArgs[K]> }> = {},
+  opts: LookupOutputOptions = {},
+): pulumi.Output<SnapshotInfo[]> {
+  return outputOf(args, (known) => listSnapshots(known as ListSnapshotsArgs), opts);
 }

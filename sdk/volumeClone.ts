@@ -1,7 +1,7 @@
 // VolumeClone.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource } from "./resource";
+import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * What a {@link VolumeClone} is made from. Source: IBM's "Clone volume API" (PowerVC 2.2.1 to 2.3.1), and for the limits
@@ -66,6 +66,8 @@ export interface ClonedVolume {
  * next `pulumi up` goes on waiting for it. See docs/volume-clone.md, which also says what happens when a run is killed.
  */
 export class VolumeClone extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("VolumeClone");
   declare readonly volumes: pulumi.Output<string[]>;
   declare readonly displayName: pulumi.Output<string | undefined>;
   declare readonly description: pulumi.Output<string | undefined>;
@@ -102,7 +104,7 @@ export class VolumeClone extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is VolumeClone {
-    return isOfType(obj, "VolumeClone");
+    return isOfType(obj, VolumeClone.__pulumiType);
   }
 }
 

@@ -57,14 +57,14 @@ const RECORDED = "recorded";
 
 // --- create
 
-export async function create(definition: AnyDefinition, run: Run, news: Properties) {
+export async function create(definition: AnyDefinition, run: Run, news: Properties, timeoutMs?: number) {
   const hidden = news as HiddenInputs;
   const operation = `create ${definition.describe(news)}`;
   run.markSecrets(definition, hidden);
   return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, operation);
     const client = connect(definition, run, inputs, operation);
-    const context = begin(new RunningOperation(definition, run, "create", hidden));
+    const context = begin(new RunningOperation(definition, run, "create", hidden, timeoutMs));
     const { __owner: urn = "", __attempt: attempt = unnamedAttempt() } = hidden;
     const record = ownershipRecord(definition, context.stack, urn, attempt, inputs);
     const tracker = run.tracker(definition, client);
@@ -344,7 +344,14 @@ async function proveAbsence(
 
 // --- update
 
-export async function update(definition: AnyDefinition, run: Run, id: string, olds: Properties, news: Properties) {
+export async function update(
+  definition: AnyDefinition,
+  run: Run,
+  id: string,
+  olds: Properties,
+  news: Properties,
+  timeoutMs?: number,
+) {
   const hidden = news as HiddenInputs;
   const operation = `update ${definition.describe(olds)}`;
   run.markRecorded(definition, id);
@@ -355,7 +362,10 @@ export async function update(definition: AnyDefinition, run: Run, id: string, ol
     const before = olds.pending as Pending | undefined;
     const unfinished = before?.failed ? undefined : before;
     // What a create left unfinished gets the time of a create, whatever operation resumes it.
-    const context = begin(new RunningOperation(definition, run, unfinished?.operation ?? "update", hidden, unfinished));
+    const resumed = unfinished?.operation ?? "update";
+    const context = begin(
+      new RunningOperation(definition, run, resumed, hidden, resumed === "update" ? timeoutMs : undefined, unfinished),
+    );
     const target: Target = { definition, run, client, context };
     const entry: Properties = { ...news, __adopted: (olds as HiddenOutputs).__adopted };
     let touched = before !== undefined;
@@ -416,7 +426,13 @@ function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Pr
 
 // --- delete
 
-export async function remove(definition: AnyDefinition, run: Run, id: string, known: Properties): Promise<void> {
+export async function remove(
+  definition: AnyDefinition,
+  run: Run,
+  id: string,
+  known: Properties,
+  timeoutMs?: number,
+): Promise<void> {
   const hidden = known as HiddenOutputs;
   const operation = `delete ${definition.describe({ ...known, id })}`;
   run.markRecorded(definition, id);
@@ -433,7 +449,7 @@ export async function remove(definition: AnyDefinition, run: Run, id: string, kn
     const tracker = run.tracker(definition, client);
     try {
       for (const object of await objectsOf(tracker, scope, id, known)) {
-        const context = begin(new RunningOperation(definition, run, "delete", hidden));
+        const context = begin(new RunningOperation(definition, run, "delete", hidden, timeoutMs));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
         tracker.markDeleted(object.id);
@@ -593,10 +609,12 @@ class RunningOperation implements OperationContext {
     private readonly run: Run,
     private readonly operation: Operation,
     private readonly hidden: HiddenInputs,
+    /** The request's. A process's first request comes without: then it is what the program gave. */
+    timeoutMs: number | undefined,
     private pending?: Pending,
   ) {
     // "0" is no duration, and means none: the default then.
-    const given = parseDuration(hidden.__timeouts?.[operation] ?? "");
+    const given = timeoutMs ?? parseDuration(hidden.__timeouts?.[operation] ?? "");
     const timeout = given ?? parseDuration(definition.timeouts[operation]);
     this.clock = run.clock;
     this.deadline = run.clock.now() + (timeout ?? 0);

@@ -111,12 +111,32 @@ function onCancel(load: NodeJS.Require, cancelled: () => void): void {
   }
 }
 
-/** Fields of a request that Pulumi's dynamic provider does not hand on. */
-export interface RequestFields {
-  randomSeed?: Uint8Array;
+/** What an error says of itself to Pulumi's handlers; the engine is told its message. */
+const TOLD = "pulumi-snapclone: the engine has the message";
+let isTelling = false;
+
+/**
+ * The engine prints the message of an error that it is answered. Pulumi's handlers of check, diff, read and delete also
+ * write `${error}: ${error.stack}` to stderr (docs/wire/pulumi-engine.md#errors), and a user would read it three times.
+ */
+export function tellErrorsOnce(): void {
+  if (!pulumiRequire()) return;
+  isTelling = true;
+  const original = console.error;
+  console.error = (...args: unknown[]) => {
+    if (args[0] !== `${TOLD}: ${TOLD}`) original.apply(console, args);
+  };
 }
 
-/** Where the fields travel: an input that exists between Pulumi's reading of a request and ours, and nowhere else. */
+/** An error for the engine, with nothing for the handlers. */
+export function answerOf(message: string): Error {
+  const answer = new Error(message);
+  answer.stack = isTelling ? TOLD : message;
+  if (isTelling) answer.toString = () => TOLD;
+  return answer;
+}
+
+/** Where a field that Pulumi's dynamic provider drops travels: an input that exists between Pulumi's reading of a request and ours, and nowhere else. */
 const REQUEST = "__request";
 /** Where the inspector takes an object from this code and leaves one for it. */
 const EXCHANGE = Symbol.for("pulumi-snapclone/inspected");
@@ -125,37 +145,65 @@ let checkRequest: CheckMessages | undefined;
 /** The first request of the process is read before this code is loaded (docs/wire/pulumi-engine.md#request-fields). */
 let isFirstCheck = true;
 
-/** Puts the fields of each check into its own new inputs, where `takeRequestFields` finds them. */
+/** Puts the fields of each request into its own properties, where `takeRandomSeed` and `takeTimeout` find them. */
 export function passRequestFields(): void {
   const load = pulumiRequire();
   if (!load) return;
   try {
-    const { CheckRequest } = load("@pulumi/pulumi/proto/provider_pb") as { CheckRequest: CheckMessages };
+    const messages = load("@pulumi/pulumi/proto/provider_pb") as ProviderMessages;
     const { Value } = load("google-protobuf/google/protobuf/struct_pb.js") as StructMessages;
-    const original = CheckRequest.deserializeBinary;
-    CheckRequest.deserializeBinary = (bytes) => {
-      const request = original.call(CheckRequest, bytes);
-      const seed = request.getRandomseed_asB64();
-      if (seed !== "") request.getNews()?.getFieldsMap().set(REQUEST, Value.fromJavaScript(seed));
-      return request;
+    const pass = <Message>(
+      type: { deserializeBinary(bytes: Uint8Array): Message },
+      propertiesOf: (request: Message) => Properties | undefined,
+      fieldOf: (request: Message) => string | number,
+    ) => {
+      const original = type.deserializeBinary;
+      type.deserializeBinary = (bytes) => {
+        const request = original.call(type, bytes);
+        const field = fieldOf(request);
+        // Protobuf's "not set".
+        if (field !== "" && field !== 0)
+          propertiesOf(request)?.getFieldsMap().set(REQUEST, Value.fromJavaScript(field));
+        return request;
+      };
     };
-    checkRequest = CheckRequest;
+    const timeoutOf = (request: TimedMessage) => request.getTimeout();
+    pass(
+      messages.CheckRequest,
+      (check) => check.getNews(),
+      (check) => check.getRandomseed_asB64(),
+    );
+    pass(messages.CreateRequest, (create) => create.getProperties(), timeoutOf);
+    pass(messages.UpdateRequest, (update) => update.getNews(), timeoutOf);
+    pass(messages.DeleteRequest, (remove) => remove.getProperties(), timeoutOf);
+    checkRequest = messages.CheckRequest;
   } catch {
-    // Another Pulumi, without this: objects get no attempt, and are told apart by number and time.
+    // Another Pulumi, without this: objects get no attempt, and are told apart by number and time; `customTimeouts` are
+    // those that the program gives.
   }
 }
 
 /**
- * Takes the fields out of a check's new inputs. `urn` is that of a resource that is to be made, undefined for any other:
+ * Takes the timeout in milliseconds out of the properties of a create, update or delete: `customTimeouts` as
+ * transformations and the provider's defaults have left them.
+ */
+export function takeTimeout(properties: Record<string, unknown>): number | undefined {
+  const seconds = properties[REQUEST];
+  delete properties[REQUEST];
+  return typeof seconds === "number" ? seconds * 1000 : undefined;
+}
+
+/**
+ * Takes the seed out of a check's new inputs. `urn` is that of a resource that is to be made, undefined for any other:
  * nothing else needs the seed.
  */
-export function takeRequestFields(inputs: Record<string, unknown>, urn: string | undefined): RequestFields {
+export function takeRandomSeed(inputs: Record<string, unknown>, urn: string | undefined): Uint8Array | undefined {
   const passed = inputs[REQUEST];
   delete inputs[REQUEST];
   const mayBeOnHeap = isFirstCheck && passed === undefined && urn !== undefined;
   isFirstCheck = false;
   const seed = mayBeOnHeap ? seedOnHeap(urn) : passed;
-  return typeof seed === "string" && seed !== "" ? { randomSeed: Buffer.from(seed, "base64") } : {};
+  return typeof seed === "string" && seed !== "" ? Buffer.from(seed, "base64") : undefined;
 }
 
 /**
@@ -223,7 +271,27 @@ interface CheckMessages {
 interface CheckMessage {
   getUrn(): string;
   getRandomseed_asB64(): string;
-  getNews(): { getFieldsMap(): { set(key: string, value: unknown): void } } | undefined;
+  getNews(): Properties | undefined;
+}
+
+interface TimedMessage {
+  /** Seconds; 0 where none is given. */
+  getTimeout(): number;
+}
+
+interface Properties {
+  getFieldsMap(): { set(key: string, value: unknown): void };
+}
+
+interface ProviderMessages {
+  CheckRequest: CheckMessages;
+  CreateRequest: MessageType<TimedMessage & { getProperties(): Properties | undefined }>;
+  UpdateRequest: MessageType<TimedMessage & { getNews(): Properties | undefined }>;
+  DeleteRequest: MessageType<TimedMessage & { getProperties(): Properties | undefined }>;
+}
+
+interface MessageType<Message> {
+  deserializeBinary(bytes: Uint8Array): Message;
 }
 
 /** Of the inspector's answers what is used here. */
@@ -233,7 +301,7 @@ interface InspectorAnswer {
 }
 
 interface StructMessages {
-  Value: { fromJavaScript(value: string): unknown };
+  Value: { fromJavaScript(value: string | number): unknown };
 }
 
 interface EmptyMessage {

@@ -20,7 +20,7 @@ const read = (urn, seed, inputs = { name: "n" }) => {
   request.setNews(Struct.fromJavaScript(inputs));
   return CheckRequest.deserializeBinary(request.serializeBinary());
 };
-const seedOf = ({ randomSeed }) => randomSeed?.toString();
+const seedOf = (randomSeed) => randomSeed?.toString();
 const first = read("urn:first", "the first seed");
 const firstNews = first.getNews().toJavaScript();
 // Only now, as in Pulumi's process: its first request is read before the provider's code is loaded.
@@ -39,10 +39,10 @@ console.log(JSON.stringify({ told, first: first.getUrn() }));`;
 test("the first request's is found where Pulumi's handler holds it; the later ones travel in the inputs", () => {
   const told = inProvider(`
     const before = JSON.stringify(firstNews);
-    const found = seedOf(engine.takeRequestFields(firstNews, "urn:first"));
+    const found = seedOf(engine.takeRandomSeed(firstNews, "urn:first"));
     const news = read("urn:second", "the second seed").getNews().toJavaScript();
     const travelled = Object.keys(news);
-    const second = seedOf(engine.takeRequestFields(news, "urn:second"));
+    const second = seedOf(engine.takeRandomSeed(news, "urn:second"));
     return { before, found, travelled, second, left: [firstNews, news], globals: Object.getOwnPropertySymbols(globalThis).map(String) };
   `);
   expect(told).toMatchObject({
@@ -57,14 +57,36 @@ test("the first request's is found where Pulumi's handler holds it; the later on
 
 test("of another resource's request nothing is taken; what exists needs none; later checks are not looked for", () => {
   const told = inProvider(`
-    const other = seedOf(engine.takeRequestFields(firstNews, "urn:other"));
-    const late = seedOf(engine.takeRequestFields(firstNews, "urn:first"));
+    const other = seedOf(engine.takeRandomSeed(firstNews, "urn:other"));
+    const late = seedOf(engine.takeRandomSeed(firstNews, "urn:first"));
     return { other: other ?? "none", late: late ?? "none" };
   `);
   expect(told).toEqual({ other: "none", late: "none" });
-  expect(inProvider(`return seedOf(engine.takeRequestFields(firstNews, undefined)) ?? "none";`)).toBe("none");
+  expect(inProvider(`return seedOf(engine.takeRandomSeed(firstNews, undefined)) ?? "none";`)).toBe("none");
 });
 
 test("an engine that gives no seed", () => {
   expect(inProvider(`return Object.keys(read("urn:second", "").getNews().toJavaScript());`)).toEqual(["name"]);
+});
+
+test.each([
+  ["CreateRequest", "setProperties", "getProperties"],
+  ["UpdateRequest", "setNews", "getNews"],
+  ["DeleteRequest", "setProperties", "getProperties"],
+])("the timeout of a %s travels in its properties, and nothing of it gets any further", (type, set, get) => {
+  const told = inProvider(`
+    const { ${type} } = load("@pulumi/pulumi/proto/provider_pb");
+    const pass = (seconds) => {
+      const request = new ${type}();
+      request.${set}(Struct.fromJavaScript({ name: "n" }));
+      request.setTimeout(seconds);
+      const properties = ${type}.deserializeBinary(request.serializeBinary()).${get}().toJavaScript();
+      return [engine.takeTimeout(properties) ?? "none", properties];
+    };
+    return [pass(420), pass(0)];
+  `);
+  expect(told).toEqual([
+    [420_000, { name: "n" }],
+    ["none", { name: "n" }],
+  ]);
 });
