@@ -70,8 +70,9 @@ export function superviseRun(run: Run): void {
   const load = pulumiRequire();
   if (!load) return;
 
-  // The end of every run: SIGINT once the engine has nothing left to do.
-  process.once("SIGINT", () => {
+  // The end of every run: SIGINT once the engine has nothing left to do. On Windows the engine sends Ctrl-Break, which
+  // Node calls SIGBREAK (pulumi sdk/go/common/util/cmdutil/child_windows.go).
+  const endRun = () => {
     const told = run
       .end()
       .catch(() => {})
@@ -79,7 +80,9 @@ export function superviseRun(run: Run): void {
       .then(() => Promise.all(unanswered));
     const limit = new Promise((resolve) => setTimeout(resolve, END_MS).unref());
     void Promise.race([told, limit]).then(() => process.exit(0));
-  });
+  };
+  process.once("SIGINT", endRun);
+  process.once("SIGBREAK", endRun);
 
   // The CLI died: its end of our stdin closes, and no signal comes. Only a pipe says so: /dev/null ends at once.
   if (isPipe(0)) {
