@@ -71,7 +71,7 @@ export function superviseRun(run: Run): void {
   if (!load) return;
 
   // The end of every run: SIGINT once the engine has nothing left to do. On Windows the engine sends Ctrl-Break, which
-  // Node calls SIGBREAK (pulumi sdk/go/common/util/cmdutil/child_windows.go).
+  // Node calls SIGBREAK (pulumi sdk/go/common/util/cmdutil/term_windows.go).
   const endRun = () => {
     const told = run
       .end()
