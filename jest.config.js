@@ -1,7 +1,7 @@
 const os = require("node:os");
 
-// Projects, fastest first. `unit`, `contract` and `faults` run from the sources; `engine` and `openstack` drive the built
-// package through a real `pulumi`, so they need `npm run build` before (npm test does it).
+// `unit`, `contract` and `faults` run from the sources. `smoke`, `engine` and `openstack` drive the built package through a
+// real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
 const project = (name, extra = {}) => ({
   displayName: name,
   testEnvironment: "node",
@@ -9,20 +9,21 @@ const project = (name, extra = {}) => ({
   testEnvironmentOptions: { globalsCleanup: "off" },
   rootDir: __dirname,
   testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
-  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/.demo/"],
+  modulePathIgnorePatterns: ["<rootDir>/dist/", "<rootDir>/.demo/", "<rootDir>/tools/scaffold/template/"],
   transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "<rootDir>/test/tsconfig.json", diagnostics: false }] },
   ...extra,
 });
 
 module.exports = {
-  // Much of the engine tests is waiting: two at a time also on two cores, where Jest by itself takes one.
-  maxWorkers: Math.max(2, Math.ceil(os.availableParallelism() / 2)),
+  // Contract and engine tests wait most of the time, so one worker more than there are cores. Jest alone takes one less.
+  maxWorkers: os.availableParallelism() + 1,
   // Two loaded cores are slower than the five seconds that Jest allows by itself.
   testTimeout: 20_000,
   projects: [
     project("unit"),
     project("contract"),
     project("faults"),
+    project("smoke"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
     project("engine"),
     project("openstack", {

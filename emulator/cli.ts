@@ -1,18 +1,19 @@
 #!/usr/bin/env node
-// The command snapclone-emulator: the library with a port that stays, and what to copy to use it.
+// The command snapclone-emulator: starts the library on a fixed port and prints how to use it.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type ClockMode, type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "./index";
+import { type ClockMode, type Emulator, type EmulatorOptions, startEmulator } from "./index";
+import { type AnyDefinition, SERVICES } from "./services";
 
 export interface CliIo {
   out(text: string): void;
   err(text: string): void;
-  /** Resolves when the command is to end. */
+  /** Resolves when the command should end. */
   untilStopped(): Promise<void>;
 }
 
-/** Runs the command and gives its exit code. */
+/** Runs the command and returns its exit code. */
 export async function main(argv: readonly string[], io: CliIo): Promise<number> {
   let emulator: Emulator;
   try {
@@ -35,13 +36,16 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   return 0;
 }
 
-const HELP = `snapclone-emulator: OpenStack, PowerVC, ViPR and ZStack in one process, in memory, as far as copies need them.
+const DEFINITIONS: readonly AnyDefinition[] = Object.values(SERVICES);
+const PLATFORMS = new Intl.ListFormat("en-GB").format(new Set(DEFINITIONS.map(({ displayName }) => displayName)));
 
-  --port <n>             where to listen (default 8776; 0 takes a free one)
+const HELP = `snapclone-emulator: ${PLATFORMS} in one process, in memory, as far as copies need them.
+
+  --port <n>             where to listen (default 8776; 0: any free port)
   --host <address>       default 127.0.0.1
   --clock <mode>         real (default), instant, manual, or x10 for ten times as fast
-  --seed <n>             ids and tokens follow from it (default 1)
-  --write-config <file>  write a Pulumi stack configuration with a connection to each of them
+  --seed <n>             ids and tokens depend on it (default 1)
+  --write-config <file>  write a Pulumi stack configuration with a connection to each of these
   --help
 
 Guide: docs/emulator.md
@@ -90,41 +94,33 @@ function clockMode(text: string): ClockMode {
 }
 
 function banner(emulator: Emulator, configFile: string | undefined): string {
-  const exports = Object.entries(emulator.env()).map(([name, value]) => `export ${name}=${value}`);
+  const exports = Object.entries(emulator.openstack.env()).map(([name, value]) => `export ${name}=${value}`);
   return [
-    `Emulating OpenStack, PowerVC, ViPR and ZStack at ${emulator.url} (Ctrl-C ends it)`,
+    `Emulating ${PLATFORMS} at ${emulator.url} (Ctrl-C ends it)`,
     "",
     ...exports,
     "",
-    `volumes   data ${SEED_VOLUMES.data} (10 GiB, available)`,
-    `          logs ${SEED_VOLUMES.logs} (20 GiB, in-use)`,
+    ...DEFINITIONS.flatMap(({ seed = [] }) => seed),
     `control   ${emulator.url}/_emulator/state`,
     ...(configFile === undefined ? [] : [`config    ${configFile}`]),
     "",
   ].join("\n");
 }
 
-const CONFIG_MARK = "# Written by snapclone-emulator; it may be overwritten by the next run.\n";
+const CONFIG_HEADER = "# Written by snapclone-emulator; it may be overwritten by the next run.\n";
 
-/** A stack's own configuration holds its encryption salt: it is never overwritten. */
+/** The configuration of a stack contains its encryption salt, so the command never overwrites it. */
 function checkReplaceable(file: string): void {
-  if (existsSync(file) && !readFileSync(file, "utf8").startsWith(CONFIG_MARK))
+  if (existsSync(file) && !readFileSync(file, "utf8").startsWith(CONFIG_HEADER))
     throw new Error(`${file} exists and wasn't written by this command; choose another file`);
 }
 
 function stackConfig(emulator: Emulator): string {
-  const connections = {
-    default: emulator.connection(),
-    admin: emulator.admin.connection(),
-    powervc: emulator.powervcLogin.connection(),
-    vipr: emulator.viprLogin.connection(),
-    zstack: emulator.zstackLogin.connection(),
-  };
-  const entries = Object.entries(connections).map(([name, connection]) => {
+  const entries = Object.entries(emulator.connections()).map(([name, connection]) => {
     const lines = Object.entries(connection).map(([key, value]) => `      ${key}: ${JSON.stringify(value)}\n`);
     return `    ${name}:\n${lines.join("")}`;
   });
-  return `${CONFIG_MARK}config:\n  snapclone:connections:\n${entries.join("")}`;
+  return `${CONFIG_HEADER}config:\n  snapclone:connections:\n${entries.join("")}`;
 }
 
 function oneLine(error: unknown): string {

@@ -1,123 +1,60 @@
-// The control planes put together: what a server needs to answer for them, and what a test does with them behind its back.
+// Builds the services of the registry and what a server needs to answer for them.
 
-import { CinderModel, type CinderTimings, type Quotas } from "./cinder/model";
-import { CinderService } from "./cinder/service";
 import { Clock, type ClockMode } from "./core/clock";
 import { createControl } from "./core/control";
+import type { Credentials, ServiceContext } from "./core/definition";
 import { type FaultHandle, type FaultRule, Faults } from "./core/faults";
-import type { Service } from "./core/http";
+import { header, type Service } from "./core/http";
 import { Ids } from "./core/ids";
 import { createLog, type RequestLog } from "./core/requestLog";
 import type { ServerParts } from "./core/server";
-import { KeystoneModel, KeystoneService } from "./keystone/service";
-import { NovaModel, type NovaTimings } from "./nova/model";
-import { NovaService } from "./nova/service";
-import { PowerVcModel } from "./powervc/model";
-import { PowerVcService } from "./powervc/service";
-import { ViprAuth } from "./vipr/auth";
-import { VIPR_TIMINGS, ViprModel, type ViprTimings } from "./vipr/model";
-import { ViprService } from "./vipr/service";
-import { ZStackModel, type ZStackSettings, type ZStackTimings } from "./zstack/model";
-import { ZStackService } from "./zstack/service";
+import { type DeprecatedNames, deprecatedNames } from "./deprecated";
+import { type AnyDefinition, type Handles, SERVICES, type ServiceOptions, type Timings } from "./services";
 
-/** Milliseconds of the emulator's own time. */
-export interface Timings extends CinderTimings, NovaTimings, ViprTimings, ZStackTimings {
-  tokenLife: number;
-  /** Each of the steps of PowerVC's clone flow. */
-  cloneStep: number;
-}
-
-export interface CreateOptions {
-  /** Ids and tokens follow from it; default 1. */
+export interface CreateOptions extends ServiceOptions {
+  /** Ids and tokens depend on it. @default 1 */
   seed?: number;
-  /** How asynchronous work advances; default "real". */
+  /** How asynchronous work advances. @default "real" */
   clock?: ClockMode;
   timings?: Partial<Timings>;
-  /** The newest microversion of the block storage service: default "3.70" (Zed), "3.59" for a Train-era cloud. */
-  maxMicroversion?: string;
-  /**
-   * By which a member may list snapshots (/etc/cinder/resource_filters.json): by default name, status, volume_id, metadata,
-   * availability_zone, consumes_quota. Any other is refused.
-   */
-  snapshotFilters?: readonly string[];
-  /** For every project; generous by default. */
-  quotas?: Partial<Quotas>;
-  /** ZStack's version, language and global configuration; default 5.2.1 in Chinese. */
-  zstack?: Partial<ZStackSettings>;
 }
 
-/** The models behind the services, to be looked at and changed by whoever runs them. */
-export interface Services {
+/** An emulator without its server. */
+export interface EmulatorState extends Handles, DeprecatedNames {
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
   readonly clock: { now(): Date; tick(ms: number): void };
-  readonly cinder: CinderModel;
-  readonly keystone: KeystoneModel;
-  readonly nova: NovaModel;
-  readonly vipr: ViprModel;
-  readonly viprAuth: ViprAuth;
-  readonly zstack: ZStackModel;
-  readonly powervc: PowerVcModel;
   readonly faults: { add(rule: FaultRule): FaultHandle; clear(): void };
   readonly requests: RequestLog;
-  /** Everything as it was at the start: seed data, ids, clock, no faults, no log. */
+  /** A connection to each platform, by name, as `--write-config` writes them. */
+  connections(): Record<string, object>;
+  /** Restores the start: seed data, ids and clock; no fault rules and no log. */
   reset(): void;
 }
 
-interface Assembly {
-  readonly planes: Services;
+interface CreatedEmulator {
   readonly parts: ServerParts;
+  /** The emulator as its clients see it at this URL. */
+  at(url: string): EmulatorState;
 }
 
-const DEFAULT_TIMINGS: Timings = {
-  snapshotCreate: 2000,
-  snapshotDelete: 1000,
-  snapshotRevert: 1000,
-  volumeCreate: 1000,
-  volumeDelete: 1000,
-  assistedCreate: 400,
-  assistedDelete: 1000,
-  tokenLife: 3_600_000,
-  ...VIPR_TIMINGS,
-  zstackImage: 1000,
-  zstackClone: 1000,
-  zstackAction: 500,
-  zstackSession: 7_200_000,
-  cloneStep: 200,
-};
+interface BuiltService {
+  readonly definition: AnyDefinition;
+  readonly model: object;
+  readonly service: Service | undefined;
+  readonly context: ServiceContext;
+}
 
-export function createEmulator(options: CreateOptions = {}): Assembly {
+const DEFINITIONS: Readonly<Record<string, AnyDefinition>> = SERVICES;
+
+export function createEmulator(options: CreateOptions = {}): CreatedEmulator {
   const seed = options.seed ?? 1;
   const clock = new Clock(options.clock);
   const ids = new Ids(seed);
-  const timings = { ...DEFAULT_TIMINGS, ...options.timings };
   const faults = new Faults();
   const log = createLog();
-
-  const keystone = new KeystoneModel(clock, ids, () => timings.tokenLife);
-  const owner = () => ({ projectId: keystone.projectNamed("demo").id, userId: keystone.userNamed("demo").id });
-  const cinder = new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
-  const nova = new NovaModel(clock, ids, timings, cinder);
-  const vipr = new ViprModel(clock, ids, timings);
-  const viprAuth = new ViprAuth(clock, ids, timings);
-  const zstack = new ZStackModel(clock, ids, timings, options.zstack ?? {});
-  const powervc = new PowerVcModel(clock, ids, cinder, () => timings.cloneStep);
-  const keystoneService = new KeystoneService(keystone, ids, clock);
-  const cinderService = new CinderService(
-    cinder,
-    keystone,
-    ids,
-    options.maxMicroversion ?? "3.70",
-    options.snapshotFilters,
-  );
-  const behind = { keystone: keystoneService, cinder: cinderService };
-  // In the order in which they are reset: Cinder's seed data belong to Keystone's project.
-  const services: readonly Service[] = [
-    keystoneService,
-    cinderService,
-    new NovaService(nova, cinder, keystone, ids),
-    new ViprService(vipr, viprAuth),
-    new ZStackService(zstack),
-    new PowerVcService(powervc, cinder, keystone, behind, ids),
-  ];
+  const built = buildAll(clock, ids, options);
+  const services = built.flatMap(({ service }) => service ?? []);
 
   const reset = () => {
     ids.reset();
@@ -126,39 +63,78 @@ export function createEmulator(options: CreateOptions = {}): Assembly {
     log.clear();
     for (const service of services) service.reset();
   };
-  // The start is a reset, so that the first run and any later one have the same ids.
+  // The emulator starts with a reset, so that the first run and every later one have the same ids.
   reset();
 
+  const control = createControl({
+    services,
+    faults,
+    log,
+    clock,
+    seed,
+    routes: built.flatMap(({ definition, model, context }) => definition.controls?.(model, context) ?? []),
+    reset,
+    revokeTokens: () => {
+      for (const { definition, model } of built) definition.tokens?.revokeAll(model);
+    },
+  });
+  const revokeTokensOf: ServerParts["revokeTokensOf"] = (request) => {
+    for (const { definition, model } of built) {
+      const token = definition.tokens && header(request, definition.tokens.header);
+      if (token !== undefined) definition.tokens?.revoke(model, token);
+    }
+  };
   return {
-    planes: { clock, cinder, keystone, nova, vipr, viprAuth, zstack, powervc, faults, requests: log.entries, reset },
-    parts: {
-      services,
-      faults,
-      log,
-      clock,
-      control: createControl({
-        services,
-        faults,
-        log,
+    parts: { services, faults, log, clock, control, revokeTokensOf },
+    at: (url) => {
+      const handles = handlesAt(url, built);
+      return {
+        ...handles,
+        ...deprecatedNames(handles),
+        url,
         clock,
-        cinder,
-        powervc,
-        nova,
-        seed,
+        faults,
+        requests: log.entries,
+        connections: () => connectionsOf(handles),
         reset,
-        vipr,
-        zstack,
-        revokeTokens: () => {
-          keystone.revokeAll();
-          viprAuth.revokeAll();
-          zstack.endAllSessions();
-        },
-      }),
-      invalidateToken: (token) => {
-        keystone.revoke(token);
-        viprAuth.revoke(token);
-        zstack.endSession(token.replace(/^OAuth /, ""));
-      },
+      };
     },
   };
+}
+
+/** Builds each service after the services that it uses, and in this order: Cinder's seed needs Keystone's project. */
+function buildAll(clock: Clock, ids: Ids, options: CreateOptions): BuiltService[] {
+  const definitions = Object.values(DEFINITIONS);
+  const timings = Object.assign({}, ...definitions.map((definition) => definition.timings), options.timings);
+  const built = new Map<AnyDefinition, BuiltService>();
+  const build = (definition: AnyDefinition): BuiltService => {
+    const known = built.get(definition);
+    if (known !== undefined) return known;
+    const model = definition.model(context);
+    const created = { definition, model, service: definition.service?.(model, context), context };
+    built.set(definition, created);
+    return created;
+  };
+  const context: ServiceContext = { clock, ids, timings, options, use: build as ServiceContext["use"] };
+  for (const definition of definitions) build(definition);
+  return [...built.values()];
+}
+
+function handlesAt(url: string, built: readonly BuiltService[]): Handles {
+  const keyOf = new Map(Object.entries(DEFINITIONS).map(([key, definition]) => [definition, key]));
+  const handles = built.map(({ definition, model, context }) => [
+    keyOf.get(definition),
+    Object.assign(model, definition.credentials?.(url, model, context)),
+  ]);
+  return Object.fromEntries(handles) as Handles;
+}
+
+function connectionsOf(handles: Handles): Record<string, object> {
+  const connections = Object.entries(DEFINITIONS).flatMap(([key, definition]) => {
+    if (definition.credentials === undefined) return [];
+    const handle = (handles as unknown as Record<string, Credentials>)[key];
+    const names: Readonly<Record<string, string | undefined>> = definition.connections ?? { [key]: undefined };
+    return Object.entries(names).map(([name, user]) => [name, handle?.connection(user)]);
+  });
+  return Object.fromEntries(connections) as Record<string, object>;
 }

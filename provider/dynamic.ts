@@ -19,8 +19,9 @@ import {
   tellErrorsOnce,
 } from "./pulumi/engine";
 import { stateOrigin } from "./pulumi/origin";
-import { markSecrets, protectSecretInputs } from "./pulumi/secrets";
+import { protectSecretInputs, wrapSecrets } from "./pulumi/secrets";
 import { askState } from "./pulumi/state";
+import { forEachResource } from "./resources";
 
 let originOverride: string | undefined;
 const run = new Run({
@@ -33,30 +34,7 @@ superviseRun(run);
 passRequestFields();
 tellErrorsOnce();
 
-export const snapshot = toResourceProvider(
-  () => lazyRequire<typeof import("./openstack/snapshot/resource")>("./openstack/snapshot/resource").snapshot,
-);
-export const assistedSnapshot = toResourceProvider(
-  () =>
-    lazyRequire<typeof import("./openstack/assistedSnapshot/resource")>("./openstack/assistedSnapshot/resource")
-      .assistedSnapshot,
-);
-export const linkedTargetSet = toResourceProvider(
-  () =>
-    lazyRequire<typeof import("./vipr/linkedTargetSet/resource")>("./vipr/linkedTargetSet/resource").linkedTargetSet,
-);
-export const volumeClone = toResourceProvider(
-  () => lazyRequire<typeof import("./powervc/volumeClone/resource")>("./powervc/volumeClone/resource").volumeClone,
-);
-
-export const clonedVm = toResourceProvider(
-  () => lazyRequire<typeof import("./zstack/clonedVm/resource")>("./zstack/clonedVm/resource").clonedVm,
-);
-
-/** Loaded on first use, one resource type by one: each process pays for what its program uses. */
-function lazyRequire<Module>(path: string): Module {
-  return require(path);
-}
+const providers = forEachResource(toResourceProvider);
 
 function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.ResourceProvider {
   return {
@@ -83,8 +61,8 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     diff: (id, olds, news) =>
       toPulumiError(() => {
         protectSecretInputs(news);
-        run.markRecorded(definitionOf(), id);
-        run.markUrn((news as HiddenInputs).__owner);
+        run.registerRecorded(definitionOf(), id);
+        run.registerUrn((news as HiddenInputs).__owner);
         return diff(definitionOf(), olds, news, run.stackOf(news));
       }),
     create: (inputs) =>
@@ -92,13 +70,13 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         protectSecretInputs(inputs);
         const timeoutMs = takeTimeout(inputs);
         const { id, outs } = await lifecycle.create(definitionOf(), run, inputs, timeoutMs);
-        return { id, outs: markSecrets(definitionOf(), outs) };
+        return { id, outs: wrapSecrets(definitionOf(), outs) };
       }),
     read: (id, props) =>
       toPulumiError(async () => {
         protectSecretInputs(props ?? {});
         const found = await lifecycle.read(definitionOf(), run, id, props ?? {});
-        return found.props === undefined ? found : { ...found, props: markSecrets(definitionOf(), found.props) };
+        return found.props === undefined ? found : { ...found, props: wrapSecrets(definitionOf(), found.props) };
       }),
     update: (id, olds, news) =>
       toPulumiError(async () => {
@@ -106,7 +84,7 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         protectSecretInputs(news);
         const timeoutMs = takeTimeout(news);
         const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news, timeoutMs);
-        return { outs: markSecrets(definitionOf(), outs) };
+        return { outs: wrapSecrets(definitionOf(), outs) };
       }),
     delete: (id, props) =>
       toPulumiError(() => {
@@ -121,10 +99,12 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
       return await work();
     } catch (error) {
       if (error instanceof lifecycle.PartialFailure) {
-        throw Object.assign(error, { properties: markSecrets(definitionOf(), error.properties) });
+        throw Object.assign(error, { properties: wrapSecrets(definitionOf(), error.properties) });
       }
       if (error instanceof SnapcloneError) throw answerOf(error.message);
       throw error instanceof Error ? error : new Error(String(error));
     }
   }
 }
+
+export = providers;

@@ -6,7 +6,7 @@ import { systemClock } from "./core/util/clock";
 import { toState } from "./core/util/toState";
 import type { SnapshotRow } from "./openstack/cinder";
 import { openstack } from "./openstack/context";
-import { observed } from "./openstack/snapshot/resource";
+import { observed } from "./openstack/snapshot/state";
 
 /** A snapshot as the lookups return it: every key of its metadata, not only managed ones. */
 export interface SnapshotInfo {

@@ -4,63 +4,106 @@ import type * as pulumi from "@pulumi/pulumi";
 import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
- * What an {@link AssistedSnapshot} is made from. File names are plain names in the volume's folder: no slashes, no `..`,
- * since a chain of files stays mergeable only while its links are relative. Sources: Nova's
- * `api/openstack/compute/assisted_volume_snapshots.py` and `virt/libvirt/driver.py`, and a real Nova 26 with libvirt 9.
+ * The inputs of an {@link AssistedSnapshot}.
+ *
+ * A file name is a plain name in the volume's folder, at most 255 characters, without slashes, colons and `..`: a chain of
+ * files stays mergeable only while its links are relative. The sources are Nova's
+ * `api/openstack/compute/assisted_volume_snapshots.py` and `virt/libvirt/driver.py`, and a real Nova 26 with libvirt 9
+ * (docs/wire/openstack.md#seen).
  */
 export interface AssistedSnapshotArgs {
-  /** The UUID of the volume: attached to one server, and that runs. **Changing it replaces the overlay.** */
+  /**
+   * The UUID of the volume. It must be attached to one server, and that server must be running.
+   *
+   * @onChange Replaces the overlay.
+   */
   volumeId: pulumi.Input<string>;
   /**
-   * The UUID of a Cinder snapshot of that volume, whose record shows the outcome. It can have one overlay. **Changing it
-   * replaces the overlay.**
+   * The UUID of a Cinder snapshot of that volume. Its record shows the outcome. A snapshot can have one overlay.
+   *
+   * @onChange Replaces the overlay.
    */
   snapshotId: pulumi.Input<string>;
   /**
-   * The qcow2 file that the disk is switched to. It has to be there before, made in the volume's folder with the disk's
-   * active file as its backing file by name alone (`qemu-img create -f qcow2 -F qcow2 -b <active file> <newFile>`), and
-   * readable by QEMU. It can't be a file that the disk is using. **Changing it replaces the overlay.**
+   * The name of the qcow2 file that the disk is switched to. The disk must not be using it yet.
+   *
+   * @remarks
+   * The file must be there before, readable by QEMU and in the volume's folder, with the name of the disk's active file as
+   * its backing file: `qemu-img create -f qcow2 -F qcow2 -b <active file> <newFile>`.
+   *
+   * @onChange Replaces the overlay.
+   * @example "upgrade.qcow2"
    */
   newFile: pulumi.Input<string>;
-  /** Default and only value: `qcow2`. */
+  /**
+   * The format of the file. There is only one.
+   *
+   * @default `qcow2`
+   * @onChange Replaces the overlay.
+   */
   type?: pulumi.Input<"qcow2">;
   /**
-   * What deleting merges, together with {@link mergeTargetFile}:
+   * The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
    *
+   * @remarks
    * | `fileToMerge` | `mergeTargetFile` | what libvirt does |
    * |---|---|---|
    * | null | null | the active file takes in **everything** below it and stands alone: the whole disk is copied |
-   * | a file below the active one | null | the active file is put on top of that file; what lies between is taken into the active file |
-   * | a file below the active one | the file directly below that | the first is committed into the second |
-   * | the active file | any | refused by libvirt: it never commits the active file here |
+   * | a file below the active one | null | the active file is put on top of that file; the files between are taken into the active file |
+   * | a file below the active one | the file directly below that | the first file is committed into the second |
+   * | the active file | any | libvirt refuses: it never commits the active file here |
    * | null | a file | refused before anything is sent |
    *
-   * **Changing it merges the old overlay as it was asked for then, and makes a new one**; only after a merge that has
-   * failed (`status` is `error_deleting`) it is corrected in place.
+   * @onChange Replaces the overlay: the old one is merged as its own inputs said. Corrected in place only after a merge that
+   * failed (`status` is `error_deleting`).
    */
   fileToMerge: pulumi.Input<string | null>;
-  /** See {@link fileToMerge}. */
+  /**
+   * The file that `fileToMerge` is committed into, or null.
+   *
+   * @onChange Replaces the overlay. Corrected in place only after a merge that failed.
+   */
   mergeTargetFile: pulumi.Input<string | null>;
   /**
-   * Whether the connection's user, an administrator then, puts Cinder's record into `creating` and `deleting` itself, and
-   * back to `available` afterwards: only in those can it show the outcome. Default: false, the status is never touched,
-   * and an outcome that could not be seen is told as such (`verified`). Changed in place.
+   * Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available`
+   * afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is
+   * false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+   *
+   * @default false
+   * @onChange In place.
    */
   manageStatus?: pulumi.Input<boolean>;
   /**
-   * The name of the connection to use (docs/connections.md): by default Nova lets administrators alone do this. Default:
-   * `default`. **Changing it replaces the overlay.**
+   * The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only
+   * administrators do this.
+   *
+   * @default `default`
+   * @onChange Replaces the overlay.
    */
   connection?: pulumi.Input<string>;
 }
 
 /**
- * An overlay on the disk of a running server: Nova's `os-assisted-volume-snapshots`. Nova itself answers at once, checks
- * little and shows nothing; this resource checks by Cinder before each request, waits for the outcome on Cinder's record of
- * the snapshot, and says plainly where that can't show it. It merges only the overlay that its own record names.
+ * An overlay on the disk of a running server, by Nova's `os-assisted-volume-snapshots`. Nova answers at once, checks little
+ * and shows nothing. So this resource checks in Cinder before each request, waits for the outcome on Cinder's record of the
+ * snapshot, and reports where that record can't show it. It merges only the overlay that its own record names. See
+ * docs/assisted-snapshot.md, which also says what happens when a run is killed.
  *
- * Replacing deletes first, since a snapshot can have one overlay. Timeouts (`customTimeouts`): create 10 min, update
- * 5 min, delete 2 h. See docs/assisted-snapshot.md, which also says what happens when a run is killed.
+ * A replacement deletes first, since a snapshot can have one overlay.
+ *
+ * Timeouts (`customTimeouts`): create 10 minutes, update 5 minutes, delete 2 hours.
+ *
+ * @example
+ * ```ts
+ * new AssistedSnapshot("upgrade", {
+ *   volumeId,
+ *   snapshotId: snapshot.id,
+ *   newFile: "upgrade.qcow2",
+ *   fileToMerge: null,
+ *   mergeTargetFile: null,
+ *   connection: "admin",
+ * });
+ * ```
  */
 export class AssistedSnapshot extends SnapcloneResource {
   /** @internal */
@@ -72,13 +115,13 @@ export class AssistedSnapshot extends SnapcloneResource {
   declare readonly fileToMerge: pulumi.Output<string | undefined>;
   declare readonly mergeTargetFile: pulumi.Output<string | undefined>;
   declare readonly manageStatus: pulumi.Output<boolean | undefined>;
-  /** Cinder's word for the state of the snapshot's record. */
+  /** The status of Cinder's record of the snapshot. */
   declare readonly status: pulumi.Output<string>;
-  /** `90%` in `creating` is Nova's report. Absent where the cloud's policy hides it. */
+  /** The progress on Cinder's record; `90%` in `creating` is Nova's report. Absent where the cloud's policy hides it. */
   declare readonly progress: pulumi.Output<string | undefined>;
   /** Whether Cinder's record has shown that the overlay is in place. */
   declare readonly verified: pulumi.Output<boolean>;
-  /** Why it has not, where it has not. */
+  /** Why the record has not shown it. Absent if it has. */
   declare readonly unverifiedReason: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: AssistedSnapshotArgs, opts: pulumi.CustomResourceOptions = {}) {

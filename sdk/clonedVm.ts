@@ -4,92 +4,163 @@ import type * as pulumi from "@pulumi/pulumi";
 import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
- * What a {@link ClonedVm} is made from. Source of all limits: ZStack's `APICloneVmInstanceMsg` and its REST layer, as far
- * as they are open source.
+ * The inputs of a {@link ClonedVm}.
+ *
+ * The limits are those of ZStack's `APICloneVmInstanceMsg` and its REST layer, as far as they are open source
+ * (docs/wire/zstack.md#s3-1). A version in brackets is the first ZStack that knows the input: an older server is told apart
+ * when `pulumi up` begins, and the input is refused.
  */
 export interface ClonedVmArgs {
   /**
-   * The uuid of the VM to clone: 32 hex digits, with dashes or without. It must be Running, Stopped or Paused, and may
-   * go on running. ZStack leaves a snapshot on its root volume, and nothing removes that. **Changing it makes a new set.**
+   * The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes
+   * on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+   *
+   * @onChange Replaces the set.
    */
   vmInstanceUuid: pulumi.Input<string>;
   /**
-   * The clones' names, one VM for each: at least one, all different (whatever the case), up to 128 characters, without
-   * `!=`, `>=`, `<=`, `~=` and `?=`, which ZStack's queries take for operators. All are cloned in one call. A name added
-   * later clones one more VM from the source as it then is, a name removed destroys that VM and no other, once everything
-   * else stands. A VM is its uuid: one that is renamed on the server gets its name back. Changed in place.
+   * The clones' names, one VM for each: at least one, all different whatever the case, each at most 128 characters, without
+   * `!=`, `>=`, `<=`, `~=` and `?=`, which ZStack's queries take for operators.
+   *
+   * @remarks
+   * All names of a new set are cloned in one call. A clone that is added later is a copy of the source as it then is. A VM is
+   * known by its uuid: if somebody renames it on the server, it gets its name back.
+   *
+   * @onChange In place: an added name clones one more VM, a removed name destroys that VM and no other.
+   * @example ["web-1", "web-2"]
    */
   names: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * How clones begin: `InstantStart` starts them, `CreateStopped` (ZStack 3.9.0) leaves them stopped. Default:
-   * `InstantStart`. Only looked at when a VM is cloned; has no effect on VMs that are there.
+   * The state that clones begin in: `InstantStart` starts them, `CreateStopped` (3.9.0) leaves them stopped.
+   *
+   * @default `InstantStart`
+   * @onChange No effect on VMs that are there.
    */
   strategy?: pulumi.Input<"InstantStart" | "CreateStopped">;
-  /** Whether the data volumes are cloned, too (ZStack 2.5.0). Default: false. **Changing it makes a new set.** */
+  /**
+   * Whether the data volumes are cloned too (2.5.0).
+   *
+   * @default false
+   * @onChange Replaces the set.
+   */
   full?: pulumi.Input<boolean>;
-  /** Of each clone, up to 2048 characters. Default: what ZStack writes there. Changed in place. */
+  /**
+   * The description of each clone, at most 2048 characters.
+   *
+   * @default the text that ZStack writes
+   * @onChange In place.
+   */
   description?: pulumi.Input<string>;
   /**
-   * `Running` or `Stopped`, kept so: a VM in another state is started, resumed or shut down gracefully, and `pulumi up`
-   * waits for it. Default: left as it is. Changed in place.
+   * The state that each clone is kept in: a VM in another state is started, resumed or shut down gracefully, and `pulumi up`
+   * waits for it.
+   *
+   * @default the state is not managed
+   * @onChange In place.
    */
   powerState?: pulumi.Input<"Running" | "Stopped">;
   /**
-   * User tags of each clone, up to 1024 characters each. Only these are managed: tags that others have set stay. Tags that
-   * begin with `snapclone::` are the provider's own. Changed in place.
+   * User tags of each clone, each at most 1024 characters. Only these tags are managed: tags that others have set stay. Tags
+   * that begin with `snapclone::` belong to the provider and are refused.
+   *
+   * @onChange In place.
+   * @example ["team::shop"]
    */
   userTags?: pulumi.Input<pulumi.Input<string>[]>;
-  /** The uuid of the affinity group that the clones join. Default: none. **Changing it makes a new set.** */
+  /**
+   * The uuid of the affinity group that the clones join.
+   *
+   * @onChange Replaces the set.
+   */
   affinityGroupUuid?: pulumi.Input<string>;
   /**
-   * `ThinProvisioning` or `ThickProvisioning`, for root volumes and, with `full`, data volumes (ZStack 3.1.0). Default:
-   * the storage's. **Changing it makes a new set.**
+   * How space is provisioned for root volumes and, with `full`, for data volumes (3.1.0).
+   *
+   * @default the storage's setting
+   * @onChange Replaces the set.
    */
   volumeProvisioningStrategy?: pulumi.Input<"ThinProvisioning" | "ThickProvisioning">;
   /**
-   * Other system tags for the clones, such as `resourceConfig::…`. ZStack refuses what fits none of its patterns.
-   * Default: none. **Changing them makes a new set.**
+   * Other system tags for the clones, such as `resourceConfig::…`. ZStack refuses a tag that fits none of its patterns.
+   *
+   * @onChange Replaces the set.
    */
   systemTags?: pulumi.Input<pulumi.Input<string>[]>;
-  /** The cluster to put the clones in (ZStack 4.6.11). Excludes `hostUuid`. **Changing it makes a new set.** */
+  /**
+   * The uuid of the cluster to put the clones in (4.6.11). It excludes `hostUuid`.
+   *
+   * @default ZStack's choice
+   * @onChange Replaces the set.
+   */
   clusterUuid?: pulumi.Input<string>;
-  /** The host to put the clones on (ZStack 4.6.11). They may move later. **Changing it makes a new set.** */
+  /**
+   * The uuid of the host to put the clones on (4.6.11). They may move later. It excludes `clusterUuid`.
+   *
+   * @default ZStack's choice
+   * @onChange Replaces the set.
+   */
   hostUuid?: pulumi.Input<string>;
-  /** The primary storage for root volumes (ZStack 3.1.0). **Changing it makes a new set.** */
+  /**
+   * The uuid of the primary storage for root volumes (3.1.0).
+   *
+   * @default ZStack's choice
+   * @onChange Replaces the set.
+   */
   primaryStorageUuidForRootVolume?: pulumi.Input<string>;
-  /** The primary storage for cloned data volumes (ZStack 3.1.0). Needs `full`. **Changing it makes a new set.** */
+  /**
+   * The uuid of the primary storage for cloned data volumes (3.1.0). It needs `full`.
+   *
+   * @default ZStack's choice
+   * @onChange Replaces the set.
+   */
   primaryStorageUuidForDataVolume?: pulumi.Input<string>;
   /**
-   * What becomes of a VM that leaves the set: `destroy` puts it into ZStack's recycle bin (seven days, unless configured
-   * otherwise), `expunge` removes it for good. Default: `destroy`. Changed in place, and then true for VMs made before.
+   * What happens to a VM that leaves the set: `destroy` puts it into ZStack's recycle bin (for seven days, unless configured
+   * otherwise), `expunge` removes it for good.
+   *
+   * @default `destroy`
+   * @onChange In place, with effect on the VMs that are there.
    */
   deletion?: pulumi.Input<"destroy" | "expunge">;
   /**
-   * Whether data volumes that were cloned along stay when their VM goes. Volumes that were attached later always stay:
-   * what stays is detached first, since ZStack may be set to delete data volumes with their VM. Default: false, they go the
-   * way of `deletion`. Changed in place.
+   * Whether data volumes that were cloned with a VM stay when the VM goes. If it is false, they are deleted as `deletion`
+   * says. Volumes that were attached later always stay. A volume that stays is detached first, since ZStack may be set to
+   * delete data volumes with their VM.
+   *
+   * @default false
+   * @onChange In place.
    */
   keepDataVolumes?: pulumi.Input<boolean>;
-  /** The name of the connection to use (docs/connections.md). Default: `default`. **Changing it makes a new set.** */
+  /**
+   * The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
+   *
+   * @default `default`
+   * @onChange Replaces the set.
+   */
   connection?: pulumi.Input<string>;
 }
 
-/** One clone as it is. */
+/** One clone of a {@link ClonedVm} as it is on the server. */
 export interface ClonedVmInstance {
+  /** The VM's uuid. */
   uuid: string;
-  /** The name in the program; `names` has the one on the server. */
+  /** The VM's name in the program. `names` has the name on the server. */
   name: string;
-  /** ZStack's word for it: `Running`, `Stopped`, … `Unknown` means that its host is lost. */
+  /** ZStack's state: `Running`, `Stopped`, … `Unknown` means that the VM's host is lost. */
   state: string;
-  /** Absent while it is stopped. */
+  /** The host that the VM runs on. Absent while it is stopped. */
   hostUuid?: string;
+  /** The cluster that the VM is in. */
   clusterUuid?: string;
+  /** The zone that the VM is in. */
   zoneUuid?: string;
-  /** Of all its NICs. */
+  /** The addresses of all NICs. */
   ips: string[];
+  /** The network interfaces. */
   nics: { uuid: string; ip?: string; mac?: string; l3NetworkUuid?: string }[];
+  /** The uuid of the root volume. */
   rootVolumeUuid?: string;
-  /** `size` in bytes. `cloned`: made with the VM, and removed with it. */
+  /** All volumes. `size` is in bytes. A volume with `cloned` was made with the VM and is removed with it. */
   volumes: {
     uuid: string;
     name?: string;
@@ -101,26 +172,32 @@ export interface ClonedVmInstance {
 }
 
 /**
- * A set of clones of a ZStack VM (`cloneVmInstance`). `pulumi up` returns when all of them are there; what could not be
- * cloned is said, and cloned by the next `up`. `pulumi destroy` returns when all are gone.
+ * A set of clones of a ZStack VM (`cloneVmInstance`). `pulumi up` returns when all clones are there. If some could not be
+ * cloned, the error says which, and the next `pulumi up` clones them. `pulumi destroy` returns when all are gone. See
+ * docs/cloned-vm.md, which also says what happens when a run is killed.
  *
- * Errors name ZStack's code, its cause's code and its own words, which may be Chinese.
+ * Errors have ZStack's code, the code of its cause, and ZStack's own words, which may be Chinese.
  *
- * Timeouts (`customTimeouts`): create 3 h, update 3 h, delete 30 min; ZStack is given the same time, and an hour at least. A
- * create that takes longer is recorded, and the next `pulumi up` goes on waiting for it. See docs/cloned-vm.md, which also
- * says what happens when a run is killed.
+ * Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack is given the same time, and at least
+ * one hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+ *
+ * @example
+ * ```ts
+ * const web = new ClonedVm("web", { vmInstanceUuid, names: ["web-1", "web-2"], powerState: "Running" });
+ * export const addresses = web.vms.apply((vms) => vms.flatMap(({ ips }) => ips));
+ * ```
  */
 export class ClonedVm extends SnapcloneResource {
   /** @internal */
   static readonly __pulumiType = typeToken("ClonedVm");
   declare readonly vmInstanceUuid: pulumi.Output<string>;
-  /** As the VMs are called on the server, in the order of the program. */
+  /** The VMs' names on the server, in the order of the program. */
   declare readonly names: pulumi.Output<string[]>;
   declare readonly description: pulumi.Output<string | undefined>;
-  /** After a refresh: the state of a clone that is in another one than the program wants. */
+  /** After a refresh: the state of a clone that is in another state than the program wants. */
   declare readonly powerState: pulumi.Output<string | undefined>;
   declare readonly userTags: pulumi.Output<string[] | undefined>;
-  /** In the order of `names`. */
+  /** The clones, in the order of `names`. */
   declare readonly vms: pulumi.Output<ClonedVmInstance[]>;
 
   constructor(name: string, args: ClonedVmArgs, opts: pulumi.CustomResourceOptions = {}) {

@@ -4,107 +4,143 @@ import type * as pulumi from "@pulumi/pulumi";
 import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
- * What a {@link LinkedTargetSet} is made from. Source of all limits: CoprHD's `BlockSnapshotSessionService` and what it
- * calls.
+ * The inputs of a {@link LinkedTargetSet}.
+ *
+ * The limits are those of CoprHD's `BlockSnapshotSessionService` and the classes that it calls (docs/wire/vipr.md).
  */
 export interface LinkedTargetSetArgs {
   /**
-   * The URN of the snapshot session, `urn:storageos:BlockSnapshotSession:…`. Another session of the same source (volume or
-   * consistency group) is taken in place: the targets are relinked to it and keep their ids, WWNs and exports, exported or
-   * not. What they hold changes underneath. **A session of another source replaces the set**: only ViPR knows the source,
-   * so the first `pulumi up` ends in an error that says so and changes nothing, and the next one replaces. With the option
-   * `replaceOnChanges: ["snapshotSessionId"]` each change replaces at once.
+   * The URN of the snapshot session, `urn:storageos:BlockSnapshotSession:…`.
+   *
+   * @remarks
+   * The targets are relinked in place to another session of the same source (volume or consistency group). They keep their
+   * ids, WWNs and exports; their content changes even while they are exported.
+   *
+   * A session of another source replaces the set. Only ViPR knows the source of a session. So the first `pulumi up` ends in
+   * an error that says so and changes nothing, and the next one replaces the set. With the option
+   * `replaceOnChanges: ["snapshotSessionId"]` each change replaces the set at once.
+   *
+   * @onChange In place for a session of the same source. Replaces the set for a session of another source.
    */
   snapshotSessionId: pulumi.Input<string>;
   /**
-   * What the targets' names begin with: 1 to 35 characters, one of them at least out of letters, digits and `_#@+-`
-   * (ViPR leaves out all others on the array). A target is called `<targetName>-<18 hex digits>g<n>-<m>`, and ViPR allows
-   * 63 characters. **Changing it replaces the set.**
+   * The beginning of the targets' names: 1 to 35 characters, at least one of them a letter, a digit or one of `_#@+-`. ViPR
+   * leaves all other characters out on the array. A target is called `<targetName>-<18 hex digits>g<n>-<m>`.
+   *
+   * @onChange Replaces the set.
+   * @example "shop-test"
    */
   targetName: pulumi.Input<string>;
   /**
-   * How many targets, or, of a consistency group's session, how many groups of targets with one for each volume: 1 to
-   * 1024, which is all that a source can have over all its sessions. More links only the missing ones, fewer unlinks the
-   * last. Targets that others have linked to the session are neither counted nor touched.
+   * The number of targets, 1 to 1024. For the session of a consistency group it is the number of groups of targets, each
+   * with one target for each volume. 1024 is all that a source can have over all its sessions. Targets that others have
+   * linked to the session are neither counted nor touched.
+   *
+   * @onChange In place: a larger number links the missing targets, a smaller one unlinks the last.
    */
   count: pulumi.Input<number>;
   /**
-   * `copy` makes a full copy in the background, which is usable on its own once it is complete (ViPR does not tell when
-   * that is). `nocopy` only points to the session. Default: `nocopy`. ViPR can't change it and does not show it.
-   * **Changing it replaces the set.**
+   * `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when
+   * that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+   *
+   * @default `nocopy`
+   * @onChange Replaces the set.
    */
   copyMode?: pulumi.Input<"copy" | "nocopy">;
   /**
-   * Whether a target that is unlinked (a smaller `count`, a replacement, `destroy`) is deleted. If false it becomes a
-   * volume under a new URN, which is in {@link LinkedTargetSet.promotedVolumes} and is nobody's to manage from then on;
-   * its exports in ViPR have to be made anew. A VPLEX can't keep them. Default: true. Changed in place, with effect on
-   * later unlinks.
+   * Whether a target is deleted when it is unlinked: by a smaller `count`, a replacement, or `pulumi destroy`. If it is
+   * false, the target becomes a volume with a new URN in `promotedVolumes`. Nobody manages that volume, and its
+   * exports in ViPR have to be made anew. A VPLEX can't keep targets.
+   *
+   * @default true
+   * @onChange In place, with effect on later unlinks.
    */
   deleteTargetsOnUnlink?: pulumi.Input<boolean>;
   /**
-   * Any values. Changing one relinks all targets to the session they are linked to: they hold the session's instant
-   * again. Changed in place.
+   * Any values. Change one to relink all targets to the session that they are linked to, so that they hold the session's
+   * instant again.
+   *
+   * @onChange In place: relinks all targets.
+   * @example ["sprint 12"]
    */
   refreshTriggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
-  /** The name of the connection to use (docs/connections.md). Default: `default`. **Changing it replaces the set.** */
+  /**
+   * The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
+   *
+   * @default `default`
+   * @onChange Replaces the set.
+   */
   connection?: pulumi.Input<string>;
 }
 
 /** One target of a {@link LinkedTargetSet}. */
 export interface LinkedTarget {
-  /** `urn:storageos:BlockSnapshot:…`: what an export group in ViPR takes. Survives a relink. */
+  /** `urn:storageos:BlockSnapshot:…`, which an export group in ViPR takes. A relink keeps it. */
   id: string;
+  /** The target's name in ViPR. */
   name: string;
-  /** Survives a relink. */
+  /** The world-wide name of the device. A relink keeps it. */
   wwn?: string;
-  /** The device on the array. */
+  /** The device's id on the array. */
   nativeId?: string;
-  /** The session that it is linked to. */
+  /** The URN of the session that the target is linked to. */
   snapshotSessionId: string;
-  /** The volume that it is a copy of. */
+  /** The URN of the volume that the target is a copy of. */
   sourceVolumeId?: string;
+  /** The provisioned capacity in GiB. */
   capacityGiB?: number;
 }
 
-/** A target that ViPR has and no snapshot session: its session was deleted under it. */
+/** A target that no snapshot session has any more, because its session was deleted. */
 export interface UnlinkedTarget {
   /** `urn:storageos:BlockSnapshot:…` */
   id: string;
+  /** The target's name in ViPR. */
   name: string;
 }
 
-/** A volume that was a target, and was kept when it was unlinked. */
+/** A volume that was a target and was kept when the target was unlinked. */
 export interface PromotedVolume {
   /** `urn:storageos:Volume:…` */
   id: string;
+  /** The volume's name in ViPR. */
   name: string;
+  /** The world-wide name of the device. */
   wwn?: string;
 }
 
 /**
- * Targets linked to a snapshot session of Dell EMC ViPR Controller (CoprHD), `POST
- * /block/snapshot-sessions/{id}/link-targets` and what belongs to it. `pulumi up` returns when they are linked, `pulumi
- * destroy` when they are unlinked.
+ * Targets linked to a snapshot session of Dell EMC ViPR Controller (CoprHD), by `POST
+ * /block/snapshot-sessions/{id}/link-targets` and the requests beside it. `pulumi up` returns when the targets are linked,
+ * `pulumi destroy` when they are unlinked. See docs/linked-target-set.md, which also says what happens when a run is killed.
  *
- * Timeouts (`customTimeouts`): create, update and delete 30 min each. What takes longer is recorded, and the next `pulumi
- * up` goes on waiting for it. A target that is exported can't be unlinked, and says so. See docs/linked-target-set.md.
+ * An exported target can't be unlinked: ViPR refuses, and the error names the target.
+ *
+ * Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, it is recorded, and the
+ * next `pulumi up` goes on waiting for it.
+ *
+ * @example
+ * ```ts
+ * const testers = new LinkedTargetSet("testers", { snapshotSessionId, targetName: "shop-test", count: 3 });
+ * export const wwns = testers.targets.apply((targets) => targets.map(({ wwn }) => wwn));
+ * ```
  */
 export class LinkedTargetSet extends SnapcloneResource {
   /** @internal */
   static readonly __pulumiType = typeToken("LinkedTargetSet");
-  /** Where the targets are linked. If somebody has relinked one by hand, that one's session. */
+  /** The session that the targets are linked to. If somebody has relinked one by hand, that target's session. */
   declare readonly snapshotSessionId: pulumi.Output<string>;
   declare readonly targetName: pulumi.Output<string>;
-  /** How many are linked. */
+  /** The number of targets (or groups of targets) that are linked. */
   declare readonly count: pulumi.Output<number>;
   declare readonly copyMode: pulumi.Output<"copy" | "nocopy">;
-  /** In the order in which they were linked; of a group, by the names of its volumes. */
+  /** The targets in the order in which they were linked. Within a group they are in the order of the volumes' names. */
   declare readonly targets: pulumi.Output<LinkedTarget[]>;
-  /** What was unlinked and kept, as long as ViPR has it. */
+  /** The volumes that were unlinked and kept, as long as ViPR has them. */
   declare readonly promotedVolumes: pulumi.Output<PromotedVolume[]>;
   /**
-   * Targets of this set that no snapshot session has any more, because it was deleted under them. They don't count, and
-   * ViPR can neither relink nor unlink them: delete them there.
+   * Targets of this set that no snapshot session has any more, because their session was deleted. They don't count. ViPR can
+   * neither relink nor unlink them: delete them there.
    */
   declare readonly unlinkedTargets: pulumi.Output<UnlinkedTarget[]>;
   /** The volume or consistency group that the targets are copies of. */

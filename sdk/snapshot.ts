@@ -5,44 +5,82 @@ import type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provid
 import { type LookupOutputOptions, lookup, outputOf } from "./lookup";
 import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
-/** What a {@link Snapshot} is made from. Source of all limits: OpenStack's `cinder/api/schemas/snapshots.py`. */
+/**
+ * The inputs of a {@link Snapshot}.
+ *
+ * The limits are those of OpenStack's `cinder/api/schemas/snapshots.py` (docs/wire/openstack.md#a2).
+ */
 export interface SnapshotArgs {
   /**
-   * The UUID of the volume to copy. The volume may be attached. **Changing it makes a new snapshot.**
+   * The UUID of the volume to copy. The volume may be attached.
+   *
+   * @onChange Replaces the snapshot.
+   * @example "11111111-2222-4333-8444-555555555555"
    */
   volumeId: pulumi.Input<string>;
   /**
-   * The snapshot's name, at most 255 characters; blanks around it are cut off, as Cinder does. Default: the resource's
-   * name and seven random hex digits. Changed in place.
+   * The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+   *
+   * @default the resource's name, a dash and 7 hex digits
+   * @onChange In place.
+   * @example "nightly"
    */
   name?: pulumi.Input<string>;
-  /** At most 255 characters without line breaks. Default: none. Changed in place. */
+  /**
+   * A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it
+   * are cut off.
+   *
+   * @onChange In place.
+   * @example "The database before the release"
+   */
   description?: pulumi.Input<string>;
   /**
-   * Keys (1–255 characters out of letters, digits, blanks and `-_:./`) and values (at most 255 characters). Only these
-   * keys are managed: keys that others set on the snapshot stay as they are. Keys that begin with `snapclone:` are the
-   * provider's own. Changed in place.
+   * Keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Only these keys are managed:
+   * the keys that others set on the snapshot stay. Keys that begin with `snapclone:` belong to the provider and are
+   * refused.
+   *
+   * @onChange In place.
+   * @example { team: "shop", keep: "7" }
    */
   metadata?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /**
-   * Needed to copy an attached volume on clouds older than OpenStack Xena (Block Storage API below 3.66); newer ones
-   * always do, and never see it. Default: false. Has no effect on an existing snapshot.
+   * Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it;
+   * newer clouds always copy, and `force` is not sent to them.
+   *
+   * @default false
+   * @onChange No effect on an existing snapshot.
    */
   force?: pulumi.Input<boolean>;
   /**
-   * Any values. **Changing one makes a new snapshot**, and then deletes the old one: a new point in time.
+   * Any values. Change one to take a new snapshot of the volume as it is then.
+   *
+   * @onChange Replaces the snapshot.
+   * @example ["release 1.1"]
    */
   triggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
-  /** The name of the connection to use (docs/connections.md). Default: `default`. **Changing it makes a new snapshot.** */
+  /**
+   * The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+   *
+   * @default `default`
+   * @onChange Replaces the snapshot.
+   */
   connection?: pulumi.Input<string>;
 }
 
 /**
- * A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when it is `available`,
- * `pulumi destroy` when it is gone.
+ * A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when the snapshot is
+ * `available`, `pulumi destroy` when it is gone. See docs/snapshot.md, which also says what happens when a run is killed.
  *
- * Timeouts (`customTimeouts`): create 30 min, update 5 min, delete 30 min. A create that takes longer is recorded, and
- * the next `pulumi up` goes on waiting for it. See docs/snapshot.md, which also says what happens when a run is killed.
+ * A replacement is made before the old snapshot is deleted.
+ *
+ * Timeouts (`customTimeouts`): create 30 minutes, update 5 minutes, delete 30 minutes. If a create takes longer, it is
+ * recorded, and the next `pulumi up` goes on waiting for it.
+ *
+ * @example
+ * ```ts
+ * const nightly = new Snapshot("nightly", { volumeId, metadata: { keep: "7" } });
+ * export const snapshotId = nightly.id;
+ * ```
  */
 export class Snapshot extends SnapcloneResource {
   /** @internal */
@@ -50,25 +88,25 @@ export class Snapshot extends SnapcloneResource {
   declare readonly volumeId: pulumi.Output<string>;
   declare readonly name: pulumi.Output<string>;
   declare readonly description: pulumi.Output<string | undefined>;
-  /** The managed keys, as they are on the snapshot. */
+  /** The keys that the program manages, with their values in Cinder. */
   declare readonly metadata: pulumi.Output<Record<string, string>>;
-  /** Cinder's word for its state: `available` whenever `pulumi up` has succeeded. */
+  /** Cinder's status: `available` whenever `pulumi up` has succeeded. */
   declare readonly status: pulumi.Output<string>;
-  /** Such as `100%`. Absent where the cloud's policy hides it. */
+  /** Cinder's progress, such as `100%`. Absent where the cloud's policy hides it. */
   declare readonly progress: pulumi.Output<string | undefined>;
   /** The size of the volume when it was copied, in GiB. */
   declare readonly sizeGiB: pulumi.Output<number>;
-  /** ISO 8601, UTC. */
+  /** When the snapshot was made, by Cinder's clock: ISO 8601, UTC. */
   declare readonly createdAt: pulumi.Output<string>;
-  /** ISO 8601, UTC. Absent until something has changed. */
+  /** When the snapshot was last changed: ISO 8601, UTC. Absent until then. */
   declare readonly updatedAt: pulumi.Output<string | undefined>;
-  /** Absent where the cloud's policy hides it. */
+  /** The project that owns the snapshot. Absent where the cloud's policy hides it. */
   declare readonly projectId: pulumi.Output<string | undefined>;
-  /** Who made it. From API 3.41 on. */
+  /** The user who made the snapshot. Absent below API 3.41. */
   declare readonly userId: pulumi.Output<string | undefined>;
-  /** The group snapshot it is part of, if any: such a snapshot cannot be deleted alone. From API 3.14 on. */
+  /** The group snapshot that it is part of. Such a snapshot can't be deleted alone. Absent below API 3.14. */
   declare readonly groupSnapshotId: pulumi.Output<string | undefined>;
-  /** Whether it counts against the project's quota. From API 3.65 on. */
+  /** Whether the snapshot counts against the project's quota. Absent below API 3.65. */
   declare readonly consumesQuota: pulumi.Output<boolean | undefined>;
 
   constructor(name: string, args: SnapshotArgs, opts: pulumi.CustomResourceOptions = {}) {

@@ -4,66 +4,98 @@ import type * as pulumi from "@pulumi/pulumi";
 import { isOfType, SnapcloneResource, typeToken } from "./resource";
 
 /**
- * What a {@link VolumeClone} is made from. Source: IBM's "Clone volume API" (PowerVC 2.2.1 to 2.3.1), and for the limits
- * of texts OpenStack's `cinder/api/schemas/volumes.py`.
+ * The inputs of a {@link VolumeClone}.
+ *
+ * The source is IBM's "Clone volume API" (PowerVC 2.2.1 to 2.3.1, docs/wire/powervc.md), and for the limits of texts
+ * OpenStack's `cinder/api/schemas/volumes.py`.
  */
 export interface VolumeCloneArgs {
   /**
    * The UUIDs of the volumes to copy at one consistent instant, at least one, each once. They may be attached.
-   * **Another set of volumes makes new clones**; another order renumbers the clones in place.
+   *
+   * @onChange Replaces the clones if the set of volumes changes. If only the order changes, the clones are renumbered in
+   * place.
+   * @example ["11111111-2222-4333-8444-555555555555", "66666666-7777-4888-8999-000000000000"]
    */
   volumes: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * What the clones are called after, by PowerVC's rule: `<prefix><displayName>` for one volume,
-   * `<prefix><displayName>-<n>` for several, n being the place in `volumes`; without it `<prefix><name of the volume>` and
+   * The text that the clones' names are made of, 1 to 240 characters without line breaks. Blanks around it are cut off.
+   *
+   * @remarks
+   * By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
+   * where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
    * `volume-<id of the clone>`. The prefix is the server's (`powervc-config storage clone-name-prefix`), `clone-` by
-   * default. 1 to 240 characters, no line breaks; blanks around it are cut off. Default: none. Changed in place.
+   * default.
+   *
+   * @onChange In place.
+   * @example "before-upgrade"
    */
   displayName?: pulumi.Input<string>;
   /**
-   * Of each clone, at most 255 characters, no line breaks. PowerVC itself uses it for a single volume only; with several,
-   * each clone gets it when they are made. Default: none. Changed in place.
+   * The description of each clone, at most 255 characters without line breaks.
+   *
+   * @onChange In place.
    */
   description?: pulumi.Input<string>;
   /**
-   * The UUID of the volume type (storage template) that the clones get. Default: PowerVC's choice, usually that of the
-   * volumes. **Changing it makes new clones.**
+   * The UUID of the volume type (storage template) of the clones.
+   *
+   * @default PowerVC's choice, usually the type of the volumes
+   * @onChange Replaces the clones.
    */
   targetVolumeTypeId?: pulumi.Input<string>;
-  /** Any values. **Changing one makes new clones**, a new instant, and then deletes the old ones. */
+  /**
+   * Any values. Change one to copy the volumes as they are then.
+   *
+   * @onChange Replaces the clones.
+   * @example ["release 1.1"]
+   */
   triggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
   /**
-   * The name of the connection to use, one to PowerVC (docs/connections.md). Default: `default`. **Changing it makes new
-   * clones.**
+   * The name of the connection to use, one of the kind `powervc` (docs/connections.md).
+   *
+   * @default `default`
+   * @onChange Replaces the clones.
    */
   connection?: pulumi.Input<string>;
 }
 
 /** One clone of a {@link VolumeClone}. */
 export interface ClonedVolume {
-  /** The volume that it is a copy of. Absent only where PowerVC has failed before it told. */
+  /** The UUID of the volume that it is a copy of. Absent only where PowerVC failed before it reported the volume. */
   sourceId?: string;
+  /** The UUID of the clone. */
   id: string;
+  /** The clone's name in PowerVC. */
   name?: string;
+  /** The clone's description in PowerVC. */
   description?: string;
+  /** The clone's size in GiB. */
   sizeGiB: number;
-  /** Cinder's word for its state: `available`, or `in-use` once a VM has it. */
+  /** Cinder's status: `available`, or `in-use` when a VM uses the clone. */
   status: string;
-  /** The name of its volume type. */
+  /** The name of the clone's volume type. */
   volumeType?: string;
-  /** ISO 8601, UTC. */
+  /** When the clone was made: ISO 8601, UTC. */
   createdAt?: string;
 }
 
 /**
  * Copies of one or more volumes at one consistent instant, by IBM PowerVC (`/clone-volumes`, 2.2.1 or newer). `pulumi up`
- * returns when all of them are available, `pulumi destroy` when all are gone.
+ * returns when all clones are available, `pulumi destroy` when all are gone. See docs/volume-clone.md, which also says what
+ * happens when a run is killed.
  *
- * A clone that somebody deletes by hand cannot be made again alone, since the instant has passed: after a refresh, the
- * next `pulumi up` makes a new consistent set of all volumes and deletes what is left of the old one.
+ * If somebody deletes a clone by hand, that clone can't be made again alone, since the instant has passed. After a refresh,
+ * the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
  *
- * Timeouts (`customTimeouts`): create 1 h, update 5 min, delete 30 min. A create that takes longer is recorded, and the
- * next `pulumi up` goes on waiting for it. See docs/volume-clone.md, which also says what happens when a run is killed.
+ * Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, it is recorded,
+ * and the next `pulumi up` goes on waiting for it.
+ *
+ * @example
+ * ```ts
+ * const before = new VolumeClone("before-upgrade", { volumes: [data, logs], displayName: "before-upgrade" });
+ * export const cloneOfData = before.clones.apply((clones) => clones[data]);
+ * ```
  */
 export class VolumeClone extends SnapcloneResource {
   /** @internal */
@@ -72,17 +104,20 @@ export class VolumeClone extends SnapcloneResource {
   declare readonly displayName: pulumi.Output<string | undefined>;
   declare readonly description: pulumi.Output<string | undefined>;
   declare readonly targetVolumeTypeId: pulumi.Output<string | undefined>;
-  /** From the id of each volume to the id of its clone. */
+  /** The UUID of each clone, by the UUID of its volume. */
   declare readonly clones: pulumi.Output<Record<string, string>>;
   /** The clones, in the order of `volumes`. */
   declare readonly clonedVolumes: pulumi.Output<ClonedVolume[]>;
-  /** The volumes whose clones are gone: somebody has deleted them. Absent if none. The next `pulumi up` makes a new set. */
+  /**
+   * The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In
+   * states of builds before 0.2: their number.)
+   */
   declare readonly missing: pulumi.Output<string[] | undefined>;
-  /** What the server puts before names. */
+  /** The prefix that the server puts before names. */
   declare readonly namePrefix: pulumi.Output<string>;
-  /** PowerVC's task that made them. Absent where a lost answer has hidden it. */
+  /** PowerVC's task that made the clones. Absent after a lost reply. */
   declare readonly taskId: pulumi.Output<string | undefined>;
-  /** PowerVC's flows and how they ended: `{ cloneFlow: "SUCCESS" }`. */
+  /** PowerVC's flows and how each of them ended, such as `{ cloneFlow: "SUCCESS" }`. Absent after a lost reply. */
   declare readonly flow: pulumi.Output<Record<string, string> | undefined>;
 
   constructor(name: string, args: VolumeCloneArgs, opts: pulumi.CustomResourceOptions = {}) {

@@ -2,11 +2,15 @@
 // what it was asked for. Plain JavaScript with nothing but Node's own modules, as it runs before `npm ci` has.
 //
 //   node tools/bootstrap.mjs demo
-//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and engine
+//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke: in five minutes
+//   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: the long engine tests, with some kills
+//   node tools/bootstrap.mjs unit|contract|faults|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
 //   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
 //   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
 //   node tools/bootstrap.mjs bench [arguments]            measures, see docs/performance.md
+//   node tools/bootstrap.mjs docs                         writes the generated parts of docs/*.md and etc/*.api.md
+//   node tools/bootstrap.mjs scaffold <backend> <Resource>    writes a new backend that works
 //
 // A test run ends in one plain line: `N passed, N failed` or `N passed, N failed, N skipped`.
 
@@ -19,20 +23,37 @@ import { fileURLToPath } from "node:url";
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const dist = path.join(root, "dist");
 
+/**
+ * More than there are cores: a test of the engine waits for processes to start and for clouds to work. Each worker and its
+ * `pulumi` take about half a gigabyte.
+ */
+const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
+
+/** Suites that run from the sources. */
+const WITHOUT_ENGINE = ["unit", "contract", "faults"];
+const TEST_COMMANDS = ["test", "all", "unit", "contract", "faults", "engine", "openstack", "package", "kill"];
+
 const commands = {
   demo: async () => runNode([path.join(dist, "tools", "demo.js")]),
   test: async (args) => {
     const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
-    return runTests(["unit", "contract", "faults", "engine"], args, checks);
+    return runTests(["unit", "contract", "faults", "smoke"], args, checks);
   },
+  all: async (args) => runTests(["engine"], [...ENGINE_WORKERS, ...args]),
+  unit: async (args) => runTests(["unit"], args),
+  contract: async (args) => runTests(["contract"], args),
+  faults: async (args) => runTests(["faults"], args),
+  engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),
   // One file after the other: they share one laboratory, and one of them counts its requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),
   package: async (args) => runTests(["package"], args),
   kill: async (args) => {
     process.env.SNAPCLONE_KILL_COUNT ??= "120";
-    return runTests(["engine"], ["--testPathPatterns", "test/engine/kill", ...args]);
+    return runTests(["engine"], [...ENGINE_WORKERS, "--testPathPatterns", "test/engine/kill", ...args]);
   },
   bench: async (args) => runNode([path.join(dist, "tools", "bench", "index.js"), ...args]),
+  docs: async () => runNode([path.join(dist, "tools", "docs", "cli.js")]),
+  scaffold: async (args) => runNode([path.join(dist, "tools", "scaffold", "cli.js"), ...args]),
 };
 
 async function main([name, ...args]) {
@@ -44,8 +65,7 @@ async function main([name, ...args]) {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => passOn(signal));
   const prepared = (await installIfNeeded()) && (await buildIfNeeded());
   if (prepared) return command(args);
-  if (["test", "openstack", "package", "kill"].includes(name))
-    console.log(summary({ passed: 0, failed: 1, skipped: 0 }));
+  if (TEST_COMMANDS.includes(name)) console.log(summary({ passed: 0, failed: 1, skipped: 0 }));
   return 1;
 }
 
@@ -86,7 +106,7 @@ function sources() {
   const files = folders.flatMap((folder) =>
     fs
       .readdirSync(path.join(root, folder), { recursive: true })
-      .filter((name) => name.endsWith(".ts"))
+      .filter((name) => name.endsWith(".ts") && !name.startsWith(path.join("scaffold", "template")))
       .map((name) => path.join(folder, name)),
   );
   const all = [...files.sort(), "package.json", "package-lock.json", "tsconfig.json"];
@@ -102,8 +122,8 @@ async function runChecks() {
     ["node_modules/cspell/bin.mjs", "lint", "--no-progress", "--quiet"],
     ["node_modules/typescript/bin/tsc", "-p", "test/tsconfig.json"],
   ];
-  let failed = 0;
-  for (const check of checks) failed += (await runNode(check)) === 0 ? 0 : 1;
+  const codes = await Promise.all(checks.map((check) => runNode(check)));
+  const failed = codes.filter((code) => code !== 0).length;
   return { passed: checks.length - failed, failed, skipped: 0 };
 }
 
@@ -114,7 +134,7 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
     const reporting = ["--json", `--outputFile=${report}`];
     const code = await runNode(
       [jest, "--selectProjects", ...projects, ...reporting, ...args],
-      await engineEnvironment(),
+      projects.every((name) => WITHOUT_ENGINE.includes(name)) ? {} : await engineEnvironment(),
     );
     const counts = sum(before, count(report, code));
     console.log(summary(counts));
@@ -191,28 +211,29 @@ async function capture(args) {
   return text.trim();
 }
 
-let running;
+const running = new Set();
 
 function start(command, args, options) {
   const child = spawn(command, args, { cwd: root, stdio: "inherit", ...options });
-  running = child;
+  running.add(child);
   const ended = new Promise((resolve) => {
     child.once("error", (error) => {
+      running.delete(child);
       console.error(error.message);
       resolve(1);
     });
     child.once("close", (code, signal) => {
-      running = undefined;
+      running.delete(child);
       resolve(signal === null ? code : 128 + os.constants.signals[signal]);
     });
   });
   return { child, ended };
 }
 
-/** A terminal's Ctrl-C reaches the child by itself; either way the child decides how it ends, and we end with it. */
+/** A terminal's Ctrl-C reaches the children by itself. Either way they decide how they end, and we end with them. */
 function passOn(signal) {
-  if (running === undefined) process.exit(128 + os.constants.signals[signal]);
-  if (signal !== "SIGINT" || !process.stdin.isTTY) running.kill(signal);
+  if (running.size === 0) process.exit(128 + os.constants.signals[signal]);
+  if (signal !== "SIGINT" || !process.stdin.isTTY) for (const child of running) child.kill(signal);
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -86,7 +86,7 @@ async function prepare(pulumi: Pulumi, emulator: Emulator): Promise<void> {
   // `stack init` knows no --config-file and writes beside Pulumi.yaml: so it gets one of its own, of the same name.
   fs.copyFileSync(path.join(repository, "Pulumi.yaml"), path.join(path.dirname(configFile), "Pulumi.yaml"));
   await pulumi.run(["stack", "init", "demo"], { quiet: true, cwd: path.dirname(configFile) });
-  const { password, ...plain } = emulator.connection();
+  const { password, ...plain } = emulator.openstack.connection();
   const connection = "snapclone:connections.default";
   await pulumi.configure(
     Object.fromEntries(Object.entries(plain).map(([key, value]) => [`${connection}.${key}`, String(value)])),

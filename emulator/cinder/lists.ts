@@ -1,41 +1,43 @@
 // Cinder's list parameters: paging, sorting, filters (cinder/api/common.py, exchanges: 'limit 2' to 'limit twice').
 
 import { parseDictLiteral } from "../core/pythonRepr";
+import { invalid } from "./errors";
+import { isTrueWord, readBoolean } from "./values";
 
 export interface ListedRow {
   readonly id: string;
   readonly created_at: string;
 }
 
-/** What differs between the lists. */
+/** What differs from list to list. */
 export interface ListKind<Row extends ListedRow> {
-  /** As it is in the URL and in the body. */
+  /** The path of the list below the project. */
   readonly collection: string;
-  /** Rows that this caller may see, filtered by project already. */
+  /** The rows that this caller may see. */
   readonly rows: readonly Row[];
   /** Filters that a member may use from 3.31 on (/etc/cinder/resource_filters.json). */
   readonly memberFilters: readonly string[];
-  /** Value of a database column; undefined if there is no such column. */
+  /** The value of a database column; undefined if there is no such column. */
   column(row: Row, name: string): unknown;
   /** Columns that can be sorted by. */
   readonly sortable: readonly string[];
-  /** 3.x from which the metadata filter counts. */
+  /** The microversion 3.x from which the metadata filter counts. */
   readonly metadataFilterSince: number;
-  readonly notFound: (id: string) => Error;
+  notFound(id: string): Error;
 }
 
+/** What the meaning of the parameters depends on. */
 export interface ListContext {
-  readonly isAdmin: boolean;
+  readonly identity: { readonly isAdmin: boolean };
   /** 3.x as the number x. */
   readonly minor: number;
-  readonly invalid: (message: string) => Error;
 }
 
 export interface ListPage<Row> {
   readonly rows: readonly Row[];
-  /** Query of the next page when this one is full. */
+  /** The query of the next page when this one is full. */
   readonly next: string | undefined;
-  /** Number of all that match, when with_count asks for it. */
+  /** The number of all rows that match, when with_count asks for it. */
   readonly count: number | undefined;
 }
 
@@ -47,25 +49,25 @@ export function listPage<Row extends ListedRow>(
   context: ListContext,
 ): ListPage<Row> {
   const params = new Params(query);
-  const order = readSort(params, context);
-  const { limit, marker, offset } = readPaging(params, context);
+  const order = readSort(params);
+  const { limit, marker, offset } = readPaging(params);
   const withCount = readWithCount(params, context);
   params.take("all_tenants");
   const keep = readFilters(params, kind, context);
-  const compare = comparison(order, kind, context);
+  const compare = comparison(order, kind);
 
   const matching = kind.rows.filter(keep).sort(compare);
   const from = marker === undefined ? 0 : matching.findIndex((row) => row.id === marker) + 1;
-  // A marker that isn't there at all is a 404 (exchanges: 'marker unknown').
+  // The id of no row at all is a 404 (exchanges: 'marker unknown').
   if (marker !== undefined && !kind.rows.some((row) => row.id === marker)) throw kind.notFound(marker);
   const rows = matching.slice(from + offset, from + offset + limit);
   const last = rows.at(-1);
-  // A full page has a link, also when nothing follows (docs/wire/openstack.md#a6).
+  // A full page has a link even when nothing follows (docs/wire/openstack.md#a6).
   const next = last === undefined || rows.length < limit ? undefined : nextQuery(query, last.id);
   return { rows, next, count: withCount ? matching.length : undefined };
 }
 
-/** Query parameters with duplicates: taking one leaves the others behind (exchanges: 'limit twice'). */
+/** Query parameters with duplicates: `take` removes the first of them (exchanges: 'limit twice'). */
 class Params {
   private readonly pairs: [string, string][];
 
@@ -93,11 +95,11 @@ interface Order {
   readonly direction: string;
 }
 
-function readSort(params: Params, context: ListContext): readonly Order[] {
+function readSort(params: Params): readonly Order[] {
   const legacy = params.has("sort_key") || params.has("sort_dir");
   const sort = params.take("sort");
   if (sort !== undefined && legacy)
-    throw context.invalid(
+    throw invalid(
       "The 'sort_key' and 'sort_dir' parameters are deprecated and cannot be used with the 'sort' parameter.",
     );
   const pairs =
@@ -110,28 +112,24 @@ function readSort(params: Params, context: ListContext): readonly Order[] {
   });
 }
 
-function readPaging(
-  params: Params,
-  context: ListContext,
-): { limit: number; marker: string | undefined; offset: number } {
+function readPaging(params: Params): { limit: number; marker: string | undefined; offset: number } {
   const limit = params.take("limit") ?? String(MAX_LIMIT);
-  if (!/^\s*[+-]?\d+\s*$/.test(limit)) throw context.invalid("limit param must be an integer");
-  if (Number(limit) < 0) throw context.invalid("limit param must be positive");
+  if (!/^\s*[+-]?\d+\s*$/.test(limit)) throw invalid("limit param must be an integer");
+  if (Number(limit) < 0) throw invalid("limit param must be positive");
   const marker = params.take("marker");
   const offset = params.take("offset") ?? "0";
-  if (!/^\s*[+-]?\d+\s*$/.test(offset)) throw context.invalid("offset must be an integer");
-  if (Number(offset) < 0) throw context.invalid("offset must be >= 0");
+  if (!/^\s*[+-]?\d+\s*$/.test(offset)) throw invalid("offset must be an integer");
+  if (Number(offset) < 0) throw invalid("offset must be >= 0");
   return { limit: Math.min(Number(limit), MAX_LIMIT), marker, offset: Number(offset) };
 }
 
-function readWithCount(params: Params, context: ListContext): boolean {
-  // Before 3.45 it is taken for a filter (exchanges: 'with_count too old').
-  if (context.minor < 45 || !params.has("with_count")) return false;
-  const value = params.take("with_count") ?? "";
-  const word = value.trim().toLowerCase();
-  if (["1", "t", "true", "on", "y", "yes"].includes(word)) return true;
-  if (["0", "f", "false", "off", "n", "no"].includes(word)) return false;
-  throw context.invalid(`Value '${value}' for 'with_count' is not a boolean.`);
+function readWithCount(params: Params, { minor }: ListContext): boolean {
+  // Before 3.45 with_count counts as a filter (exchanges: 'with_count too old').
+  const value = minor < 45 ? undefined : params.take("with_count");
+  if (value === undefined) return false;
+  const wanted = readBoolean(value.trim());
+  if (wanted === undefined) throw invalid(`Value '${value}' for 'with_count' is not a boolean.`);
+  return wanted;
 }
 
 function readFilters<Row extends ListedRow>(
@@ -139,14 +137,14 @@ function readFilters<Row extends ListedRow>(
   kind: ListKind<Row>,
   context: ListContext,
 ): (row: Row) => boolean {
-  const { minor, isAdmin } = context;
-  // Below 3.22 the metadata filter of snapshots is dropped in silence and every row comes back
+  const { minor, identity } = context;
+  // Below 3.22 Cinder ignores the metadata filter of snapshots and lists every row
   // (docs/wire/openstack.md#metadata-as-record; cinder/api/v3/snapshots.py _process_snapshot_filtering).
   let filters = params.rest().filter(([key]) => key !== "metadata" || minor >= kind.metadataFilterSince);
   const foreign = filters.filter(([key]) => !kind.memberFilters.includes(key));
-  if (!isAdmin && minor >= 31 && foreign.length > 0)
-    throw context.invalid(`Invalid filters ${foreign.map(([key]) => key).join(",")} are found in query options.`);
-  if (!isAdmin) filters = filters.filter(([key]) => kind.memberFilters.includes(key));
+  if (!identity.isAdmin && minor >= 31 && foreign.length > 0)
+    throw invalid(`Invalid filters ${foreign.map(([key]) => key).join(",")} are found in query options.`);
+  if (!identity.isAdmin) filters = filters.filter(([key]) => kind.memberFilters.includes(key));
   return (row) => filters.every(([key, value]) => passes(row, key, value, kind));
 }
 
@@ -154,13 +152,13 @@ function passes<Row extends ListedRow>(row: Row, key: string, value: string, kin
   if (key === "metadata") return hasMetadata(kind.column(row, "metadata"), value);
   const like = key.endsWith("~");
   const column = kind.column(row, like ? key.slice(0, -1) : key);
-  // No such column: nothing is found (exchanges: 'bogus filter admin 3.66').
+  // A filter on no column finds nothing (exchanges: 'bogus filter admin 3.66').
   if (column === undefined || column === null) return false;
-  if (typeof column === "boolean") return column === ["1", "t", "true", "on", "y", "yes"].includes(value.toLowerCase());
+  if (typeof column === "boolean") return column === isTrueWord(value);
   return like ? String(column).toLowerCase().includes(value.toLowerCase()) : String(column) === value;
 }
 
-/** All the pairs must be there. What is no dict literal matches nothing. */
+/** All pairs must be there. Text that is no dict literal matches nothing. */
 function hasMetadata(metadata: unknown, literal: string): boolean {
   const wanted = parseDictLiteral(literal);
   if (wanted === undefined) return false;
@@ -168,17 +166,13 @@ function hasMetadata(metadata: unknown, literal: string): boolean {
   return Object.entries(wanted).every(([key, value]) => present.get(key) === value);
 }
 
-function comparison<Row extends ListedRow>(
-  order: readonly Order[],
-  kind: ListKind<Row>,
-  context: ListContext,
-): (a: Row, b: Row) => number {
+function comparison<Row extends ListedRow>(order: readonly Order[], kind: ListKind<Row>): (a: Row, b: Row) => number {
   for (const { key } of order)
-    if (!kind.sortable.includes(key)) throw context.invalid("Invalid input received: Invalid sort key");
+    if (!kind.sortable.includes(key)) throw invalid("Invalid input received: Invalid sort key");
   for (const { direction } of order)
     if (!["asc", "desc"].includes(direction))
-      throw context.invalid("Invalid input received: Unknown sort direction, must be 'desc' or 'asc'.");
-  // created_at and id are added in the direction of the first key (cinder/db/sqlalchemy/api.py process_sort_params;
+      throw invalid("Invalid input received: Unknown sort direction, must be 'desc' or 'asc'.");
+  // Cinder adds created_at and id in the direction of the first key (cinder/db/sqlalchemy/api.py process_sort_params;
   // exchanges: 'sort name asc').
   const descending = order[0]?.descending ?? true;
   const keys = [...order, { key: "created_at", descending }, { key: "id", descending }];

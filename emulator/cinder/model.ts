@@ -1,5 +1,5 @@
-// The state of the block storage service: volumes, snapshots, messages, quotas, and how its backend behaves. Tests
-// reach it directly; the API in cinder.ts stands in front of it.
+// The state of the block storage service: volumes, snapshots, messages, quotas, and how its backend behaves. Tests use
+// it directly; handlers/ put the API in front of it.
 
 import { type Clock, isoMicroseconds } from "../core/clock";
 import type { Ids } from "../core/ids";
@@ -51,7 +51,7 @@ export interface VolumeRow {
   attachments: VolumeAttachment[];
   group_id: string | null;
   migration_status: string | null;
-  /** null: not scheduled. */
+  /** null until the volume is scheduled. */
   host: string | null;
   consumes_quota: boolean;
   created_at: string;
@@ -93,9 +93,9 @@ export interface CinderTimings {
 }
 
 /**
- * How the backend takes it. `create`: "error" leaves a message, "error-silent" doesn't (a scheduler's refusal), "stuck"
- * never ends, "vanish" ends in 404. `delete`: "busy" goes back to available, "error" to error_deleting, "stuck" never
- * ends. Looked up when the work begins, with the name as it is then.
+ * How the creation and the deletion of snapshots go. `create`: "error" leaves a message, "error-silent" leaves none (as
+ * when the scheduler refuses), "stuck" never ends, "vanish" ends in 404. `delete`: "busy" ends in available, "error" in
+ * error_deleting, "stuck" never ends. The rule is chosen when the work begins, by the name that the snapshot then has.
  */
 export interface Behaviour {
   readonly match?: { readonly name?: string | RegExp; readonly volumeId?: string };
@@ -103,7 +103,7 @@ export interface Behaviour {
   readonly delete?: "busy" | "error" | "stuck";
   readonly createMs?: number;
   readonly deleteMs?: number;
-  /** How many pieces of work it applies to; all of them if not said. */
+  /** How many creations or deletions the rule applies to; default: all. */
   readonly times?: number;
 }
 
@@ -124,14 +124,16 @@ export class CinderModel {
   readonly volumes = new Map<string, VolumeRow>();
   readonly snapshots = new Map<string, SnapshotRow>();
   readonly volumeTypes = new Map<string, VolumeType>();
+  /** What a volume shows as its service_uuid. */
+  serviceUuid = "";
   readonly messages = new Map<string, MessageRow>();
-  /** By project; a project without an entry has `defaultQuotas`. */
+  /** By project id; a project without an entry has `defaultQuotas`. */
   readonly quotas = new Map<string, Quotas>();
   readonly defaultQuotas: Quotas;
   private behaviours: { rule: Behaviour; left: number }[] = [];
   private readonly snapshotTasks: TaskRunner<SnapshotRow, Event>;
   private readonly volumeTasks: TaskRunner<VolumeRow, Event>;
-  private readonly reporters: (() => void)[] = [];
+  private readonly dependents: (() => void)[] = [];
 
   constructor(
     private readonly clock: Clock,
@@ -156,6 +158,7 @@ export class CinderModel {
     this.behaviours = [];
     this.snapshotTasks.reset();
     this.volumeTasks.reset();
+    this.serviceUuid = this.ids.uuid("cinder service");
     for (const name of ["__DEFAULT__", "ssd"]) {
       const id = this.ids.uuid("volume type");
       this.volumeTypes.set(id, {
@@ -169,19 +172,24 @@ export class CinderModel {
     this.createVolume({ id: SEED_VOLUMES.logs, name: "logs", size: 20, status: "in-use" });
   }
 
-  /** Finishes the work that is due. The API does it before every answer; a test that reads rows directly may too. */
+  /** Finishes the work that is due. The API calls it before every answer; a test that reads rows directly may too. */
+  advance(): void {
+    this.snapshotTasks.advance();
+    this.volumeTasks.advance();
+    for (const advance of this.dependents) advance();
+  }
+
+  /** @deprecated Use `advance`. */
   settle(): void {
-    this.snapshotTasks.settle();
-    this.volumeTasks.settle();
-    for (const reporter of this.reporters) reporter();
+    this.advance();
   }
 
-  /** Somebody whose work ends in a report to Cinder: brought up to date with it. */
-  addReporter(settle: () => void): void {
-    this.reporters.push(settle);
+  /** Registers a service whose work ends in a status update at Cinder: it advances together with Cinder. */
+  addDependent(advance: () => void): void {
+    this.dependents.push(advance);
   }
 
-  /** A volume that is there at once, whatever its status. */
+  /** Adds a volume at once, in any status. */
   createVolume(given: Partial<VolumeRow> = {}): VolumeRow {
     const id = given.id ?? this.ids.uuid("volume");
     const created_at = this.stamp();
@@ -214,7 +222,7 @@ export class CinderModel {
     return row;
   }
 
-  /** A snapshot that is there at once: `available`, unless another status is given. */
+  /** Adds a snapshot at once: `available`, unless another status is given. */
   createSnapshot(given: Partial<SnapshotRow> & { volume_id: string }): SnapshotRow {
     const row: SnapshotRow = {
       id: given.id ?? this.ids.uuid("snapshot"),
@@ -236,7 +244,7 @@ export class CinderModel {
     return row;
   }
 
-  /** Gone without a request, as when somebody else deletes it. */
+  /** Removes the snapshot without a request, as if another client had deleted it. */
   removeSnapshot(id: string): boolean {
     const row = this.snapshots.get(id);
     if (row !== undefined) this.snapshotTasks.cancel(row);
@@ -259,14 +267,14 @@ export class CinderModel {
     };
   }
 
-  /** The next creation or deletion of a snapshot goes wrong in that way. */
+  /** Makes the next creation or deletion of a snapshot fail like this. */
   failNext(
     outcome: { create: NonNullable<Behaviour["create"]> } | { delete: NonNullable<Behaviour["delete"]> },
   ): BehaviourHandle {
     return this.behaviour({ ...outcome, times: 1 });
   }
 
-  /** Why `os-update_snapshot_status`, what Nova reports by, is refused (cinder/api/contrib/snapshot_actions.py). */
+  /** Why Cinder refuses Nova's report on a snapshot, if it does (cinder/api/contrib/snapshot_actions.py). */
   statusUpdateRefusal(id: string, status: string): string | undefined {
     const row = this.snapshots.get(id);
     if (row === undefined) return `Snapshot ${id} could not be found.`;
@@ -299,7 +307,7 @@ export class CinderModel {
     return { volumes: volumes.length, snapshots: snapshots.length, gigabytes };
   }
 
-  /** The backend begins to make a snapshot whose row is there with `creating`. */
+  /** The backend begins to create the snapshot; its row is `creating`. */
   startSnapshotCreate(row: SnapshotRow, requestId: string): void {
     const rule = this.takeBehaviour(row, "create");
     const afterMs = rule?.create === "stuck" ? Infinity : (rule?.createMs ?? this.timings.snapshotCreate);
@@ -323,7 +331,7 @@ export class CinderModel {
     this.volumeTasks.start(row, becomes("creating", this.timings.volumeCreate, { status: "available" }));
   }
 
-  /** With snapshots to delete first it takes longer by that. */
+  /** The snapshots of `cascade` are deleted first, which takes longer. */
   startVolumeDelete(row: VolumeRow, cascade: readonly SnapshotRow[] = [], requestId = ""): void {
     row.status = "deleting";
     row.updated_at = this.stamp();
@@ -343,7 +351,7 @@ export class CinderModel {
     this.snapshotTasks.start(snapshot, becomes("restoring", this.timings.snapshotRevert, { status: "available" }));
   }
 
-  /** The time of now in the form of the columns; never the same twice. */
+  /** The current time as the columns print it; never the same twice. */
   stamp(atMs?: number): string {
     return isoMicroseconds(this.clock.stamp(atMs));
   }
@@ -361,8 +369,8 @@ export class CinderModel {
   }
 
   private takeBehaviour(row: SnapshotRow, work: "create" | "delete"): Behaviour | undefined {
-    const concerns = (rule: Behaviour) => rule[work] !== undefined || rule[`${work}Ms`] !== undefined;
-    const found = this.behaviours.find(({ rule, left }) => left > 0 && concerns(rule) && applies(rule, row));
+    const coversWork = (rule: Behaviour) => rule[work] !== undefined || rule[`${work}Ms`] !== undefined;
+    const found = this.behaviours.find(({ rule, left }) => left > 0 && coversWork(rule) && applies(rule, row));
     if (found !== undefined) found.left -= 1;
     return found?.rule;
   }
@@ -374,7 +382,7 @@ export class CinderModel {
     atMs: number,
   ): void {
     row.updated_at = this.stamp(atMs);
-    // A volume whose snapshots wouldn't go can't go either.
+    // A volume is not deleted while it has snapshots.
     if (event?.kind === "gone" && this.snapshotsOf(row.id).length > 0) row.status = "error_deleting";
     else if (event?.kind === "gone") table.delete(row.id);
     if (event?.kind === "message") this.addMessage(event.message, row, event.requestId, atMs);
@@ -387,17 +395,17 @@ export class CinderModel {
       project_id: row.project_id,
       ...MESSAGES[kind],
       message_level: "ERROR",
-      resource_type: "VOLUME_SNAPSHOT",
-      resource_uuid: row.id,
-      request_id: requestId,
       created_at: this.stamp(atMs),
       // message_ttl is 30 days (exchanges: 'messages for it')
       guaranteed_until: isoMicroseconds(Math.round((atMs + 30 * 86_400_000) * 1000)),
+      request_id: requestId,
+      resource_type: "VOLUME_SNAPSHOT",
+      resource_uuid: row.id,
     });
   }
 }
 
-/** From which status to which others. */
+/** The statuses that a status update may set, by the status before. */
 const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
   creating: ["creating", "available", "error"],
   deleting: ["deleting", "error_deleting"],
@@ -405,7 +413,7 @@ const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
 
 type MessageKind = "create-failed" | "busy" | "delete-failed";
 
-/** cinder/message/message_field.py; texts from exchanges: 'messages for it', 'busy messages', 'error_deleting messages'. */
+/** cinder/message/message_field.py; the texts from exchanges: 'messages for it', 'busy messages', 'error_deleting messages' */
 const MESSAGES: Readonly<Record<MessageKind, { event_id: string; user_message: string }>> = {
   "create-failed": {
     event_id: "VOLUME_VOLUME_SNAPSHOT_009_013",
@@ -422,10 +430,10 @@ type End = { readonly set?: Partial<SnapshotRow>; readonly emit?: Event };
 
 function createEnd(outcome: Behaviour["create"], requestId: string): End {
   if (outcome === "vanish") return { emit: { kind: "gone" } };
-  // progress stays "0%" when it ends in error (docs/wire/openstack.md#a3)
+  // progress stays "0%" when the creation ends in error (docs/wire/openstack.md#a3)
   if (outcome === "error")
     return { set: { status: "error" }, emit: { kind: "message", message: "create-failed", requestId } };
-  // a scheduler's refusal leaves no message (docs/wire/openstack.md#a11)
+  // A refusal by the scheduler leaves no message (docs/wire/openstack.md#a11).
   if (outcome === "error-silent") return { set: { status: "error" } };
   return { set: { status: "available", progress: "100%" } };
 }

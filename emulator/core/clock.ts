@@ -1,4 +1,4 @@
-// The emulator's own time: it decides when asynchronous work is finished and what created_at and expires_at say.
+// The emulator's own time: it decides when asynchronous work ends and what created_at and expires_at say.
 
 export type ClockMode = "real" | "instant" | "manual" | { readonly scale: number };
 
@@ -15,8 +15,8 @@ export class Clock {
   }
 
   /**
-   * Starts at the real time in every mode (clients compare `expires_at` with their own clock) and passes as the mode
-   * says. Under `instant` time itself is real; only work takes none of it.
+   * Starts at the real time in every mode, because clients compare `expires_at` with their own clock. Then it runs as
+   * the mode says. Under `instant` the time is real, and work takes none of it.
    */
   nowMs(): number {
     if (this.mode === "manual") return this.originReal + this.ticked;
@@ -28,18 +28,18 @@ export class Clock {
     return new Date(this.nowMs());
   }
 
-  /** Moves the time on; meant for `manual`, harmless in the other modes. */
+  /** Advances the time. Meant for `manual`; works in the other modes, too. */
   tick(ms: number): void {
     if (!Number.isFinite(ms) || ms < 0) throw new Error(`tick needs milliseconds >= 0, not ${ms}`);
     this.ticked += ms;
   }
 
-  /** How long a piece of work takes in this mode; endless work stays endless. */
+  /** How long work takes in this mode. Infinity stays Infinity. */
   duration(ms: number): number {
     return this.mode === "instant" && Number.isFinite(ms) ? 0 : ms;
   }
 
-  /** Microseconds since the epoch, never the same twice: rows made in one millisecond keep their order. */
+  /** Microseconds since the epoch, each value once: rows created in the same millisecond keep their order. */
   stamp(atMs: number = this.nowMs()): number {
     this.lastStamp = Math.max(this.lastStamp + 1, Math.round(atMs * 1000));
     return this.lastStamp;

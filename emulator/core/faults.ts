@@ -1,13 +1,13 @@
-// Fault rules: which request goes wrong, how, and how many times.
+// Fault rules: which requests fail, how, and how many times.
 
 import { isObject } from "./http";
 
 export const FAULT_ACTIONS = [
   "hang",
   "reset",
-  "lose-reply",
-  "trickle",
-  "endless",
+  "drop-response",
+  "slow-body",
+  "infinite-body",
   "truncate",
   "garbage",
   "html",
@@ -15,7 +15,17 @@ export const FAULT_ACTIONS = [
   "expire-token",
 ] as const;
 
-export type FaultAction = (typeof FAULT_ACTIONS)[number];
+/** Names of earlier releases. The next release refuses them. */
+const DEPRECATED_ACTIONS = {
+  "lose-reply": "drop-response",
+  trickle: "slow-body",
+  endless: "infinite-body",
+} as const;
+
+/** @deprecated Use "drop-response", "slow-body" and "infinite-body". */
+export type DeprecatedFaultAction = keyof typeof DEPRECATED_ACTIONS;
+
+export type FaultAction = (typeof FAULT_ACTIONS)[number] | DeprecatedFaultAction;
 
 export interface FaultMatch {
   /** "keystone", "cinder", … */
@@ -25,35 +35,58 @@ export interface FaultMatch {
   readonly method?: string;
   /** A string is the exact path (with its query if it contains "?"); an expression is tried on path and query. */
   readonly path?: string | RegExp;
-  /** Start with the nth request that matches, counted from 1. */
+  /** The first matching request that the rule applies to, counted from 1. @default 1 */
   readonly nth?: number;
 }
 
+/**
+ * Makes requests fail. The emulator applies a rule to the requests that fit all of `match`, and refuses a rule with an
+ * unknown field.
+ *
+ * @example
+ * ```ts
+ * // Cinder creates the snapshot, and the client sees a closed connection.
+ * emulator.faults.add({ match: { operation: "snapshots.create" }, action: "drop-response" });
+ * // The third and the fourth request to Cinder get a 503.
+ * emulator.faults.add({
+ *   match: { service: "cinder", nth: 3 },
+ *   times: 2,
+ *   status: 503,
+ *   headers: { "Retry-After": "1" },
+ * });
+ * ```
+ */
 export interface FaultRule {
   readonly match: FaultMatch;
-  /** How many requests it befalls; 1 if not said. */
+  /** How many requests the rule applies to. @default 1 */
   readonly times?: number;
-  /** With no action: answered with this instead of being carried out. */
+  /** The status of the answer. Without an action, the service does not execute the request. */
   readonly status?: number;
+  /** Added to the answer. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | object;
   readonly action?: FaultAction;
-  /** For "garbage": how many. */
+  /** For "garbage": the length of the body. @default 64 */
   readonly bytes?: number;
-  /** For "redirect": where to. */
+  /** For "redirect": the target. */
   readonly location?: string;
-  /** Real milliseconds before anything else happens. */
+  /** Real milliseconds to wait before anything else. */
   readonly delayMs?: number;
 }
 
 export interface FaultHandle {
   readonly id: string;
-  /** How many requests it has befallen. */
+  /** How many requests the rule was applied to. */
   readonly hits: number;
   remove(): void;
 }
 
-export interface FaultedRequest {
+/** A rule that was checked, under the current name of its action. */
+export interface CheckedRule extends Omit<FaultRule, "action"> {
+  readonly action?: (typeof FAULT_ACTIONS)[number];
+}
+
+export interface RequestToMatch {
   readonly service: string;
   readonly operation: string;
   readonly method: string;
@@ -61,35 +94,35 @@ export interface FaultedRequest {
   readonly target: string;
 }
 
-interface Armed {
+interface ActiveRule {
   readonly id: string;
-  readonly rule: FaultRule;
-  seen: number;
+  readonly rule: CheckedRule;
+  matched: number;
   hits: number;
 }
 
 export class Faults {
-  private armed: Armed[] = [];
+  private active: ActiveRule[] = [];
   private count = 0;
 
   add(rule: FaultRule): FaultHandle {
-    checkRule(rule);
+    const checked = checkRule(rule);
     this.count += 1;
-    const armed: Armed = { id: `fault-${this.count}`, rule, seen: 0, hits: 0 };
-    this.armed.push(armed);
+    const entry: ActiveRule = { id: `fault-${this.count}`, rule: checked, matched: 0, hits: 0 };
+    this.active.push(entry);
     return {
-      id: armed.id,
+      id: entry.id,
       get hits() {
-        return armed.hits;
+        return entry.hits;
       },
       remove: () => {
-        this.armed = this.armed.filter((other) => other !== armed);
+        this.active = this.active.filter((other) => other !== entry);
       },
     };
   }
 
   clear(): void {
-    this.armed = [];
+    this.active = [];
   }
 
   reset(): void {
@@ -97,43 +130,42 @@ export class Faults {
     this.count = 0;
   }
 
-  /** The first rule that befalls this request. A request is counted by every rule that matches it. */
-  take(request: FaultedRequest): { id: string; rule: FaultRule } | undefined {
-    let taken: Armed | undefined;
-    for (const armed of this.armed) {
-      if (!matches(armed.rule.match, request)) continue;
-      armed.seen += 1;
-      const due = armed.seen >= (armed.rule.match.nth ?? 1) && armed.hits < (armed.rule.times ?? 1);
-      if (due && taken === undefined) taken = armed;
+  /** The first rule that applies to this request, counted as a hit. Every rule counts the requests that match it. */
+  match(request: RequestToMatch): { id: string; rule: CheckedRule } | undefined {
+    let applied: ActiveRule | undefined;
+    for (const entry of this.active) {
+      if (!matches(entry.rule.match, request)) continue;
+      entry.matched += 1;
+      const applies = entry.matched >= (entry.rule.match.nth ?? 1) && entry.hits < (entry.rule.times ?? 1);
+      if (applies && applied === undefined) applied = entry;
     }
-    if (taken === undefined) return undefined;
-    taken.hits += 1;
-    return { id: taken.id, rule: taken.rule };
+    if (applied === undefined) return undefined;
+    applied.hits += 1;
+    return { id: applied.id, rule: applied.rule };
   }
 
-  /** As they would be written in JSON. */
+  /** The rules in the form of `POST /_emulator/faults`. */
   list(): readonly object[] {
-    return this.armed.map(({ id, rule, seen, hits }) => {
+    return this.active.map(({ id, rule, matched, hits }) => {
       const { path } = rule.match;
       const match =
         path instanceof RegExp ? { ...rule.match, path: `re:${path.source.replaceAll("\\/", "/")}` } : rule.match;
-      return { id, ...rule, match, ...(rule.times === Infinity ? { times: "Infinity" } : {}), seen, hits };
+      return { id, ...rule, match, ...(rule.times === Infinity ? { times: "Infinity" } : {}), seen: matched, hits };
     });
   }
 }
 
-/** A rule that came as JSON: a path "re:…" is a regular expression, times may be the string "Infinity". */
+/** Reads a rule from JSON: a path "re:…" is a regular expression, `times` may be the string "Infinity". */
 export function ruleFromJson(value: unknown): FaultRule {
   if (!isObject(value)) throw new Error("a fault rule is an object");
   const rule: Record<string, unknown> = { ...value };
   if (rule.times === "Infinity") rule.times = Infinity;
   if (isObject(rule.match) && typeof rule.match.path === "string" && rule.match.path.startsWith("re:"))
     rule.match = { ...rule.match, path: new RegExp(rule.match.path.slice(3)) };
-  checkRule(rule);
-  return rule;
+  return checkRule(rule);
 }
 
-function matches(match: FaultMatch, request: FaultedRequest): boolean {
+function matches(match: FaultMatch, request: RequestToMatch): boolean {
   return (
     (match.service === undefined || match.service === request.service) &&
     (match.operation === undefined || match.operation === request.operation) &&
@@ -142,8 +174,8 @@ function matches(match: FaultMatch, request: FaultedRequest): boolean {
   );
 }
 
-function matchesPath(path: string | RegExp, request: FaultedRequest): boolean {
-  // search() ignores lastIndex, so an expression with the g flag doesn't remember the request before.
+function matchesPath(path: string | RegExp, request: RequestToMatch): boolean {
+  // search() ignores lastIndex, so an expression with the g flag does not remember the previous request.
   if (path instanceof RegExp) return request.target.search(path) >= 0;
   return path === (path.includes("?") ? request.target : request.path);
 }
@@ -151,8 +183,8 @@ function matchesPath(path: string | RegExp, request: FaultedRequest): boolean {
 const RULE_KEYS = ["match", "times", "status", "headers", "body", "action", "bytes", "location", "delayMs"];
 const MATCH_KEYS = ["service", "operation", "method", "path", "nth"];
 
-/** A misspelt rule that never fires makes a test pass for the wrong reason, so it is refused. */
-function checkRule(rule: unknown): asserts rule is FaultRule {
+/** Refuses a misspelt rule: a rule that never applies makes a test pass for the wrong reason. */
+function checkRule(rule: unknown): CheckedRule {
   if (!isObject(rule)) throw new Error("a fault rule is an object");
   refuseUnknown("fault rule", rule, RULE_KEYS);
   if (!isObject(rule.match)) throw new Error("a fault rule needs match: {…}");
@@ -166,6 +198,13 @@ function checkRule(rule: unknown): asserts rule is FaultRule {
   expectCount(rule, "bytes");
   expectType(rule, "delayMs", "number");
   expectType(rule, "location", "string");
+  checkAnswer(rule);
+  const action = currentAction(rule.action);
+  if (action === "redirect" && rule.location === undefined) throw new Error('action "redirect" needs a location');
+  return { ...rule, ...(action === undefined ? {} : { action }) } as unknown as CheckedRule;
+}
+
+function checkAnswer(rule: Record<string, unknown>): void {
   if (
     rule.status !== undefined &&
     !(Number.isInteger(rule.status) && Number(rule.status) >= 200 && Number(rule.status) < 600)
@@ -178,9 +217,15 @@ function checkRule(rule: unknown): asserts rule is FaultRule {
     throw new Error("headers of a fault rule are strings by name");
   if (rule.body !== undefined && typeof rule.body !== "string" && (typeof rule.body !== "object" || rule.body === null))
     throw new Error("body of a fault rule is a string or an object");
-  if (rule.action !== undefined && !(FAULT_ACTIONS as readonly unknown[]).includes(rule.action))
-    throw new Error(`action of a fault rule is one of ${FAULT_ACTIONS.join(", ")}, not ${String(rule.action)}`);
-  if (rule.action === "redirect" && rule.location === undefined) throw new Error('action "redirect" needs a location');
+}
+
+function currentAction(given: unknown): CheckedRule["action"] {
+  if (given === undefined) return undefined;
+  const renamed = Object.entries(DEPRECATED_ACTIONS).find(([name]) => name === given)?.[1];
+  const action = renamed ?? FAULT_ACTIONS.find((one) => one === given);
+  if (action === undefined)
+    throw new Error(`action of a fault rule is one of ${FAULT_ACTIONS.join(", ")}, not ${String(given)}`);
+  return action;
 }
 
 function refuseUnknown(what: string, value: Record<string, unknown>, known: readonly string[]): void {

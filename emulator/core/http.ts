@@ -1,16 +1,16 @@
-// What a service of the emulator is to the server: it names the operation a request asks for, and answers it.
+// The interface between the server and a service: a service names the operation of a request and answers it.
 
 import type { IncomingHttpHeaders } from "node:http";
 
 export interface EmulatorRequest {
   readonly method: string;
-  /** As sent, without the query. */
+  /** Without the query, still encoded. */
   readonly path: string;
-  /** Path and query as sent. */
+  /** Path and query, still encoded. */
   readonly target: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
-  /** Scheme and host as this client sees them; catalogue and links are made from it. */
+  /** Scheme and host as the client sees them. The catalogue and links start with it. */
   readonly origin: string;
   readonly text: string;
 }
@@ -21,7 +21,7 @@ export interface Reply {
   readonly body: string;
 }
 
-/** A request whose operation is known and that has not been carried out yet. */
+/** A request with its operation, before the service executes it. */
 export interface Call {
   readonly operation: string;
   run(): Reply;
@@ -38,10 +38,10 @@ export interface Service {
   /** First path segment, with its slash. */
   readonly prefix: string;
   resolve(request: EmulatorRequest): Call;
-  /** How this service words an error of that status; used by faults that give a status and no body. */
+  /** This service's own error with that status, for fault rules that have a status and no body. */
   errorReply(status: number, request: EmulatorRequest): Reply;
   operations(): readonly OperationInfo[];
-  /** What `GET /_emulator/state` shows. No secrets. */
+  /** The service's part of `GET /_emulator/state`, without secrets. */
   state(): unknown;
   reset(): void;
 }
@@ -62,8 +62,8 @@ export interface RouteMatch<Handler> {
 export const UNROUTED = "unrouted";
 
 /**
- * Finds the route of a path. The path is decoded before it is split, as WSGI does it: a `%2F` in a key is a separator
- * there, which is why a metadata key with a slash can't be addressed on its own.
+ * Finds the route of a path. It decodes the path before it splits it, as WSGI does: a `%2F` in a metadata key is a
+ * separator there, so such a key has no address of its own.
  */
 export function matchRoute<Handler>(
   routes: readonly Route<Handler>[],
@@ -116,7 +116,7 @@ function splitPath(path: string): string[] {
   try {
     decoded = decodeURIComponent(path);
   } catch {
-    // A broken percent sequence stays as it is and matches nothing.
+    // A malformed percent sequence stays as it is and matches no route.
   }
   return decoded.split("/");
 }

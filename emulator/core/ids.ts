@@ -1,5 +1,5 @@
-// Ids and tokens that follow from the seed alone. Each kind counts for itself, so that one more request for a token
-// doesn't change the id of the next snapshot.
+// Ids and tokens that depend on the seed alone. Each kind has its own counter, so that an additional token does not change
+// the id of the next snapshot.
 
 import { createHash } from "node:crypto";
 
@@ -20,7 +20,7 @@ export class Ids {
     return this.bytes(kind).toString("hex").slice(0, 32);
   }
 
-  /** The look of a Fernet token. */
+  /** A token in the form of Keystone's Fernet tokens. */
   token(): string {
     const bytes = Buffer.concat(Array.from({ length: 4 }, () => this.bytes("token")));
     return `gAAAAAB${bytes.toString("base64url").slice(0, 170)}`;

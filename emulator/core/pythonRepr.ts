@@ -1,4 +1,4 @@
-// The traces that Python leaves on the wire: repr() in error messages, dict literals in filters.
+// Python on the wire: repr() in error messages, dict literals in filters.
 
 /** repr() of a value that came from JSON. */
 export function repr(value: unknown): string {
@@ -14,13 +14,13 @@ export function repr(value: unknown): string {
   return String(value);
 }
 
-/** str(): a string as it is, everything else as repr(). */
+/** str(): repr(), except that a string has no quotes. */
 export function str(value: unknown): string {
   return typeof value === "string" ? value : repr(value);
 }
 
 /**
- * A flat dict literal, `{"k": "v"}` or `{'k': 'v'}`; undefined if it is anything else. Cinder reads the metadata
+ * Parses a flat dict literal, `{"k": "v"}` or `{'k': 'v'}`; undefined for any other text. Cinder reads the metadata
  * filter with ast.literal_eval (`cinder/api/v3/snapshots.py` _format_snapshot_filter_options), which takes both.
  */
 export function parseDictLiteral(text: string): Record<string, unknown> | undefined {

@@ -1,4 +1,4 @@
-// The record of the requests the emulator has had, with nothing secret in it.
+// The log of all requests, without secrets.
 
 import { type EmulatorRequest, isObject } from "./http";
 
@@ -10,11 +10,11 @@ export interface RequestLogEntry {
   readonly path: string;
   readonly service: string;
   readonly operation: string;
-  /** 0 while there is no answer, and for good when the connection was broken instead. */
+  /** 0 before the answer, and when the emulator closed the connection without one. */
   status: number;
-  /** The parsed JSON of the request (its text if it isn't JSON), secrets masked. */
+  /** The parsed JSON of the request, or its text if it is not JSON. Secrets are masked. */
   readonly body?: unknown;
-  /** Id of the fault that befell it. */
+  /** Id of the fault rule that was applied to it. */
   fault?: string;
 }
 
@@ -52,7 +52,7 @@ export function createLog(): WritableLog {
   };
 }
 
-/** A request that has come in and has no answer yet. */
+/** The entry of a request that has no answer yet. */
 export function entryOf(
   { method, target, text }: Pick<EmulatorRequest, "method" | "target" | "text">,
   at: Date,
@@ -71,7 +71,6 @@ export function entryOf(
   };
 }
 
-/** What of a request's body goes into the log. */
 function loggedBody(text: string): unknown {
   if (text === "") return undefined;
   try {

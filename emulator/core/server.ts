@@ -1,11 +1,11 @@
-// The socket side: reads a request, finds its service, lets a fault befall it, writes the answer.
+// The socket: reads a request, finds its service, applies a fault rule and writes the answer.
 
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "./clock";
-import type { FaultRule, Faults } from "./faults";
-import { type Call, type EmulatorRequest, header, json, type Reply, type Service, serviceAt } from "./http";
+import type { CheckedRule, Faults } from "./faults";
+import { type Call, type EmulatorRequest, json, type Reply, type Service, serviceAt } from "./http";
 import { entryOf, type RequestLogEntry, type WritableLog } from "./requestLog";
 
 export interface ServerOptions {
@@ -22,8 +22,8 @@ export interface ServerParts {
   readonly clock: Clock;
   /** Answers requests under /_emulator/. */
   control(request: EmulatorRequest): Reply;
-  /** For "expire-token". */
-  invalidateToken(token: string): void;
+  /** Revokes the tokens that the request carries, for the action "expire-token". */
+  revokeTokensOf(request: EmulatorRequest): void;
 }
 
 export interface RunningServer {
@@ -43,7 +43,7 @@ export async function startServer(options: ServerOptions, parts: ServerParts): P
   };
   const server: Server =
     options.tls === undefined ? createHttpServer(listener) : createHttpsServer(options.tls, listener);
-  // A hanging or trickling answer is meant; the server has no time limits of its own.
+  // Answers that hang or are slow are intended, so the server has no timeouts.
   server.requestTimeout = 0;
   server.headersTimeout = 0;
   server.on("connection", (socket) => {
@@ -90,7 +90,7 @@ class Exchange {
     await this.serve(service, request);
   }
 
-  /** A defect of the emulator itself: visible, never taken for an answer of the service. */
+  /** Reports a defect of the emulator in a form that no service uses. */
   fail(error: unknown): void {
     process.stderr.write(
       `snapclone-emulator: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
@@ -103,7 +103,7 @@ class Exchange {
     const { parts } = this;
     const call = service.resolve(request);
     const { method, path, target } = request;
-    const fault = parts.faults.take({ service: service.name, operation: call.operation, method, path, target });
+    const fault = parts.faults.match({ service: service.name, operation: call.operation, method, path, target });
     const entry = entryOf(request, parts.clock.now(), service.name, call.operation);
     if (fault !== undefined) entry.fault = fault.id;
     parts.log.add(entry);
@@ -114,48 +114,45 @@ class Exchange {
 
   private async sendFaulty(
     id: string,
-    rule: FaultRule,
+    rule: CheckedRule,
     service: Service,
     request: EmulatorRequest,
     call: Call,
     entry: RequestLogEntry,
   ): Promise<void> {
     if (rule.delayMs !== undefined) await this.wait(rule.delayMs);
-    const mark = (reply: Reply): Reply => ({
+    const replacement = replacementOf(rule, service, request);
+    const labelled = (reply: Reply): Reply => ({
       ...reply,
       headers: { ...reply.headers, ...rule.headers, "x-emulator-fault": id },
     });
-    const instead = insteadOf(rule, service, request);
+    // The service executes the request only when the rule has no answer of its own.
+    const reply = () => labelled(replacement ?? call.run());
     switch (rule.action) {
       case "hang":
         return;
       case "reset":
         this.resetSocket();
         return;
-      case "lose-reply":
+      case "drop-response":
         call.run();
         this.incoming.socket.destroy();
         return;
       case "expire-token":
-        this.parts.invalidateToken(
-          header(request, "X-Auth-Token") ??
-            header(request, "X-SDS-AUTH-TOKEN") ??
-            header(request, "Authorization") ??
-            "",
-        );
-        this.send(mark(call.run()), entry);
+        this.parts.revokeTokensOf(request);
+        this.send(labelled(call.run()), entry);
         return;
-      case "trickle":
-        this.trickle(mark(instead ?? call.run()), entry);
+      case "slow-body":
+        this.sendSlowly(reply(), entry);
         return;
-      case "endless":
-        this.endless(mark(instead ?? call.run()), entry);
+      case "infinite-body":
+        this.sendForever(reply(), entry);
         return;
       case "truncate":
-        this.send(mark(truncated(instead ?? call.run())), entry);
+        this.send(truncated(reply()), entry);
         return;
       default:
-        this.send(mark(instead ?? call.run()), entry);
+        this.send(reply(), entry);
     }
   }
 
@@ -165,7 +162,7 @@ class Exchange {
     try {
       for await (const chunk of incoming) chunks.push(chunk as Buffer);
     } catch {
-      return undefined; // the client has gone
+      return undefined; // the client closed the connection
     }
     const target = incoming.url ?? "/";
     const [path = "/", query = ""] = splitOnce(target, "?");
@@ -181,10 +178,10 @@ class Exchange {
   }
 
   private noService(request: EmulatorRequest): Reply {
-    const at = Object.fromEntries(this.parts.services.map(({ name, prefix }) => [name, `${request.origin}${prefix}`]));
+    const services = this.parts.services.map(({ name, prefix }) => [name, `${request.origin}${prefix}`]);
     return json(404, {
-      emulator: `nothing is served at ${request.path}`,
-      services: at,
+      emulator: `no service has the path ${request.path}`,
+      services: Object.fromEntries(services),
       control: `${request.origin}${CONTROL_PREFIX}/state`,
     });
   }
@@ -199,20 +196,20 @@ class Exchange {
   private head(reply: Reply, entry?: RequestLogEntry): void {
     if (entry !== undefined) entry.status = reply.status;
     this.outgoing.statusCode = reply.status;
-    // By the emulator's own time, as the rows it shows: clients reckon ages by it.
+    // The emulator's own time, as in the rows: clients compute ages from it.
     this.outgoing.setHeader("Date", this.parts.clock.now().toUTCString());
     for (const [name, value] of Object.entries(reply.headers)) this.outgoing.setHeader(name, value);
   }
 
   private resetSocket(): void {
     const { socket } = this.incoming;
-    // resetAndDestroy is for plain TCP; a TLS socket can only be cut.
+    // resetAndDestroy works on plain TCP only; a TLS socket can only be closed.
     if (this.scheme === "http") socket.resetAndDestroy();
     else socket.destroy();
   }
 
-  /** One byte each 200 ms, under the length of the whole. */
-  private trickle(reply: Reply, entry: RequestLogEntry): void {
+  /** Sends one byte each 200 ms, with the Content-Length of the whole body. */
+  private sendSlowly(reply: Reply, entry: RequestLogEntry): void {
     this.head(reply, entry);
     const bytes = Buffer.from(reply.body);
     this.outgoing.setHeader("Content-Length", bytes.length);
@@ -228,9 +225,9 @@ class Exchange {
     this.timers.add(timer);
   }
 
-  /** Blanks for ever: legal before the end of a JSON text, so that nothing but a size limit stops the reader. */
-  private endless(reply: Reply, entry: RequestLogEntry): void {
-    // No body, no end of one: to write it would be a loop that Node swallows for ever.
+  /** Sends blanks for ever. JSON allows them, so only a size limit stops the reader. */
+  private sendForever(reply: Reply, entry: RequestLogEntry): void {
+    // A 204 has no body, and Node discards what is written to it: the loop would never end.
     if (reply.status === 204) {
       this.send(reply, entry);
       return;
@@ -260,11 +257,11 @@ class Exchange {
   }
 }
 
-/** Each printable character once, in no order. */
+/** Each printable character once, shuffled. */
 const GARBAGE = Array.from({ length: 90 }, (_, index) => String.fromCharCode(33 + ((index * 7919) % 90))).join("");
 
-/** The answer a rule puts in the place of the real one; undefined when the request is to be carried out. */
-function insteadOf(rule: FaultRule, service: Service, request: EmulatorRequest): Reply | undefined {
+/** The rule's answer, sent in place of the service's. Undefined when the service executes the request. */
+function replacementOf(rule: CheckedRule, service: Service, request: EmulatorRequest): Reply | undefined {
   if (rule.action === "html") {
     const status = rule.status ?? 502;
     const title =
@@ -295,7 +292,7 @@ function withBody(status: number, body: string | object): Reply {
   return typeof body === "string" ? { status, headers: { "Content-Type": "text/plain" }, body } : json(status, body);
 }
 
-/** Ends in the middle, with the length of what is there: the connection looks fine, the JSON isn't. */
+/** Half of the body, with the length of that half: the connection is fine, the JSON is not. */
 function truncated(reply: Reply): Reply {
   return { ...reply, body: reply.body.slice(0, Math.floor(reply.body.length / 2)) };
 }

@@ -1,18 +1,18 @@
-// Asynchronous work as data: a script of steps, each with the time it takes and the fields it sets. Nothing runs in
-// the background; whoever is about to look at the rows calls settle() first.
+// Asynchronous work as data: a script of steps, each with its duration and the fields that it sets. Nothing runs in the
+// background: a reader of the rows calls advance() first.
 
 import type { Clock } from "./clock";
 
 export interface Step<Row, Event> {
-  /** Milliseconds after the step before; Infinity never comes. */
+  /** Milliseconds after the previous step. Infinity: the step never runs. */
   readonly afterMs: number;
   readonly set?: Partial<Row>;
-  /** Anything more than fields, for the owner to carry out. */
+  /** Passed to `onStep` for anything beyond fields. */
   readonly emit?: Event;
 }
 
 export interface Script<Row, Event> {
-  /** The work is dropped when the row is no longer like this: somebody else moved it on. */
+  /** The runner drops the work when the row no longer has these values, because somebody else changed it. */
   readonly while: Partial<Row>;
   readonly steps: readonly Step<Row, Event>[];
 }
@@ -28,7 +28,7 @@ interface Running<Row, Event> {
 export class TaskRunner<Row extends object, Event = never> {
   private running: Running<Row, Event>[] = [];
 
-  /** `onStep` is told after each step, with the time at which it was due. */
+  /** Calls `onStep` after each step with the time at which the step was due. */
   constructor(
     private readonly clock: Clock,
     private readonly onStep: (row: Row, event: Event | undefined, atMs: number) => void,
@@ -46,8 +46,8 @@ export class TaskRunner<Row extends object, Event = never> {
     this.running = this.running.filter((task) => task.row !== row);
   }
 
-  /** Carries out everything that is due by now, in the order of time. */
-  settle(): void {
+  /** Runs every step that is due, in order of time. */
+  advance(): void {
     const now = this.clock.nowMs();
     for (;;) {
       const task = this.earliest(now);
@@ -93,7 +93,7 @@ function isLike<Row extends object>(row: Row, pattern: Partial<Row>): boolean {
   return (Object.keys(pattern) as (keyof Row)[]).every((key) => row[key] === pattern[key]);
 }
 
-/** The guard follows what the script itself has set. */
+/** The script's own changes to guarded fields become part of the guard. */
 function pick<Row>(set: Partial<Row> | undefined, guard: Partial<Row>): Partial<Row> {
   const picked: Partial<Row> = {};
   for (const key of Object.keys(guard) as (keyof Row)[]) {

@@ -1,5 +1,5 @@
-// What Nova's compute node does, in memory: servers, the files in a volume's folder, and the chain of files that a
-// guest's disk is made of. The work comes later than the answer, and its only echo is a status update at Cinder
+// What Nova's compute node does, in memory: servers, the files in a volume's folder, and the chain of files that make
+// up a guest's disk. The work begins after the answer, and only a status update at Cinder tells its result
 // (docs/wire/openstack.md#seen, #b4; nova/virt/libvirt/driver.py, volume_snapshot_create ff.).
 
 import type { CinderModel } from "../cinder/model";
@@ -9,7 +9,7 @@ import { TaskRunner } from "../core/tasks";
 
 export interface ServerRow {
   id: string;
-  /** null: not scheduled yet. */
+  /** null until the server is scheduled. */
   host: string | null;
   vm_state: "active" | "stopped";
   task_state: string | null;
@@ -21,14 +21,14 @@ export interface FileRow {
   name: string;
   /** The name of the file below it; null at the end of a chain. */
   backing: string | null;
-  /** Whether that name was written with its whole path: then no partial merge works. */
+  /** True if the name has its whole path: then no partial merge works (docs/wire/openstack.md#seen-assisted-create). */
   absolute: boolean;
-  /** The files whose data it has, its own first: what a test looks at to see what was merged. */
+  /** The files whose data this file contains, its own first: so a test sees what was merged. */
   holds: string[];
 }
 
 export interface NovaTimings {
-  /** From the answer to the switched disk. */
+  /** From the answer to the switch of the disk to the new file. */
   assistedCreate: number;
   /** From the answer to the end of the merge. */
   assistedDelete: number;
@@ -48,15 +48,15 @@ type Work =
       readonly info: Readonly<Record<string, unknown>>;
     };
 
-/** Work on the compute node; the row is only what the runner holds on to. */
-interface Job {
+/** The row that the task runner needs for each piece of work. */
+interface WorkRow {
   readonly work: Work;
 }
 
-/** How the next piece of work on the compute node goes wrong: libvirt refuses, or nothing is ever heard of it again. */
+/** How work on the compute node fails: libvirt refuses, or the work is lost and reports nothing. */
 export type NovaFailure = "error" | "lost";
 
-/** An exception in nova-compute. `reported`: Cinder is told. */
+/** An exception in nova-compute. `reported`: Nova tells Cinder about the failure. */
 class ComputeError extends Error {
   constructor(
     message: string,
@@ -68,12 +68,12 @@ class ComputeError extends Error {
 
 export class NovaModel {
   readonly servers = new Map<string, ServerRow>();
-  /** nova-compute's log: where everything ends up that no answer tells. */
+  /** nova-compute's log. Only here are the failures that no answer reports. */
   readonly log: string[] = [];
   private readonly folders = new Map<string, Map<string, FileRow>>();
   private readonly active = new Map<string, string>();
-  private readonly jobs: TaskRunner<Job, Work>;
-  private failures: { kind: Work["kind"]; trouble: NovaFailure }[] = [];
+  private readonly tasks: TaskRunner<WorkRow, Work>;
+  private failures: { kind: Work["kind"]; failure: NovaFailure }[] = [];
 
   constructor(
     clock: Clock,
@@ -81,27 +81,32 @@ export class NovaModel {
     private readonly timings: NovaTimings,
     private readonly cinder: CinderModel,
   ) {
-    this.jobs = new TaskRunner(clock, (_job, work, atMs) => {
+    this.tasks = new TaskRunner(clock, (_row, work, atMs) => {
       if (work !== undefined) this.execute(work, atMs);
     });
-    cinder.addReporter(() => this.jobs.settle());
+    cinder.addDependent(() => this.tasks.advance());
   }
 
   reset(): void {
     this.servers.clear();
     this.folders.clear();
     this.active.clear();
-    this.jobs.reset();
+    this.tasks.reset();
     this.log.length = 0;
     this.failures = [];
   }
 
   /** Finishes the work that is due, here and at Cinder. */
-  settle(): void {
-    this.cinder.settle();
+  advance(): void {
+    this.cinder.advance();
   }
 
-  /** The server that the volume is attached to; a running one where nothing else was said. */
+  /** @deprecated Use `advance`. */
+  settle(): void {
+    this.advance();
+  }
+
+  /** The server that the volume is attached to. A server that no test has created is running. */
   serverOf(volumeId: string): ServerRow | undefined {
     const id = this.cinder.volumes.get(volumeId)?.attachments[0]?.server_id;
     if (id === undefined) return undefined;
@@ -123,7 +128,10 @@ export class NovaModel {
     return row;
   }
 
-  /** `qemu-img create -f qcow2 -F qcow2 -b <backing> <name>` in the volume's folder; on the active file if not said. */
+  /**
+   * `qemu-img create -f qcow2 -F qcow2 -b <backing> <name>` in the volume's folder. The default for `backing` is the
+   * active file.
+   */
   createFile(volumeId: string, name: string, given: { backing?: string; absolute?: boolean } = {}): FileRow {
     const row: FileRow = {
       name,
@@ -139,9 +147,9 @@ export class NovaModel {
     return this.folder(volumeId).get(name);
   }
 
-  /** The files of the guest's disk, the active one first: libvirt's own record of it. */
+  /** The files of the guest's disk as libvirt knows them, the active one first. */
   chain(volumeId: string): string[] {
-    this.settle();
+    this.advance();
     return this.files(volumeId);
   }
 
@@ -155,9 +163,9 @@ export class NovaModel {
     return names;
   }
 
-  /** The next create or delete ends so. */
-  failNext(kind: Work["kind"], trouble: NovaFailure): void {
-    this.failures.push({ kind, trouble });
+  /** Makes the next create or delete fail like this. */
+  failNext(kind: Work["kind"], failure: NovaFailure): void {
+    this.failures.push({ kind, failure });
   }
 
   startCreate(volumeId: string, info: CreateInfo): void {
@@ -169,7 +177,7 @@ export class NovaModel {
   }
 
   private start(work: Work, afterMs: number): void {
-    this.jobs.start({ work }, { while: {}, steps: [{ afterMs, emit: work }] });
+    this.tasks.start({ work }, { while: {}, steps: [{ afterMs, emit: work }] });
   }
 
   /** nova/virt/libvirt/driver.py (Nova 33) :3699 create, :4153 delete. */
@@ -178,9 +186,9 @@ export class NovaModel {
     const good = work.kind === "create" ? "creating" : "deleting";
     const bad = work.kind === "create" ? "error" : "error_deleting";
     try {
-      const trouble = this.takeFailure(work.kind);
-      if (trouble === "lost") return;
-      if (trouble === "error") throw new ComputeError("libvirtError: told so by the emulator");
+      const failure = this.takeFailure(work.kind);
+      if (failure === "lost") return;
+      if (failure === "error") throw new ComputeError("libvirtError: told so by the emulator");
       if (work.kind === "create") this.switchDisk(work.volumeId, work.info.new_file);
       else this.merge(work.volumeId, work.info);
     } catch (error) {
@@ -193,7 +201,7 @@ export class NovaModel {
   }
 
   /**
-   * Cinder takes it only in the right status; a refusal is logged and swallowed
+   * Cinder accepts a report only in the right status. Nova logs a refusal and does nothing else
    * (docs/wire/openstack.md#seen-assisted-create).
    */
   private report(snapshotId: string, status: string, atMs: number): void {
@@ -205,11 +213,11 @@ export class NovaModel {
   }
 
   private switchDisk(volumeId: string, newFile: string): void {
-    // Before the `try` of driver.py's volume_snapshot_create: Cinder hears nothing
+    // driver.py checks this before the `try` of volume_snapshot_create, so Cinder gets no report
     // (docs/wire/openstack.md#silent-failures).
     if (this.serverOf(volumeId)?.vm_state !== "active") throw new ComputeError("InstanceNotRunning", false);
     const file = this.folder(volumeId).get(newFile);
-    // VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT: nobody makes the file here.
+    // With VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT libvirt does not create the file.
     if (file === undefined) throw new ComputeError(`libvirtError: missing existing file for disk: ${newFile}`);
     if (this.files(volumeId).includes(newFile))
       throw new ComputeError(`libvirtError: ${newFile} is in use by the disk already`);
@@ -226,7 +234,7 @@ export class NovaModel {
     else this.commit(volumeId, from === null ? null : String(from), String(target));
   }
 
-  /** blockRebase: the active file takes in everything down to `base`, or everything there is. */
+  /** blockRebase: the active file absorbs all files down to `base`, or all there are. */
   private pull(volumeId: string, base: string | null): void {
     const chain = this.files(volumeId);
     const end = base === null ? chain.length : chain.indexOf(base);
@@ -238,7 +246,7 @@ export class NovaModel {
     active.backing = base;
   }
 
-  /** blockCommit without the flag for the active file, so never of the active file. */
+  /** blockCommit without the flag for the active file, so it refuses the active file. */
   private commit(volumeId: string, top: string | null, target: string): void {
     const chain = this.files(volumeId);
     const at = top === null ? 0 : chain.indexOf(top);
@@ -264,7 +272,7 @@ export class NovaModel {
 
   private takeFailure(kind: Work["kind"]): NovaFailure | undefined {
     const index = this.failures.findIndex((entry) => entry.kind === kind);
-    return index < 0 ? undefined : this.failures.splice(index, 1)[0]?.trouble;
+    return index < 0 ? undefined : this.failures.splice(index, 1)[0]?.failure;
   }
 
   private activeFile(volumeId: string): string {
@@ -274,7 +282,7 @@ export class NovaModel {
   private folder(volumeId: string): Map<string, FileRow> {
     const known = this.folders.get(volumeId);
     if (known !== undefined) return known;
-    // As Cinder's NFS driver calls a volume's own file.
+    // The name that Cinder's NFS driver gives to a volume's own file.
     const name = `volume-${volumeId}`;
     const folder = new Map<string, FileRow>([[name, { name, backing: null, absolute: false, holds: [name] }]]);
     this.folders.set(volumeId, folder);
@@ -282,7 +290,7 @@ export class NovaModel {
   }
 }
 
-/** Python's dictionary by index: what is missing is a KeyError on the compute node, long after the 204. */
+/** Nova reads the dictionary by index: a missing key is a KeyError on the compute node, long after the 204. */
 function required(info: Readonly<Record<string, unknown>>, key: string): unknown {
   if (!Object.hasOwn(info, key)) throw new ComputeError(`KeyError: '${key}'`);
   return info[key];

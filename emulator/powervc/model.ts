@@ -1,5 +1,5 @@
-// The state of PowerVC's clone-volumes: flows of tasks over the volumes of the block storage service, with the steps that
-// IBM's document shows, and ways to make them slow or fail (docs/wire/powervc.md#f, #g5).
+// The state of PowerVC's clone-volumes: flows over the volumes of the block storage service, with the steps that IBM's
+// document shows, and ways to make a step slow or fail (docs/wire/powervc.md#f1-tasks, #g5).
 
 import type { CinderModel, VolumeRow } from "../cinder/model";
 import type { Clock } from "../core/clock";
@@ -7,8 +7,8 @@ import type { Ids } from "../core/ids";
 import { TaskRunner } from "../core/tasks";
 
 /**
- * The tasks of the document's sample, in the order in which they can only be meant. A name ends in what the sample has
- * there: the flow's own number, the clones' name, or nothing.
+ * The tasks of the document's sample, in the only order that makes sense. Each has the ending of its name in the sample:
+ * the flow's number, the name of the clones, or nothing.
  */
 const STEPS = [
   ["create_group_type", "_number"],
@@ -37,18 +37,18 @@ export type CloneStep = (typeof STEPS)[number][0];
 
 export const CLONE_STEPS: readonly CloneStep[] = STEPS.map(([step]) => step);
 
-/** How one step goes in the flows that begin from now on. */
+/** What happens at one step of the flows that begin from now on. */
 export interface FlowBehaviour {
   readonly step: CloneStep;
-  /** It fails with this message, and the flow is taken back: REVERTING, then REVERTED. */
+  /** The step fails with this message, and the flow reverts: REVERTING, then REVERTED. */
   readonly fails?: string;
-  /** So many clones stay when it is taken back; none if not said. */
+  /** How many clones a flow leaves behind when it reverts; default: none. */
   readonly leaves?: number;
-  /** So many clones vanish when the step has ended well: somebody deletes them. */
+  /** How many clones are gone after the step, as if another client had deleted them. */
   readonly loses?: number;
-  /** Milliseconds of the emulator's time; Infinity for ever. */
+  /** How long the step takes, in milliseconds of the emulator's time; Infinity never ends. */
   readonly takes?: number;
-  /** How many flows; all if not said. */
+  /** How many flows the rule applies to; default: all. */
   readonly times?: number;
 }
 
@@ -64,9 +64,9 @@ export interface CloneTask {
   project_id: string;
   user_id: string;
   request: CloneRequest;
-  /** Of the flow `cloneFlow`. */
+  /** The state of the flow `cloneFlow`. */
   state: "RUNNING" | "SUCCESS" | "REVERTING" | "REVERTED";
-  /** As the API names them, with the state of each. */
+  /** The steps with the names and states that the API shows. */
   steps: { step: CloneStep; name: string; state: string }[];
   failure: string | undefined;
   /** Source volume to clone. */
@@ -82,16 +82,16 @@ export class PowerVcModel {
   readonly tasks = new Map<string, CloneTask>();
   /** `powervc-config storage clone-name-prefix` */
   prefix = "clone-";
-  /** The host that task_uri names: PowerVC's own idea of it, which nobody else can resolve. */
+  /** The host in task_uri: a name that only PowerVC itself can resolve. */
   internalHost = "powervc.internal:9000";
   /**
-   * Where progress and states are in an answer: as in the document's first sample (`beside` the details), or as in its
-   * use cases (inside of the details, and no tasks at all).
+   * Where an answer has progress and states: `beside` the details as in the document's first sample, or `inside` of them
+   * as in its use cases, which show no tasks.
    */
   form: "beside" | "inside" = "beside";
-  /** What it says about a task that it has forgotten; `unrouted`: as of an address that no route matches. */
+  /** The answer about a task that PowerVC has forgotten; `unrouted` is the 404 of an address that no route matches. */
   forgets: "404" | "empty" | "unrouted" = "404";
-  /** Whether a clone shows its source: not said by anybody (docs/wire/powervc.md#h), so both are possible. */
+  /** Whether a clone shows its source. No document says so (docs/wire/powervc.md#h), so a client must bear both. */
   tellsSource = true;
   private behaviours: { rule: FlowBehaviour; left: number }[] = [];
   private readonly runner: TaskRunner<CloneTask, Event>;
@@ -115,10 +115,15 @@ export class PowerVcModel {
     this.tellsSource = true;
   }
 
-  /** Brings tasks and volumes up to date. */
+  /** Finishes the work that is due, here and at Cinder. */
+  advance(): void {
+    this.runner.advance();
+    this.cinder.advance();
+  }
+
+  /** @deprecated Use `advance`. */
   settle(): void {
-    this.runner.settle();
-    this.cinder.settle();
+    this.advance();
   }
 
   behaviour(rule: FlowBehaviour): { remove(): void } {
@@ -132,12 +137,12 @@ export class PowerVcModel {
     };
   }
 
-  /** The next flow is taken back at this step. */
+  /** Makes the next flow fail at this step and revert. */
   failNext(step: CloneStep, message: string, leaves = 0): void {
     this.behaviour({ step, fails: message, leaves, times: 1 });
   }
 
-  /** As after a restart of PowerVC: no task is known any more, whatever it did goes on (docs/wire/powervc.md#h). */
+  /** Forgets all tasks, as a restart of PowerVC does. Their work goes on (docs/wire/powervc.md#h). */
   forgetTasks(): void {
     this.tasks.clear();
   }
@@ -170,7 +175,7 @@ export class PowerVcModel {
     for (const [at, step] of CLONE_STEPS.entries()) {
       const rule = this.take(step);
       const afterMs = rule?.takes ?? this.stepMs();
-      // A volume is in one group at a time (cinder/group/api.py update): one that is in another's can't be added.
+      // A volume is in one group at a time, so a volume of another group can't be added (cinder/group/api.py update).
       const failure = rule?.fails ?? (step === "add_vols_to_group" ? this.groupedElsewhere(task) : undefined);
       if (failure !== undefined) {
         task.failure = failure;
@@ -202,7 +207,7 @@ export class PowerVcModel {
 
   private after(task: CloneTask, event: Event): void {
     if (event.kind === "reverted") {
-      this.takeBack(task, event.leaves);
+      this.revert(task, event.leaves);
       return;
     }
     const step = task.steps[event.at];
@@ -227,7 +232,7 @@ export class PowerVcModel {
     }
     if (step === "get_clones_from_group") for (const row of clones()) row.status = "available";
     if (step === "set_metadata_for_volume")
-      for (const [index, row] of clones().entries()) this.describe(task, row, index);
+      for (const [index, row] of clones().entries()) this.setMetadata(task, row, index);
     if (step === "remove_vols_from_tgt_grp") for (const row of clones()) row.group_id = null;
     if (step === "remove_vols_from_src_grp") for (const row of this.sources(task)) row.group_id = null;
   }
@@ -247,8 +252,11 @@ export class PowerVcModel {
     task.clones.set(source.id, clone.id);
   }
 
-  /** Which metadata the step sets is not said (docs/wire/powervc.md#f1-tasks): the source's own are the hardest case for a client. */
-  private describe(task: CloneTask, row: VolumeRow, index: number): void {
+  /**
+   * The document does not say which metadata the step sets (docs/wire/powervc.md#f1-tasks). The source's own are the
+   * hardest case for a client.
+   */
+  private setMetadata(task: CloneTask, row: VolumeRow, index: number): void {
     const { request } = task;
     const source = this.cinder.volumes.get([...task.clones.keys()][index] ?? "");
     row.metadata = { ...source?.metadata };
@@ -267,7 +275,7 @@ export class PowerVcModel {
     return name === undefined ? undefined : `${this.prefix}${name}`;
   }
 
-  private takeBack(task: CloneTask, leaves: number): void {
+  private revert(task: CloneTask, leaves: number): void {
     for (const step of task.steps) if (step.state !== "PENDING") step.state = "REVERTED";
     for (const row of this.sources(task)) row.group_id = null;
     for (const [index, [source, clone]] of [...task.clones].entries()) {
@@ -275,7 +283,7 @@ export class PowerVcModel {
       if (index < leaves && row !== undefined) {
         row.group_id = null;
         row.status = "error";
-        this.describe(task, row, index);
+        this.setMetadata(task, row, index);
       } else {
         this.cinder.removeVolume(clone);
         task.clones.delete(source);

@@ -2,14 +2,15 @@
 
 import type { Clock } from "../core/clock";
 import type { Ids } from "../core/ids";
-import { ViprError, type ViprTimings } from "./model";
+import { ViprError } from "./errors";
+import type { ViprTimings } from "./rows";
 
 export interface ViprUser {
   name: string;
   password: string;
-  /** What it may do with the volumes' project. */
+  /** Its rights in the volumes' project. */
   role: "admin" | "monitor" | "none";
-  /** The URN of its tenant. Default: the one that all seeds belong to. */
+  /** The URN of its tenant. Default: the tenant of the seed data. */
   tenant?: string;
 }
 
@@ -22,7 +23,7 @@ interface Token {
 const TOKENS_MOST = 100;
 const FAILURES_MOST = 10;
 const LOCKED_MS = 600_000;
-/** What a token of ours begins with: anything else can't be decoded. */
+/** The form of the tokens that ViPR issues. It cannot decode any other text. */
 const FORM = /^BAAc[A-Za-z0-9+/]+=*$/;
 
 export class ViprAuth {
@@ -42,7 +43,7 @@ export class ViprAuth {
     this.users.set(user.name, user);
   }
 
-  /** undefined: refused, and counted against the address. */
+  /** Returns a token, or undefined for wrong credentials. Failures count against the client's address. */
   login(name: string, password: string): string | undefined {
     const now = this.clock.nowMs();
     if (now < this.lockedUntil) {
@@ -68,7 +69,7 @@ export class ViprAuth {
     return token;
   }
 
-  /** Who it is; "stale" for one that has ended, "garbage" for what is none. */
+  /** The user of a token. "stale": an expired token; "garbage": a text that is no token. */
   identify(token: string | undefined): ViprUser | "none" | "stale" | "garbage" {
     if (token === undefined || token === "") return "none";
     if (!FORM.test(token)) return "garbage";
@@ -95,7 +96,7 @@ export class ViprAuth {
     this.tokens.clear();
   }
 
-  /** Those that count against the limit. */
+  /** The tokens that count against the limit. */
   get alive(): number {
     return this.tokens.size;
   }
@@ -115,7 +116,7 @@ export class ViprAuth {
     return now - issuedAt >= this.timings.viprTokenLife || now - usedAt >= this.timings.viprTokenIdle;
   }
 
-  /** What has ended goes on counting until then. */
+  /** Removes expired tokens. They count against the limit until then. */
   private sweep(): void {
     const now = this.clock.nowMs();
     if (now - this.sweptAt < this.timings.viprTokenIdle) return;

@@ -1,70 +1,60 @@
-// What the control API offers of ViPR, for programs in another process.
+// The control routes for ViPR's rows: they act as a user in ViPR's own interface does, at once.
 
-import { isObject, json, type Reply, type Route } from "../core/http";
-import type { ViprBehaviour, ViprModel } from "./model";
+import { type ControlRoute, controlRoute, knownFields, ok } from "../core/control";
+import { json } from "../core/http";
+import type { ViprModel } from "./model";
+import type { ViprBehaviour } from "./tasks";
 
-type Answer = (body: unknown, params: Readonly<Record<string, string>>) => Reply;
+const BEHAVIOUR_FIELDS = ["operation", "succeed", "suspend", "stuck", "undispatched", "ms"] as const;
 
-export function viprControls(
-  vipr: ViprModel,
-  route: (method: string, path: string, handler: Answer) => Route<Answer>,
-): Route<Answer>[] {
-  const done = () => json(200, { ok: true });
+export function viprControls(vipr: ViprModel): ControlRoute[] {
   return [
-    route("POST", "/vipr/sessions", (body) => {
-      const { label, volume, group, ...rest } = fields(body);
-      refuseUnknown(rest);
-      if (typeof label !== "string") throw new Error("label is text");
-      const of = typeof group === "string" ? { group } : { volume: String(volume) };
-      return json(201, { id: vipr.createSession(label, of).id });
-    }),
-    route("DELETE", "/vipr/sessions/{id}", (_, { id }) => {
-      vipr.deleteSessionNow(id ?? "");
-      return done();
-    }),
-    route("POST", "/vipr/volumes", (body) => {
-      const { label, group, ...rest } = fields(body);
-      refuseUnknown(rest);
-      if (typeof label !== "string") throw new Error("label is text");
-      return json(201, { id: vipr.createVolume(label, typeof group === "string" ? { group } : {}).id });
-    }),
-    route("POST", "/vipr/targets", (body) => {
-      const { session, label, ...rest } = fields(body);
-      refuseUnknown(rest);
-      if (typeof label !== "string" || typeof session !== "string") throw new Error("session and label are text");
-      return json(201, { id: vipr.linkNow(session, label).id });
-    }),
-    route("POST", "/vipr/behaviours", (body) => {
-      const { operation, succeed, suspend, stuck, undispatched, ms, ...rest } = fields(body);
-      refuseUnknown(rest);
-      if (!["link", "unlink", "relink"].includes(String(operation)))
+    ...rowControls(vipr),
+    controlRoute("POST", "/vipr/behaviours", (body) => {
+      const behaviour = knownFields<ViprBehaviour>(body, BEHAVIOUR_FIELDS);
+      if (!["link", "unlink", "relink"].includes(String(behaviour.operation)))
         throw new Error("operation is link, unlink or relink");
-      const given = { operation, succeed, suspend, stuck, undispatched, ms };
-      const behaviour = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-      vipr.failNext(behaviour as unknown as ViprBehaviour);
-      return json(201, { ok: true });
-    }),
-    route("POST", "/vipr/targets/{id}/export", (_, { id }) => {
-      vipr.setExported(id ?? "");
-      return done();
-    }),
-    route("DELETE", "/vipr/targets/{id}/export", (_, { id }) => {
-      vipr.setExported(id ?? "", false);
-      return done();
-    }),
-    route("DELETE", "/vipr/targets/{id}", (_, { id }) => {
-      vipr.unlinkNow(id ?? "");
-      return done();
+      vipr.failNext(behaviour as ViprBehaviour);
+      return ok(201);
     }),
   ];
 }
 
-function fields(body: unknown): Record<string, unknown> {
-  if (!isObject(body)) throw new Error("the body is an object");
-  return body;
+function rowControls(vipr: ViprModel): ControlRoute[] {
+  return [
+    controlRoute("POST", "/vipr/sessions", (body) => {
+      const { label, volume, group } = knownFields<Texts>(body, ["label", "volume", "group"]);
+      if (typeof label !== "string") throw new Error("label is text");
+      const of = typeof group === "string" ? { group } : { volume: String(volume) };
+      return json(201, { id: vipr.createSession(label, of).id });
+    }),
+    controlRoute("DELETE", "/vipr/sessions/{id}", (_, { id }) => {
+      vipr.deleteSessionNow(id ?? "");
+      return ok();
+    }),
+    controlRoute("POST", "/vipr/volumes", (body) => {
+      const { label, group } = knownFields<Texts>(body, ["label", "group"]);
+      if (typeof label !== "string") throw new Error("label is text");
+      return json(201, { id: vipr.createVolume(label, typeof group === "string" ? { group } : {}).id });
+    }),
+    controlRoute("POST", "/vipr/targets", (body) => {
+      const { session, label } = knownFields<Texts>(body, ["session", "label"]);
+      if (typeof label !== "string" || typeof session !== "string") throw new Error("session and label are text");
+      return json(201, { id: vipr.linkNow(session, label).id });
+    }),
+    controlRoute("POST", "/vipr/targets/{id}/export", (_, { id }) => {
+      vipr.setExported(id ?? "");
+      return ok();
+    }),
+    controlRoute("DELETE", "/vipr/targets/{id}/export", (_, { id }) => {
+      vipr.setExported(id ?? "", false);
+      return ok();
+    }),
+    controlRoute("DELETE", "/vipr/targets/{id}", (_, { id }) => {
+      vipr.unlinkNow(id ?? "");
+      return ok();
+    }),
+  ];
 }
 
-function refuseUnknown(rest: Record<string, unknown>): void {
-  const unknown = Object.keys(rest);
-  if (unknown.length > 0) throw new Error(`unknown field: ${unknown.join(", ")}`);
-}
+type Texts = Record<"label" | "volume" | "group" | "session", unknown>;

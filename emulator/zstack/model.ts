@@ -1,5 +1,5 @@
-// The state of a ZStack: VMs, volumes, tags, sessions, jobs, and how its clones go. Tests reach it directly; the API in
-// zstack.ts stands in front of it. The facts are in docs/wire/zstack.md.
+// The state of a ZStack: VMs, volumes, tags, sessions, jobs, and how its clones go (docs/wire/zstack.md). Tests use it
+// directly; routes.ts is the API in front of it.
 
 import type { Clock } from "../core/clock";
 import type { Ids } from "../core/ids";
@@ -35,7 +35,7 @@ export interface ZStackVolume {
   vmInstanceUuid: string | null;
   lastVmInstanceUuid: string | null;
   status: "Ready" | "Deleted";
-  /** Not on the wire: what the clone was asked to give it. */
+  /** The system tags of the clone request; in no answer. */
   systemTags: string[];
   createdMs: number;
 }
@@ -52,7 +52,7 @@ export interface ZStackSnapshot {
   volumeUuid: string;
 }
 
-/** What an API job has come to: undefined while it runs. */
+/** The result of an API job, undefined while it runs. */
 export interface JobOutcome {
   status: 200 | 503;
   body: unknown;
@@ -63,27 +63,21 @@ export interface ZStackJob {
   createdMs: number;
   doneMs?: number;
   outcome?: JobOutcome;
-  /** Never ends: its management node has crashed (docs/wire/zstack.md#s2-4). */
+  /** The job never ends, because its management node crashed (docs/wire/zstack.md#s2-4). */
   stuck?: boolean;
 }
 
-export interface ZStackError {
-  code: string;
-  description: string;
-  details: string;
-  cause?: ZStackError;
-  causes?: ZStackError[];
-  opaque?: unknown;
-}
-
 /**
- * How a clone goes. For single VMs: "no-host" leaves an entry with an error alone, "start-failed" one with an error and
- * an inventory of a VM that stays, "start-failed-gone" of one that does not (docs/wire/zstack.md#s3-4). For the whole
- * call: "refused" ends in 503 and makes nothing (docs/wire/zstack.md#s9-4), "orphans" in 503 after the VMs are there
- * (docs/wire/zstack.md#s3-5), "unattached" likewise and without their data volumes, "timeout" is the server's own
- * deadline with VMs left over (SYS.1001), "stuck" never ends though the VMs are there, "purged" ends and its job is
- * unknown at once (docs/wire/zstack.md#s2-4). "given-up" is the server's deadline while the work goes on to its end,
- * and "forgotten" a job that is unknown meanwhile.
+ * How a clone goes.
+ *
+ * For a single VM (docs/wire/zstack.md#s3-4): "no-host" gives an entry with an error alone, "start-failed" an entry with
+ * an error and the inventory of a VM that stays, "start-failed-gone" of a VM that does not stay.
+ *
+ * For the whole call: "refused" ends in 503 and creates nothing (docs/wire/zstack.md#s9-4). "orphans" ends in 503 after
+ * it created the VMs (docs/wire/zstack.md#s3-5), "unattached" likewise, without their data volumes. "timeout" is the
+ * server's own deadline and leaves the VMs (SYS.1001). "stuck" creates the VMs and never ends. "purged" ends, and its
+ * job is unknown at once (docs/wire/zstack.md#s2-4). "given-up" is the server's deadline while the work continues to its
+ * end, and "forgotten" a job that is unknown while the work continues.
  */
 export const CLONE_OUTCOMES = [
   "no-host",
@@ -102,17 +96,17 @@ export const CLONE_OUTCOMES = [
 export interface CloneBehaviour {
   readonly match?: { readonly name?: string | RegExp };
   readonly outcome: (typeof CLONE_OUTCOMES)[number];
-  /** How many VMs, or calls, it applies to; all if not said. */
+  /** How many VMs or calls it applies to. @default all */
   readonly times?: number;
 }
 
 export interface ZStackTimings {
-  /** Of a clone: until the VMs' rows appear (snapshot and temporary image), and from then until they are there. */
+  /** Of a clone: until the VMs' rows appear (snapshot and temporary image), and from then until the VMs run. */
   zstackImage: number;
   zstackClone: number;
-  /** Start, stop, destroy, expunge, a change of a name. */
+  /** Start, stop, destroy, expunge, update. */
   zstackAction: number;
-  /** Tags, and what is done to volumes; 0 if not said. */
+  /** Tags and volumes. @default 0 */
   zstackQuick?: number;
   zstackSession: number;
 }
@@ -126,7 +120,8 @@ export interface ZStackSettings {
   /** Numbers as the vendor's document prints them: 1.0, 8.589934592E9 (docs/wire/zstack.md#s2-7). */
   floats: boolean;
   /**
-   * Minutes that the server's wall clock is ahead of UTC; compared with an access key's Date, without its zone
+   * Minutes that the server's wall clock is ahead of UTC. The server compares it with the Date of an access key's
+   * request, without the zone
    * (docs/wire/zstack.md#s1-4).
    */
   offsetMinutes: number;
@@ -134,15 +129,15 @@ export interface ZStackSettings {
   uniqueSession: boolean;
   /** `vm/dataVolume.deleteOnVmDestroy`. */
   deleteDataVolumes: boolean;
-  /** Whether guests give volumes back while they run. */
+  /** Whether running guests release volumes. */
   hotUnplug: boolean;
-  /** The accounts have lost their rights: queries find nothing, and say so with 200. */
+  /** The accounts have lost their rights: queries find nothing and answer 200. */
   revoked: boolean;
   /** `rest/completedApi.expiredPeriod`. */
   jobExpiryMs: number;
   /** `vm/uniqueVmName`. */
   uniqueVmName: boolean;
-  /** Hosts' capacity, in running VMs. */
+  /** How many VMs the hosts can run. */
   capacity: number;
   /** Accounts' quota vm.num. */
   vmQuota: number;
@@ -174,11 +169,11 @@ export class ZStackModel {
   readonly volumes = new Map<string, ZStackVolume>();
   readonly tags = new Map<string, ZStackTag>();
   readonly jobs = new Map<string, ZStackJob>();
-  /** Per cent of the work that goes on, by its job: a table of its own on the server, too. */
+  /** Progress in per cent by job. The server has a separate table for it, too. */
   readonly progress = new Map<string, string>();
-  /** By uuid, until when it is good. */
+  /** The end of each session by its uuid. */
   readonly sessions = new Map<string, number>();
-  /** They accumulate on the source: nothing removes them (docs/wire/zstack.md#s3-6). */
+  /** Snapshots accumulate on the source: nothing removes them (docs/wire/zstack.md#s3-6). */
   readonly sourceSnapshots: ZStackSnapshot[] = [];
   readonly accounts = new Map<string, string>();
   readonly settings: ZStackSettings;
@@ -214,7 +209,7 @@ export class ZStackModel {
     this.settings = { ...this.defaults };
   }
 
-  /** From now on clones that match go like this; the first rule that matches counts. */
+  /** Clones that match go like this from now on. The first rule that matches counts. */
   cloneBehaviour(rule: CloneBehaviour): { remove(): void } {
     const entry = { rule, left: rule.times ?? Number.POSITIVE_INFINITY };
     this.behaviours.push(entry);
@@ -225,7 +220,7 @@ export class ZStackModel {
     };
   }
 
-  /** From now on clones go well. */
+  /** Removes all behaviours. */
   forgetBehaviours(): void {
     this.behaviours = [];
   }
@@ -235,7 +230,7 @@ export class ZStackModel {
     this.cloneBehaviour({ outcome, times: 1 });
   }
 
-  takeBehaviour(name: string, outcomes: readonly CloneBehaviour["outcome"][]): CloneBehaviour["outcome"] | undefined {
+  matchBehaviour(name: string, outcomes: readonly CloneBehaviour["outcome"][]): CloneBehaviour["outcome"] | undefined {
     const found = this.behaviours.find(
       ({ rule, left }) => left > 0 && outcomes.includes(rule.outcome) && fits(rule.match?.name, name),
     );
@@ -253,7 +248,7 @@ export class ZStackModel {
 
   /** VMs that are not in the recycle bin. */
   living(): ZStackVm[] {
-    this.settle();
+    this.advance();
     return [...this.vms.values()].filter(({ state }) => state !== "Destroyed");
   }
 
@@ -271,7 +266,7 @@ export class ZStackModel {
     );
   }
 
-  /** Behind everybody's back, and at once. */
+  /** Removes a VM at once, without the API. */
   removeVm(uuid: string): boolean {
     for (const tag of this.tags.values()) if (tag.resourceUuid === uuid) this.tags.delete(tag.uuid);
     for (const volume of this.volumes.values()) {
@@ -282,7 +277,7 @@ export class ZStackModel {
     return this.vms.delete(uuid);
   }
 
-  /** From the request to the end of the work. */
+  /** The state between the request and the end of the work. */
   beginDestroy(vm: ZStackVm): void {
     vm.state = "Destroying";
   }
@@ -292,16 +287,17 @@ export class ZStackModel {
     volume.vmInstanceUuid = null;
   }
 
-  /** `run` is carried out once the time has come and somebody looks. */
+  /** Schedules `run`; `advance` runs it when it is due. */
   after(ms: number, run: () => void): void {
     if (!Number.isFinite(ms)) return;
     this.order += 1;
-    // What follows from an event is reckoned from when that was due, not from when somebody looked.
+    // Work that follows from an event starts when that event was due, not when advance() ran it.
     const from = this.happening ?? this.clock.nowMs();
     this.due.push({ at: from + this.clock.duration(ms), order: this.order, run });
   }
 
-  settle(): void {
+  /** Runs the work that is due and removes expired jobs. */
+  advance(): void {
     const now = this.clock.nowMs();
     for (;;) {
       const [next] = this.due.filter(({ at }) => at <= now).sort((a, b) => a.at - b.at || a.order - b.order);
@@ -314,10 +310,31 @@ export class ZStackModel {
         this.happening = undefined;
       }
     }
-    // By the time of submission, not of its end (docs/wire/zstack.md#retention).
+    // Jobs expire by the time of submission, not of their end (docs/wire/zstack.md#retention).
     for (const job of this.jobs.values()) {
       if (job.outcome && now - job.createdMs > this.settings.jobExpiryMs) this.jobs.delete(job.uuid);
     }
+  }
+
+  /** @deprecated Use `advance`. */
+  settle(): void {
+    this.advance();
+  }
+
+  /** The community edition has no clone module (docs/wire/zstack.md#s3-3). */
+  get canClone(): boolean {
+    return this.settings.edition === "enterprise";
+  }
+
+  /** Whether the server has a feature that came with `version`. */
+  isAtLeast(version: string): boolean {
+    const numbers = (text: string) => text.split(".").map(Number);
+    const [own, wanted] = [numbers(this.settings.version), numbers(version)];
+    for (let index = 0; index < wanted.length; index += 1) {
+      const difference = (own[index] ?? 0) - (wanted[index] ?? 0);
+      if (difference !== 0) return difference > 0;
+    }
+    return true;
   }
 
   uuid(kind: string): string {
@@ -349,7 +366,7 @@ export class ZStackModel {
     return vm;
   }
 
-  /** What the first start gives a VM (docs/wire/zstack.md#s3-1, JustCreate has none of it). */
+  /** Adds what a VM gets at its first start, which JustCreate leaves out (docs/wire/zstack.md#s3-1). */
   furnish(vm: ZStackVm, storage: string = ZSTACK_SEED.primaryStorage, systemTags: string[] = []): void {
     const root = this.addVolume({
       name: `ROOT-for-${vm.name}`,

@@ -1,16 +1,15 @@
-// Which create made an object. `check` names the attempt in a hidden input, so the state's entry and its pending operation
-// have the same text as the object. Where the request's seed can't be had (docs/wire/pulumi-engine.md#request-fields), the
-// attempt is unnamed, and the state knows nothing of it. All are 16 hex digits; backends with little
-// room store the beginning.
+// The attempt says which create made an object. `check` writes it into a hidden input, so the state's entry and its pending
+// operation have the same text as the object. Without the request's seed (docs/wire/pulumi-engine.md#request-fields) the
+// attempt is unnamed, and the state does not have it. All are 16 hex digits. Backends with little room store the beginning.
 
 import { randomBytes } from "node:crypto";
 import { digest } from "./util/digest";
 
-/** The id of an entry whose create had an unknown outcome: the object may exist, and bears the attempt. */
+/** The id of an entry whose create had an unknown outcome. If the object exists, it has this attempt. */
 const PROVISIONAL = /^unknown-([0-9a-f]{16})$/;
 
 export function namedAttempt(seed: string): string {
-  // A zero in front is what marks an unnamed one.
+  // Only unnamed attempts begin with a zero.
   return digest(seed).slice(0, 16).replace(/^0/, "1");
 }
 
@@ -18,24 +17,24 @@ export function unnamedAttempt(): string {
   return withPendingCreates(randomBytes(8).toString("hex"), 1);
 }
 
-/** `count`: how many pending creates of the resource without a named attempt the state shows, this one's included. */
+/** `count`: the number of pending creates of the resource that the state shows without a named attempt, this one included. */
 export function withPendingCreates(attempt: string, count: number): string {
   const digits = Math.min(Math.max(1, count), 255).toString(16).padStart(2, "0");
   return `0${digits}${attempt.slice(3)}`;
 }
 
-/** The same for an attempt whatever it counts. */
+/** The part of an attempt that does not change with its count. */
 export function attemptKey(attempt: string): string {
   return pendingCreatesOf(attempt) === undefined ? attempt : attempt.slice(3);
 }
 
-/** undefined: the attempt is named. */
+/** undefined for a named attempt. */
 export function pendingCreatesOf(attempt: string): number | undefined {
   const [, count] = /^0([0-9a-f]{2})/.exec(attempt) ?? [];
   return count === undefined ? undefined : Number.parseInt(count, 16);
 }
 
-/** One of the two may be the beginning of the other. */
+/** True if they are equal, or one is the beginning of the other. */
 export function isSameAttempt(one: string | undefined, other: string | undefined): boolean {
   if (!one || !other) return false;
   return one.startsWith(other) || other.startsWith(one);

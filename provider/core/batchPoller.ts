@@ -1,5 +1,5 @@
-// Polling that costs one request, not N: looks at objects of the same kind on the same endpoint that fall together are
-// answered by one list.
+// Polling that costs one request instead of N: fetches of objects of one kind on one endpoint that come at the same time
+// are answered by one list.
 
 import { stopped, withAbort } from "./util/abort";
 import type { Clock } from "./util/clock";
@@ -8,13 +8,13 @@ export interface BatchPollerOptions<Row> {
   clock: Clock;
   /** One object; undefined if the backend says that it does not exist. */
   fetchOne(id: string): Promise<Row | undefined>;
-  /** Many at once. May leave out some that exist: those are asked for one by one. */
+  /** Many at once. An object that the list omits is fetched by itself. */
   fetchAll(): Promise<ReadonlyMap<string, Row>>;
-  /** A list is worth its size from this many objects on. */
+  /** From this many objects on, a list is cheaper than single fetches. Default 3. */
   listFrom?: number;
-  /** That the list leaves one out is worth asking for it at once: it was probably what all are waiting for. */
+  /** When the list omits an id, fetch it at once: the object has probably reached the awaited state. */
   resolveWhenMissing?: boolean;
-  /** Milliseconds between the beginnings of two lists, and a quarter of it how long a look waits for company. */
+  /** Milliseconds between the beginnings of two lists. A fetch waits a quarter of it for others. Default 400. */
   gapMs?: number;
 }
 
@@ -33,7 +33,7 @@ export class BatchPoller<Row> {
 
   constructor(private readonly options: BatchPollerOptions<Row>) {}
 
-  /** Says that a wait is on its way, so that its looks are worth gathering with the others'. Call the result when it ends. */
+  /** Announces a poll, so that its fetches are batched with those of others. Call the result when the poll ends. */
   register(): () => void {
     this.registered += 1;
     let left = false;
@@ -43,13 +43,13 @@ export class BatchPoller<Row> {
     };
   }
 
-  /** What is there now: never an answer that was begun before this call. */
+  /** The present state: never an answer to a request that began before this call. */
   async fetch(id: string, signal: AbortSignal): Promise<Row | undefined> {
     if (signal.aborted) throw stopped();
-    const { fetchOne: one, listFrom = 3 } = this.options;
+    const { fetchOne, listFrom = 3 } = this.options;
     const answer =
       Math.max(this.registered, this.waiting.length + 1) < listFrom
-        ? one(id)
+        ? fetchOne(id)
         : new Promise<Row | undefined>((resolve, reject) => {
             this.waiting.push({ id, resolve, reject });
             if (!this.scheduled) void this.batch();
@@ -57,7 +57,7 @@ export class BatchPoller<Row> {
     return withAbort(answer, signal);
   }
 
-  /** What others' looks bring to light about this one, from now on. Rejects when `signal` aborts, and never else. */
+  /** Resolves when a later list shows the object. Rejects only when `signal` aborts. */
   subscribe(id: string, signal: AbortSignal): Promise<Row | undefined> {
     return new Promise((resolve, reject) => {
       const listener: Waiting<Row> = {
@@ -78,7 +78,7 @@ export class BatchPoller<Row> {
   }
 
   private async batch(): Promise<void> {
-    const { clock, fetchAll: many, fetchOne: one, gapMs = 400 } = this.options;
+    const { clock, fetchAll, fetchOne, gapMs = 400 } = this.options;
     this.scheduled = true;
     await clock.sleep(Math.max(gapMs / 4, this.nextBatch - clock.now()));
     this.scheduled = false;
@@ -89,31 +89,31 @@ export class BatchPoller<Row> {
     this.waiting = [];
     let rows: ReadonlyMap<string, Row>;
     try {
-      rows = await many();
+      rows = await fetchAll();
     } catch (error) {
       for (const { reject } of batch) reject(error);
       return;
     } finally {
-      // A list of thousands takes its time, here and on the backend: three quarters of it are for others.
+      // A list of thousands takes its time here and on the backend, so lists take a quarter of the time at most.
       this.nextBatch = begun + Math.max(gapMs, 4 * (clock.now() - begun));
     }
     for (const { id, resolve, reject } of batch) {
       const row = rows.get(id);
       if (row !== undefined) resolve(row);
-      else one(id).then(resolve, reject);
+      else fetchOne(id).then(resolve, reject);
     }
-    for (const listener of listening) void this.tell(listener, rows);
+    for (const listener of listening) void this.notify(listener, rows);
   }
 
-  private async tell(listener: Waiting<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
-    const { fetchOne: one, resolveWhenMissing: absenceIsNews } = this.options;
-    const seen = rows.get(listener.id);
-    if (!this.listening.has(listener) || (seen === undefined && !absenceIsNews)) return;
+  private async notify(listener: Waiting<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
+    const { fetchOne, resolveWhenMissing } = this.options;
+    const listed = rows.get(listener.id);
+    if (!this.listening.has(listener) || (listed === undefined && !resolveWhenMissing)) return;
     try {
-      const row = seen ?? (await one(listener.id));
+      const row = listed ?? (await fetchOne(listener.id));
       if (this.listening.delete(listener)) listener.resolve(row);
     } catch {
-      // No news: its own look will tell.
+      // The subscriber's own next fetch meets the error.
     }
   }
 }

@@ -23,7 +23,7 @@ export interface InputRule<T> {
   onChange: ChangeEffect | ((olds: State, news: State) => ChangeEffect);
   /** What the backend does where the input is absent. Writing it out is no change. */
   default?: T;
-  /** The part that can't change in place, where that is neither all (`replace`) nor nothing. It goes into the fingerprint. */
+  /** For an input that can change in place in part only: the part that cannot. It goes into the fingerprint. */
   immutableKey?(value: T | undefined): unknown;
 }
 
@@ -33,16 +33,16 @@ export type State = Readonly<Record<string, unknown>>;
 /** Enough to find accepted work again when this process is gone. JSON, since it is stored in the state. */
 export type Task = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-/** Work that the backend has accepted. From this moment on the resource is recorded, whatever happens. */
+/** Work that the backend has accepted. From now on the resource is recorded, even if the operation fails. */
 export interface AcceptedOperation {
   /** Becomes the Pulumi resource's id: never empty, never changes. */
   id: string;
   task: Task;
-  /** What the accepting answer already showed. Saves the first look; not stored. */
+  /** What the accepting answer already showed. Saves the first fetch; not stored. */
   initialState?: unknown;
 }
 
-/** What we write on each object of ours (docs/ownership.md). */
+/** What the provider writes on each object that it makes (docs/ownership.md). */
 export interface OwnershipRecord {
   /** Digest of the state's origin, organisation, project and stack. "" where the owner is unknown. */
   stack: string;
@@ -65,9 +65,9 @@ export interface OwnedObject extends AcceptedOperation {
   phase?: "open" | "settled" | undefined;
   /** By the backend's own clock, ISO 8601 with its zone. Without it an object is never adopted. */
   createdAt?: string | undefined;
-  /** What messages add to the id, such as a name. */
+  /** What messages add to the id, such as the object's name. */
   label?: string | undefined;
-  /** What the object was made with, as far as the backend shows it: all of it is ours to change. */
+  /** The inputs of the object, as far as the backend shows them. */
   state: State;
 }
 
@@ -83,7 +83,7 @@ export interface Observed {
   state: Record<string, unknown>;
 }
 
-/** What a hook may use of the operation it is part of. */
+/** What a hook may use of its operation. */
 export interface OperationContext {
   readonly clock: Clock;
   /** On `clock`, in milliseconds. */
@@ -96,7 +96,7 @@ export interface OperationContext {
   progress(text: string): void;
   /** Shown among the resource's diagnostics. */
   warn(text: string): void;
-  /** For an `update` that starts work of its own: recorded until `done`, so that a later run's `waitForCreate` resumes it. */
+  /** Records the work that an `update` has started, until `done`: a later run's `waitForCreate` resumes it. */
   accepted(task: Task): void;
   done(): void;
 }
@@ -111,18 +111,18 @@ export interface Definition<Inputs extends object, Client> {
   autoName?: keyof Inputs & string;
   /** Defaults of `customTimeouts`, as Go durations. */
   timeouts: Record<Operation, string>;
-  /** For a resource whose replacement can't stand beside it. Default false: create first, so that data always has a copy. */
+  /** Set where old and new cannot exist together. Default false: create first, so that the data always have a copy. */
   deleteBeforeReplace?: boolean;
   /** How many characters the backend stores of a record's fields. Default: owner 255, inputs 32, attempt 16. */
   recordLengths?: { owner: number; inputs: number; attempt: number };
-  /** What the next `up` does about a create that ended in failure: replace it, or finish it by `update`. */
+  /** What the next `up` does about an object whose create failed: replace it, or finish it by `update`. */
   onFailedCreate: "replace" | "update";
   /** Outputs that repeat the value of an input of another name: secret where that input is secret. */
   derivedOutputs?: Readonly<Record<string, readonly (keyof Inputs & string)[]>>;
 
   /**
-   * What the outputs know of and no input shows: something of the resource is missing or unfinished. The next `up` acts on
-   * it, whatever the inputs say. Not asked for what is `pending`.
+   * A part of the resource that is missing or unfinished, which the outputs show and the inputs don't. The next `up` acts
+   * on it. Not called for a resource with `pending` work.
    */
   divergence?(olds: State, news: State): { output: string; effect: "replace" | "update" } | undefined;
 
@@ -142,11 +142,11 @@ export interface Definition<Inputs extends object, Client> {
   describe(known: State): string;
 
   /**
-   * For a backend that can't list by stack: what narrows the list. Creates with the same answer share one list. The inputs
+   * Scope of `listOwned` on a backend that cannot list by stack. Creates with the same scope share one list. The inputs
    * have `__owner`, by which a definition recognises the records of earlier builds.
    */
   listScope?(record: OwnershipRecord, inputs: State): string;
-  /** Every object of the stack, and every object with an `open` mark of an earlier build. Answers by presence only. */
+  /** Every object of the stack, and every object that a build before 0.2 recorded as `open`. Says only what is there. */
   listOwned(client: Client, scope: ListScope): Promise<readonly OwnedObject[]>;
   /**
    * Writes the record on an existing object: at an adoption, and when the resource's owner or stack has changed.
@@ -171,7 +171,7 @@ export interface Definition<Inputs extends object, Client> {
     inputs: Inputs,
     context: OperationContext,
   ): Promise<Observed>;
-  /** What is there now. undefined only where the backend itself says that this id does not exist. */
+  /** The present state; undefined only where the backend itself says that this id does not exist. */
   read(client: Client, id: string, known: State, signal: AbortSignal): Promise<Observed | undefined>;
   /** Changes what differs between `from` and `inputs`, and only that. `known` is the state before. */
   update(
@@ -184,7 +184,7 @@ export interface Definition<Inputs extends object, Client> {
   ): Promise<Observed>;
   /** Returns when the object is gone: "deleted" by this call, or "missing" where nothing of it was there to begin with. */
   delete(client: Client, id: string, known: State, context: OperationContext): Promise<"deleted" | "missing">;
-  /** What a refresh says about a resource that exists and is of no use ("status error: …"). */
+  /** Why an existing object is of no use ("status error: …"), for a refresh to warn. */
   diagnose?(client: Client, id: string, state: State): Promise<string | undefined>;
 
   /** Which backend the login reaches ("project … in region …"). Stored with the outputs. */
@@ -203,12 +203,12 @@ export type Operation = "create" | "update" | "delete";
 // biome-ignore lint/suspicious/noExplicitAny: the core treats inputs and clients as opaque; each definition types its own.
 export type AnyDefinition = Definition<any, any>;
 
-/** In a resource's outputs while work that the backend accepted has not come to its end. */
+/** In a resource's outputs while work that the backend has accepted has not ended. */
 export interface Pending {
   operation: Operation;
   task: Task;
   since: string;
-  /** The work ended badly: there is nothing to wait for any more. */
+  /** The work has failed, so there is nothing to wait for. */
   failed?: true;
 }
 

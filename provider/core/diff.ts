@@ -5,7 +5,7 @@ import { unknownPaths } from "./check";
 import type { AnyDefinition, ChangeEffect, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
 
 export interface Difference {
-  /** undefined: there is one, and the engine may work out and show the details. */
+  /** undefined where there are changes: the engine compares the inputs and shows the details. */
   changes?: boolean;
   replaces?: string[];
   deleteBeforeReplace?: boolean;
@@ -18,39 +18,39 @@ export function diff(definition: AnyDefinition, olds: State, news: State, stack 
     if (!differ(rule, olds[key], news[key])) continue;
     const effect = typeof rule.onChange === "function" ? rule.onChange(olds, news) : rule.onChange;
     if (effect === "ignore") continue;
-    // Absent is not different: an imported entry doesn't hold what was never read, and nothing is replaced for that.
+    // An imported entry lacks inputs that were never read. Nothing is replaced for that.
     effects.set(key, effect === "replace" && !isKnown(rule, olds, key) ? "update" : effect);
   }
   const replaces = [...effects].filter(([, effect]) => effect === "replace").map(([key]) => key);
 
   const pending = olds.pending as Pending | undefined;
-  // A create that failed for good left something that is of no use.
+  // A create that has failed for good left an object of no use.
   const isUseless = pending?.failed && definition.onFailedCreate === "replace";
-  // One of unknown outcome has no id yet: the create that replaces it adopts what was made.
+  // A create of unknown outcome has no id. The create that replaces it adopts the object.
   const isUnknown = pending?.task.outcome === "unknown";
   if (pending?.operation === "create" && (isUseless || isUnknown)) replaces.push("pending");
   const divergence = pending === undefined ? definition.divergence?.(olds, news) : undefined;
   if (divergence?.effect === "replace") replaces.push(divergence.output);
   if (replaces.length > 0) {
     return {
-      // Without a word on it the engine compares inputs, and those show nothing of what the outputs know.
+      // Otherwise the engine compares inputs alone, and these do not show the difference.
       ...(effects.size === 0 || divergence || pending ? { changes: true } : {}),
       replaces,
       deleteBeforeReplace: definition.deleteBeforeReplace ?? false,
     };
   }
   if (effects.size > 0) return divergence || pending ? { changes: true } : {};
-  // Work that has not ended is a difference: `update` resumes it. Another owner is one, too: `update` rewrites the record.
+  // Pending work is a difference, because `update` resumes it. Another owner is one, because `update` rewrites the record.
   return { changes: pending !== undefined || divergence !== undefined || ownerChanged(olds, news, stack) };
 }
 
-/** An alias, a rename or a move: the object's record names who owned it before. */
+/** After an alias, a rename or a move, the object's record names the former owner. */
 function ownerChanged(olds: HiddenOutputs & State, { __owner }: HiddenInputs & State, stack: string): boolean {
   if (olds.__owner === undefined || __owner === undefined) return false;
   return olds.__owner !== __owner || (olds.__stack !== undefined && stack !== "" && olds.__stack !== stack);
 }
 
-/** Outputs that this provider has written hold every input that the program gave: what they lack was not given. */
+/** Outputs that this provider has written hold all inputs that the program gave. */
 function isKnown(rule: InputRule<unknown>, olds: State, key: string): boolean {
   if (olds[key] !== undefined && olds[key] !== null) return true;
   const required = !rule.schema.safeParse(undefined).success;
@@ -63,13 +63,13 @@ function differ(rule: InputRule<unknown>, old: unknown, now: unknown): boolean {
   return canonical(old) !== canonical(now);
 }
 
-/** Nothing, or the default written out. */
+/** Absent, or equal to the default. */
 export function sameAsAbsent(rule: Pick<InputRule<unknown>, "default">, value: unknown): boolean {
   const text = canonical(value);
   return text === "null" || (rule.default !== undefined && text === canonical(rule.default));
 }
 
-/** JSON with sorted keys; what is absent, null or an empty collection is all the same: nothing. */
+/** JSON with sorted keys. Absent values, null and empty collections are equal. */
 export function canonical(value: unknown): string {
   return JSON.stringify(sorted(value)) ?? "null";
 }

@@ -1,15 +1,15 @@
-// How long the backend has taken for its latest pieces of work of one kind: so that the first look at the next one comes
-// when it is probably done, neither at random before nor at random after.
+// Estimates how long work of one kind takes from the latest pieces of it, so that a poll's first fetch comes about when the
+// work is done.
 
-/** One piece of work: not done yet at this age, done at that one. */
+/** One piece of work: the greatest age at which it was seen pending, and the age at which it was seen done. */
 interface Span {
   pending: number;
   done: number;
 }
 
-/** So many are remembered: a backend that has become faster or slower is noticed after as many. */
+/** The number of spans that are kept. A change of the backend's speed shows after as many pieces of work. */
 const MAX_SPANS = 64;
-/** Known well enough: looking for the exact moment would cost more requests than it saves time. */
+/** From this precision on, finding the exact moment would cost more in requests than it saves in time. */
 const CLOSE_MS = 50;
 const CLOSE_SHARE = 0.05;
 
@@ -23,7 +23,7 @@ export class DurationEstimator {
     this.bounds = undefined;
   }
 
-  /** The age at which work of `age` milliseconds is worth a look; undefined when there is no telling. */
+  /** The age at which to fetch work that is `age` milliseconds old; undefined without an estimate. */
   nextFetch(age: number): number | undefined {
     if (this.spans.length === 0) return undefined;
     this.bounds ??= {
@@ -31,7 +31,7 @@ export class DurationEstimator {
       done: Math.min(...this.spans.map(({ done }) => done)),
     };
     const { pending, done } = this.bounds;
-    // Where all take the same time, it lies between the two: halving what is between them finds it.
+    // If all work takes the same time, that time lies between the two bounds: bisection finds it.
     const open = done - pending > Math.max(CLOSE_MS, done * CLOSE_SHARE);
     const middle = (pending + done) / 2;
     if (open && age < middle) return middle;

@@ -1,5 +1,5 @@
-// Every failure the provider expects is a SnapcloneError: what was being done to which object, what the backend said,
-// what the user can do. This is the only place where errors become text and where secrets are taken out of it.
+// Every failure that the provider expects is a SnapcloneError: which operation failed on which object, the backend's message,
+// and what the user can do. This is the only place where errors become text, and secrets are redacted here.
 
 export type ErrorKind =
   /** The user's inputs are wrong; nothing was sent. */
@@ -12,17 +12,17 @@ export type ErrorKind =
   | "forbidden"
   /** The backend itself says that this object does not exist. The only proof of absence. */
   | "notFound"
-  /** The backend understood and said no. Trying again changes nothing. */
+  /** The backend understood the request and refused it. Trying again changes nothing. */
   | "refused"
-  /** Not carried out, or only a question: may be asked again. */
+  /** Not carried out, or idempotent: may be sent again. */
   | "transient"
-  /** Sent, and no usable answer came: it may have been carried out. Never sent again blindly. */
+  /** Sent, and no usable answer came: the request may have been carried out. Never sent again blindly. */
   | "ambiguous"
-  /** An answer that is not what the API promises (HTML, cut off, wrong type, too big). */
+  /** The answer is not what the API promises (HTML, cut off, wrong type, too large). */
   | "malformed"
-  /** The backend accepted the work and it ended badly. */
+  /** The backend accepted the work, and the work failed. */
   | "failed"
-  /** Our deadline came before the end of the backend's work. */
+  /** The operation's deadline came before the end of the backend's work. */
   | "deadline"
   /** The run was cancelled. */
   | "stopped";
@@ -31,9 +31,9 @@ export interface ErrorParts {
   kind: ErrorKind;
   /** What went wrong, in the backend's words where there are any. */
   message: string;
-  /** What was being done to which object: `create snapshot "nightly"`. Usually added on the way up, by `during`. */
+  /** The operation that failed: `create snapshot "nightly"`. Usually added by `withOperation`. */
   operation?: string | undefined;
-  /** What the user can do about it. Written by us, so never redacted. */
+  /** What the user can do about it. Holds no text of a backend, so it is not redacted. */
   hint?: string | undefined;
   /** Method and URL of the request, where one was made. */
   request?: string | undefined;
@@ -41,9 +41,9 @@ export interface ErrorParts {
   requestId?: string | undefined;
   /** The server's `Retry-After`, in milliseconds. */
   retryAfterMs?: number | undefined;
-  /** There was more than any answer should have; asked for less, it may fit. */
+  /** The answer was larger than any should be. A request for less may succeed. */
   tooLarge?: true | undefined;
-  /** By a limit, before it was carried out. */
+  /** A rate limit refused the request before it was carried out. */
   rateLimited?: true | undefined;
   cause?: unknown;
 }
@@ -56,11 +56,11 @@ export class SnapcloneError extends Error {
     const clean: ErrorParts = { ...parts, message: truncate(parts.message, 1000) };
     if (parts.operation !== undefined) clean.operation = redact(parts.operation);
     if (parts.request !== undefined) clean.request = redact(parts.request);
-    super(text(clean));
+    super(text(clean), parts.cause === undefined ? undefined : { cause: parts.cause });
     this.name = "SnapcloneError";
     this.parts = clean;
-    // Pulumi prints an error's `stack` for check, diff, read and delete (docs/wire/pulumi-engine.md#errors): for a
-    // failure that we expect, the message is all a user needs.
+    // Pulumi prints an error's `stack` for check, diff, read and delete (docs/wire/pulumi-engine.md#errors). For an
+    // expected failure the message is all that a user needs.
     this.stack = this.message;
   }
 
@@ -72,7 +72,7 @@ export class SnapcloneError extends Error {
     return this.parts.retryAfterMs;
   }
 
-  /** The same failure, said in a wider frame; what is already there stays. */
+  /** The same failure with an operation and a hint, where it has none yet. */
   withOperation(operation: string, hint?: string): SnapcloneError {
     return new SnapcloneError({
       ...this.parts,
@@ -86,7 +86,7 @@ export function isKind(error: unknown, ...kinds: ErrorKind[]): error is Snapclon
   return error instanceof SnapcloneError && kinds.includes(error.kind);
 }
 
-/** Anything thrown, as a SnapcloneError. What we did not expect keeps its stack in the text: it is a bug to report. */
+/** Anything thrown, as a SnapcloneError. An unexpected error keeps its stack in the text, since it is a bug to report. */
 export function asSnapcloneError(error: unknown, operation: string): SnapcloneError {
   if (error instanceof SnapcloneError) return error.withOperation(operation);
   const message = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error);
@@ -100,15 +100,15 @@ export function asSnapcloneError(error: unknown, operation: string): SnapcloneEr
 
 const secrets = new Set<string>();
 
-/** From now on `value` is taken out of every error and log line. Called where a credential or token enters. */
+/** From now on `value` is redacted in every error and log line. Called where a credential or token enters. */
 export function registerSecret(value: string | undefined): void {
-  // One or two characters would blank out half of every message and protect nothing.
+  // A secret of one or two characters would redact half of every message and protect nothing.
   if (value !== undefined && value.length >= 3) secrets.add(value);
 }
 
 export function redact(textWithSecrets: string): string {
   let out = textWithSecrets;
-  // Longest first, so that a secret that contains another one goes as a whole.
+  // Longest first, so that a secret that contains another one is redacted as a whole.
   for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
     for (const form of new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])) {
       out = out.replaceAll(form, "[redacted]");
@@ -130,7 +130,7 @@ function text({ operation, message, hint, request, status, requestId }: ErrorPar
   return hint ? `${line}\n${hint}` : line;
 }
 
-/** The beginning of a text for an error. Redacted first: half a secret would not be recognised any more. */
+/** The beginning of a text, for an error. Redacts before it cuts, since half a secret would not be recognised. */
 export function truncate(text: string, limit: number): string {
   const clean = redact(text);
   return clean.length <= limit ? clean : `${clean.slice(0, limit)} … (${clean.length} characters)`;

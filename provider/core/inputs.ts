@@ -1,13 +1,13 @@
-// What inputs of several backends have in common.
+// Schemas that inputs of several backends share.
 
 import { z } from "zod";
 
-/** For a schema's `error`: nothing given is another mistake than something wrong. */
+/** For a schema's `error`: a missing value gets another message than a wrong one. */
 export function requiredOr(message: string) {
   return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
 }
 
-/** "default" is what no connection means, so both are the same in the state. */
+/** No connection means "default", so both are the same in the state. */
 export function connectionName() {
   return z
     .string("must be the name of a connection")

@@ -1,6 +1,7 @@
-// create, read, update and delete of every resource: what must be the same everywhere so that nothing is lost and nothing
-// is made twice. Throws a PartialFailure when something exists that the engine has to record.
+// create, read, update and delete of every resource: the steps that keep any object from being lost or made twice. Throws a
+// PartialFailure when something exists that the engine has to record.
 
+import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
 import { isHidden, unknownPaths } from "./check";
 import type {
@@ -11,48 +12,35 @@ import type {
   HiddenOutputs,
   ListScope,
   Observed,
-  Operation,
   OperationContext,
   OwnedObject,
   OwnershipRecord,
   Pending,
-  Task,
 } from "./definition";
 import { canonical } from "./diff";
-import { asSnapcloneError, type ErrorKind, isKind, SnapcloneError } from "./errors";
-import { findAdoptable, type OwnershipTracker, ownershipRecord } from "./ownership";
+import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import {
+  type Creation,
+  connect,
+  type Properties,
+  parseInputs,
+  RunningOperation,
+  scopeOf,
+  type Target,
+} from "./operation";
+import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
+import { type OwnershipTracker, ownershipRecord } from "./ownership";
+import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
-import { parseDuration } from "./util/duration";
 import { toState } from "./util/toState";
 
-export type Properties = Record<string, unknown>;
+export type { Properties } from "./operation";
+export { PartialFailure } from "./outputs";
 
-/** The engine records what this carries: Pulumi's init failure (docs/wire/pulumi-engine.md#init-failure). */
-export class PartialFailure extends Error {
-  readonly reasons: string[];
-  readonly kind: ErrorKind;
-
-  constructor(
-    readonly id: string,
-    readonly properties: Properties,
-    cause: SnapcloneError,
-  ) {
-    super(cause.message);
-    this.name = "PartialFailure";
-    this.stack = cause.message;
-    this.reasons = [cause.message];
-    this.kind = cause.kind;
-  }
-}
-
-/** After a lost reply: how long to look for what the request may have made, in milliseconds between looks. */
-const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
-/** Before an object whose creation has not ended counts as gone: looks over half a minute. */
-const SECOND_LOOKS_MS = [1_000, 3_000, 6_000, 10_000, 10_000];
-/** The task of a create that may have been carried out. */
-const UNKNOWN_OUTCOME: Task = { outcome: "unknown" };
-/** What an update without an attempt of its own writes: the state holds the object, so no create may adopt it. */
+/** Milliseconds before each new read of an object that is still being created and was not found: half a minute in all. */
+const REREAD_INTERVALS_MS = [1_000, 3_000, 6_000, 10_000, 10_000];
+/** The attempt that an update writes when it has none: the state holds the object, so no create may adopt it. */
 const RECORDED = "recorded";
 
 // --- create
@@ -60,7 +48,7 @@ const RECORDED = "recorded";
 export async function create(definition: AnyDefinition, run: Run, news: Properties, timeoutMs?: number) {
   const hidden = news as HiddenInputs;
   const operation = `create ${definition.describe(news)}`;
-  run.markSecrets(definition, hidden);
+  run.registerSecretInputs(definition, hidden);
   return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, operation);
     const client = connect(definition, run, inputs, operation);
@@ -87,10 +75,10 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
     throw await recordUnknown(creation, attempt, news, failure);
   }
   const { id } = accepted;
-  tracker.markMade(id, record);
+  tracker.registerMade(id, record);
   context.accepted(accepted.task);
   try {
-    // The state gets the id, whatever becomes of the record.
+    // If this fails, the state still gets the id.
     if (adopted) await writeRecord(creation, id, adopted.record, adopted.object.state, inputs);
     let observed = await definition.waitForCreate(client, accepted, inputs, context);
     context.done();
@@ -102,11 +90,11 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
   } catch (error) {
     const failure = asSnapcloneError(error, operation);
     if (isKind(failure, "notFound")) {
-      // Proven gone, unless the list shows the object, if under another id than the accepting answer did.
+      // The object is gone, unless the list shows it, perhaps under another id than the accepting answer named.
       const listed = urn === "" ? [] : await tracker.list(scopeOf(creation), "afresh").catch(() => undefined);
       const isThere = listed === undefined || listed.some((object) => object.id === id);
       if (!isThere) {
-        tracker.markDeleted(id);
+        tracker.registerDeleted(id);
         const isElsewhere = listed.some((object) => isSameAttempt(object.attempt, record.attempt));
         throw isElsewhere ? await recordUnknown(creation, attempt, news, failure) : failure;
       }
@@ -115,85 +103,18 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
   }
 }
 
-/** The backend may have made something. The entry keeps the attempt, by which the next run finds the object. */
+/** The backend may have made an object. The state keeps the attempt, by which the next run finds that object. */
 function recordUnknown(creation: Creation, attempt: string, news: Properties, failure: SnapcloneError) {
   creation.context.accepted(UNKNOWN_OUTCOME);
   const pending = creation.context.afterwards(failure);
   return recordFailure(creation, provisionalId(attempt), news, {}, pending, failure);
 }
 
-/** What the steps of an operation have in common. */
-interface Target {
-  definition: AnyDefinition;
-  run: Run;
-  client: unknown;
-  context: RunningOperation;
-}
-
-/** What the outputs are made with. */
-type Stored = Pick<Target, "definition" | "client"> & { context: Pick<OperationContext, "stack" | "signal"> };
-
-interface Creation extends Target {
-  tracker: OwnershipTracker;
-  urn: string;
-  record: OwnershipRecord;
-  inputs: Properties;
-}
-
-interface Adopted {
-  object: OwnedObject;
-  /** What the object's record is to say from now on. */
-  record: OwnershipRecord;
-}
-
-function scopeOf({
-  definition,
-  record,
-  urn,
-  inputs,
-}: Pick<Creation, "definition" | "record" | "urn" | "inputs">): ListScope {
-  return { stack: record.stack, place: definition.listScope?.(record, { ...inputs, __owner: urn }) ?? "" };
-}
-
 async function listOwned(creation: Creation): Promise<readonly OwnedObject[]> {
   return creation.urn === "" ? [] : creation.tracker.list(scopeOf(creation));
 }
 
-/** Takes over what an interrupted run of this resource left, if everything proves that it did (ownership.ts). */
-async function adopt(creation: Creation, listed: readonly OwnedObject[]): Promise<Adopted | undefined> {
-  const { definition, run, client, tracker, urn, record, inputs, context } = creation;
-  const now = definition.serverTime?.(client) ?? run.clock.date();
-  const answer = await findAdoptable({
-    definition,
-    tracker,
-    record,
-    listed,
-    urn,
-    askState: (fresh) => run.askState(fresh),
-    diedAlone: (attempt) => run.diedAlone(record.stack, attempt),
-    now,
-    localNow: run.clock.date(),
-    withinMs: run.adoptWithinMs,
-  });
-  if (answer.adopt === undefined) {
-    if (answer.unasked) {
-      context.warn(
-        `an interrupted run may have left the ${definition.displayName} ${run.describeOwned(definition, answer.unasked.object, now)}. It was not ` +
-          `adopted, since only the state can prove that: ${answer.unasked.reason}. A new one is made; delete the other on the backend if nobody needs it.`,
-      );
-    }
-    return undefined;
-  }
-  const found = answer.adopt;
-  run.log(
-    "info",
-    `adopted the ${definition.displayName} ${run.describeOwned(definition, found, now)}: an interrupted run made it`,
-    urn,
-  );
-  return { object: found, record: ownershipRecord(definition, record.stack, urn, answer.attempt, inputs) };
-}
-
-/** A policy that forbids it costs no more than the word: the state holds the id in any case. */
+/** A policy that forbids the record is a warning and no failure: the state holds the id in any case. */
 async function writeRecord(
   { definition, client, context }: Target,
   id: string,
@@ -209,7 +130,7 @@ async function writeRecord(
   }
 }
 
-/** One request, never repeated. If its outcome is unknown, the ownership record tells; else the next run looks again. */
+/** Sends the request of a create once. If its outcome is unknown, the ownership record shows whether it was carried out. */
 async function beginOnce(creation: Creation, before: readonly OwnedObject[]): Promise<AcceptedOperation> {
   const { definition, client, tracker, record, inputs, context } = creation;
   if (context.signal.aborted) throw stopped("the run was stopped; nothing was sent");
@@ -218,24 +139,20 @@ async function beginOnce(creation: Creation, before: readonly OwnedObject[]): Pr
   } catch (error) {
     if (!isKind(error, "ambiguous") || record.owner === "") throw error;
     const earlier = new Set(before.map(({ id }) => id));
-    for (const pause of LOST_REPLY_LOOKS_MS) {
-      await abortableSleep(context.clock, pause, context.signal);
-      const now = await tracker.list(scopeOf(creation), "afresh").catch(() => []);
-      const found = now.find(
-        (object) =>
-          object.stack === record.stack &&
-          object.owner === record.owner &&
-          object.inputs === record.inputs &&
-          !earlier.has(object.id) &&
-          !tracker.madeHere(object.id),
-      );
-      if (found) return found;
-    }
-    throw error;
+    const isOurs = (object: OwnedObject) =>
+      object.stack === record.stack &&
+      object.owner === record.owner &&
+      object.inputs === record.inputs &&
+      !earlier.has(object.id) &&
+      !tracker.madeHere(object.id);
+    const search = async () => (await tracker.list(scopeOf(creation), "afresh")).find(isOurs);
+    const found = await retryUntilFound(search, context);
+    if (found === undefined) throw error;
+    return found;
   }
 }
 
-/** The dry run of what a `create` would do, for `check`. A backend that can't be asked is no failure: previews need none. */
+/** A dry run of `create`, for `check`. A backend that cannot be reached is no failure: previews need none. */
 export async function dryRun(definition: AnyDefinition, run: Run, news: Properties): Promise<CheckFailure[]> {
   if (!definition.dryRun || unknownPaths(news).length > 0) return [];
   const { __owner } = news as HiddenInputs;
@@ -264,19 +181,19 @@ export async function dryRun(definition: AnyDefinition, run: Run, news: Properti
 export async function read(definition: AnyDefinition, run: Run, id: string, known: Properties) {
   const hidden = known as HiddenOutputs;
   const operation = `read ${definition.describe({ ...known, id })}`;
-  run.markRecorded(definition, id);
-  run.markSecrets(definition, hidden);
+  run.registerRecorded(definition, id);
+  run.registerSecretInputs(definition, hidden);
   return run.track(async () => {
     const client = connect(definition, run, known, operation);
     watch(definition, run, client, known);
-    // Nothing tells yet what became of its create: the next `up` does.
+    // The outcome of its create is unknown until the next `up`.
     if (attemptInId(id) !== undefined) return { id, props: toState(known), inputs: inputsOf(definition, known) };
     const pending = known.pending as Pending | undefined;
     let observed: Observed | undefined;
     try {
       observed = await definition.read(client, id, known, run.signal);
-      // What was accepted a moment ago may not be seen everywhere yet.
-      for (const pause of observed || !pending || pending.failed ? [] : SECOND_LOOKS_MS) {
+      // A replica or a cell may not show an object that was accepted a moment ago.
+      for (const pause of observed || !pending || pending.failed ? [] : REREAD_INTERVALS_MS) {
         await abortableSleep(run.clock, pause, run.signal);
         observed = await definition.read(client, id, known, run.signal);
         if (observed) break;
@@ -294,20 +211,20 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
       });
     }
 
-    const trouble = await definition.diagnose?.(client, id, observed.state).catch(() => undefined);
-    if (trouble) run.log("warning", `${definition.describe(observed.state)}: ${trouble}`, hidden.__owner);
+    const problem = await definition.diagnose?.(client, id, observed.state).catch(() => undefined);
+    if (problem) run.log("warning", `${definition.describe(observed.state)}: ${problem}`, hidden.__owner);
     const target = { definition, client, run, context: { stack: hidden.__stack ?? "", signal: run.signal } };
-    const props = await outputs(target, known, observed, trouble || !pending?.failed ? pending : undefined);
+    const props = await outputs(target, known, observed, problem || !pending?.failed ? pending : undefined);
     return { id, props, inputs: inputsOf(definition, props) };
   });
 }
 
-/** A resource in the state has outputs; `get` comes with inputs alone, and has nothing to be deleted from. */
+/** `get` reads with inputs alone. A resource in the state has outputs, too. */
 function isOnlyRead(definition: AnyDefinition, known: Properties): boolean {
   return !Object.keys(known).some((key) => !isHidden(key) && !(key in definition.inputs));
 }
 
-/** The end of the run compares with the state what the backend lists there. */
+/** At the end of the run, the backend's list of this scope is compared with the state. */
 function watch(definition: AnyDefinition, run: Run, client: unknown, known: Properties): ListScope | undefined {
   const { __owner: urn } = known as HiddenOutputs;
   if (urn === undefined) return undefined;
@@ -318,8 +235,8 @@ function watch(definition: AnyDefinition, run: Run, client: unknown, known: Prop
 }
 
 /**
- * Throws unless the backend's "not found" proves that the object is gone: the login reaches the backend that the object
- * was on, and may see what the object belongs to.
+ * Throws unless the backend's "not found" proves that the object is gone: the login must reach the backend that the object
+ * was on, and must be allowed to see what the object belongs to.
  */
 async function proveAbsence(
   definition: AnyDefinition,
@@ -338,7 +255,7 @@ async function proveAbsence(
   throw new SnapcloneError({
     kind: "refused",
     message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
-    hint: "Correct the connection (docs/connections.md). If the object is gone for good, take it out of the state: `pulumi state delete <urn>`.",
+    hint: "Correct the connection (docs/connections.md). If the object is gone for good, remove it from the state: `pulumi state delete <urn>`.",
   });
 }
 
@@ -354,8 +271,8 @@ export async function update(
 ) {
   const hidden = news as HiddenInputs;
   const operation = `update ${definition.describe(olds)}`;
-  run.markRecorded(definition, id);
-  run.markSecrets(definition, hidden);
+  run.registerRecorded(definition, id);
+  run.registerSecretInputs(definition, hidden);
   return run.track(async (begin) => {
     const inputs = parseInputs(definition, news, operation);
     const client = connect(definition, run, inputs, operation);
@@ -389,10 +306,10 @@ export async function update(
     } catch (error) {
       const failure = asSnapcloneError(error, operation);
       if (!touched || isKind(failure, "notFound")) throw failure;
-      // What had failed before goes on being left to do.
+      // Work that had failed before is still to be done.
       const pending = context.afterwards(failure) ?? (before?.failed ? before : undefined);
       if (isRecordPresent) throw await recordFailure(target, id, entry, olds, pending, failure);
-      // The object's record is still the old one: the next update must find it so.
+      // The record on the object is still the old one, so the state keeps the old owner: the next update sees the difference.
       const { __owner, __stack = "" } = olds as HiddenOutputs;
       const stored = { ...target, context: { stack: __stack, signal: context.signal } };
       throw await recordFailure(stored, id, { ...entry, __owner }, olds, pending, failure);
@@ -400,7 +317,7 @@ export async function update(
   });
 }
 
-/** The owner or the stack in the state's entry is not the present one (alias, rename, move): the object gets the new one. */
+/** After an alias, a rename or a move, the state names the former owner or stack: the object gets the present one. */
 async function refreshRecord(target: Target, id: string, olds: Properties, news: Properties, inputs: Properties) {
   const { definition, context } = target;
   const { __owner: urn, __attempt = RECORDED } = news as HiddenInputs;
@@ -409,7 +326,7 @@ async function refreshRecord(target: Target, id: string, olds: Properties, news:
   await writeRecord(target, id, ownershipRecord(definition, context.stack, urn, __attempt, inputs), olds, inputs);
 }
 
-/** What the state did not hold (an imported entry) the backend tells: it must be what the program says. */
+/** An imported entry lacks inputs in the state. What the backend shows of them must be what the program says. */
 function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Properties, { state }: Observed): void {
   const wrong = Object.entries(definition.inputs).flatMap(([key, { onChange }]) => {
     const isImmutable = onChange === "replace" && canonical(olds[key]) === "null" && canonical(state[key]) !== "null";
@@ -419,8 +336,8 @@ function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Pr
   if (wrong.length === 0) return;
   throw new SnapcloneError({
     kind: "input",
-    message: `${wrong.join("; ")}: that can't change in place, and nothing was changed`,
-    hint: "Correct the program, or make a new one by `pulumi up --replace <urn>`, which deletes this one afterwards.",
+    message: `${wrong.join("; ")}: that can't change in place; nothing was changed`,
+    hint: "Correct the program, or run `pulumi up --replace <urn>`, which makes a new object and then deletes this one.",
   });
 }
 
@@ -435,13 +352,13 @@ export async function remove(
 ): Promise<void> {
   const hidden = known as HiddenOutputs;
   const operation = `delete ${definition.describe({ ...known, id })}`;
-  run.markRecorded(definition, id);
-  run.markSecrets(definition, hidden);
+  run.registerRecorded(definition, id);
+  run.registerSecretInputs(definition, hidden);
   return run.track(async (begin) => {
     const client = connect(definition, run, known, operation);
     const twin = await run.twinOf(id, hidden);
     if (twin) {
-      const kept = `${definition.describe({ ...known, id })} was not deleted: another entry of the state, ${twin.urn}, has the same id and stays`;
+      const kept = `${definition.describe({ ...known, id })} was not deleted: another entry of the state, ${twin.urn}, has the same id`;
       run.log("warning", `${kept}. Run the same command again if it was to be replaced.`, hidden.__owner);
       return;
     }
@@ -452,7 +369,7 @@ export async function remove(
         const context = begin(new RunningOperation(definition, run, "delete", hidden, timeoutMs));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
-        tracker.markDeleted(object.id);
+        tracker.registerDeleted(object.id);
       }
     } catch (error) {
       throw asSnapcloneError(error, operation);
@@ -460,7 +377,7 @@ export async function remove(
   });
 }
 
-/** Of a create with an unknown outcome: what it made bears the attempt, unless a later create has adopted the object. */
+/** After a create of unknown outcome: the objects with its attempt. An object that a later create adopted has another. */
 async function objectsOf(
   tracker: OwnershipTracker,
   scope: ListScope | undefined,
@@ -470,7 +387,7 @@ async function objectsOf(
   const attempt = attemptInId(id);
   if (attempt === undefined) return [{ id, state: known }];
   if (scope === undefined) return [];
-  // What this run made is the replacement's: of a short attempt two may have the same beginning.
+  // An object that this run made belongs to the replacement: two short attempts may have the same beginning.
   const listed = await tracker.list(scope, "afresh");
   return listed.filter((object) => isSameAttempt(object.attempt, attempt) && !tracker.madeHere(object.id));
 }
@@ -490,169 +407,10 @@ async function deleteOnce(
   }
 }
 
-// --- what goes into the state
-
-/** A failure after the backend has accepted something: the state gets what is there now, so that nothing is lost. */
-async function recordFailure(
-  target: Stored,
-  id: string,
-  news: Properties,
-  olds: Properties,
-  pending: Pending | undefined,
-  failure: SnapcloneError,
-): Promise<PartialFailure> {
-  const { definition, client } = target;
-  // Asked anew, and shortly: the state must hold what was observed, not what was wanted (pulumi#21458).
-  const observed =
-    attemptInId(id) === undefined
-      ? await definition.read(client, id, { ...olds, ...news }, AbortSignal.timeout(10_000)).catch(() => undefined)
-      : undefined;
-  const told = new SnapcloneError({
-    ...failure.parts,
-    hint: [failure.parts.hint, hintOf(definition, pending)].filter(Boolean).join("\n"),
-  });
-  const base = observed ? news : { ...news, ...olds, ...hiddenOf(news) };
-  // Ids that only the outputs have must outlive a look that fails.
-  const before = Object.entries(olds).filter(
-    ([key]) => !isHidden(key) && !(key in definition.inputs) && key !== "pending",
-  );
-  const recorded = async (state: Observed["state"]) =>
-    new PartialFailure(id, await outputs(target, base, { state }, pending), told);
-  try {
-    return await recorded(observed?.state ?? Object.fromEntries(before));
-  } catch {
-    // The failure may be just that: a value in the state that Pulumi can't store. Better a poor record than none.
-    return recorded({});
-  }
-}
-
-function hintOf({ onFailedCreate }: AnyDefinition, pending: Pending | undefined): string {
-  if (isUnknown(pending)) {
-    return "Whether it was carried out is not known. It is recorded: the next `pulumi up` adopts what was made or makes it, `pulumi destroy` removes it.";
-  }
-  if (!pending) return "The state holds what is there now. Run `pulumi up` again when the cause is gone.";
-  if (!pending.failed) return "It is recorded, and nothing is lost: the next `pulumi up` resumes the wait.";
-  const mends = pending.operation !== "create" || onFailedCreate === "update";
-  return `It is recorded: the next \`pulumi up\` ${mends ? "does what is left" : "replaces it"}, \`pulumi destroy\` removes it.`;
-}
-
-/** The inputs as given, and over them all that was observed. */
-async function outputs(
-  { definition, client, context }: Stored,
-  inputs: Properties,
-  observed: Observed,
-  pending?: Pending,
-): Promise<Properties> {
-  const kept = Object.entries(inputs).filter(([key]) => isHidden(key) || key in definition.inputs);
-  const known = { ...Object.fromEntries(kept), ...observed.state };
-  // A backend that can't be told now leaves what was recorded before.
-  const backend = await definition.identity(client, known, context.signal).catch(() => undefined);
-  const owned = (inputs as HiddenInputs).__owner === undefined ? {} : { __stack: context.stack || undefined };
-  return toState({ ...known, ...owned, ...(backend === undefined ? {} : { __backend: backend }), pending });
-}
-
-const HIDDEN_INPUTS: ReadonlySet<string> = new Set<keyof HiddenInputs>([
-  "__owner",
-  "__organization",
-  "__timeouts",
-  "__secrets",
-  "__attempt",
-  "__provider",
-]);
-
-function hiddenOf(news: Properties): Properties {
-  return Object.fromEntries(Object.entries(news).filter(([key]) => HIDDEN_INPUTS.has(key)));
-}
-
-/** For a refresh: the inputs as they stand on the backend, so that drift shows as a difference from the program. */
-function inputsOf(definition: AnyDefinition, props: Properties): Properties {
-  return Object.fromEntries(
-    Object.entries(props).filter(
-      ([key, value]) => HIDDEN_INPUTS.has(key) || (key in definition.inputs && canonical(value) !== "null"),
-    ),
-  );
-}
-
-// --- what every operation needs
-
-function parseInputs(definition: AnyDefinition, news: Properties, operation: string): Properties {
-  const parsed: Properties = {};
-  for (const [key, { schema }] of Object.entries(definition.inputs)) {
-    const result = schema.safeParse(news[key]);
-    if (!result.success) {
-      const message = `the input ${key} is not valid: ${result.error.issues[0]?.message}`;
-      throw new SnapcloneError({ kind: "input", operation, message });
-    }
-    if (result.data !== undefined) parsed[key] = result.data;
-  }
-  return parsed;
-}
-
-function connect(definition: AnyDefinition, run: Run, inputs: Properties, operation: string): unknown {
-  try {
-    const name = inputs.connection;
-    return run.connections.open(definition.connection, typeof name === "string" ? name : undefined);
-  } catch (error) {
-    throw asSnapcloneError(error, operation);
-  }
-}
-
-/** An OperationContext, and the memory of what the backend has accepted in it and not yet ended. */
-class RunningOperation implements OperationContext {
-  readonly clock: Run["clock"];
-  readonly deadline: number;
-  readonly signal: AbortSignal;
-  readonly stack: string;
-
-  constructor(
-    definition: AnyDefinition,
-    private readonly run: Run,
-    private readonly operation: Operation,
-    private readonly hidden: HiddenInputs,
-    /** The request's. A process's first request comes without: then it is what the program gave. */
-    timeoutMs: number | undefined,
-    private pending?: Pending,
-  ) {
-    // "0" is no duration, and means none: the default then.
-    const given = timeoutMs ?? parseDuration(hidden.__timeouts?.[operation] ?? "");
-    const timeout = given ?? parseDuration(definition.timeouts[operation]);
-    this.clock = run.clock;
-    this.deadline = run.clock.now() + (timeout ?? 0);
-    this.signal = run.signal;
-    this.stack = run.stackOf(hidden);
-  }
-
-  progress(text: string): void {
-    this.run.log("status", text, this.hidden.__owner);
-  }
-
-  warn(text: string): void {
-    this.run.log("warning", text, this.hidden.__owner);
-  }
-
-  accepted(task: Task): void {
-    this.pending = { operation: this.operation, task, since: this.clock.date().toISOString() };
-  }
-
-  done(): void {
-    delete this.pending;
-  }
-
-  /** What the state must remember after this failure. */
-  afterwards(failure: SnapcloneError): Pending | undefined {
-    // Only the backend's own "it failed" ends the work: a look that was refused says nothing about it.
-    return this.pending && isKind(failure, "failed") ? { ...this.pending, failed: true } : this.pending;
-  }
-}
-
-function isUnknown(pending: Pending | undefined): boolean {
-  return pending?.task.outcome === UNKNOWN_OUTCOME.outcome;
-}
-
 function gone(definition: AnyDefinition, id: string): SnapcloneError {
   return new SnapcloneError({
     kind: "notFound",
     message: `the ${definition.displayName} ${id} does not exist any more`,
-    hint: "Run `pulumi refresh` to take it out of the state; the next `pulumi up` makes a new one.",
+    hint: "Run `pulumi refresh` to remove it from the state. The next `pulumi up` then makes a new one.",
   });
 }

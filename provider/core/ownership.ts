@@ -1,22 +1,25 @@
-// Which objects on the backend are ours, which of them a create may adopt, and which no state holds. The state itself is
-// the witness (docs/ownership.md): a record on an object says who made it, never that Pulumi has recorded it.
+// Which objects on the backend this stack owns: the records on the objects, and the lists of them. A record says who made an
+// object. Only the state says whether Pulumi has recorded it (docs/ownership.md).
 
-import { attemptInId, isSameAttempt, pendingCreatesOf, unnamedAttempt, withPendingCreates } from "./attempt";
+import { attemptInId, isSameAttempt } from "./attempt";
 import type { AnyDefinition, ListScope, OwnedObject, OwnershipRecord } from "./definition";
 import { canonical, sameAsAbsent } from "./diff";
 import { digest } from "./util/digest";
 
-/** What `pulumi stack export` shows, as far as it matters here. */
+/** The parts of `pulumi stack export` that ownership needs. */
 export interface StackState {
   entries: readonly StateEntry[];
-  /** Creates that were begun and whose end was never saved, the running ones among them. */
+  /** Creates that were begun and whose end was not saved, including those that are running. */
   pendingCreates: readonly { urn: string; attempt?: string | undefined }[];
 }
+
+/** The state cannot be exported in this run at all: no `pulumi` is to be found, or the run saves nothing. */
+export class StateUnavailable extends Error {}
 
 export interface StateEntry {
   urn: string;
   id: string;
-  /** Waits to be deleted: a replacement has taken its place. */
+  /** A replacement has taken its place, and it waits to be deleted. */
   leaving: boolean;
   /** Only read (`get`): Pulumi never deletes it. */
   external: boolean;
@@ -26,7 +29,7 @@ export interface StateEntry {
   adopted?: string | undefined;
 }
 
-/** The objects of one definition on one connection, as this run knows them. */
+/** The objects of one definition on one connection that this run knows. */
 export class OwnershipTracker {
   private readonly lists = new Map<string, Promise<readonly OwnedObject[]>>();
   private readonly scopes = new Map<string, ListScope>();
@@ -38,7 +41,7 @@ export class OwnershipTracker {
     private readonly client: unknown,
   ) {}
 
-  /** What the backend lists. One list answers all creates of a run that share the scope; a failed one answers nobody. */
+  /** The backend's list. All creates of a run with the same scope share one list. A failed list is not kept. */
   list(scope: ListScope, when: "once" | "afresh" = "once"): Promise<readonly OwnedObject[]> {
     const key = JSON.stringify(scope);
     const earlier = this.lists.get(key);
@@ -53,15 +56,15 @@ export class OwnershipTracker {
   }
 
   /**
-   * At the end of the run, what this scope has is compared with the state. A list at the end is the shortest: what the run
-   * deletes is not in it.
+   * Adds a scope whose objects are compared with the state at the end of the run. It is listed then and not now: a list
+   * after the deletions is shorter.
    */
   watch(scope: ListScope): void {
     this.scopes.set(JSON.stringify(scope), scope);
   }
 
   /** A create of this run made or adopted the object and hands its id to the engine. */
-  markMade(id: string, record: OwnershipRecord): void {
+  registerMade(id: string, record: OwnershipRecord): void {
     if (record.owner !== "") this.made.set(id, { id, task: {}, state: {}, ...record });
   }
 
@@ -73,18 +76,18 @@ export class OwnershipTracker {
     return [...this.made.values()];
   }
 
-  markDeleted(id: string): void {
+  registerDeleted(id: string): void {
     this.deleted.add(id);
     this.made.delete(id);
   }
 
-  /** Objects of the watched scopes that are still there as far as this run knows, and those that it made. */
+  /** The objects of the watched scopes and those that this run made, without those that it deleted. */
   async current(urnPrefix: string, when: "once" | "afresh" = "once"): Promise<OwnedObject[]> {
     const listed = await Promise.all(
       [...this.scopes.values()].map(async (scope) => {
         const objects = await this.list(scope, when);
         return objects.filter(
-          // A mark of an earlier build has no stack, but its owner names one.
+          // A record of a build before 0.2 has no stack, but its owner is a URN, which names one.
           (object) =>
             isOfStack(object, scope.stack) && (object.stack !== undefined || object.owner.startsWith(urnPrefix)),
         );
@@ -95,82 +98,7 @@ export class OwnershipTracker {
   }
 }
 
-/** What a create asks: is there an object that an interrupted run of this resource left? */
-export interface AdoptionQuestion {
-  definition: AnyDefinition;
-  tracker: OwnershipTracker;
-  record: OwnershipRecord;
-  listed: readonly OwnedObject[];
-  /** The full URN: `record.owner` may be shortened. */
-  urn: string;
-  /** Asks the state. `fresh`: an answer that was begun after this create. Throws an error that says why it can't be asked. */
-  askState(fresh: boolean): Promise<StackState>;
-  /** Whether the provider process of this attempt died alone (AttemptJournal). */
-  diedAlone(attempt: string | undefined): Promise<boolean>;
-  /** The backend's time. */
-  now: Date;
-  /** This machine's time. */
-  localNow: Date;
-  withinMs: number;
-}
-
-export type AdoptionAnswer =
-  /** `attempt` is what the object's record is to say from now on. */
-  { adopt: OwnedObject; attempt: string } | { adopt?: undefined; unasked?: { object: OwnedObject; reason: string } };
-
-/**
- * The rules of adoption: the newest object of this owner, from the same immutable inputs, not too old, whose create the
- * state shows as begun and not recorded, which no entry of the state holds, and which is newer than the entry that the
- * resource has. Whatever one of them does not prove is not adopted.
- */
-export async function findAdoptable(question: AdoptionQuestion): Promise<AdoptionAnswer> {
-  const { tracker, record, listed, urn, now, withinMs } = question;
-  const ours = listed.filter(
-    (object) => object.owner === record.owner && isOfStack(object, record.stack) && !tracker.madeHere(object.id),
-  );
-  const candidate = newest(ours);
-  if (candidate === undefined || candidate.inputs !== record.inputs || candidate.phase === "settled") return {};
-  const made = timeOf(candidate);
-  if (made === undefined || now.getTime() - made > withinMs) return {};
-
-  // Unnamed, only the number of pending creates tells this create from an earlier one.
-  const attempt = record.attempt ?? unnamedAttempt();
-  const fresh = pendingCreatesOf(attempt) !== undefined;
-  let state: StackState;
-  try {
-    state = await question.askState(fresh);
-  } catch (error) {
-    return { unasked: { object: candidate, reason: error instanceof Error ? error.message : String(error) } };
-  }
-  if (state.entries.some(({ id }) => id === candidate.id)) return {};
-  const pending = state.pendingCreates.filter((one) => one.urn === urn);
-  const own = state.entries.filter((entry) => entry.urn === urn && !entry.external);
-  // Recorded, but not under this id: the outcome was unknown, or the accepting answer named another.
-  const awaited = own.filter((entry) => isSameAttempt(entry.attempt ?? attemptInId(entry.id), candidate.attempt));
-  const isBegun =
-    awaited.length > 0 || wasBegun(candidate, attempt, pending) || (await question.diedAlone(candidate.attempt));
-  if (!isBegun) return {};
-  const entries = own.filter((entry) => !awaited.includes(entry));
-  const skew = now.getTime() - question.localNow.getTime();
-  const newer = entries.every((entry) => made > (entryTime(entry, listed, skew) ?? Number.NEGATIVE_INFINITY));
-  if (!newer) return {};
-  const unnamed = pending.filter((one) => one.attempt === undefined).length;
-  return { adopt: candidate, attempt: fresh ? withPendingCreates(attempt, unnamed) : attempt };
-}
-
-/** Does the state show the create that made this object as begun and not recorded, beside the create that asks? */
-function wasBegun(candidate: OwnedObject, attempt: string, pending: StackState["pendingCreates"]): boolean {
-  const others = [...pending];
-  const isUnnamed = pendingCreatesOf(attempt) !== undefined;
-  const own = others.findIndex((one) => (isUnnamed ? one.attempt === undefined : isSameAttempt(one.attempt, attempt)));
-  if (own >= 0) others.splice(own, 1);
-  const before = pendingCreatesOf(candidate.attempt ?? "001");
-  if (before === undefined) return others.some((one) => isSameAttempt(one.attempt, candidate.attempt));
-  // An earlier build, or the first request of a process: neither the object nor the pending operation names an attempt.
-  return others.filter((one) => one.attempt === undefined).length >= before;
-}
-
-/** The state holds the object, by its id, or as the one that a create of unknown outcome may have made. */
+/** True if an entry has the object's id, or belongs to the create of unknown outcome that made the object. */
 export function isHeldBy({ entries }: StackState, object: OwnedObject): boolean {
   return entries.some((entry) => entry.id === object.id || isProvisionalFor(entry, object));
 }
@@ -179,29 +107,8 @@ function isProvisionalFor({ id }: StateEntry, { attempt }: OwnedObject): boolean
   return isSameAttempt(attemptInId(id), attempt);
 }
 
-function newest(objects: readonly OwnedObject[]): OwnedObject | undefined {
-  const dated = objects.map((object) => [object, timeOf(object) ?? Number.NEGATIVE_INFINITY] as const);
-  const latest = Math.max(...dated.map(([, time]) => time));
-  const found = dated.filter(([, time]) => time === latest);
-  // Two of one moment: nothing tells which is the later, so neither is taken for it.
-  return found.length === 1 ? found[0]?.[0] : undefined;
-}
-
-/** By the backend's clock where the list shows the entry's object, else by the engine's, set to the backend's. */
-function entryTime({ id, created }: StateEntry, listed: readonly OwnedObject[], skew: number): number | undefined {
-  const object = listed.find((one) => one.id === id);
-  const shown = object && timeOf(object);
-  if (shown !== undefined) return shown;
-  const engine = created === undefined ? Number.NaN : Date.parse(created);
-  return Number.isNaN(engine) ? undefined : engine + skew;
-}
-
-function timeOf({ createdAt }: OwnedObject): number | undefined {
-  const time = createdAt === undefined ? Number.NaN : Date.parse(createdAt);
-  return Number.isNaN(time) ? undefined : time;
-}
-
-function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolean {
+/** An object of a build before 0.2 may have no stack. */
+export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolean {
   return stack === wanted || (stack === undefined && phase === "open");
 }
 
@@ -228,10 +135,14 @@ export function ownershipRecord(
 }
 
 /**
- * URNs may be long; backends store 255 characters (Cinder's metadata values), some far less. A short one stands for the
- * stack, too: it is all that such a backend has to tell two stacks apart.
+ * The URN, shortened to what the backend stores: Cinder's metadata values hold 255 characters, other backends far fewer.
+ * A digest covers the stack, too, because such a backend stores nothing else that distinguishes two stacks.
  */
-export function shortOwner({ recordLengths }: AnyDefinition, stack: string, urn: string): string {
+export function shortOwner(
+  { recordLengths }: Pick<AnyDefinition, "recordLengths">,
+  stack: string,
+  urn: string,
+): string {
   const limit = recordLengths?.owner ?? 255;
   if (urn === "") return "";
   if (limit < 64) return digest(`${stack} ${urn}`).slice(0, limit);

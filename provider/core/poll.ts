@@ -1,10 +1,10 @@
-// The only loop that waits. It knows nothing of any backend: how to look, how to judge what was seen and how patient to
-// be are handed in, and so is the clock.
+// The only loop that waits. It knows no backend: the caller says how to fetch the object, how to evaluate it and how often
+// to ask, and the operation's context gives the clock and the deadline.
 
 import type { OperationContext } from "./definition";
 import type { DurationEstimator } from "./durationEstimator";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
-import { abortableSleep, stopped } from "./util/abort";
+import { abortableSleep, linkedAbort, stopped } from "./util/abort";
 import { formatDuration } from "./util/duration";
 
 export type Evaluation =
@@ -17,150 +17,134 @@ export interface Poll<Seen> {
   description: string;
   fetch(signal: AbortSignal): Promise<Seen>;
   evaluate(seen: Seen): Evaluation | Promise<Evaluation>;
-  /** Seen already, with the answer that accepted the work: saves the first look. */
+  /** What the answer that accepted the work already showed. Saves the first fetch. */
   initial?: Seen;
-  /** What others' looks bring to light in the meantime; rejects when `signal` aborts. */
+  /** Resolves when another poll's fetch shows this object. Rejects when `signal` aborts. */
   notified?(signal: AbortSignal): Promise<Seen>;
-  /** Milliseconds between looks: a quarter of the wait so far, within these bounds, drawn from its upper half. */
+  /** Bounds of the milliseconds between two fetches. Within them it is a quarter of the wait so far, less some jitter. */
   interval: { first: number; most: number };
-  /** Of the same kind of work, where it begins with this wait (`first` is there): times the first look. */
+  /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
   estimator?: DurationEstimator;
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
 }
 
-/** A look may outlive the deadline by this much, so that the last one can still bring the good news. */
-const LAST_LOOK_MS = 10_000;
-/** A server's `Retry-After` is honoured up to here: a date far off must not stop the wait for a day. */
+/** The last fetch may outlive the deadline by this much, since it may still show the awaited state. */
+const LAST_FETCH_MS = 10_000;
+/** `Retry-After` is honoured up to here: a date far off must not stop the wait for a day. */
 const RETRY_AFTER_MOST_MS = 120_000;
 
-/** Why a sleep ends that nobody needs any more. Made once: an error made anew costs its stack, each time. */
-const ENOUGH = new Error("not needed any more");
+/** The reason that ends sleeps when they are no longer needed. Shared, because each new error would cost its stack. */
+const NO_LONGER_NEEDED = new Error("no longer needed");
 
-export async function poll<Seen>(wait: Poll<Seen>): Promise<Seen> {
-  const { clock, deadline, signal } = wait.context;
-  // All waits of a run listen to one signal, and to come and go there takes as long as there are listeners: this one
-  // does it once, and not for each look and each sleep.
-  const own = new AbortController();
-  const forward = () => own.abort(signal.reason);
-  signal.addEventListener("abort", forward, { once: true });
-  if (signal.aborted) forward();
-  const job = { clock, deadline, signal: own.signal, progress: (text: string) => wait.context.progress(text) };
+/** What a fetch has given: the object, or an error that may pass by itself. */
+type Fetched<Seen> = { seen: Seen; error?: undefined } | { error: SnapcloneError };
+
+export async function poll<Seen>(options: Poll<Seen>): Promise<Seen> {
+  const { clock, deadline, signal } = options.context;
+  // All polls of a run listen to the run's one signal, and adding or removing a listener there takes time in proportion
+  // to their number. So each poll adds one listener, and its fetches and sleeps listen to the poll's own signal.
+  const own = linkedAbort(signal);
+  const progress = (text: string) => options.context.progress(text);
   try {
-    return await untilDone({ ...wait, context: job });
+    return await untilDone({ ...options, context: { clock, deadline, signal: own.signal, progress } });
   } finally {
-    signal.removeEventListener("abort", forward);
+    own.release();
   }
 }
 
-async function untilDone<Seen>(wait: Poll<Seen>): Promise<Seen> {
-  const { clock, deadline } = wait.context;
+async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
+  const { initial, context } = options;
+  const { clock, deadline } = context;
   const begun = clock.now();
   const history = new Map<string, number>();
-  const experience = wait.initial === undefined ? undefined : wait.estimator;
+  const estimator = initial === undefined ? undefined : options.estimator;
   let pendingAt = 0;
-  let told = "";
-  let looked = wait.initial !== undefined;
-  let seen = wait.initial;
-  let trouble: SnapcloneError | undefined;
+  let shown = "";
+  let fetched: Fetched<Seen> = initial === undefined ? await fetchOnce(options) : { seen: initial };
 
   for (;;) {
-    if (!looked) {
-      ({ seen, trouble } = await lookOnce(wait));
-      if (trouble) count(history, `${trouble.parts.message}`);
-    }
-    looked = false;
-    if (!trouble) {
-      const verdict = await wait.evaluate(seen as Seen);
-      if (verdict.is === "failed") throw verdict.error;
-      if (verdict.progress !== told) wait.context.progress(verdict.progress);
-      told = verdict.progress;
-      if (verdict.is === "done") {
-        experience?.record(pendingAt, clock.now() - begun);
-        return seen as Seen;
+    if (fetched.error) count(history, fetched.error.parts.message);
+    else {
+      const evaluation = await options.evaluate(fetched.seen);
+      if (evaluation.is === "failed") throw evaluation.error;
+      if (evaluation.progress !== shown) context.progress(evaluation.progress);
+      shown = evaluation.progress;
+      if (evaluation.is === "done") {
+        estimator?.record(pendingAt, clock.now() - begun);
+        return fetched.seen;
       }
       pendingAt = clock.now() - begun;
-      count(history, told);
+      count(history, shown);
     }
     const left = deadline - clock.now();
-    if (left <= 0) throw tooLate(wait, clock.now() - begun, history);
-    const asked = trouble?.retryAfterMs;
-    const pause = asked === undefined ? pauseAt(wait, experience, clock.now() - begun) : asked;
-    const news = await rest(wait, Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, left)));
-    if (news) {
-      ({ seen } = news);
-      trouble = undefined;
-      looked = true;
-    }
+    if (left <= 0) throw deadlineError(options, clock.now() - begun, history);
+    const pause = fetched.error?.retryAfterMs ?? nextInterval(options, estimator, clock.now() - begun);
+    const notified = await rest(options, Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, left)));
+    fetched = notified ?? (await fetchOnce(options));
   }
 }
 
-function pauseAt({ interval: pace }: Poll<unknown>, experience: DurationEstimator | undefined, age: number): number {
-  const next = experience?.nextFetch(age);
-  if (next !== undefined) return Math.min(next - age, pace.most);
-  const pause = Math.min(Math.max(age / 4, pace.first), pace.most);
+function nextInterval({ interval }: Poll<unknown>, estimator: DurationEstimator | undefined, age: number): number {
+  const next = estimator?.nextFetch(age);
+  if (next !== undefined) return Math.min(next - age, interval.most);
+  const pause = Math.min(Math.max(age / 4, interval.first), interval.most);
   return pause / 2 + (Math.random() * pause) / 2;
 }
 
-/** Sleeps, unless somebody else's look brings news before that. */
-async function rest<Seen>(wait: Poll<Seen>, ms: number): Promise<{ seen: Seen } | undefined> {
-  const { clock, signal } = wait.context;
-  if (!wait.notified) {
-    await abortableSleep(clock, ms, signal, stoppedWaiting(wait));
+/** Sleeps. Ends early when another poll's fetch shows the object. */
+async function rest<Seen>(options: Poll<Seen>, ms: number): Promise<{ seen: Seen } | undefined> {
+  const { clock, signal } = options.context;
+  if (!options.notified) {
+    await abortableSleep(clock, ms, signal, stoppedWaiting(options));
     return undefined;
   }
-  const resting = new AbortController();
-  const forward = () => resting.abort(signal.reason);
-  signal.addEventListener("abort", forward, { once: true });
-  if (signal.aborted) forward();
+  const resting = linkedAbort(signal);
   try {
     return await Promise.race([
       clock.sleep(ms, resting.signal).then(() => undefined),
-      wait.notified(resting.signal).then((seen) => ({ seen })),
+      options.notified(resting.signal).then((seen) => ({ seen })),
     ]);
   } catch (error) {
-    throw signal.aborted ? stopped(stoppedWaiting(wait)) : error;
+    throw signal.aborted ? stopped(stoppedWaiting(options)) : error;
   } finally {
-    signal.removeEventListener("abort", forward);
-    resting.abort(ENOUGH);
+    resting.release();
+    resting.abort(NO_LONGER_NEEDED);
   }
 }
 
-/** One look. What may pass by itself does not end the wait; it is counted and told if the deadline comes. */
-async function lookOnce<Seen>(wait: Poll<Seen>): Promise<{ seen?: Seen; trouble?: SnapcloneError }> {
-  const { clock, deadline, signal } = wait.context;
-  const own = new AbortController();
-  const giveUp = new AbortController();
-  const forward = () => own.abort(signal.reason);
-  signal.addEventListener("abort", forward, { once: true });
-  if (signal.aborted) forward();
-  const limit = Math.max(0, deadline - clock.now()) + LAST_LOOK_MS;
-  const tooLong = clock.sleep(limit, giveUp.signal).then(
-    () => own.abort(new SnapcloneError({ kind: "transient", message: "the last look got no answer" })),
+/** An error that may pass by itself does not end the poll: it is counted, and told when the deadline comes. */
+async function fetchOnce<Seen>(options: Poll<Seen>): Promise<Fetched<Seen>> {
+  const { clock, deadline, signal } = options.context;
+  const own = linkedAbort(signal);
+  const answered = new AbortController();
+  const limit = Math.max(0, deadline - clock.now()) + LAST_FETCH_MS;
+  const tooLong = clock.sleep(limit, answered.signal).then(
+    () => own.abort(new SnapcloneError({ kind: "transient", message: "the last request got no answer" })),
     () => {},
   );
   try {
-    return { seen: await wait.fetch(own.signal) };
+    return { seen: await options.fetch(own.signal) };
   } catch (error) {
-    if (signal.aborted) throw stopped(stoppedWaiting(wait));
-    if (own.signal.aborted) return { trouble: asSnapcloneError(own.signal.reason, wait.description) };
-    if (isKind(error, "transient", "malformed")) return { trouble: error };
+    if (signal.aborted) throw stopped(stoppedWaiting(options));
+    if (own.signal.aborted) return { error: asSnapcloneError(own.signal.reason, options.description) };
+    if (isKind(error, "transient", "malformed")) return { error };
     throw error;
   } finally {
-    signal.removeEventListener("abort", forward);
-    giveUp.abort(ENOUGH);
+    own.release();
+    answered.abort(NO_LONGER_NEEDED);
     await tooLong;
   }
 }
 
-function stoppedWaiting({ description: what }: Poll<unknown>): string {
-  return `the run was stopped while waiting for ${what}`;
+function stoppedWaiting({ description }: Poll<unknown>): string {
+  return `the run was stopped while waiting for ${description}`;
 }
 
-function tooLate(wait: Poll<unknown>, waited: number, history: Map<string, number>): SnapcloneError {
+function deadlineError(options: Poll<unknown>, waited: number, history: Map<string, number>): SnapcloneError {
   const seen = [...history].map(([what, times]) => (times === 1 ? what : `${what} (${times}×)`)).join(", then ");
   return new SnapcloneError({
     kind: "deadline",
-    message: `waited ${formatDuration(waited)} for ${wait.description}; seen: ${seen || "nothing"}`,
+    message: `waited ${formatDuration(waited)} for ${options.description}; seen: ${seen || "nothing"}`,
   });
 }
 

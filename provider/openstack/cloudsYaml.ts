@@ -1,15 +1,13 @@
-// clouds.yaml, clouds-public.yaml, secure.yaml and OS_*, found and read as openstacksdk does it, so that what works with
+// Finds and reads clouds.yaml, clouds-public.yaml, secure.yaml and OS_* as openstacksdk does, so that a cloud that works with
 // the `openstack` command works here. Facts: openstacksdk 0.101 openstack/config/loader.py, cited below by line.
 
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import { registerSecret, SnapcloneError } from "../core/errors";
+import { type RawFields, registerSecretsIn, SECRET_NAME } from "../core/connection/settings";
+import { SnapcloneError } from "../core/errors";
 import { isBlank } from "../core/util/values";
 
 export type Json = Readonly<Record<string, unknown>>;
-
-/** What every source comes down to: one value per canonical name (`auth_url`, `project_name`, `region_name`, …). */
-export type RawFields = Readonly<Record<string, unknown>>;
 
 export interface Environment {
   env: NodeJS.ProcessEnv;
@@ -24,20 +22,17 @@ export interface CloudFiles {
   clouds: ReadonlyMap<string, Json>;
   /** The files that were read, for messages. */
   paths: readonly string[];
-  /** The folders that were looked into, in order; the files of OS_CLIENT_*_FILE first. */
-  looked: readonly string[];
+  /** The folders that were searched, in order; the files of OS_CLIENT_*_FILE first. */
+  searched: readonly string[];
   warnings: readonly string[];
 }
 
-/** Values under these names are secrets, wherever they stand. */
-const SECRET = /^(password|passcode|passwd|.*secret|.*token)$/;
-
-export function readCloudFiles(surroundings: Environment): CloudFiles {
-  const { env } = surroundings;
+export function readCloudFiles(environment: Environment): CloudFiles {
+  const { env } = environment;
   const warnings: string[] = [];
-  const main = firstFile("clouds", env.OS_CLIENT_CONFIG_FILE, surroundings, warnings);
-  // Looked for on its own, not beside the clouds file (loader.py:195).
-  const secure = firstFile("secure", env.OS_CLIENT_SECURE_FILE, surroundings, warnings);
+  const main = firstFile("clouds", env.OS_CLIENT_CONFIG_FILE, environment, warnings);
+  // Searched for by itself, not beside the clouds file (loader.py:195).
+  const secure = firstFile("secure", env.OS_CLIENT_SECURE_FILE, environment, warnings);
   const clouds = new Map<string, Json>();
   for (const file of [main, secure]) {
     if (file === undefined) continue;
@@ -51,12 +46,12 @@ export function readCloudFiles(surroundings: Environment): CloudFiles {
   return {
     clouds,
     paths: [main?.path, secure?.path].flatMap((path) => path ?? []),
-    looked: [...given, ...folders(surroundings)],
+    searched: [...given, ...folders(environment)],
     warnings,
   };
 }
 
-/** OS_* as a cloud of its own; `profile` and the rest work in it as in a file (loader.py:354). */
+/** OS_* as a cloud. `profile` and the other settings work as in a file (loader.py:354). */
 export function environmentCloud(env: NodeJS.ProcessEnv): Json {
   const cloud: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(env)) {
@@ -67,29 +62,30 @@ export function environmentCloud(env: NodeJS.ProcessEnv): Json {
 }
 
 export interface Flattened {
+  /** By the canonical name: `auth_url`, `project_name`, `region_name`, …. */
   fields: RawFields;
   warnings: readonly string[];
   problems: readonly string[];
 }
 
-/** One cloud in the canonical form: profile below, region on top, old names turned into today's. */
-export function flatten(cloud: Json, wantedRegion: string | undefined, surroundings: Environment): Flattened {
+/** One cloud in the canonical form: the profile below it, the region over it, old names replaced by present ones. */
+export function flatten(cloud: Json, wantedRegion: string | undefined, environment: Environment): Flattened {
   const warnings: string[] = [];
   const problems: string[] = [];
   const own = normaliseKeys(cloud);
   // `cloud` is the old name of `profile` (loader.py:531).
   const named = own.profile ?? own.cloud;
-  const base = isBlank(named) ? {} : profile(String(named), surroundings, warnings);
+  const base = isBlank(named) ? {} : profile(String(named), environment, warnings);
   const region = chooseRegion(own, base, wantedRegion, problems);
   const top: Json = { ...layer(layer(base, own), region.values), region_name: region.name };
   const auth = isJsonObject(top.auth) ? top.auth : {};
   if (top.auth !== undefined && !isJsonObject(top.auth)) problems.push("`auth` is not a map of settings");
-  protectSecrets(top);
+  registerSecretsIn(top);
 
   const fields: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(top)) if (key !== "auth") put(fields, key, value);
   for (const [key, value] of Object.entries(auth)) if (!NOT_AUTH.test(key)) put(fields, key, value);
-  // Later names win, and of one name the one under `auth` (loader.py:659, 937: _fix_backwards_project, _validate_auth).
+  // A later alias wins, and `auth` wins over the top level (loader.py:659, 937: _fix_backwards_project, _validate_auth).
   for (const [name, aliases] of Object.entries(ALIASES)) {
     for (const alias of aliases) for (const place of [top, auth]) put(fields, name, place[alias]);
   }
@@ -102,7 +98,7 @@ export function flatten(cloud: Json, wantedRegion: string | undefined, surroundi
       "endpoint_type",
       "region_name",
     ]) {
-      // Types of one service, the official one first: it wins (cloud_region.py:392).
+      // The official type comes first and wins (cloud_region.py:392).
       for (const type of [...(SERVICE_TYPES[service] ?? [])].reverse()) {
         put(fields, `${service}_${CURRENT[setting] ?? setting}`, top[`${type}_${setting}`]);
       }
@@ -115,26 +111,8 @@ export function flatten(cloud: Json, wantedRegion: string | undefined, surroundi
   return { fields, warnings, problems };
 }
 
-export function protectSecrets(value: unknown, secret = false): void {
-  if (Array.isArray(value)) {
-    for (const item of value) protectSecrets(item, secret);
-  } else if (isJsonObject(value)) {
-    for (const [key, item] of Object.entries(value)) {
-      protectSecrets(item, secret || SECRET.test(key.toLowerCase().replaceAll(/[-_]/g, "")));
-    }
-  } else if (secret || (typeof value === "string" && value.includes("PRIVATE KEY"))) {
-    registerSecret(value === null || value === undefined ? undefined : String(value));
-  }
-}
-
 export function isJsonObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-/** A file's path as a user may write it: `~` and relative to the working folder. PEM text stays as it is. */
-export function path(text: string, { cwd, home }: Pick<Environment, "cwd" | "home">): string {
-  if (text.includes("-----BEGIN")) return text;
-  return resolve(cwd, text === "~" || text.startsWith("~/") ? join(home, text.slice(1)) : text);
 }
 
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
@@ -171,26 +149,26 @@ interface ReadFile {
   content: Json;
 }
 
-/** The first file that exists and can be read; it alone counts (loader.py:405). */
+/** The first file that exists and can be read. Later ones are ignored (loader.py:405). */
 function firstFile(
   name: string,
   override: string | undefined,
-  surroundings: Environment,
+  environment: Environment,
   warnings: string[],
 ): ReadFile | undefined {
-  const candidates = folders(surroundings).flatMap((folder) =>
+  const candidates = folders(environment).flatMap((folder) =>
     ["yaml", "yml", "json"].map((suffix) => join(folder, `${name}.${suffix}`)),
   );
-  const given = isBlank(override) ? undefined : resolve(surroundings.cwd, String(override));
+  const given = isBlank(override) ? undefined : resolve(environment.cwd, String(override));
   for (const candidate of [...(given === undefined ? [] : [given]), ...candidates]) {
     let text: string;
     try {
       text = readFileSync(candidate, "utf8");
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-      // openstacksdk goes on in silence; a file that the user names, or one that is there, deserves a word.
+      // openstacksdk goes on in silence. A file that the user names, or that exists, is warned of.
       if (candidate === given || (code !== "ENOENT" && code !== "ENOTDIR")) {
-        warnings.push(`${candidate} could not be read (${code}); looking further`);
+        warnings.push(`${candidate} could not be read (${code}); the search goes on`);
       }
       continue;
     }
@@ -199,12 +177,12 @@ function firstFile(
   return undefined;
 }
 
-/** loader.py:58–80, with appdirs for the user's and the site's folders. */
+/** loader.py:58–80, with the folders of appdirs. */
 function folders({ env, cwd, home, platform = process.platform }: Environment): string[] {
   const filled = (name: string) => (isBlank(env[name]) ? undefined : env[name]);
   // appdirs' folders of the application "openstack" by "OpenStack": the user's, and all users'.
   const windows = platform === "win32" ? [filled("LOCALAPPDATA"), filled("PROGRAMDATA")] : [];
-  const sites = (filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(":").filter((folder) => isAbsolute(folder));
+  const shared = (filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(":").filter((folder) => isAbsolute(folder));
   return [
     ...new Set([
       cwd,
@@ -213,14 +191,14 @@ function folders({ env, cwd, home, platform = process.platform }: Environment): 
       // A snap has a HOME of its own (loader.py:47).
       join(filled("SNAP_REAL_HOME") ?? home, ".config", "openstack"),
       ...windows.flatMap((folder) => (folder === undefined ? [] : [join(folder, "OpenStack", "openstack")])),
-      ...sites.map((folder) => join(folder, "openstack")),
+      ...shared.map((folder) => join(folder, "openstack")),
       "/etc/openstack",
     ]),
   ];
 }
 
 function parse(file: string, text: string): Json {
-  // Loaded on first use: who has no such file does not pay for it.
+  // Loaded on first use: many users have no such file.
   const { LineCounter, parseDocument, visit } = require("yaml") as typeof import("yaml");
   const lines = new LineCounter();
   // PyYAML reads YAML 1.1; ids of digits only must not lose any.
@@ -228,7 +206,7 @@ function parse(file: string, text: string): Json {
     version: "1.1",
     intAsBigInt: true,
     prettyErrors: false,
-    // Of two equal keys the last one counts, as for PyYAML.
+    // The last of two equal keys counts, as for PyYAML.
     uniqueKeys: false,
     logLevel: "silent",
     lineCounter: lines,
@@ -239,8 +217,8 @@ function parse(file: string, text: string): Json {
     // The parser's own text may quote the line, and the line may hold a password.
     throw broken(`${file}:${line}:${col}`, `not valid YAML (${error.code.toLowerCase().replaceAll("_", " ")})`);
   }
-  // Nothing here is a number: a password `0089`, a project `12e4`, `0x1F` or `12:34:56` and a phone's `+49…` mean their
-  // text. (PyYAML sees text in most of them, and a number without its zeros in some.)
+  // No setting is a number: a password `0089`, a project `12e4`, `0x1F` or `12:34:56` and a phone's `+49…` mean their text.
+  // (PyYAML reads most of them as text, and some as a number without its zeros.)
   visit(document, {
     Scalar(_key, node) {
       if ((typeof node.value === "number" || typeof node.value === "bigint") && node.source !== undefined)
@@ -273,8 +251,8 @@ function broken(where: string, message: string): SnapcloneError {
   });
 }
 
-function profile(name: string, surroundings: Environment, warnings: string[]): Json {
-  const file = firstFile("clouds-public", undefined, surroundings, warnings);
+function profile(name: string, environment: Environment, warnings: string[]): Json {
+  const file = firstFile("clouds-public", undefined, environment, warnings);
   const found = file === undefined ? undefined : section(file, "public-clouds")[name];
   if (isJsonObject(found)) return normaliseKeys(found);
   warnings.push(
@@ -343,7 +321,7 @@ function expand(text: string, key: string, top: Json, problems: string[]): strin
   return text.replaceAll(/\{\{|\}\}|\{([^{}]*)\}/g, (whole, name: string | undefined) => {
     if (name === undefined) return whole.slice(1);
     const value = Object.hasOwn(top, name) ? top[name] : undefined;
-    if (typeof value === "string" && !SECRET.test(name)) return value;
+    if (typeof value === "string" && !SECRET_NAME.test(name)) return value;
     problems.push(`\`${key}\` refers to {${name}}, which is not set`);
     return "";
   });

@@ -1,4 +1,4 @@
-// One OpenStack connection of a run: its login, its wire clients, and the lists that its waits share.
+// One OpenStack connection of a run: its session, its clients, and the list requests that its waits share.
 
 import { randomUUID } from "node:crypto";
 import { BatchPoller } from "../core/batchPoller";
@@ -7,41 +7,11 @@ import { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
 import { type Clock, systemClock } from "../core/util/clock";
 import { KeyedMutex } from "../core/util/keyedMutex";
-import { CinderClient, type ListSnapshots, type Metadata, type SnapshotRow, whatIsMissing } from "./cinder";
+import { CinderClient, type ListSnapshots, type Metadata, type SnapshotRow } from "./cinder";
+import { undefinedIfMissing } from "./cinderErrors";
 import { resolveOpenStack } from "./connection";
 import { KeystoneSession } from "./keystone";
 import { NovaClient } from "./nova";
-
-/**
- * The ownership record of a Cinder object: metadata keys. Keys with a colon are accepted, and single keys can be set
- * without touching the others (docs/wire/openstack.md#metadata-as-record).
- */
-export const RECORD_KEYS = {
-  stack: "snapclone:stack",
-  owner: "snapclone:owner",
-  inputs: "snapclone:inputs",
-  attempt: "snapclone:attempt",
-  /** The metadata keys that the program gave, joined by commas (which no key may have). */
-  managed: "snapclone:keys",
-  /** Of builds before 0.2: `open` or `settled`. */
-  phase: "snapclone:phase",
-} as const;
-
-/** The same for an overlay, which has no row of its own: its record may be on a snapshot that is itself ours. */
-export const ASSISTED = {
-  stack: "snapclone:assisted-stack",
-  owner: "snapclone:assisted-owner",
-  inputs: "snapclone:assisted-inputs",
-  attempt: "snapclone:assisted-attempt",
-  file: "snapclone:assisted-file",
-  /** How far the overlay has got (assistedRow.ts). */
-  step: "snapclone:assisted-step",
-  /** Which run wrote the record last, when, and how long it may take (assistedClaim.ts). */
-  nonce: "snapclone:assisted-nonce",
-  /** Of builds before 0.2: `open` or `settled`, and the run that adopted the overlay. */
-  phase: "snapclone:assisted-phase",
-  adopted: "snapclone:assisted-adopted",
-} as const;
 
 export const openstack: ConnectionKind<OpenStackContext> = {
   kind: "openstack",
@@ -55,19 +25,13 @@ export const openstack: ConnectionKind<OpenStackContext> = {
 export class OpenStackContext {
   readonly cinder: CinderClient;
   readonly nova: NovaClient;
-  /** One client is one run's. */
+  /** Each run opens a context of its own. */
   readonly runId = randomUUID().slice(0, 8);
-  /** By volume: its chain of files takes one assisted operation at a time. */
-  readonly turns = new KeyedMutex();
-  /** The turns that were taken, by the operation that took them. */
-  readonly assistedTurns = new WeakMap<object, () => void>();
-  readonly deleting: BatchPoller<SnapshotRow>;
-  private readonly creatingByStack = new Map<string, BatchPoller<SnapshotRow>>();
-  /** For overlays that Nova was asked for, and that it was asked to merge. Their rows may be another project's. */
-  readonly assistedCreating: BatchPoller<SnapshotRow>;
-  readonly assistedMerging: BatchPoller<SnapshotRow>;
-  /** How long this cloud takes for either. */
-  readonly experience = { creating: new DurationEstimator(), deleting: new DurationEstimator() };
+  /** By volume: only one assisted operation at a time may change a volume's chain of files. */
+  readonly volumeLocks = new KeyedMutex();
+  /** How long this cloud takes to make and to delete a snapshot. */
+  readonly estimators = { creating: new DurationEstimator(), deleting: new DurationEstimator() };
+  private readonly pollers = new Map<string, BatchPoller<SnapshotRow>>();
   private refusesMetadataFilter = false;
 
   constructor(
@@ -76,45 +40,21 @@ export class OpenStackContext {
   ) {
     this.cinder = new CinderClient(session);
     this.nova = new NovaClient(session, clock);
-    this.deleting = this.sharedLook(
-      async () => (await this.cinder.listSnapshotsDetail({ status: "deleting" })).snapshots,
-      true,
-    );
-    const assisted = (step: string) =>
-      this.sharedLook(() => this.snapshotsWith([{ [ASSISTED.step]: step }], { all_tenants: true }), false);
-    this.assistedCreating = assisted("asked");
-    this.assistedMerging = assisted("merge-asked");
   }
 
-  /** For snapshots that are being made: one list of the stack's answers for all of them. */
-  creating(stack: string): BatchPoller<SnapshotRow> {
-    const many = async () =>
-      stack === ""
-        ? (await this.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
-        : this.snapshotsWith([{ [RECORD_KEYS.stack]: stack }]);
-    const look = this.creatingByStack.get(stack) ?? this.sharedLook(many, false);
-    this.creatingByStack.set(stack, look);
-    return look;
-  }
-
-  /** undefined where Cinder itself says that it does not exist. */
+  /** undefined if Cinder itself says that the snapshot does not exist. */
   async snapshot(id: string, signal?: AbortSignal): Promise<SnapshotRow | undefined> {
-    try {
-      const row = await this.cinder.showSnapshot(id, signal);
-      if (row.id === id) return row;
-      throw new SnapcloneError({
-        kind: "malformed",
-        message: `Cinder showed snapshot ${row.id}, and was asked for ${id}`,
-      });
-    } catch (error) {
-      if (isKind(error, "notFound") && whatIsMissing(error) === "snapshot") return undefined;
-      throw error;
-    }
+    const row = await undefinedIfMissing(this.cinder.showSnapshot(id, signal), "snapshot");
+    if (row === undefined || row.id === id) return row;
+    throw new SnapcloneError({
+      kind: "malformed",
+      message: `Cinder showed snapshot ${row.id}; the request was for snapshot ${id}`,
+    });
   }
 
   /**
-   * The snapshots whose metadata have at least one of `alternatives`. A cloud may forbid the filter
-   * (/etc/cinder/resource_filters.json), and one below 3.22 ignores it: then all are listed once, and filtered here.
+   * The snapshots whose metadata include at least one of `alternatives`. A cloud may forbid the metadata filter
+   * (/etc/cinder/resource_filters.json), and Cinder below 3.22 ignores it. Then all snapshots are listed and filtered here.
    */
   async snapshotsWith(
     alternatives: readonly Metadata[],
@@ -134,23 +74,36 @@ export class OpenStackContext {
       }
     }
     const { snapshots } = await this.cinder.listSnapshotsDetail(query, signal);
+    // Only now is it known that the filter was refused, and not the list itself.
     if (refusal !== undefined) this.refusesMetadataFilter = true;
     return snapshots.filter(({ metadata }) =>
       alternatives.some((wanted) => Object.entries(wanted).every(([key, value]) => metadata[key] === value)),
     );
   }
 
-  private sharedLook(many: () => Promise<SnapshotRow[]>, absenceIsNews: boolean): BatchPoller<SnapshotRow> {
-    return new BatchPoller({
-      clock: this.clock,
-      resolveWhenMissing: absenceIsNews,
-      fetchOne: (id) => this.snapshot(id),
-      fetchAll: async () => new Map((await many()).map((row) => [row.id, row])),
-    });
+  /**
+   * The poller that all waits with this `key` share. `list` should return the snapshots that they wait for; a snapshot that
+   * it omits is fetched by its id.
+   */
+  poller(
+    key: string,
+    list: () => Promise<SnapshotRow[]>,
+    { resolveWhenMissing = false }: { resolveWhenMissing?: boolean } = {},
+  ): BatchPoller<SnapshotRow> {
+    const poller =
+      this.pollers.get(key) ??
+      new BatchPoller<SnapshotRow>({
+        clock: this.clock,
+        resolveWhenMissing,
+        fetchOne: (id) => this.snapshot(id),
+        fetchAll: async () => new Map((await list()).map((row) => [row.id, row])),
+      });
+    this.pollers.set(key, poller);
+    return poller;
   }
 }
 
-/** 400 "Invalid filters metadata are found in query options." (docs/wire/openstack.md#a6), or a policy's 403. */
+/** A 400 "Invalid filters metadata are found in query options." (docs/wire/openstack.md#a6), or the 403 of a policy. */
 function isFilterRefusal(error: unknown): boolean {
   if (isKind(error, "forbidden")) return true;
   return isKind(error, "refused") && error.parts.status === 400 && /\bmetadata\b/.test(error.parts.message);

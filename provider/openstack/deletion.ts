@@ -1,30 +1,26 @@
-// Deleting what Cinder has (snapshots, volumes): asked for as soon as the status allows it, ended when it is truly gone.
+// Deletes a snapshot or a volume of Cinder's: sends the DELETE as soon as the status allows it, and waits until the object
+// is gone.
 
 import type { BatchPoller } from "../core/batchPoller";
 import type { OperationContext } from "../core/definition";
 import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
-import { poll } from "../core/poll";
+import type { Evaluation } from "../core/poll";
 import type { CinderClient } from "./cinder";
-
-/**
- * Half a second is what a small snapshot takes (docs/wire/openstack.md#seen-times), and 10 s is how Cinder polls Nova
- * itself (docs/wire/openstack.md#b5).
- */
-export const INTERVAL = { first: 500, most: 10_000 };
+import { waitForObject } from "./wait";
 
 export interface Deletion {
   noun: "snapshot" | "volume";
   id: string;
   cinder: CinderClient;
-  /** One DELETE. */
-  ask(): Promise<void>;
+  /** Sends one DELETE. */
+  send(): Promise<void>;
   poller: BatchPoller<StatusRow>;
   estimator: DurationEstimator;
-  /** What to do where Cinder began and took it back. */
-  whenTakenBack: string;
-  /** What to do where only an administrator can end it. */
-  whenFailed: string;
+  /** For a deletion that Cinder began and reverted. */
+  revertedHint: string;
+  /** For a deletion that failed and that only an administrator can end. */
+  failedHint: string;
 }
 
 export interface StatusRow {
@@ -32,74 +28,83 @@ export interface StatusRow {
   status: string;
 }
 
-/**
- * DELETE is refused unless the status is available or error (docs/wire/openstack.md#a9, #a13). "missing": Cinder
- * did not know the object when it was asked first.
- */
-export async function deleteUntilGone(deletion: Deletion, job: OperationContext): Promise<"deleted" | "missing"> {
-  const { noun, id, poller: looks, estimator: experience } = deletion;
-  const leave = looks.register();
-  const refusedIn = new Set<string>();
-  let accepted = false;
-  let seen = false;
+/** How far a deletion has got. */
+interface DeletionState {
+  /** Cinder knew the object at the first request. */
+  found: boolean;
+  accepted: boolean;
+  refusal?: SnapcloneError | undefined;
+  /** The statuses in which Cinder has refused a DELETE. */
+  refusedIn: Set<string>;
+}
+
+/** "missing": Cinder did not know the object at the first request. */
+export async function deleteUntilGone(deletion: Deletion, context: OperationContext): Promise<"deleted" | "missing"> {
+  const { noun, id, poller, estimator } = deletion;
+  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set() };
   try {
-    let refusal = await askToDelete(deletion);
-    seen = true;
-    accepted = refusal === undefined;
-    await poll<StatusRow | undefined>({
+    await waitForObject(poller, id, {
       description: `${noun} ${id} to be deleted`,
-      fetch: (signal) => looks.fetch(id, signal),
-      notified: (signal) => looks.subscribe(id, signal),
-      evaluate: async (row) => {
-        const status = row?.status.toLowerCase();
-        if (!row || status === undefined || status === "deleted") return { is: "done", progress: "deleted" };
-        if (status === "error_deleting") return { is: "failed", error: await deletionFailed(deletion, row) };
-        if (/^(available|in-use|error)/.test(status)) {
-          // It was on its way and came back: the backend could not let go of it, and says so nowhere else
-          // (docs/wire/openstack.md#a8).
-          if (accepted) return { is: "failed", error: await deletionFailed(deletion, row) };
-          // Refused although the status allows it, or attached: the refusal names the reason.
-          if (refusal && (status === "in-use" || refusedIn.has(status))) return { is: "failed", error: refusal };
-          refusal = await askToDelete(deletion);
-          accepted = refusal === undefined;
-          refusedIn.add(status);
-        } else if (status === "deleting") accepted = true;
-        return { is: "pending", progress: `${accepted ? "" : "waiting to delete: "}${row.status}` };
+      begin: async () => {
+        await sendDelete(deletion, state);
+        state.found = true;
+        return state.accepted ? { id, status: "deleting" } : undefined;
       },
-      ...(accepted ? { initial: { id, status: "deleting" } } : {}),
-      interval: INTERVAL,
-      estimator: experience,
-      context: job,
+      evaluate: (row) => evaluateDeletion(deletion, state, row),
+      estimator,
+      context,
     });
     return "deleted";
   } catch (error) {
     if (!isKind(error, "notFound")) throw error;
-    return seen ? "deleted" : "missing";
-  } finally {
-    leave();
+    return state.found ? "deleted" : "missing";
   }
 }
 
-/** undefined: accepted. A refusal is judged by the status; what is missing is thrown, and is success. */
-async function askToDelete({ ask }: Deletion): Promise<SnapcloneError | undefined> {
+/** Cinder refuses a DELETE unless the status is available or error (docs/wire/openstack.md#a9, #a13). */
+async function evaluateDeletion(
+  deletion: Deletion,
+  state: DeletionState,
+  row: StatusRow | undefined,
+): Promise<Evaluation> {
+  const status = row?.status.toLowerCase();
+  if (!row || status === undefined || status === "deleted") return { is: "done", progress: "deleted" };
+  if (status === "error_deleting") return { is: "failed", error: await deletionFailed(deletion, row) };
+  if (/^(available|in-use|error)/.test(status)) {
+    // The deletion had begun and was reverted: the backend could not delete the object. Only the status shows it
+    // (docs/wire/openstack.md#a8).
+    if (state.accepted) return { is: "failed", error: await deletionFailed(deletion, row) };
+    // Refused although the status allows a DELETE, or attached: the refusal names the reason.
+    const { refusal, refusedIn } = state;
+    if (refusal && (status === "in-use" || refusedIn.has(status))) return { is: "failed", error: refusal };
+    await sendDelete(deletion, state);
+    refusedIn.add(status);
+  } else if (status === "deleting") state.accepted = true;
+  return { is: "pending", progress: `${state.accepted ? "" : "waiting to delete: "}${row.status}` };
+}
+
+/** Keeps a refusal for later, since it may be due to the status. Throws if the object is missing. */
+async function sendDelete({ send }: Deletion, state: DeletionState): Promise<void> {
   try {
-    await ask();
-    return undefined;
+    await send();
+    state.refusal = undefined;
   } catch (error) {
-    if (isKind(error, "refused") && error.parts.status === 400) return error;
-    throw error;
+    if (!isKind(error, "refused") || error.parts.status !== 400) throw error;
+    state.refusal = error;
   }
+  state.accepted = state.refusal === undefined;
 }
 
 async function deletionFailed(
-  { noun, cinder, whenTakenBack, whenFailed }: Deletion,
+  { noun, cinder, revertedHint, failedHint }: Deletion,
   { id, status }: StatusRow,
 ): Promise<SnapcloneError> {
-  const why = await cinder.whyError(id);
-  const back = status.toLowerCase() !== "error_deleting";
+  const reason = await cinder.whyError(id);
+  const reverted = status.toLowerCase() !== "error_deleting";
+  const outcome = reverted ? `took it back to "${status}"` : "failed";
   return new SnapcloneError({
     kind: "failed",
-    message: `Cinder began to delete ${noun} ${id} and ${back ? `took it back to "${status}"` : "failed"}${why ? `: ${why}` : ""}`,
-    hint: back ? whenTakenBack : whenFailed,
+    message: `Cinder began to delete ${noun} ${id} and ${outcome}${reason ? `: ${reason}` : ""}`,
+    hint: reverted ? revertedHint : failedHint,
   });
 }

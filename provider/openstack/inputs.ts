@@ -1,24 +1,24 @@
-// What OpenStack's own schemas let inputs be: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py
+// Input rules that OpenStack's resources share: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py
 // (docs/wire/openstack.md#a2).
 
 import { z } from "zod";
 import { requiredOr } from "../core/inputs";
 
 /**
- * Compared in lower case with dashes: Cinder's schema takes other forms and then finds nothing
+ * Lower case with dashes. Cinder's schema accepts other forms, with which Cinder then finds nothing
  * (docs/wire/openstack.md#a2, volume_id).
  */
-export function uuid(what: string) {
+export function uuid(noun: string) {
   return z
     .string(requiredOr("must be a string"))
     .toLowerCase()
     .regex(
       /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
-      `must be the UUID of ${what}, such as 11111111-2222-4333-8444-555555555555`,
+      `must be the UUID of ${noun}, such as 11111111-2222-4333-8444-555555555555`,
     );
 }
 
-/** The server strips blanks (docs/wire/openstack.md#a2): with them, every refresh would show a drift. */
+/** Trimmed, since Cinder trims (docs/wire/openstack.md#a2): with blanks, every refresh would show a difference. */
 export function text() {
   return z.string("must be a string").trim().max(255, "must not be longer than 255 characters");
 }

@@ -11,17 +11,17 @@ import {
   type RawResponse,
 } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
-import { stopped, withAbort } from "../core/util/abort";
+import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
 import type { OpenStackSettings } from "./connection";
 
 export type Service = "blockStorage" | "compute";
 
 export interface ServiceRequest<T> extends Omit<HttpRequest<T>, "url" | "service"> {
-  /** What follows the endpoint, beginning with "/". */
+  /** The part after the endpoint, beginning with "/". */
   path: string;
   query?: Query;
-  /** Instead of the endpoint: another address of the same service, on the same origin, since the token goes there. */
+  /** Another address of the service, in place of the endpoint. It must have the endpoint's origin, since the token goes there. */
   base?: string;
 }
 
@@ -51,16 +51,13 @@ type Endpoint = z.infer<typeof endpointSchema> & { type: string };
 interface Login {
   token: string;
   body: TokenBody;
-  /** By the monotonic clock: from when a new token is asked for, and until when this one is good. */
+  /** By the monotonic clock: when to request a new token, and when this one expires. */
   renewAt: number;
   expiresAt: number;
 }
 
-/** keystoneauth's MIN_TOKEN_LIFE_SECONDS (identity/base.py:34): long enough for a request to be checked on all its way. */
+/** keystoneauth's MIN_TOKEN_LIFE_SECONDS (identity/base.py:34): the services that a request passes through check the token, too. */
 const MARGIN_MS = 120_000;
-
-/** How long an unreachable Keystone is left alone: a wave of callers fails with the first, the next poll tries anew. */
-const UNREACHABLE_MS = 2_000;
 
 const SERVICES: Record<Service, { name: string; what: string; types: readonly string[] }> = {
   // The order of docs/wire/openstack.md#c3 without volumev2, whose API has no microversions. PowerVC calls it "volume"
@@ -73,9 +70,7 @@ export class KeystoneSession {
   private readonly http: HttpClient;
   private readonly ownsHttp: boolean;
   private readonly clock: Clock;
-  private current: Login | undefined;
-  private loggingIn: Promise<Login> | undefined;
-  private failed: { error: SnapcloneError; until: number } | undefined;
+  private readonly session: Session<Login>;
 
   constructor(
     private readonly settings: OpenStackSettings,
@@ -86,117 +81,91 @@ export class KeystoneSession {
     const { patience } = options;
     this.http =
       options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.session = new Session({
+      clock: this.clock,
+      operation: `log in at ${settings.authUrl}`,
+      logIn: () => this.issueToken(),
+      isFresh: ({ renewAt }) => this.clock.now() < renewAt,
+      // While Keystone is away, the token serves for the rest of its margin.
+      serves: ({ expiresAt }) => this.clock.now() < expiresAt,
+    });
     const { auth } = settings;
     registerSecret(auth.method === "password" ? auth.password : auth.method === "token" ? auth.token : auth.secret);
   }
 
   async token(signal?: AbortSignal): Promise<string> {
-    return (await this.login(signal)).token;
+    return (await this.session.open(signal)).token;
   }
 
   async userId(signal?: AbortSignal): Promise<string> {
-    return (await this.login(signal)).body.user.id;
+    return (await this.session.open(signal)).body.user.id;
   }
 
   async projectId(signal?: AbortSignal): Promise<string> {
-    return this.projectOf((await this.login(signal)).body);
+    return this.projectOf((await this.session.open(signal)).body);
   }
 
-  /** The project and the region that a service is asked in: what an absence is proof for. */
+  /** The project and the region of a service's requests: a "not found" proves nothing beyond them. */
   async identity(service: Service, signal?: AbortSignal): Promise<string> {
-    const login = await this.login(signal);
+    const login = await this.session.open(signal);
     const region = this.place(service).region ?? this.regionIn(login, service);
     return `project ${this.projectOf(login.body)}${region === undefined ? "" : `, region ${region}`}`;
   }
 
   /** The service's clock; undefined before its first answer. */
   serverTime(service: Service): Date | undefined {
-    return this.current && this.http.serverTime(this.endpointOf(this.current, service));
+    const { current } = this.session;
+    return current && this.http.serverTime(this.endpointOf(current, service));
   }
 
   /** The service's address as the catalogue or the override has it, without a slash at the end. */
   async endpoint(service: Service, signal?: AbortSignal): Promise<string> {
-    return this.endpointOf(await this.login(signal), service);
+    return this.endpointOf(await this.session.open(signal), service);
   }
 
   /**
-   * Sends the request with the token. A 401 costs the token, one new login and one repetition, as in keystoneauth
+   * Sends the request with the token. After a 401 it logs in again and repeats the request once, as keystoneauth does
    * (docs/wire/openstack.md#c3).
    */
   async request<T>(service: Service, request: ServiceRequest<T>): Promise<HttpResponse<T>> {
-    const first = await this.login(request.signal);
-    try {
-      return await this.send(first, service, request);
-    } catch (error) {
-      if (!wasTurnedAway(error)) throw error;
-    }
-    // Of many requests that come back with the same old token only the first drops it; the others find the new one.
-    if (this.current === first) this.current = undefined;
-    const second = await this.login(request.signal);
-    try {
-      return await this.send(second, service, request);
-    } catch (error) {
-      if (!wasTurnedAway(error)) throw error;
-      const { name } = SERVICES[service];
-      const { method, path } = request;
-      // keystonemiddleware answers so to what no access rule covers (auth_token/__init__.py, _validate_token).
-      const rules =
-        this.settings.auth.method === "applicationCredential"
-          ? ` Or the application credential has access rules, and none of them allows ${method} ${path} (\`openstack application credential show\`, \`openstack access rule list\`).`
-          : "";
-      const hint = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.${rules}`;
-      throw new SnapcloneError({ ...error.parts, hint });
-    }
+    return this.session.send(
+      (login) => this.send(login, service, request),
+      request.signal,
+      wasRejected,
+      (error) => this.rejectedAgain(error, service, request),
+    );
   }
 
-  /** Ends the connections. An Http that was handed in belongs to whoever made it. */
+  private rejectedAgain<T>(
+    error: SnapcloneError,
+    service: Service,
+    { method, path }: ServiceRequest<T>,
+  ): SnapcloneError {
+    const { name } = SERVICES[service];
+    // keystonemiddleware answers 401 to a request that no access rule covers (auth_token/__init__.py, _validate_token).
+    const rules =
+      this.settings.auth.method === "applicationCredential"
+        ? ` Or the application credential has access rules, and none of them allows ${method} ${path} (\`openstack application credential show\`, \`openstack access rule list\`).`
+        : "";
+    const hint = `Keystone issued this token a moment ago, so ${name} cannot check it: its endpoint belongs to another cloud, or its own link to Keystone ([keystone_authtoken]) is broken.${rules}`;
+    return new SnapcloneError({ ...error.parts, hint });
+  }
+
+  /** Closes the HTTP client, unless the caller has made it. */
   async close(): Promise<void> {
     if (this.ownsHttp) await this.http.close();
   }
 
-  private async login(signal: AbortSignal | undefined): Promise<Login> {
-    if (signal?.aborted) throw stopped();
-    if (this.current && this.clock.now() < this.current.renewAt) return this.current;
-    // One login for all who wait: it obeys nobody's signal, each waits for it as long as its own allows.
-    this.loggingIn ??= this.authenticate().finally(() => {
-      this.loggingIn = undefined;
-    });
-    try {
-      return await withAbort(this.loggingIn, signal);
-    } catch (error) {
-      // Keystone is away, the token still has part of its margin left: go on with it.
-      const { current } = this;
-      if (isKind(error, "transient") && current && this.clock.now() < current.expiresAt) return current;
-      throw error;
-    }
-  }
-
-  private async authenticate(): Promise<Login> {
-    if (this.failed && this.clock.now() < this.failed.until) throw this.failed.error;
-    try {
-      this.current = await this.issueToken();
-      this.failed = undefined;
-      return this.current;
-    } catch (error) {
-      const failure = this.asLoginFailure(error);
-      // A credential that was refused is refused for the life of this session: asking again for each of a hundred
-      // resources locks the account ([security_compliance] lockout_failure_attempts in keystone.conf).
-      const passing = isKind(failure, "transient", "malformed");
-      this.failed = { error: failure, until: passing ? this.clock.now() + UNREACHABLE_MS : Number.POSITIVE_INFINITY };
-      throw failure;
-    }
-  }
-
   private async issueToken(): Promise<Login> {
     const { settings } = this;
-    // Before the request, so that the time on the wire shortens the token's life here and never lengthens it.
-    const asked = this.clock.now();
+    // Taken before the request, so that the time on the wire can only shorten the token's life.
+    const sentAt = this.clock.now();
     const answer = await this.http.request({
       method: "POST",
       url: `${settings.authUrl.replace(/\/+$/, "")}/auth/tokens`,
       service: "Keystone",
       body: { auth: authBody(settings.auth) },
-      // It changes nothing at the other end.
+      // A login changes nothing in Keystone.
       idempotent: true,
       schema: tokenSchema,
       parseError: (refused) => this.explain(refused),
@@ -212,10 +181,9 @@ export class KeystoneSession {
     registerSecret(token);
     const body = answer.body.token;
     const life = lifeMs(body, answer.headers.date);
-    // A token made from a token keeps the first one's end (docs/wire/openstack.md#c1): asking before that end brings
-    // nothing.
+    // A token made from a token expires with the first one (docs/wire/openstack.md#c1), so an early renewal gains nothing.
     const margin = settings.auth.method === "token" ? 0 : Math.min(MARGIN_MS, life / 2);
-    return { token, body, renewAt: asked + life - margin, expiresAt: asked + life };
+    return { token, body, renewAt: sentAt + life - margin, expiresAt: sentAt + life };
   }
 
   private async send<T>(login: Login, service: Service, request: ServiceRequest<T>): Promise<HttpResponse<T>> {
@@ -247,15 +215,15 @@ export class KeystoneSession {
 
     const requested = settings.serviceType[service];
     const wanted = requested === undefined ? types : [requested, ...types.filter((type) => type !== requested)];
-    // The same type may occur more than once, also without endpoints (docs/wire/openstack.md#c1): look through all
-    // entries.
+    // The same type may occur more than once, also without endpoints (docs/wire/openstack.md#c1), so all entries
+    // are searched.
     const all = body.catalog.flatMap(({ type, endpoints }) => endpoints.map((endpoint) => ({ ...endpoint, type })));
     for (const type of wanted) {
       const found = all.filter((endpoint) => endpoint.type === type && this.matches(endpoint, service));
       const [first] = found;
       if (!first) continue;
       const regions = new Set(found.map(regionOf));
-      // Taking the first, as other clients do, would look for a resource in the wrong region and report it gone.
+      // The first one, which other clients take, may be the wrong region, where every resource would count as gone.
       if (regions.size > 1) {
         throw this.misconfigured(
           `${what} is in ${regions.size} regions: ${[...regions].join(", ")}`,
@@ -267,7 +235,7 @@ export class KeystoneSession {
     throw this.notInCatalogue(service, wanted, all, body);
   }
 
-  /** Where the settings name no region: the catalogue's, if there is only one. */
+  /** The catalogue's region, if it has only one. */
   private regionIn({ body }: Login, service: Service): string | undefined {
     const { types } = SERVICES[service];
     const regions = body.catalog
@@ -281,7 +249,7 @@ export class KeystoneSession {
     return project.id;
   }
 
-  /** Which of a service's endpoints: its own settings go before the connection's. */
+  /** Region and interface of a service. Its own settings go before the connection's. */
   private place(service: Service): Pick<OpenStackSettings, "region" | "interface"> {
     const { settings } = this;
     const region = settings.serviceRegion[service] ?? settings.region;
@@ -345,16 +313,10 @@ export class KeystoneSession {
     );
   }
 
-  private asLoginFailure(error: unknown): SnapcloneError {
-    const operation = `log in at ${this.settings.authUrl}`;
-    if (error instanceof SnapcloneError) return error.withOperation(operation);
-    return new SnapcloneError({ kind: "failed", message: String(error), operation, cause: error });
-  }
-
   /** docs/wire/openstack.md#c2. */
   private explain({ status, json, headers }: RawResponse): Partial<ParsedError> | undefined {
     const { authUrl, source, auth } = this.settings;
-    // Not a refusal: the first factor was right, and here is a receipt for it (Keystone's guide, "Multi-Factor Auth").
+    // The receipt says that the first factor was right (Keystone's guide, "Multi-Factor Auth").
     if (status === 401 && headers["openstack-auth-receipt"] !== undefined) {
       registerSecret(headers["openstack-auth-receipt"]);
       const required = receiptSchema.safeParse(json).data?.required_auth_methods ?? [];
@@ -362,7 +324,7 @@ export class KeystoneSession {
       return {
         kind: "unauthorized",
         message: `the ${auth.method === "token" ? "token" : "password"} is right, and this user must sign in with more than one factor${ways ? `: ${ways}` : ""}`,
-        hint: `A run has nobody to ask for a second factor. Make an application credential for this user (\`openstack application credential create\`), which needs none, and set it in ${source}.`,
+        hint: `A run cannot ask for a second factor. Make an application credential for this user (\`openstack application credential create\`), which needs none, and set it in ${source}.`,
       };
     }
     const fault = faultSchema.safeParse(json);
@@ -382,25 +344,25 @@ export class KeystoneSession {
     }
     if (!fault.success) return undefined;
     const { message, identity } = fault.data.error;
-    const said = `"${brief(message)}"`;
+    const quoted = `"${firstLine(message)}"`;
     if (status === 400) {
       const domain = /Expecting to find domain in (user|project)/.exec(message)?.[1];
       const what = domain ? `A ${domain} given by name needs its domain. Set it` : "Check the credentials";
-      return { kind: "config", message: said, hint: `${what} in ${source}.` };
+      return { kind: "config", message: quoted, hint: `${what} in ${source}.` };
     }
     if (status === 403) {
       return {
         kind: "forbidden",
-        message: said,
+        message: quoted,
         hint: `Keystone knows the credential in ${source} and does not let it in.`,
       };
     }
     // An unknown application credential and an unknown token are a 404 (docs/wire/openstack.md#c2).
-    if (status !== 401 && status !== 404) return { message: said };
+    if (status !== 401 && status !== 404) return { message: quoted };
     const methods = identity?.methods?.length ? ` Keystone accepts: ${identity.methods.join(", ")}.` : "";
     return {
       kind: "unauthorized",
-      message: said,
+      message: quoted,
       hint: [
         `The credentials come from ${source}.${methods}`,
         CAUSES[auth.method],
@@ -456,14 +418,14 @@ function authBody(auth: OpenStackSettings["auth"]): unknown {
 type ScopedAuth = Exclude<OpenStackSettings["auth"], { method: "applicationCredential" }>;
 
 function scopeBody(scope: ScopedAuth["scope"]): unknown {
-  // Said in so many words: without a scope Keystone takes the user's default project.
+  // Stated explicitly: without a scope Keystone takes the user's default project.
   if (scope === "unscoped") return "unscoped";
   return "system" in scope ? { system: { all: true } } : scope;
 }
 
 /**
- * How long the token is good, told by the server's own clock on both ends: `issued_at` and `expires_at` are stamped
- * together, the Date header is second best. Without either, until a service says 401.
+ * The token's life by the server's own clock: `expires_at` less `issued_at`, or less the Date header. Without either, the
+ * token counts as good until a service answers 401.
  */
 function lifeMs({ issued_at, expires_at }: TokenBody, date: string | undefined): number {
   const end = Date.parse(expires_at);
@@ -478,7 +440,7 @@ function regionOf({ region, region_id }: Endpoint): string {
   return region_id ?? region ?? "no region";
 }
 
-function wasTurnedAway(error: unknown): error is SnapcloneError {
+function wasRejected(error: unknown): error is SnapcloneError {
   return isKind(error, "unauthorized") && error.parts.status === 401;
 }
 
@@ -491,6 +453,6 @@ function queryString(query: Query | undefined): string {
 }
 
 /** Keystone prints its JSON schema into some 400s (test/contract/exchanges/keystone.txt, "auth empty"). */
-function brief(message: string): string {
+function firstLine(message: string): string {
   return message.split("\n", 1)[0] ?? message;
 }

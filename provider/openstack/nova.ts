@@ -1,28 +1,30 @@
-// The Compute API v2.1 on the wire, as far as os-assisted-volume-snapshots go: two calls, none to look at what they did,
-// and one to look at the server. Field names are the API's own; nothing here waits for work to end.
+// The Compute API v2.1 on the wire: the two calls of os-assisted-volume-snapshots, which have no call to read what they
+// did, and the status of a server. Field names are the API's own. Nothing here waits for work to end.
 
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
 import type { ParsedError, RawResponse } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
+import { linkedAbort } from "../core/util/abort";
 import { type Clock, systemClock } from "../core/util/clock";
-import { explainFault, faultOf, segment } from "./cinder";
+import { faultError, parseFault } from "./faults";
 import type { KeystoneSession } from "./keystone";
+import { computeAddress, pathSegment } from "./urls";
 
-/** Complete, always: Nova takes less, and does nothing or something else with it (docs/wire/openstack.md#b1). */
+/** Every field is always sent: Nova accepts less, and then does nothing or something else (docs/wire/openstack.md#b1). */
 export interface CreateInfo {
-  /** Cinder's snapshot: what Nova's report is addressed to. */
+  /** Cinder's snapshot, to which Nova reports. */
   snapshot_id: string;
   type: "qcow2";
-  /** A file that exists already, beside the disk's active one. A name, never a path. */
+  /** An existing file beside the disk's active one. A name, never a path. */
   new_file: string;
-  /** Nova answers with it, whatever it is. */
+  /** Any text. Nova's response repeats it. */
   id: string;
 }
 
 /**
- * All four, always: the compute node reads each by index, so that with one missing it stops with a KeyError, long after
- * the 204 (docs/wire/openstack.md#b2).
+ * Every field is always sent: the compute node reads each by index. If one is missing, the node stops with a KeyError long
+ * after the 204 (docs/wire/openstack.md#b2).
  */
 export interface DeleteInfo {
   volume_id: string;
@@ -37,10 +39,10 @@ const createdSchema = z.looseObject({
 
 const serverSchema = z.looseObject({ server: z.looseObject({ status: z.string() }) });
 
-/** A look that helps and is not needed: it is not waited for longer. */
-const SERVER_LOOK_MS = 10_000;
+/** The status of a server is helpful and not required, so that a slow response is not waited for. */
+const SERVER_STATUS_TIMEOUT_MS = 10_000;
 
-/** These calls have been there from the beginning; from 2.75 on Nova refuses query parameters that it doesn't know. */
+/** All calls exist in 2.1. From 2.75 on Nova refuses query parameters that it does not know. */
 const VERSION = { "openstack-api-version": "compute 2.1" };
 const PATH = "/os-assisted-volume-snapshots";
 
@@ -50,7 +52,7 @@ export class NovaClient {
     private readonly clock: Clock = systemClock,
   ) {}
 
-  /** Accepted, not done: the compute node works afterwards, and tells Cinder alone. */
+  /** Returns when Nova has accepted the request. The compute node works afterwards and reports to Cinder only. */
   async createAssistedSnapshot(volumeId: string, create_info: CreateInfo, operation?: Patience): Promise<void> {
     const { body } = await this.session.request("compute", {
       method: "POST",
@@ -60,71 +62,68 @@ export class NovaClient {
       headers: VERSION,
       schema: createdSchema,
       accept: [200],
-      parseError: explain,
+      parseError: novaError,
       operation,
     });
-    // The id is a bare echo (docs/wire/openstack.md#b1). If it isn't ours, something else has answered.
+    // Nova only repeats the id (docs/wire/openstack.md#b1). If it differs, another service has answered.
     const { id, volumeId: volume } = body.snapshot;
     if (id === create_info.id && volume === volumeId) return;
     throw new SnapcloneError({
       kind: "ambiguous",
-      message: `Nova answered for snapshot ${id} of volume ${volume}, and was asked for ${create_info.id} of ${volumeId}`,
+      message: `Nova answered for snapshot ${id} of volume ${volume}; the request was for snapshot ${create_info.id} of volume ${volumeId}`,
       hint: "Check that the compute endpoint is Nova's own and that no proxy answers in its place.",
     });
   }
 
   /**
-   * Accepted, not done. Nova does not look at the snapshot's id (docs/wire/openstack.md#seen-assisted-delete): what is
-   * merged follows from `delete_info` alone. Never sent twice: a second one would merge what the first has left.
+   * Returns when Nova has accepted the request. Nova ignores the snapshot's id: `delete_info` alone says what is merged
+   * (docs/wire/openstack.md#seen-assisted-delete). Never sent twice: a second request would merge what the first has left.
    */
   async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo, operation?: Patience): Promise<void> {
     const { volume_id, type, file_to_merge, merge_target_file } = delete_info;
     await this.session.request("compute", {
       method: "DELETE",
       base: await this.api(),
-      path: `${PATH}/${segment(snapshotId, "a snapshot id")}`,
-      // Without the quotes around it that the API's own document shows: those are a 400 (docs/wire/openstack.md#b2).
+      path: `${PATH}/${pathSegment(snapshotId, "a snapshot id")}`,
+      // Without the quotes that the API reference shows around it: Nova answers those with 400 (docs/wire/openstack.md#b2).
       query: { delete_info: JSON.stringify({ volume_id, type, file_to_merge, merge_target_file }) },
       headers: VERSION,
       idempotent: false,
       accept: [204],
-      parseError: explain,
+      parseError: novaError,
       operation,
     });
   }
 
   /**
-   * `ACTIVE`, `SHUTOFF`, …; undefined where Nova does not tell: without a network service it answers with an error
-   * (docs/wire/openstack.md#seen), and another project's server is hidden from a member.
+   * `ACTIVE`, `SHUTOFF`, …; undefined if Nova does not answer with a status. Without a network service Nova answers with an
+   * error (docs/wire/openstack.md#seen), and a member does not see another project's server.
    */
   async serverStatus(id: string, signal?: AbortSignal): Promise<string | undefined> {
-    const enough = new AbortController();
-    const forward = () => enough.abort(signal?.reason);
-    signal?.addEventListener("abort", forward, { once: true });
-    if (signal?.aborted) forward();
-    const over = this.clock.sleep(SERVER_LOOK_MS, enough.signal).then(
-      () => enough.abort(new Error("no answer in time")),
+    const timeout = linkedAbort(signal);
+    const timer = this.clock.sleep(SERVER_STATUS_TIMEOUT_MS, timeout.signal).then(
+      () => timeout.abort(new Error("no answer in time")),
       () => {},
     );
     try {
       const { body } = await this.session.request("compute", {
         method: "GET",
         base: await this.api(),
-        path: `/servers/${segment(id, "a server id")}`,
+        path: `/servers/${pathSegment(id, "a server id")}`,
         headers: VERSION,
         schema: serverSchema,
         accept: [200],
-        parseError: explain,
-        signal: enough.signal,
+        parseError: novaError,
+        signal: timeout.signal,
       });
       return body.server.status;
     } catch (error) {
       if (signal?.aborted) throw error;
       return undefined;
     } finally {
-      signal?.removeEventListener("abort", forward);
-      enough.abort();
-      await over;
+      timeout.release();
+      timeout.abort();
+      await timer;
     }
   }
 
@@ -133,37 +132,28 @@ export class NovaClient {
   }
 }
 
-/** Catalogues end in nothing, /v2, /v2.1 or /v2.1/<project id>; the project may always be left out of v2.1. */
-export function computeAddress(endpoint: string): string {
-  const { origin, pathname } = new URL(endpoint);
-  return `${origin}${pathname.replace(/\/+$/, "").replace(/\/v\d+(\.\d+)?(\/[^/]+)?$/, "")}/v2.1`;
+/** Nova's error bodies (docs/wire/openstack.md#b3). */
+function novaError(response: RawResponse): Partial<ParsedError> | undefined {
+  const parsed = faultError(response, { api: "the Compute API v2.1", hints: HINTS, forbidden });
+  // Nova raises this before it sends anything to a compute node (nova/compute/api.py, _get_bdm_by_volume_id).
+  const message = response.status === 500 ? parseFault(response.json)?.message : undefined;
+  return message !== undefined && /VolumeBDMIsMultiAttach/.test(message) ? { ...parsed, kind: "refused" } : parsed;
 }
 
-/** The error bodies of docs/wire/openstack.md#b3. */
-function explain(answer: RawResponse): Partial<ParsedError> | undefined {
-  const explained = explainFault(answer, {
-    api: "the Compute API v2.1",
-    hints: HINTS,
-    forbidden: (rule) =>
-      rule
-        ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
-        : "Nova does not let this user do that: by default it is for administrators alone.",
-  });
-  // Raised before anything is sent to a compute node (nova/compute/api.py, _get_bdm_by_volume_id).
-  const message = answer.status === 500 ? faultOf(answer.json)?.message : undefined;
-  return message !== undefined && /VolumeBDMIsMultiAttach/.test(message)
-    ? { ...explained, kind: "refused" }
-    : explained;
+function forbidden(rule: string | undefined): string {
+  return rule
+    ? `Nova's policy rule ${rule} does not let this user do that: by default it is for administrators alone. Use an administrator's connection, or have the rule changed.`
+    : "Nova does not let this user do that: by default it is for administrators alone.";
 }
 
-/** The texts of docs/wire/openstack.md#b3. */
+/** Patterns of Nova's texts (docs/wire/openstack.md#b3). */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /No volume Block Device Mapping/,
-    "The volume is attached to no server of this Nova. Cinder may say otherwise for a moment while it is being detached.",
+    "The volume is attached to no server of this Nova. While it is being detached, Cinder may still show it as attached.",
   ],
-  [/in task_state /, "The server is busy with something else. Run again when that has ended."],
-  [/in vm_state /, "Files below the active one can be merged while the server runs only. Start it, and run again."],
+  [/in task_state /, "The server is busy with another operation. Run again when that has ended."],
+  [/in vm_state /, "Files below the active one can be merged only while the server runs. Start it, and run again."],
   [/is not ready|in launched_at None/, "The server has not been started yet."],
-  [/multi-?attach/i, "A volume that several servers may have cannot be copied or merged through one of them."],
+  [/multi-?attach/i, "A volume that several servers may attach cannot be copied or merged through one of them."],
 ];

@@ -1,54 +1,54 @@
-// PowerVC's own two calls, which it adds to its Cinder: clone volumes as one consistent copy, and how far that is. The
-// volumes themselves are Cinder's. Field names are the API's own; nothing here waits.
-// Source: IBM, "Clone volume API" (PowerVC 2.2.1 to 2.3.1); docs/wire/powervc.md#f1, and #h for
-// what it leaves open.
+// The two calls that PowerVC adds to its Cinder: clone volumes as one consistent copy, and show the progress of that. The
+// field names are the API's own. Source: IBM, "Clone volume API" (PowerVC 2.2.1 to 2.3.1), see docs/wire/powervc.md#f1.
+// docs/wire/powervc.md#h lists what IBM's document leaves open.
 
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
-import { blockStorageAddress, explain } from "../openstack/cinder";
+import { cinderError } from "../openstack/cinderErrors";
 import type { KeystoneSession, ServiceRequest } from "../openstack/keystone";
+import { blockStorageAddress } from "../openstack/urls";
 
 export interface CloneVolumes {
   "display-name"?: string | undefined;
-  /** "In case of single volume clone", says the document, and its sample sends it with two. */
+  /** IBM's document says "in case of single volume clone", but its sample has two volumes and a description. */
   description?: string | undefined;
   volumes: readonly string[];
   "target-volume-type-id"?: string | undefined;
 }
 
 export interface Progress {
-  /** In percent. 100 says that the flow has ended, not how. */
+  /** 100 means that the flow has ended, well or badly. */
   percent: number | undefined;
-  /** Flow to its state: RUNNING, SUCCESS, FAILURE, REVERTING, REVERTED, or another of TaskFlow's. */
+  /** From flow to state: RUNNING, SUCCESS, FAILURE, REVERTING, REVERTED, or another state of TaskFlow. */
   flows: Readonly<Record<string, string>>;
-  /** Task to its state. */
+  /** From task to state. */
   completed: Readonly<Record<string, string>>;
   pending: Readonly<Record<string, string>>;
-  /** Source volume to clone. */
+  /** From source volume to clone. */
   clones: Readonly<Record<string, string>>;
-  /** Why it failed, in PowerVC's words. */
+  /** PowerVC's message, if the flow has failed. */
   failure: string | undefined;
 }
 
-/** It goes into a query, and into the state. */
+/** Checked, because the id becomes part of a query and of the state. */
 const taskId = z.string().regex(/^[\w-]{1,64}$/, "not a task id");
 
 const acceptedSchema = z
   .looseObject({
     "clone-volumes": z.looseObject({ task_uri: z.string().nullish(), task_id: z.string().nullish() }),
   })
-  // The address names whatever host PowerVC knows itself by (docs/wire/powervc.md#f1): only the id in it counts.
+  // Only the id is taken from the address: its host is the name by which PowerVC knows itself (docs/wire/powervc.md#f1).
   .transform(({ "clone-volumes": { task_uri, task_id } }) => task_id ?? taskIdOf(task_uri ?? ""))
   .pipe(taskId);
 
 const states = z.record(z.string(), z.unknown()).nullish();
-/** The document's samples have the same fields inside `details`, beside it, or some here and some there (docs/wire/powervc.md#f1-progress). */
+/** IBM's samples have these fields inside `details`, beside it, or in both places (docs/wire/powervc.md#f1-progress). */
 const fields = {
   progress: z.union([z.number(), z.string()]).nullish(),
   flow_details: states,
   completed_tasks: states,
   pending_tasks: states,
-  /** A dictionary in all samples, a "list of strings" in the table: a list tells nothing about sources. */
+  /** A dictionary in all samples. The document's table says "list of strings"; a list would name no sources. */
   results: z.union([z.record(z.string(), z.unknown()), z.array(z.unknown())]).nullish(),
 };
 const progressSchema = z.looseObject({ ...fields, details: z.looseObject(fields).nullish() });
@@ -56,20 +56,20 @@ const progressSchema = z.looseObject({ ...fields, details: z.looseObject(fields)
 export class PowerVcClient {
   constructor(private readonly session: KeystoneSession) {}
 
-  /** Returns the task's id. The clones are made by a flow of tasks that goes on by itself. */
+  /** Returns the id of the task that makes the clones. */
   async cloneVolumes(given: CloneVolumes): Promise<string> {
-    // 200 says the document; 202 is what the rest of Cinder says to such a request (docs/wire/powervc.md#h).
+    // The document says 200. The rest of Cinder answers 202 to such a request (docs/wire/powervc.md#h).
     return this.call({ method: "POST", path: "", body: { "clone-volumes": given }, schema: acceptedSchema });
   }
 
-  /** undefined where PowerVC knows nothing of the task (any more). */
+  /** undefined if PowerVC does not know the task, or has forgotten it. */
   async progress(task: string, signal?: AbortSignal): Promise<Progress | undefined> {
     try {
       const query = { action: "clone-volumes", task_id: task };
       const body = await this.call({ method: "GET", path: "/get_progress", query, schema: progressSchema, signal });
       return toProgress(body);
     } catch (error) {
-      // PowerVC gave this id: a 404 of whatever form, the routing one included, says that it has forgotten the task.
+      // PowerVC made this id, so any 404 means that it has forgotten the task, even the 404 of an unknown path.
       if (error instanceof SnapcloneError && error.parts.status === 404) return undefined;
       throw error;
     }
@@ -81,33 +81,37 @@ export class PowerVcClient {
     const endpoint = await this.session.endpoint("blockStorage", call.signal);
     const { api } = blockStorageAddress(endpoint, await this.session.projectId(call.signal));
     const path = `/clone-volumes${call.path}`;
-    // Without a microversion, as the document's samples (docs/wire/powervc.md#f3).
+    // Sends no microversion, like the document's samples (docs/wire/powervc.md#f3).
     return (await this.session.request<T>("blockStorage", { ...call, base: api, path, parseError: explainHere })).body;
   }
 }
 
-/** Cinder's error bodies (docs/wire/powervc.md#h: assumed); an address that no route matches means a server without this API. */
-const explainHere: typeof explain = (answer) => {
-  const explained = explain(answer);
+/**
+ * The error bodies are assumed to be Cinder's (docs/wire/powervc.md#h). A Cinder without this API does not know the path.
+ */
+const explainHere: typeof cinderError = (answer) => {
+  const explained = cinderError(answer);
   if (explained?.kind !== "config") return explained;
   return {
     ...explained,
     message: "this Cinder has no clone-volumes",
-    hint: "Only IBM PowerVC has it, from 2.2.1 on. Check the connection, or set its block storage endpoint.",
+    hint: "Only IBM PowerVC 2.2.1 and later have it. Check the connection, or set its block storage endpoint.",
   };
 };
 
 function taskIdOf(uri: string): string | undefined {
-  // The document's sample has no closing quote and a host in angle brackets: only the query is read.
+  // Only the query is read: in the document's sample the address has no closing quote, and a host in angle brackets.
   const query = uri.slice(uri.indexOf("?") + 1);
   return new URLSearchParams(query).get("task_id") ?? undefined;
 }
 
-/** undefined: an answer without any word on a task is what a server says that has forgotten it (docs/wire/powervc.md#h). */
+/**
+ * undefined if the answer has no field of a task: a server that has forgotten the task may answer so
+ * (docs/wire/powervc.md#h).
+ */
 function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progress | undefined {
   const both = [details ?? {}, top];
-  const all = <K extends keyof typeof fields>(key: K) =>
-    both.map((place) => place[key]).filter((value) => value != null);
+  const all = <K extends keyof typeof fields>(key: K) => both.map((part) => part[key]).filter((value) => value != null);
   if (Object.keys(fields).every((key) => all(key as keyof typeof fields).length === 0)) return undefined;
   const merged = (key: "flow_details" | "completed_tasks" | "pending_tasks") =>
     Object.fromEntries(
@@ -130,7 +134,7 @@ function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progre
   };
 }
 
-/** Not `String`: that fails for an object with a `toString` of its own, and JSON may have one. */
+/** `String` would fail for an object whose JSON has a field `toString`. */
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

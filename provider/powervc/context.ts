@@ -1,4 +1,5 @@
-// One PowerVC connection of a run: its login, its wire clients, what its waits share, and what the run knows of sets.
+// One PowerVC connection of a run: its login, its wire clients, the requests that its waits share, and what the run knows
+// about sets of clones.
 
 import { BatchPoller } from "../core/batchPoller";
 import type { ConnectionKind } from "../core/connection/connections";
@@ -6,7 +7,8 @@ import type { OwnershipRecord } from "../core/definition";
 import { DurationEstimator } from "../core/durationEstimator";
 import { isKind, type SnapcloneError } from "../core/errors";
 import { type Clock, systemClock } from "../core/util/clock";
-import { CinderClient, type ListVolumes, type VolumeRow, whatIsMissing } from "../openstack/cinder";
+import { CinderClient, type ListVolumes, type VolumeRow } from "../openstack/cinder";
+import { undefinedIfMissing } from "../openstack/cinderErrors";
 import type { StatusRow } from "../openstack/deletion";
 import { KeystoneSession } from "../openstack/keystone";
 import { PowerVcClient } from "./client";
@@ -22,34 +24,35 @@ export const powervc: ConnectionKind<PowerVcContext> = {
   },
 };
 
-/** What a page of a list has at most, unless an administrator says otherwise (`osapi_max_limit`). */
-const PAGE = 1_000;
+/** Cinder's default for the size of a list's page (`osapi_max_limit`). */
+const PAGE_SIZE = 1_000;
 
 export class PowerVcContext {
   readonly cinder: CinderClient;
   readonly client: PowerVcClient;
-  /** For clones that are being deleted, whichever set they belong to. */
-  readonly deleting: BatchPoller<StatusRow>;
+  /** Watches the clones that are being deleted, whichever set they belong to. */
+  readonly deletions: BatchPoller<StatusRow>;
   /** How long this PowerVC takes for a flow, and to delete a clone. */
-  readonly experience = { cloning: new DurationEstimator(), deleting: new DurationEstimator() };
+  readonly estimators = { cloning: new DurationEstimator(), deleting: new DurationEstimator() };
 
-  /** By set, what is written on the sets' first volumes, as far as this run has seen or written it. */
+  /** By set: the pending create that this run has read or written. */
   readonly pendingCreates = new Map<string, PendingCreate>();
-  /** By set, the record that this run has written or is to write. */
+  /** By set: the ownership record that this run has written or will write. */
   readonly records = new Map<string, OwnershipRecord>();
-  /** Sets with an `open` mark of a build before 0.2. */
-  readonly openMarks = new Set<string>();
-  /** The sets that this run has asked PowerVC for, and why there was no usable answer. */
-  readonly asked = new Map<string, SnapcloneError | undefined>();
-  /** By set, the clones that PowerVC has told this run of. */
-  readonly completed = new Map<string, readonly string[]>();
-  /** Sets that this run has not come to ask for, whose notes it could not take away, and why. */
+  /** Sets that a build before 0.2 left `open`. */
+  readonly openSets = new Set<string>();
+  /** Sets that this run has sent a request for. The value is the error if there was no usable answer. */
+  readonly requested = new Map<string, SnapcloneError | undefined>();
+  /** By set: the clones that PowerVC has named to this run. */
+  readonly madeClones = new Map<string, readonly string[]>();
+  /** Sets whose request was not sent and whose pending create could not be removed. The value is the reason. */
   readonly unsent = new Map<string, unknown>();
-  /** By deleted clone, the volume that it was a copy of: where a list shows that one, it would show the clone, too. */
-  readonly witnesses = new Map<string, string>();
+  /** By deleted clone: its source volume. A list that shows the source would show the clone too. */
+  readonly sourcesOfDeleted = new Map<string, string>();
 
-  private rows = new Map<string, VolumeRow>();
-  private unused: readonly VolumeRow[] | undefined;
+  private latestRows = new Map<string, VolumeRow>();
+  /** A list of all volumes that `listOnce` may still use. */
+  private unusedList: readonly VolumeRow[] | undefined;
 
   constructor(
     readonly session: KeystoneSession,
@@ -58,7 +61,7 @@ export class PowerVcContext {
     this.cinder = new CinderClient(session);
     this.client = new PowerVcClient(session);
     let isFirst = true;
-    this.deleting = new BatchPoller<StatusRow>({
+    this.deletions = new BatchPoller<StatusRow>({
       clock,
       resolveWhenMissing: true,
       listFrom: 1,
@@ -69,49 +72,44 @@ export class PowerVcContext {
           return new Map(rows.map((row) => [row.id, row]));
         }
         isFirst = false;
-        // The end of the run compares all volumes with the state: one list does for both.
-        this.unused = await this.listAll();
-        return new WitnessedRows(this.unused, this.witnesses);
+        // The end of the run compares all volumes with the state. One list serves both.
+        this.unusedList = await this.listAll();
+        return new AllRows(this.unusedList, this.sourcesOfDeleted);
       },
     });
   }
 
-  /** The backend's time; this machine's before the first dated answer. */
+  /** The backend's time. Before its first answer: this machine's time. */
   now(): Date {
     return this.session.serverTime("blockStorage") ?? this.clock.date();
   }
 
-  /** All volumes of the project: for the run's one list of what is ours. */
+  /** All volumes of the project, from a list that this run has just made for another purpose, if there is one. */
   async listOnce(): Promise<readonly VolumeRow[]> {
-    const { unused } = this;
-    this.unused = undefined;
-    return unused ?? this.listAll();
+    const { unusedList } = this;
+    this.unusedList = undefined;
+    return unusedList ?? this.listAll();
   }
 
   async listAll(signal?: AbortSignal): Promise<VolumeRow[]> {
     const rows = await this.cinder.listVolumesDetail({}, signal);
-    this.rows = new Map(rows.map((row) => [row.id, row]));
+    this.latestRows = new Map(rows.map((row) => [row.id, row]));
     return rows;
   }
 
-  /** As the latest list of all showed it. */
+  /** The volume as the latest list of all volumes showed it. */
   lastSeen(id: string): VolumeRow | undefined {
-    return this.rows.get(id);
+    return this.latestRows.get(id);
   }
 
-  /** undefined where Cinder itself says that it does not exist. */
-  async volume(id: string, signal?: AbortSignal): Promise<VolumeRow | undefined> {
-    try {
-      return await this.cinder.showVolume(id, signal);
-    } catch (error) {
-      if (isKind(error, "notFound") && whatIsMissing(error) === "volume") return undefined;
-      throw error;
-    }
+  /** undefined only if Cinder itself says that the volume does not exist. */
+  volume(id: string, signal?: AbortSignal): Promise<VolumeRow | undefined> {
+    return undefinedIfMissing(this.cinder.showVolume(id, signal), "volume");
   }
 
   /**
-   * Those of them that exist. A list answers by presence only: what it leaves out is asked for by its id. `filter` is what
-   * they are expected to have in common.
+   * Those of these volumes that exist. A volume that a list leaves out is fetched by its id: only that answer proves that it
+   * does not exist. `filter` is what the volumes are expected to have in common.
    */
   async volumes(ids: readonly string[], filter: ListVolumes | undefined, signal?: AbortSignal): Promise<VolumeRow[]> {
     const listed = await this.listed(ids.length, filter, signal);
@@ -120,34 +118,37 @@ export class PowerVcContext {
   }
 
   private async listed(count: number, filter: ListVolumes | undefined, signal: AbortSignal | undefined) {
-    // Where one look at each is not more than the pages of a list, nobody else's volumes have to be listed.
-    const pages = filter ? 1 : 1 + Math.ceil(this.rows.size / PAGE);
+    // Do not list the whole project if fetching each volume takes no more requests than the list has pages.
+    const pages = filter ? 1 : 1 + Math.ceil(this.latestRows.size / PAGE_SIZE);
     if (count <= pages) return new Map<string, VolumeRow>();
     try {
       const rows = await (filter ? this.cinder.listVolumesDetail(filter, signal) : this.listAll(signal));
       return new Map(rows.map((row) => [row.id, row]));
     } catch (error) {
-      // A cloud may forbid the filter (/etc/cinder/resource_filters.json, docs/wire/openstack.md#a6), and a list may hold what nobody
-      // understands: what these volumes are, each of them can say.
+      // Each volume is fetched by its id instead. A cloud may forbid the filter (/etc/cinder/resource_filters.json,
+      // docs/wire/openstack.md#a6), and one malformed row spoils a whole list.
       if (isKind(error, "stopped")) throw error;
       return new Map<string, VolumeRow>();
     }
   }
 }
 
-/** All volumes of a project, begun to be listed after the deletion was accepted. */
-class WitnessedRows extends Map<string, StatusRow> {
+/** All volumes of a project, from a list that was requested after the deletion was accepted. */
+class AllRows extends Map<string, StatusRow> {
   constructor(
     rows: readonly VolumeRow[],
-    private readonly witnesses: ReadonlyMap<string, string>,
+    private readonly sourcesOfDeleted: ReadonlyMap<string, string>,
   ) {
     super(rows.map((row) => [row.id, row]));
   }
 
-  /** An empty list, or one of another project, would prove nothing. */
+  /**
+   * A clone that is not listed counts as deleted only if its source is listed: an empty list, or the list of another
+   * project, proves nothing.
+   */
   override get(id: string): StatusRow | undefined {
-    const witness = this.witnesses.get(id);
-    const isGone = !super.has(id) && witness !== undefined && super.has(witness);
+    const source = this.sourcesOfDeleted.get(id);
+    const isGone = !super.has(id) && source !== undefined && super.has(source);
     return isGone ? { id, status: "deleted" } : super.get(id);
   }
 }

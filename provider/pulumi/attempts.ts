@@ -1,11 +1,10 @@
-// Creates whose answer this process still owes the engine, as files in Pulumi's own home folder. When the provider dies
-// alone (out of memory, kill -9), the engine records a failed create and forgets it: no pending operation is left, and the
-// state shows nothing of the object that the create has made. The file is left then, and proves that the engine never had
-// an answer.
+// Records each create that this process has begun and not answered, as a file in Pulumi's home folder. When the provider dies
+// alone (out of memory, kill -9), the engine reports a failed create and keeps no pending operation, so the state shows
+// nothing of the object that the create made. The file that is left proves that the engine got no answer.
 //
-// After a kill of Pulumi itself the pending operation is the evidence, and the user can take it away
-// (`refresh --clear-pending-creates`). So a file counts only where Pulumi's history has an update that spans its time and
-// failed: such an update came to its end, and Pulumi's process lived on.
+// When Pulumi itself is killed, the pending operation is the evidence, and the user can remove it
+// (`refresh --clear-pending-creates`). So a file counts only if Pulumi's history has a failed update that spans its time:
+// that update came to its end, so Pulumi lived on.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +13,7 @@ import { isRecord } from "../core/util/values";
 import { accountHome } from "./origin";
 import { stackHistory } from "./state";
 
-/** Older files prove nothing that is ever asked: an object is adopted within a day by default. */
+/** Older files are removed. By default an object is adopted within a day only. */
 const KEPT_MS = 8 * 24 * 3_600_000;
 /** Pulumi's history has whole seconds. */
 const SECOND_MS = 1_000;
@@ -33,7 +32,7 @@ export function attemptJournal(): AttemptJournal {
         writeFileSync(file, JSON.stringify({ begun: new Date().toISOString() }), { mode: 0o600 });
         open.add(file);
       } catch {
-        // A home that can't be written to: objects of a provider that died alone are told and not adopted.
+        // The home folder is not writable: objects of a provider that dies alone are warned of and not adopted.
       }
     },
     end(stack, attempt) {
@@ -66,8 +65,8 @@ function prepare(folder: string): void {
 
 function begunAt(file: string): number | undefined {
   try {
-    const note: unknown = JSON.parse(readFileSync(file, "utf8"));
-    const begun = isRecord(note) ? Date.parse(String(note.begun)) : Number.NaN;
+    const content: unknown = JSON.parse(readFileSync(file, "utf8"));
+    const begun = isRecord(content) ? Date.parse(String(content.begun)) : Number.NaN;
     return Number.isNaN(begun) ? undefined : begun;
   } catch {
     return undefined;
@@ -78,6 +77,6 @@ function remove(file: string): void {
   try {
     rmSync(file, { force: true });
   } catch {
-    // It ages.
+    // A file that stays is removed when it is old.
   }
 }

@@ -1,7 +1,6 @@
-// What the provider process has to do with Pulumi's engine beyond answering its calls: words into the resource's row,
-// the signs that a run ends, is cancelled or has lost its CLI, and the fields of requests that Pulumi's dynamic provider
-// drops. All of it is undocumented (docs/wire/pulumi-engine.md), so every piece is looked for and done without where it
-// is missing.
+// The provider process's dealings with Pulumi's engine beyond answering calls: messages in the resource's row, the signals
+// that a run ends, is cancelled or has lost its CLI, and the fields of requests that Pulumi's dynamic provider drops. None
+// of it is documented by Pulumi (docs/wire/pulumi-engine.md), so the provider also works where a part is missing.
 
 import { fstatSync } from "node:fs";
 import type * as inspector from "node:inspector";
@@ -10,21 +9,21 @@ import type { Client, ServiceError } from "@grpc/grpc-js";
 import { redact } from "../core/errors";
 import type { Log, Run, Severity } from "../core/run";
 
-/** How long the last words may take: the engine kills the process five seconds after SIGINT (docs/wire/pulumi-engine.md). */
+/** How long the warnings at the end may take: the engine kills the process five seconds after SIGINT (docs/wire/pulumi-engine.md). */
 const END_MS = 4_000;
-/** How long waits get to record what is pending, once the CLI is gone and nobody listens. */
+/** How long operations have to end once the CLI is gone. */
 const ORPHAN_MS = 2_000;
 
-/** The process's script is Pulumi's own cmd/dynamic-provider: its copy of Pulumi is the one whose internals count. */
+/** Loads from the copy of Pulumi that runs this process, since its internals are the ones in use. */
 function pulumiRequire(): NodeJS.Require | undefined {
   const main = process.argv[1];
   return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
 }
 
-/** Words on their way to the engine. */
-const unanswered = new Set<Promise<void>>();
+/** Messages that the engine has not acknowledged. */
+const unacknowledged = new Set<Promise<void>>();
 
-/** Outside a provider process nothing is logged there. */
+/** Logs to the engine. Outside a provider process it logs nothing. */
 export function engineLog(): Log {
   const load = pulumiRequire();
   const address = engineAddress();
@@ -35,7 +34,7 @@ export function engineLog(): Log {
       send ??= logSender(load, address);
       send(severity, redact(text), urn);
     } catch {
-      // A word that can't be said must not end an operation.
+      // A message that cannot be sent must not end an operation.
     }
   };
 }
@@ -54,18 +53,18 @@ function logSender(load: NodeJS.Require, address: string): (severity: Severity, 
       client.makeUnaryRequest(
         "/pulumirpc.Engine/Log",
         (message: EngineLogRequest) => Buffer.from(message.serializeBinary()),
-        // Not Empty.deserializeBinary: `onCancel` listens there.
+        // Not Empty.deserializeBinary, which `onCancel` replaces.
         () => undefined,
         request,
         (_error: ServiceError | null) => resolve(),
       );
     });
-    unanswered.add(answered);
-    void answered.then(() => unanswered.delete(answered));
+    unacknowledged.add(answered);
+    void answered.then(() => unacknowledged.delete(answered));
   };
 }
 
-/** Ties the run to the process's life. Called once, when the provider is loaded. */
+/** Ends or stops the run with the process. Called once, when the provider is loaded. */
 export function superviseRun(run: Run): void {
   const load = pulumiRequire();
   if (!load) return;
@@ -76,15 +75,15 @@ export function superviseRun(run: Run): void {
     const told = run
       .end()
       .catch(() => {})
-      // A process that has ended says nothing more.
-      .then(() => Promise.all(unanswered));
+      // The process must not exit before its messages have arrived.
+      .then(() => Promise.all(unacknowledged));
     const limit = new Promise((resolve) => setTimeout(resolve, END_MS).unref());
     void Promise.race([told, limit]).then(() => process.exit(0));
   };
   process.once("SIGINT", endRun);
   process.once("SIGBREAK", endRun);
 
-  // The CLI died: its end of our stdin closes, and no signal comes. Only a pipe says so: /dev/null ends at once.
+  // When the CLI dies, stdin ends and no signal comes. Only a pipe shows that: /dev/null ends at once.
   if (isPipe(0)) {
     process.stdin.once("end", () => {
       run.stop("the Pulumi CLI is gone");
@@ -98,8 +97,8 @@ export function superviseRun(run: Run): void {
 }
 
 /**
- * Ctrl-C: the engine calls Cancel, which Pulumi's dynamic provider answers and ignores, and then waits for what is in
- * flight, however long. Cancel is the only request of type Empty that comes after this code is loaded.
+ * On Ctrl-C the engine calls Cancel and then waits for the operations in flight, however long. Pulumi's dynamic provider
+ * ignores Cancel. It is the only request of type Empty that comes after this code is loaded.
  */
 function onCancel(load: NodeJS.Require, cancelled: () => void): void {
   try {
@@ -110,7 +109,7 @@ function onCancel(load: NodeJS.Require, cancelled: () => void): void {
       return original.call(Empty, bytes);
     };
   } catch {
-    // Another Pulumi, without this: a cancelled run ends when its operations do.
+    // A Pulumi without this class: a cancelled run ends when its operations do.
   }
 }
 
@@ -141,7 +140,7 @@ export function answerOf(message: string): Error {
 
 /** Where a field that Pulumi's dynamic provider drops travels: an input that exists between Pulumi's reading of a request and ours, and nowhere else. */
 const REQUEST = "__request";
-/** Where the inspector takes an object from this code and leaves one for it. */
+/** The global property by which this code and the inspector exchange objects. */
 const EXCHANGE = Symbol.for("pulumi-snapclone/inspected");
 
 let checkRequest: CheckMessages | undefined;
@@ -210,8 +209,8 @@ export function takeRandomSeed(inputs: Record<string, unknown>, urn: string | un
 }
 
 /**
- * Pulumi's handler still holds the process's first request. Without its seed a saved plan could not be carried out: which
- * resource is checked first differs from preview to `up`, and one would get an attempt in only one of the two.
+ * The seed of the process's first request, which Pulumi's handler still holds. Which resource is checked first differs from
+ * preview to `up`: without this seed, a resource would have an attempt in only one of them, and a saved plan would fail.
  */
 function seedOnHeap(urn: string): string | undefined {
   if (checkRequest === undefined) return undefined;
@@ -219,7 +218,7 @@ function seedOnHeap(urn: string): string | undefined {
   try {
     const { Session } = require("node:inspector") as typeof inspector;
     const session = new Session();
-    // In this thread: no port is opened, and answers come before `post` returns.
+    // A session of this thread opens no port, and its answers come before `post` returns.
     session.connect();
     try {
       const post = (method: string, params: object): InspectorAnswer => {
@@ -244,7 +243,7 @@ function seedOnHeap(urn: string): string | undefined {
     const requests = Array.isArray(found) ? (found as CheckMessage[]) : [];
     return requests.find((request) => request.getUrn() === urn)?.getRandomseed_asB64();
   } catch {
-    // A Node without an inspector: as above, no attempt.
+    // A Node.js without an inspector: the attempt is unnamed.
     return undefined;
   } finally {
     delete exchange[EXCHANGE];
@@ -260,7 +259,7 @@ function isPipe(fd: number): boolean {
   }
 }
 
-/** The last argument (docs/wire/pulumi-engine.md#log). */
+/** The last argument of the process (docs/wire/pulumi-engine.md#log). */
 function engineAddress(): string | undefined {
   const address = process.argv.at(-1);
   return address !== undefined && /:\d+$/.test(address) ? address : undefined;
@@ -297,7 +296,7 @@ interface MessageType<Message> {
   deserializeBinary(bytes: Uint8Array): Message;
 }
 
-/** Of the inspector's answers what is used here. */
+/** The parts of the inspector's answers that are used here. */
 interface InspectorAnswer {
   result?: { objectId?: string };
   objects?: { objectId?: string };

@@ -1,5 +1,5 @@
-// What tells this run's state store from any other: two stores may each have a stack of the same name, and neither may
-// adopt what the other has made. Only a digest of it leaves this file.
+// Identifies this run's state store. Two stores may each have a stack of the same name, and neither may adopt an object that
+// the other's stack has made. Callers use a digest of it only.
 
 import { readFileSync } from "node:fs";
 import { homedir, hostname, userInfo } from "node:os";
@@ -11,7 +11,7 @@ import { engineFolder } from "./processes";
 export interface OriginPlace {
   env: NodeJS.ProcessEnv;
   cwd: string;
-  /** As Pulumi sees it: the account's, whatever HOME says (Go's user.Current). */
+  /** The account's, whatever HOME says: as Pulumi finds it (Go's user.Current). */
   home: string;
   host: string;
   /** The engine's working directory, for a relative file address. */
@@ -30,7 +30,7 @@ function here(): OriginPlace {
   return { env: process.env, cwd: process.cwd(), home: accountHome(), host: hostname(), engineCwd: engineFolder() };
 }
 
-/** As Pulumi sees it (Go's user.Current). */
+/** The account's home folder, as Pulumi finds it (Go's user.Current). */
 export function accountHome(): string {
   try {
     return userInfo().homedir;
@@ -40,21 +40,21 @@ export function accountHome(): string {
   }
 }
 
-/** What tells two stores of one address apart: a part of the query, or else the variable that the store's library reads. */
-const APART: Readonly<Record<string, readonly (readonly [key: string, ...variables: string[]])[]>> = {
+/** What distinguishes two stores of one address: a part of the query, else the variable that the store's library reads. */
+const DISTINGUISHING: Readonly<Record<string, readonly (readonly [key: string, ...variables: string[]])[]>> = {
   "s3:": [["endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"], ["region"]],
   "azblob:": [["storage_account", "AZURE_STORAGE_ACCOUNT"], ["domain"]],
 };
 
 /**
- * `file://` addresses become the resolved path and the host's name. Others lose what is secret or changes without another
- * store, and keep what tells two stores apart.
+ * A `file://` address becomes the resolved path and the host's name. Other addresses lose the parts that are secret or that
+ * may change while the store stays the same.
  */
 function normalise(address: string, place: OriginPlace): string {
   if (/^file:/i.test(address)) return `file ${place.host} ${filePath(address, place)}`;
   if (!URL.canParse(address)) return address;
   const url = new URL(address);
-  const kept = (APART[url.protocol] ?? []).flatMap(([key, ...variables]) => {
+  const kept = (DISTINGUISHING[url.protocol] ?? []).flatMap(([key, ...variables]) => {
     const given = [url.searchParams.get(key), ...variables.map((name) => place.env[name])];
     const value = given.find((one) => text(one) !== undefined);
     return value === undefined ? [] : [`${key}=${value}`];
@@ -101,13 +101,13 @@ function readProject(folder: string): unknown {
       // Loaded where a project file is read at all: PULUMI_BACKEND_URL needs none.
       return (require("yaml") as typeof import("yaml")).parse(project) ?? {};
     } catch {
-      // Not there, or not to be read: the next one.
+      // Missing or unreadable: try the next name.
     }
   }
   return undefined;
 }
 
-/** Whom `pulumi login` has chosen: the field `current`, and nothing else of that file. */
+/** The store that `pulumi login` has chosen. Reads only the field `current` of the file. */
 function loggedIn({ env, home }: OriginPlace): string | undefined {
   const folder = text(env.PULUMI_CREDENTIALS_PATH) ?? text(env.PULUMI_HOME) ?? join(home, ".pulumi");
   try {

@@ -1,4 +1,4 @@
-// Which process runs the engine: the provider's parent is a launcher's shell, and that one's parent the engine.
+// Finds the process that runs the engine. The provider's parent is a launcher's shell, whose parent is the engine.
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
@@ -8,7 +8,7 @@ const GENERATIONS = 6;
 
 let found: { pid: number | undefined } | undefined;
 
-/** undefined where the system does not show it (only Linux has /proc). */
+/** undefined where the system has no /proc (all but Linux). */
 function enginePid(): number | undefined {
   found ??= { pid: search() };
   return found.pid;
@@ -52,7 +52,7 @@ function linkOf(file: string): string | undefined {
 
 function parentOf(pid: number): number | undefined {
   try {
-    // The name in parentheses may have blanks and parentheses of its own.
+    // The name in parentheses may itself hold blanks and parentheses.
     const [, parent] = /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
     return parent === undefined ? undefined : Number(parent);
   } catch {

@@ -39,7 +39,7 @@ function leavesOf(value: unknown): string[] {
  * Marks outputs as secret for Pulumi. Pulumi marks an output again that has the name of a secret input. An output that
  * repeats the value under another name (a clone's name in a list of clones) is marked here.
  */
-export function markSecrets(definition: AnyDefinition, outs: Record<string, unknown>): Record<string, unknown> {
+export function wrapSecrets(definition: AnyDefinition, outs: Record<string, unknown>): Record<string, unknown> {
   const { __secrets: paths } = outs as HiddenInputs;
   if (!Array.isArray(paths) || paths.length === 0) return outs;
   const secret = new Set(paths.map((path) => /^[^.[]*/.exec(path)?.[0]));

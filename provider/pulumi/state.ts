@@ -1,14 +1,13 @@
-// Asks Pulumi itself what the state holds: `pulumi stack export`, as a child of the provider process. It works while the
-// run holds the stack's lock and needs no passphrase (docs/wire/pulumi-engine.md#stack-export).
+// Exports the state by `pulumi stack export`, as a child of the provider process. That works while the run holds the stack's
+// lock and needs no passphrase (docs/wire/pulumi-engine.md#stack-export).
 
 import { type ChildProcess, spawn } from "node:child_process";
-import type { StackState, StateEntry } from "../core/ownership";
-import { NoWitness } from "../core/run";
+import { type StackState, type StateEntry, StateUnavailable } from "../core/ownership";
 import { stackOfUrn } from "../core/urn";
 import { isRecord } from "../core/util/values";
 import { engineExecutable, engineFolder } from "./processes";
 
-/** A state of ten thousand resources is some tens of megabytes; Node's texts end at half a gigabyte. */
+/** A state of ten thousand resources has some tens of megabytes. A string of Node.js holds half a gigabyte. */
 const MAX_BYTES = 1 << 28;
 const OUR_TYPE = /^pulumi-nodejs:dynamic\/snapclone:/;
 
@@ -19,12 +18,12 @@ export async function askState(
   maxBytes = MAX_BYTES,
 ): Promise<StackState> {
   if (isSet(process.env.PULUMI_SKIP_CHECKPOINTS)) {
-    throw new NoWitness("PULUMI_SKIP_CHECKPOINTS is set, so the state does not show what this run does");
+    throw new StateUnavailable("PULUMI_SKIP_CHECKPOINTS is set, so the state does not show what this run does");
   }
   return parseState(await askOfStack(["export"], urn, organization, timeoutMs, maxBytes));
 }
 
-/** An update that came to its end, well or badly: one whose `pulumi` was killed is in no history. */
+/** An update that succeeded or failed. An update whose `pulumi` was killed is in no history. */
 export interface HistoryEntry {
   result: string;
   startTime: number;
@@ -59,10 +58,10 @@ async function askOfStack(
   try {
     return await runStackCommand(command, name, timeoutMs, maxBytes);
   } catch (error) {
-    // Stores of before Pulumi 3.61 know no projects, and no such name.
+    // State stores from before Pulumi 3.61 have no projects, and their stacks have short names.
     if (!(error instanceof ExportFailed) || !/project|stack name|no stack named/i.test(error.message)) throw error;
     const left = Math.max(1, deadline - Date.now());
-    // What is wrong is what the first one said.
+    // If the short name fails, too, the first error tells the cause.
     return runStackCommand(command, stack, left, maxBytes).catch(() => {
       throw error;
     });
@@ -78,24 +77,24 @@ function runStackCommand(
   maxBytes: number,
 ): Promise<string> {
   const called = `\`pulumi stack ${command[0]}\``;
-  // The one that runs the engine; else, as a user's shell would, the first on PATH.
+  // The executable that runs the engine; else the first on PATH.
   const executable = engineExecutable() ?? "pulumi";
   return new Promise((resolve, reject) => {
     const child = spawn(executable, ["stack", ...command, "--stack", stack, "--non-interactive"], {
-      // A relative address of the state store is relative to the engine's folder, and this process is in the program's.
+      // A relative address of the state store starts at the engine's folder; this process runs in the program's.
       cwd: engineFolder() ?? process.cwd(),
       env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" },
       stdio: ["ignore", "pipe", "pipe"],
-      // A group of its own: the terminal's Ctrl-C does not end it, since its answer is for the last words of the run.
+      // In its own process group Ctrl-C does not end it: the warnings at the end of the run need its answer.
       detached: process.platform !== "win32",
     });
-    const give = (error: Error) => {
+    const fail = (error: Error) => {
       clearTimeout(timer);
       killGroup(child);
       reject(error);
     };
     const timer = setTimeout(() => {
-      give(new ExportFailed(`${called} did not answer within ${timeoutMs / 1000} s`));
+      fail(new ExportFailed(`${called} did not answer within ${timeoutMs / 1000} s`));
     }, timeoutMs);
     timer.unref();
     const parts: Buffer[] = [];
@@ -104,44 +103,44 @@ function runStackCommand(
     child.stdout.on("data", (part: Buffer) => {
       size += part.length;
       if (size <= maxBytes) parts.push(part);
-      else give(new ExportFailed(`${called} answered with more than ${maxBytes} bytes`));
+      else fail(new ExportFailed(`${called} answered with more than ${maxBytes} bytes`));
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       if (message.length < 2_000) message += text;
     });
     child.once("error", (error: NodeJS.ErrnoException) => {
       const why = error.code === "ENOENT" ? "no `pulumi` is on PATH" : `\`pulumi\` can't be run: ${error.message}`;
-      give(new NoWitness(why));
+      fail(new StateUnavailable(why));
     });
     child.once("close", (code) => {
       clearTimeout(timer);
       if (code === 0) resolve(Buffer.concat(parts).toString("utf8"));
-      else give(new ExportFailed(`${called} failed: ${firstLine(message) || `exit code ${code}`}`));
+      else fail(new ExportFailed(`${called} failed: ${firstLine(message) || `exit code ${code}`}`));
     });
   });
 }
 
-/** npm's `pulumi` is a launcher with a child of its own. */
+/** npm's `pulumi` is a launcher that has a child, so the whole group is killed. */
 function killGroup(child: ChildProcess): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
   try {
     if (child.pid === undefined || process.platform === "win32") child.kill("SIGKILL");
     else process.kill(-child.pid, "SIGKILL");
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }
 
-/** Of all that a state holds, only this is kept: ids, URNs, hidden inputs, times. No other value goes any further. */
+/** Keeps only ids, URNs, hidden inputs and times of the state. No other value leaves this function. */
 export function parseState(text: string): StackState {
   let deployment: unknown;
   try {
     const state: unknown = JSON.parse(text);
     deployment = isRecord(state) ? state.deployment : undefined;
   } catch {
-    // Said below.
+    // Handled below.
   }
-  if (!isRecord(deployment)) throw new ExportFailed("`pulumi stack export` answered with something that is no state");
+  if (!isRecord(deployment)) throw new ExportFailed("`pulumi stack export` did not answer with a state");
   const resources = list(deployment.resources).filter(isOurs);
   const pending = list(deployment.pending_operations).filter(({ type }) => type === "creating");
   return {

@@ -1,28 +1,22 @@
-// The wire of ViPR Controller (CoprHD): one login, shared by everything that uses the connection, and a method for each
-// call. JSON bodies are bare, without the root element that the API's documents show (docs/wire/vipr.md#s0-1).
+// The REST API of ViPR Controller (CoprHD): a method for each call, and one login that all calls share. JSON bodies have no
+// root element, although the API's documents show one (docs/wire/vipr.md#s0-1).
 
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import {
-  HttpClient,
-  type HttpRequest,
-  type HttpResponse,
-  type ParsedError,
-  type RawResponse,
-} from "../core/http/client";
+import { HttpClient, type HttpRequest, type ParsedError, type RawResponse } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
-import { stopped, withAbort } from "../core/util/abort";
+import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
 import { isRecord } from "../core/util/values";
 import type { ViprSettings } from "./connection";
 
-/** `urn:storageos:<Type>:<uuid>:<vdc>`; older data end in a bare colon (docs/wire/vipr.md#urns). */
+/** `urn:storageos:<Type>:<uuid>:<vdc>`. Older data have no `<vdc>` (docs/wire/vipr.md#urns). */
 const URN = /^urn:storageos:[A-Za-z]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i;
 
 const urn = z.string().regex(URN, "is not a URN");
 const reference = z.looseObject({ id: urn });
 /**
- * A single object where a list is due: old servers' JSON, as ViPR's own test client allows for
+ * Accepts a single object instead of a list. Old servers send that, and ViPR's own test client accepts it
  * (docs/wire/vipr.md#lists).
  */
 const list = <T extends z.ZodType>(item: T) =>
@@ -32,7 +26,7 @@ const taskSchema = z.looseObject({
   id: urn,
   name: z.string().nullish(),
   description: z.string().nullish(),
-  // New states are to be expected (docs/wire/vipr.md#s9).
+  // Any text, because ViPR may get new states (docs/wire/vipr.md#s9).
   state: z.string(),
   progress: z.number().nullish(),
   message: z.string().nullish(),
@@ -51,8 +45,8 @@ const sessionSchema = z.looseObject({
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
   replication_group_instance: z.string().nullish(),
-  // Never left out: an empty list is `[]` (docs/wire/vipr.md#lists), and a missing one must not look as if all were
-  // unlinked.
+  // Required: ViPR sends `[]` for an empty list (docs/wire/vipr.md#lists). If a missing list counted as empty, all targets
+  // would seem to be unlinked.
   linked_targets: list(reference),
 });
 
@@ -61,17 +55,18 @@ const snapshotSchema = z.looseObject({
   name: z.string(),
   inactive: z.boolean(),
   tags: z.array(z.string()).default([]),
-  // Not there while it is being provisioned (docs/wire/vipr.md#linked-target-model).
+  // Absent while the target is provisioned (docs/wire/vipr.md#linked-target-model).
   wwn: z.string().nullish(),
   native_id: z.string().nullish(),
-  // The volume that it is a copy of; and the group that this volume is in.
+  // The volume that the target is a copy of, and the consistency group of that volume.
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
   provisioned_capacity_gb: z.string().nullish(),
-  // The name without what the array can't have, and without the volume's number in a consistency group
+  // The name without the characters that the array does not allow, and without the volume's number in a consistency group
   // (docs/wire/vipr.md#names).
   snapset_label: z.string().nullish(),
-  // Milliseconds since 1970 (docs/wire/vipr.md#s2, "Scalars"); set anew when it has been linked (docs/wire/vipr.md#s4).
+  // Milliseconds since 1970 (docs/wire/vipr.md#s2, "Scalars"). ViPR sets it again when the target has been linked
+  // (docs/wire/vipr.md#s4).
   creation_time: z.number().nullish(),
 });
 
@@ -79,7 +74,7 @@ const groupSchema = z.looseObject({ id: urn, name: z.string(), volumes: list(ref
 
 const volumeSchema = z.looseObject({ id: urn, name: z.string(), inactive: z.boolean(), wwn: z.string().nullish() });
 
-/** TenantResponse is a named reference; OpenStack's driver reads the `id` of it (helpers/tenant.py, `tenant_getid`). */
+/** TenantResponse is a named reference. OpenStack's driver reads its `id` (helpers/tenant.py, `tenant_getid`). */
 const tenantSchema = reference;
 
 const oneTask = z.looseObject({ task: list(taskSchema).refine((tasks) => tasks.length > 0, "has no task") });
@@ -94,7 +89,7 @@ export type LinkedTarget = z.infer<typeof snapshotSchema>;
 export type ConsistencyGroup = z.infer<typeof groupSchema>;
 export type Volume = z.infer<typeof volumeSchema>;
 
-/** What a search shows: the id, and what of the thing has matched (its whole name). */
+/** A result of a search. `match` is the whole name. */
 export interface Found {
   id: string;
   match?: string;
@@ -111,10 +106,8 @@ export interface UnlinkTarget {
   delete_target: boolean;
 }
 
-/** A server's limit is 4000 (TaggedResource, DEFAULT_MAX_BULK_SIZE); above it says 400/1031. */
-const BULK = 1000;
-/** How long an unreachable ViPR is left alone: a wave of callers fails with the first, the next poll tries anew. */
-const UNREACHABLE_MS = 2_000;
+/** Ids in one bulk request. A server takes 4000 and answers 400/1031 to more (TaggedResource, DEFAULT_MAX_BULK_SIZE). */
+const BULK_SIZE = 1000;
 /** The login's own header and the one that all other requests carry (docs/wire/vipr.md#token). */
 const TOKEN = "x-sds-auth-token";
 
@@ -127,9 +120,8 @@ export class ViprClient {
   private readonly http: HttpClient;
   private readonly ownsHttp: boolean;
   private readonly clock: Clock;
-  private token: string | undefined;
-  private loggingIn: Promise<string> | undefined;
-  private failed: { error: SnapcloneError; until: number } | undefined;
+  /** Holds the token. */
+  private readonly session: Session<string>;
 
   constructor(
     private readonly settings: ViprSettings,
@@ -140,17 +132,22 @@ export class ViprClient {
     const { patience } = options;
     this.http =
       options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.session = new Session({
+      clock: this.clock,
+      operation: `log in at ${settings.url}`,
+      logIn: () => this.issueToken(),
+    });
     registerSecret(settings.password);
   }
 
   // --- snapshot sessions
 
-  /** Inactive ones are shown until they are collected (docs/wire/vipr.md#s0-12): whoever asks looks at `inactive`. */
+  /** ViPR shows a deleted session until it is collected (docs/wire/vipr.md#s0-12), so callers must check `inactive`. */
   async showSession(id: string, signal?: AbortSignal): Promise<SnapshotSession> {
     return this.get(`${SESSIONS}/${segment(id)}`, sessionSchema, signal);
   }
 
-  /** Those that exist; others are left out without a word (docs/wire/vipr.md#visibility-of-deleted-things). */
+  /** The sessions that exist. ViPR leaves out the others silently (docs/wire/vipr.md#visibility-of-deleted-things). */
   async bulkSessions(ids: readonly string[], signal?: AbortSignal): Promise<SnapshotSession[]> {
     const schema = z.looseObject({ block_snapshot_session: bulk(sessionSchema) });
     return this.inBulk(`${SESSIONS}/bulk`, ids, schema, (body) => body.block_snapshot_session, signal);
@@ -163,14 +160,14 @@ export class ViprClient {
     return (await this.get(path, schema, signal)).snapshot_session.map(({ id }) => id);
   }
 
-  /** Of the last seven days, whatever became of them (docs/wire/vipr.md#related). */
+  /** The session's tasks of the last seven days, ended ones included (docs/wire/vipr.md#related). */
   async listSessionTasks(id: string, signal?: AbortSignal): Promise<Task[]> {
     const schema = z.looseObject({ task: list(taskSchema) });
     return (await this.get(`${SESSIONS}/${segment(id)}/tasks`, schema, signal)).task;
   }
 
   /**
-   * The answer is a list with one task (docs/wire/vipr.md#s0-3), which never tells the new targets
+   * ViPR answers with a list of one task (docs/wire/vipr.md#s0-3). The task never names the new targets
    * (docs/wire/vipr.md#s0-4).
    */
   async linkTargets(session: string, targets: NewLinkedTargets): Promise<Task> {
@@ -178,14 +175,14 @@ export class ViprClient {
     return firstOf(await this.post(path, { new_linked_targets: targets }, oneTask));
   }
 
-  /** `session` is where they are to be linked, whatever they are linked to now. */
+  /** `session` is the session that the targets will be linked to. */
   async relinkTargets(session: string, ids: readonly string[]): Promise<Task> {
     return firstOf(await this.post(`${SESSIONS}/${segment(session)}/relink-targets`, { ids }, oneTask));
   }
 
   /**
-   * The answer is a task, not in a list (docs/wire/vipr.md#s0-3). One bad id refuses all of them
-   * (docs/wire/vipr.md#unlink).
+   * ViPR answers with a task that is not in a list (docs/wire/vipr.md#s0-3). Because of one bad id it refuses the whole
+   * request (docs/wire/vipr.md#unlink).
    */
   async unlinkTargets(session: string, targets: readonly UnlinkTarget[]): Promise<Task> {
     return this.post(`${SESSIONS}/${segment(session)}/unlink-targets`, { linked_targets: targets }, taskSchema);
@@ -203,21 +200,22 @@ export class ViprClient {
   }
 
   /**
-   * Those whose name begins so, case aside; only those that the user may see (TaggedResource.search). Whether it leaves out
-   * what is inactive is not known.
+   * The targets whose names begin with `name`, in any case, if the user may see them (TaggedResource.search). It is not
+   * known whether ViPR leaves out inactive targets.
    */
   async searchTargets(name: string, signal?: AbortSignal): Promise<Found[]> {
     return this.search("/block/snapshots/search", { name }, signal);
   }
 
   /**
-   * Tags survive a relink (docs/wire/vipr.md#related). What is set already, or not there to be taken away, is no error.
+   * Tags survive a relink (docs/wire/vipr.md#related). It is no error to add a tag that is there, nor to remove one that is
+   * not.
    */
   async tagTarget(id: string, tags: { add?: readonly string[]; remove?: readonly string[] }): Promise<void> {
     await this.send({ method: "PUT", path: `/block/snapshots/${segment(id)}/tags`, body: tags });
   }
 
-  /** Takes one out of ViPR's books that was never provisioned (docs/wire/vipr.md#debris-cleanup). */
+  /** Removes a target that was never provisioned from ViPR's database (docs/wire/vipr.md#refused-link-cleanup). */
   async forgetTarget(id: string): Promise<Task> {
     const path = `/block/snapshots/${segment(id)}/deactivate`;
     return firstOf(await this.post(path, undefined, oneTask, { type: "VIPR_ONLY" }));
@@ -229,7 +227,7 @@ export class ViprClient {
     return this.get(`/block/consistency-groups/${segment(id)}`, groupSchema, signal);
   }
 
-  /** A volume or a consistency group; its content is not looked at. */
+  /** Throws "notFound" if the volume or consistency group does not exist. */
   async showSource(id: string, signal?: AbortSignal): Promise<void> {
     await this.get(`/block/${kindOfSource(id)}/${segment(id)}`, reference, signal);
   }
@@ -247,7 +245,7 @@ export class ViprClient {
 
   // --- tasks
 
-  /** By the task's URN; its `op_id` would be refused (docs/wire/vipr.md#related). */
+  /** `id` is the task's URN. ViPR refuses its `op_id` (docs/wire/vipr.md#related). */
   async showTask(id: string, signal?: AbortSignal): Promise<Task> {
     return this.get(`/vdc/tasks/${segment(id)}`, taskSchema, signal);
   }
@@ -259,7 +257,7 @@ export class ViprClient {
 
   // --- the login
 
-  /** The tenant of the user who is logged in: another in each installation of ViPR. */
+  /** The tenant of the user who is logged in. Each installation of ViPR has its own tenant ids. */
   async showTenant(signal?: AbortSignal): Promise<string> {
     return (await this.get("/tenant", tenantSchema, signal)).id;
   }
@@ -274,38 +272,11 @@ export class ViprClient {
    * is this. An Http that was handed in belongs to whoever made it.
    */
   async logout(): Promise<void> {
-    const { token } = this;
-    this.token = undefined;
+    const token = this.session.end();
     try {
       if (token !== undefined) await this.http.request(this.prepared({ method: "GET", path: "/logout" }, token));
     } finally {
       if (this.ownsHttp) await this.http.close();
-    }
-  }
-
-  private async login(signal: AbortSignal | undefined): Promise<string> {
-    if (signal?.aborted) throw stopped();
-    if (this.token !== undefined) return this.token;
-    // One login for all who wait: it obeys nobody's signal, each waits for it as long as its own allows.
-    this.loggingIn ??= this.authenticate().finally(() => {
-      this.loggingIn = undefined;
-    });
-    return withAbort(this.loggingIn, signal);
-  }
-
-  private async authenticate(): Promise<string> {
-    if (this.failed && this.clock.now() < this.failed.until) throw this.failed.error;
-    try {
-      this.token = await this.issueToken();
-      this.failed = undefined;
-      return this.token;
-    } catch (error) {
-      const failure = error as SnapcloneError;
-      // Ten failed logins lock this address out for ten minutes, right ones included (docs/wire/vipr.md#login): a login
-      // that was refused is refused for the life of this client.
-      const passing = isKind(failure, "transient", "malformed");
-      this.failed = { error: failure, until: passing ? this.clock.now() + UNREACHABLE_MS : Number.POSITIVE_INFINITY };
-      throw failure;
     }
   }
 
@@ -379,35 +350,24 @@ export class ViprClient {
     signal: AbortSignal | undefined,
   ): Promise<Row[]> {
     const rows: Row[] = [];
-    for (let from = 0; from < ids.length; from += BULK) {
-      const body = { id: ids.slice(from, from + BULK) };
-      // A question, whatever its method.
+    for (let from = 0; from < ids.length; from += BULK_SIZE) {
+      const body = { id: ids.slice(from, from + BULK_SIZE) };
+      // The POST changes nothing, so it may be repeated.
       rows.push(...rowsOf(await this.send({ method: "POST", path, body, schema, idempotent: true, signal })));
     }
     return rows;
   }
 
-  /** What is turned away for its token was not carried out, POSTs included: once more, with a new one. */
+  /** A request whose token ViPR rejects was not carried out, a POST neither: it is sent once more with a new token. */
   private async send<T>(request: ViprRequest<T>): Promise<T> {
-    const first = await this.login(request.signal);
-    try {
-      return (await this.exchange(request, first)).body;
-    } catch (error) {
-      if (!isKind(error, "unauthorized")) throw error;
-    }
-    // Of many requests that come back with the same old token only the first drops it; the others find the new one.
-    if (this.token === first) this.token = undefined;
-    const second = await this.login(request.signal);
-    try {
-      return (await this.exchange(request, second)).body;
-    } catch (error) {
-      if (!isKind(error, "unauthorized")) throw error;
-      throw new SnapcloneError({ ...error.parts, hint: this.whereFrom("ViPR issued this token a moment ago.") });
-    }
-  }
-
-  private exchange<T>(request: ViprRequest<T>, token: string): Promise<HttpResponse<T>> {
-    return this.http.request(this.prepared(request, token));
+    const isRejected = (error: unknown) => isKind(error, "unauthorized");
+    const answer = await this.session.send(
+      (token) => this.http.request(this.prepared(request, token)),
+      request.signal,
+      isRejected,
+      ({ parts }) => new SnapcloneError({ ...parts, hint: this.whereFrom("ViPR issued this token a moment ago.") }),
+    );
+    return answer.body;
   }
 
   private prepared<T>({ path, query, ...rest }: ViprRequest<T>, token: string): HttpRequest<T> {
@@ -423,7 +383,7 @@ export class ViprClient {
 }
 
 const SESSIONS = "/block/snapshot-sessions";
-/** The API service found no controller service. */
+/** ViPR's code for a request that its API service could not pass to a controller service. */
 const NOT_DISPATCHED = 9501;
 
 /** The number in ViPR's error body (docs/wire/vipr.md#s5). */
@@ -433,7 +393,7 @@ export function codeOf(error: unknown): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
-/** Its request got further than ViPR's API. What did not is taken back (docs/wire/vipr.md#what-link-does). */
+/** False if ViPR's API could not pass the request on. ViPR then reverts it (docs/wire/vipr.md#what-link-does). */
 export function isDispatched({ service_error }: Task): boolean {
   return service_error?.code !== NOT_DISPATCHED;
 }
@@ -446,7 +406,7 @@ function kindOfSource(id: string): "consistency-groups" | "volumes" {
   return isConsistencyGroup(id) ? "consistency-groups" : "volumes";
 }
 
-/** An id goes into an address: nothing but a URN does. */
+/** A path segment. Only a URN may become one. */
 function segment(id: string): string {
   if (URN.test(id)) return id;
   throw new SnapcloneError({ kind: "input", message: `"${id}" is not a URN of ViPR` });
@@ -462,9 +422,7 @@ interface ErrorBody {
   details?: string | undefined;
 }
 
-/**
- * JSON where JSON was asked for, and XML all the same where the filter in front of it answers (docs/wire/vipr.md#s0-9).
- */
+/** Reads JSON and XML: the filter in front of the API answers in XML even to a request for JSON (docs/wire/vipr.md#s0-9). */
 function errorBody({ json, text }: RawResponse): ErrorBody | undefined {
   if (isRecord(json) && typeof json.code === "number") {
     const { code, description, details } = json;
@@ -482,12 +440,12 @@ function errorBody({ json, text }: RawResponse): ErrorBody | undefined {
 
 function explain(answer: RawResponse): Partial<ParsedError> | undefined {
   const { status, headers } = answer;
-  // A GET with a stale token is not refused but sent to the login (docs/wire/vipr.md#s0-9). Nothing follows it there.
+  // ViPR redirects a GET with a stale token to the login (docs/wire/vipr.md#s0-9). The client does not follow.
   if (status === 302 && /\/login(\?|$)/.test(headers.location ?? "")) {
-    return { kind: "unauthorized", message: "the token is not good any more" };
+    return { kind: "unauthorized", message: "the token is not valid any more" };
   }
   const body = errorBody(answer);
-  if (status === 401) return { kind: "unauthorized", message: body?.details ?? "the token is not good any more" };
+  if (status === 401) return { kind: "unauthorized", message: body?.details ?? "the token is not valid any more" };
   if (body === undefined) return undefined;
   const { code, description, details } = body;
   const message = `code ${code}, ${[description, details].filter(Boolean).join(": ")}`;
@@ -496,9 +454,9 @@ function explain(answer: RawResponse): Partial<ParsedError> | undefined {
   return { message, ...(kind === undefined ? {} : { kind }), ...(hint === undefined ? {} : { hint }) };
 }
 
-/** undefined: as the status has it. A 503 does not depend on the word `retryable` (docs/wire/vipr.md#s0-15). */
+/** undefined: the status decides. The field `retryable` says nothing about a 503 (docs/wire/vipr.md#s0-15). */
 function kindOf(status: number, code: number, details: string | undefined): ParsedError["kind"] | undefined {
-  // An unknown address has the same code, and no details (docs/wire/vipr.md#s5).
+  // An unknown path has the same code without details (docs/wire/vipr.md#s5).
   if (status === 404 && (code === 2001 || (code === 2000 && details !== undefined))) return "notFound";
   if (code === NOT_DISPATCHED) return "transient";
   return undefined;
@@ -509,12 +467,12 @@ function hintOf(code: number, details = ""): string | undefined {
     return "Take the target out of its export groups, then run again. Nothing was unlinked.";
   }
   if (/must be deleted/.test(details)) return "Set deleteTargetsOnUnlink: true; a VPLEX cannot keep such targets.";
-  if (/exposed as volume/.test(details)) return "Delete the VPLEX volume that was built on it, then run again.";
+  if (/exposed as volume/.test(details)) return "Delete the VPLEX volume that uses the target, then run again.";
   if (/would exceed the maximum/.test(details)) {
-    return "A source has at most 1024 linked targets over all its sessions: unlink others first, or lower count.";
+    return "A source has at most 1024 linked targets over all its sessions: unlink others first, or lower `count`.";
   }
-  if (code === 1056) return "Somebody else's task is at work on it: run again when that has ended.";
-  if (code === 1007) return "Snapshot sessions work on VMAX3, and on VPLEX or RecoverPoint in front of one.";
+  if (code === 1056) return "Another task uses the object: run again when that task has ended.";
+  if (code === 1007) return "Snapshot sessions need a VMAX3, or a VPLEX or RecoverPoint in front of one.";
   if (code === 3000) return "The user needs TENANT_ADMIN of the project's tenant, or OWN or ALL on the project.";
   return undefined;
 }

@@ -1,4 +1,5 @@
-// One opened ZStack connection, and how work on it is carried out: one job, or many whose effects a single question shows.
+// One opened ZStack connection: its client, what a run remembers of ZStack, and how changes run to their end. A change is
+// one job, or a step of many whose effects a single query shows. The facts are in docs/wire/zstack.md.
 
 import { randomUUID } from "node:crypto";
 import { AbsenceTimer } from "../core/absence";
@@ -10,18 +11,9 @@ import type { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
 import { type Evaluation, poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
-import {
-  hasCode,
-  isOutcomeUnknown,
-  SESSION_LOST,
-  type Submitted,
-  type TagRow,
-  type VmRow,
-  type VolumeRow,
-  ZStackClient,
-} from "./client";
-import type { Placed } from "./clonedVm/ownership";
+import { type JobAnswer, type Submitted, type TagRow, type VmRow, type VolumeRow, ZStackClient } from "./client";
 import { resolveZStack, type ZStackSettings } from "./connection";
+import { combineErrors, forgottenJob, hasCode, isOutcomeUnknown, SESSION_LOST } from "./errors";
 
 export const zstack: ConnectionKind<ZStackContext> = {
   kind: "zstack",
@@ -30,57 +22,59 @@ export const zstack: ConnectionKind<ZStackContext> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new ZStackContext(settings, systemClock, undefined, request.patience);
   },
-  close: (cloud) => cloud.wire.logOut(),
+  close: (cloud) => cloud.client.logOut(),
 };
 
-/** What a wait needs of an operation. */
-export type Waiting = Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
+/** The part of an operation's context that a wait needs. */
+export type WaitContext = Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
 
-/** One change, and how one sees that it has come about. */
-export interface Step<Seen> {
+/** One change, and how its effect shows in the rows of a query. */
+export interface Step<Rows> {
   /** Completes "could not …": `rename "web-1"`. */
-  what: string;
+  operation: string;
   submit(job: string): Promise<Submitted>;
-  isDone(seen: Seen): boolean;
-  /** It shows that the change is under way, so its job need not be asked. */
-  isUnderWay?(seen: Seen): boolean;
-  /** What is to be seen of it, for messages. */
-  shown?(seen: Seen): string;
-  /** The member that it changes. A step without one removes something: what is not found need not be removed. */
+  isDone(rows: Rows): boolean;
+  /** True if the rows show that ZStack works on the change, so that its job need not be queried. */
+  isUnderWay?(rows: Rows): boolean;
+  /** The progress that the rows show. */
+  progress?(rows: Rows): string;
+  /** The member that the step changes. A step without a member removes something: "not found" means that it is done. */
   member?: string;
 }
 
-/**
- * States in which a VM is no more: in the recycle bin, or on its way there or out of it (docs/wire/zstack.md#s4,
- * #s11-7).
- */
+/** How long a job with an unknown outcome may show no effect before it counts as ended. */
+export const UNKNOWN_OUTCOME_GRACE_MS = 300_000;
+/** A job takes a tenth of a second on an idle node. Destroying a VM takes some seconds. */
+const EXPECTED_MS = { least: 200, most: 3_000 };
+/** A uuid and its comma take 33 characters; the length of an address is limited. */
+const UUIDS_PER_QUERY = 100;
+const SHORT_DEADLINE_MS = 300_000;
+/** In the recycle bin, on the way into it, or on the way out of it (docs/wire/zstack.md#s4, #s11-7). */
 const GONE = /^(Destroyed|Destroying|Expunging)$/;
 
 export function isGone(row: Pick<VmRow, "state"> | undefined): boolean {
   return row === undefined || GONE.test(row.state);
 }
 
-/** A job takes a tenth of a second on an idle node, destroying a VM some seconds. */
-const QUICK_MS = { least: 200, most: 3_000 };
-/** How long nothing may be seen of work whose job has an unknown outcome, before it counts as ended. */
-export const GRACE_MS = 300_000;
-/** What an address takes: a uuid has 33 characters with its comma. */
-const AT_ONCE = 100;
-const SHORTLY_MS = 300_000;
+/** 32 hex digits of a version 4 UUID: ZStack checks the version (docs/wire/zstack.md#s2-5, #destroy). */
+export function newUuid(): string {
+  return randomUUID().replaceAll("-", "");
+}
 
 export class ZStackContext {
-  readonly wire: ZStackClient;
+  readonly client: ZStackClient;
   readonly cloneDuration = new DurationEstimator();
-  /** When a job is probably done. Looking for the exact moment would cost more requests than it saves time. */
-  private expectedMs = QUICK_MS.least;
-  /** VMs that this process has seen gone, and that need not be asked about again when its run ends. */
+  /** VMs that this process has seen gone. The list at the end of its run need not query them again. */
   readonly seenGone = new Set<string>();
-  /** Jobs of clones of which this process has seen the end. */
+  /** Clone jobs whose end this process has seen. */
   readonly endedJobs = new Set<string>();
-  /** Sets whose tags this process has changed. */
+  /** Sets whose tags this process has changed since `tagList`. */
   readonly changedSets = new Set<string>();
-  private listed: Promise<TagRow[]> | undefined;
-  private versionAsked: Promise<string | undefined> | undefined;
+  /** All tags of the stack, as the run's first query showed them. */
+  tagList: Promise<TagRow[]> | undefined;
+  /** When a job has probably ended. Finding the exact moment would cost more requests than it saves time. */
+  private expectedMs = EXPECTED_MS.least;
+  private versionQuery: Promise<string | undefined> | undefined;
 
   constructor(
     readonly settings: ZStackSettings,
@@ -88,20 +82,20 @@ export class ZStackContext {
     http?: HttpClient,
     patience?: () => Patience,
   ) {
-    this.wire = new ZStackClient(settings, { clock, ...(http ? { http } : {}), ...(patience ? { patience } : {}) });
+    this.client = new ZStackClient(settings, { clock, ...(http ? { http } : {}), ...(patience ? { patience } : {}) });
   }
 
-  /** undefined where the server does not say; asked once a run. */
+  /** undefined if the server does not report its version. Queried once a run. */
   async version(): Promise<string | undefined> {
-    this.versionAsked ??= this.wire.getVersion().catch((error: unknown) => {
-      this.versionAsked = undefined;
+    this.versionQuery ??= this.client.getVersion().catch((error: unknown) => {
+      this.versionQuery = undefined;
       if (isKind(error, "refused", "malformed")) return undefined;
       throw error;
     });
-    return this.versionAsked;
+    return this.versionQuery;
   }
 
-  /** Whose rights this connection has, for messages. */
+  /** The account or access key of this connection, for messages. */
   get account(): string {
     const { auth } = this.settings;
     return auth.method === "account" ? `account ${auth.accountName}` : `access key ${auth.id}`;
@@ -109,309 +103,234 @@ export class ZStackContext {
 
   /** Seconds since 1970, by the management node's clock. */
   now(): number {
-    return Math.floor((this.wire.serverTime() ?? this.clock.date()).getTime() / 1000);
+    return Math.floor((this.client.serverTime() ?? this.clock.date()).getTime() / 1000);
   }
 
+  /** For hooks without an OperationContext, and for cleaning up after the operation's deadline. */
+  shortDeadline(signal: AbortSignal = new AbortController().signal): WaitContext & Pick<OperationContext, "warn"> {
+    return { clock: this.clock, deadline: this.clock.now() + SHORT_DEADLINE_MS, signal, progress() {}, warn() {} };
+  }
+
+  // --- queries by uuid. Each filters the server's answer: a condition that the server ignores must not widen it.
+
   async vms(uuids: readonly string[], signal?: AbortSignal): Promise<VmRow[]> {
-    const rows = await inChunks(uuids, async (some) => {
-      const found = await this.wire.queryVmInstances([`uuid?=${some.join(",")}`], signal);
-      // The server's word is filtered once more: a condition that it does not understand must not widen the set.
-      return found.filter(({ uuid }) => some.includes(uuid));
+    const rows = await inChunks(uuids, async (chunk) => {
+      const found = await this.client.queryVmInstances([`uuid?=${chunk.join(",")}`], signal);
+      return found.filter(({ uuid }) => chunk.includes(uuid));
     });
-    const there = new Map(rows.map((row) => [row.uuid, row]));
-    for (const uuid of uuids) if (isGone(there.get(uuid))) this.seenGone.add(uuid);
+    const found = new Map(rows.map((row) => [row.uuid, row]));
+    for (const uuid of uuids) if (isGone(found.get(uuid))) this.seenGone.add(uuid);
     return rows;
   }
 
-  /** All tags of a stack's sets. A run asks at its beginning, and its reads and deletes go by the answer, too. */
-  async listTags(condition: string): Promise<TagRow[]> {
-    this.listed = this.wire.queryUserTags([condition]);
-    this.listed.catch(() => {});
-    return this.listed;
-  }
-
-  /** The tags of one set in that list; undefined where it has none, or this process has changed them since. */
-  async listedTagsOf(set: string): Promise<TagRow[] | undefined> {
-    const all = (await this.listed?.catch(() => undefined)) ?? [];
-    const rows = all.filter(({ tag }) => tag.includes(set));
-    return rows.length === 0 || this.changedSets.has(set) ? undefined : rows;
-  }
-
-  /** Which of these are there and not in the bin. */
+  /** The uuids of those VMs that exist and are not in the recycle bin. */
   async living(uuids: readonly string[]): Promise<string[]> {
-    const unsure = uuids.filter((uuid) => !this.seenGone.has(uuid));
-    const rows = await inChunks(unsure, (some) =>
-      this.wire.queryVmInstances(["state!=Destroyed", `uuid?=${some.join(",")}`]),
+    const candidates = uuids.filter((uuid) => !this.seenGone.has(uuid));
+    const rows = await inChunks(candidates, (chunk) =>
+      this.client.queryVmInstances(["state!=Destroyed", `uuid?=${chunk.join(",")}`]),
     );
     return rows.filter((row) => !isGone(row)).map(({ uuid }) => uuid);
   }
 
   volumes(uuids: readonly string[], signal?: AbortSignal): Promise<VolumeRow[]> {
-    return inChunks(uuids, async (some) => {
-      const found = await this.wire.queryVolumes([`uuid?=${some.join(",")}`], signal);
-      return found.filter(({ uuid }) => some.includes(uuid));
+    return inChunks(uuids, async (chunk) => {
+      const found = await this.client.queryVolumes([`uuid?=${chunk.join(",")}`], signal);
+      return found.filter(({ uuid }) => chunk.includes(uuid));
     });
   }
 
-  tagsOn(resources: readonly string[], signal?: AbortSignal): Promise<TagRow[]> {
-    return inChunks(resources, async (some) => {
-      const found = await this.wire.queryUserTags([`resourceUuid?=${some.join(",")}`], signal);
-      return found.filter(({ resourceUuid }) => some.includes(resourceUuid));
+  tagsOn(vms: readonly string[], signal?: AbortSignal): Promise<TagRow[]> {
+    return inChunks(vms, async (chunk) => {
+      const found = await this.client.queryUserTags([`resourceUuid?=${chunk.join(",")}`], signal);
+      return found.filter(({ resourceUuid }) => chunk.includes(resourceUuid));
     });
   }
 
-  /** One change that may be asked for twice, to the end of its job. A lost session costs a login and a fresh job id. */
-  async run(what: string, submit: (job: string) => Promise<Submitted>, waiting: Waiting): Promise<unknown> {
+  // --- jobs
+
+  /** Runs one idempotent change to the end of its job. If the session is lost, logs in anew and uses a new job id. */
+  async run(operation: string, submit: (job: string) => Promise<Submitted>, context: WaitContext): Promise<unknown> {
     for (let attempt = 1; ; attempt += 1) {
       const submitted = await submit(newUuid());
-      const end = await this.jobEnd(what, submitted.job, waiting);
+      const end = await this.jobEnd(operation, submitted.job, context);
       if (end.is === "done") return end.body;
-      if (end.is === "gone") throw jobForgotten(what, submitted.job);
-      const error = this.wire.jobError(end.fault, submitted.job);
+      if (end.is === "gone") throw forgottenJob(operation, submitted.job);
+      const error = this.client.jobError(end.fault, submitted.job);
       if (attempt > 1 || !hasCode(error, SESSION_LOST)) throw error;
-      this.wire.forget(submitted.session);
+      this.client.forget(submitted.session);
     }
   }
 
-  private get pace() {
-    // The first look comes between this and its double.
-    return { first: 2 * this.expectedMs, most: 5_000 };
-  }
-
-  /** The next first look comes when the latest waits had ended. */
-  private learn(tookMs: number, looks: number): void {
-    const now = looks > 1 ? tookMs : this.expectedMs * 0.8;
-    this.expectedMs = Math.min(Math.max(now, QUICK_MS.least), QUICK_MS.most);
-  }
-
-  async jobEnd(what: string, job: string, waiting: Waiting) {
-    const begun = waiting.clock.now();
-    let looks = 0;
-    const absence = new AbsenceTimer(waiting.clock);
-    type Answer = Awaited<ReturnType<ZStackClient["queryJob"]>>;
-    const end = await poll<Answer>({
-      description: what,
+  async jobEnd(operation: string, job: string, context: WaitContext): Promise<Exclude<JobAnswer, { is: "running" }>> {
+    const begun = context.clock.now();
+    let queries = 0;
+    const absence = new AbsenceTimer(context.clock);
+    const end = await poll<JobAnswer>({
+      description: `the job to ${operation}`,
       initial: { is: "running" },
       fetch: (signal) => {
-        looks += 1;
-        return this.wire.queryJob(job, signal);
+        queries += 1;
+        return this.client.queryJob(job, signal);
       },
       evaluate: (answer) => {
         const isForgotten = absence.isProven(answer.is !== "gone");
-        const isOver = answer.is === "done" || answer.is === "failed" || isForgotten;
-        return { is: isOver ? "done" : "pending", progress: what };
+        const hasEnded = answer.is === "done" || answer.is === "failed" || isForgotten;
+        return { is: hasEnded ? "done" : "pending", progress: operation };
       },
-      interval: this.pace,
-      context: waiting,
+      interval: this.interval,
+      context,
     });
-    this.learn(waiting.clock.now() - begun, looks);
-    return end as Exclude<Answer, { is: "running" }>;
+    this.learn(context.clock.now() - begun, queries);
+    return end as Exclude<JobAnswer, { is: "running" }>;
   }
 
   /**
-   * Sends all of them, then looks at what they change until all of it shows: one question answers for many jobs. A job is
-   * asked only where nothing shows. Each step goes to its end, whatever becomes of the others.
+   * Sends all steps, then repeats one query until it shows the effects of all of them. A step's job is queried only if its
+   * effect does not show. Every step runs to its end, even if another one fails.
    */
-  async runSteps<Seen>(
-    what: string,
-    steps: readonly Step<Seen>[],
-    look: (signal: AbortSignal) => Promise<Seen>,
-    waiting: Waiting,
-  ): Promise<Seen> {
-    const running = steps.map((step) => new RunningStep(step, this.wire, waiting.clock));
+  async runSteps<Rows>(
+    description: string,
+    steps: readonly Step<Rows>[],
+    query: (signal: AbortSignal) => Promise<Rows>,
+    context: WaitContext,
+  ): Promise<Rows> {
+    const running = steps.map((step) => new RunningStep(step, this.client, context.clock));
     await Promise.all(running.map((one) => one.send()));
-    const begun = waiting.clock.now();
-    let looks = 0;
+    const begun = context.clock.now();
+    let queries = 0;
     if (running.length > 0 && running.every(({ failure }) => failure !== undefined)) throw combined(running);
-    const last = await poll<{ seen?: Seen }>({
-      description: what,
-      // Nothing shows at once.
+    const last = await poll<{ rows?: Rows }>({
+      description,
+      // No effect shows at once, so the first query comes after a pause.
       ...(running.length > 0 ? { initial: {} } : {}),
       fetch: async (signal) => {
-        looks += 1;
-        const seen = await look(signal);
-        await Promise.all(running.map((one) => one.look(seen, signal)));
-        return { seen };
+        queries += 1;
+        const rows = await query(signal);
+        await Promise.all(running.map((one) => one.update(rows, signal)));
+        return { rows };
       },
       evaluate: (): Evaluation => {
         const left = running.filter(({ isOver }) => !isOver);
-        const shown = left.flatMap((one) => one.shown ?? []).slice(0, 5);
-        const done = left.length === 0 ? "" : ` (${running.length - left.length} of ${running.length})`;
-        const progress = shown.length > 0 ? shown.join(", ") : `${what}${done}`;
+        const states = left.flatMap((one) => one.progress ?? []).slice(0, 5);
+        const count = left.length === 0 ? "" : ` (${running.length - left.length} of ${running.length})`;
+        const progress = states.length > 0 ? states.join(", ") : `${description}${count}`;
         return { is: left.length === 0 ? "done" : "pending", progress };
       },
-      interval: this.pace,
-      context: waiting,
+      interval: this.interval,
+      context,
     });
-    this.learn(waiting.clock.now() - begun, looks);
+    this.learn(context.clock.now() - begun, queries);
     if (running.some(({ failure }) => failure !== undefined)) throw combined(running);
-    return last.seen as Seen;
+    return last.rows as Rows;
   }
 
-  /** Both to their end, whatever becomes of one. */
-  async together(...works: (() => Promise<void>)[]): Promise<void> {
-    const outcomes = await Promise.allSettled(works.map((work) => work()));
-    const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason] : []));
-    const unexpected = failures.find((failure) => !(failure instanceof SnapcloneError));
-    if (unexpected !== undefined) throw unexpected;
-    if (failures.length > 0) throw combinedErrors(failures);
+  /** The first query comes between `first` and half of it. */
+  private get interval() {
+    return { first: 2 * this.expectedMs, most: 5_000 };
   }
 
-  tagging(vm: string, tag: string, name: string): Step<readonly TagRow[]> {
-    return {
-      what: `tag "${name}"`,
-      member: name,
-      submit: (job) => this.wire.createUserTag("VmInstanceVO", vm, tag, job),
-      isDone: (rows) => rows.some((row) => row.resourceUuid === vm && row.tag === tag),
-    };
-  }
-
-  untagging({ tag, on }: Placed): Step<readonly TagRow[]> {
-    return {
-      what: `remove a tag of ${on}`,
-      submit: (job) => this.wire.deleteTag(tag, job),
-      isDone: (rows) => !rows.some(({ uuid }) => uuid === tag),
-    };
-  }
-
-  async untag(placed: readonly Placed[], waiting: Waiting): Promise<void> {
-    if (placed.length === 0) return;
-    const bearers = [...new Set(placed.map(({ on }) => on))];
-    const steps = placed.map((one) => this.untagging(one));
-    await this.runSteps("removing tags", steps, (signal) => this.tagsOn(bearers, signal), waiting);
-  }
-
-  /** For hooks that are given no OperationContext. */
-  shortDeadline(signal: AbortSignal = new AbortController().signal): Waiting {
-    return { clock: this.clock, deadline: this.clock.now() + SHORTLY_MS, signal, progress() {} };
+  /** Delays the next first query to the time when the latest waits had ended. */
+  private learn(tookMs: number, queries: number): void {
+    const next = queries > 1 ? tookMs : this.expectedMs * 0.8;
+    this.expectedMs = Math.min(Math.max(next, EXPECTED_MS.least), EXPECTED_MS.most);
   }
 }
 
-class RunningStep<Seen> {
+class RunningStep<Rows> {
   isOver = false;
   failure: SnapcloneError | undefined;
-  shown: string | undefined;
+  progress: string | undefined;
   private submitted: Submitted | undefined;
-  private hasEnded = false;
-  private sent = 0;
-  private looks = 0;
+  private hasJobEnded = false;
+  private submits = 0;
+  private updates = 0;
   private unknownSince: number | undefined;
   private readonly absence: AbsenceTimer;
 
   constructor(
-    private readonly step: Step<Seen>,
-    private readonly wire: ZStackClient,
+    private readonly step: Step<Rows>,
+    private readonly client: ZStackClient,
     private readonly clock: Clock,
   ) {
     this.absence = new AbsenceTimer(clock);
   }
 
   async send(): Promise<void> {
-    this.sent += 1;
+    this.submits += 1;
     try {
       this.submitted = await this.step.submit(newUuid());
     } catch (error) {
-      this.end(error instanceof SnapcloneError ? error : asSnapcloneError(error, this.step.what));
+      this.fail(error instanceof SnapcloneError ? error : asSnapcloneError(error, this.step.operation));
     }
   }
 
-  async look(seen: Seen, signal: AbortSignal): Promise<void> {
+  async update(rows: Rows, signal: AbortSignal): Promise<void> {
     if (this.isOver) return;
-    this.looks += 1;
-    this.shown = this.step.shown?.(seen);
-    // Of a change the end of its job is enough: lists may lag. Of a removal it is not: what still shows is still there.
+    this.updates += 1;
+    this.progress = this.step.progress?.(rows);
+    // The end of its job completes a change, since lists may lag. It does not complete a removal: the object still shows.
     const isChange = this.step.member !== undefined;
-    if (this.step.isDone(seen) || (this.hasEnded && isChange)) this.isOver = true;
-    // The first look may simply have been early.
-    else if (this.looks > 1 && !this.hasEnded && !this.isUnderWay(seen)) await this.askJob(signal);
+    if (this.step.isDone(rows) || (this.hasJobEnded && isChange)) this.isOver = true;
+    // The first query may have come too early.
+    else if (this.updates > 1 && !this.hasJobEnded && !this.isUnderWay(rows)) await this.queryJob(signal);
   }
 
-  /** A state that never ends is no sign of work: its job is asked now and then. */
-  private isUnderWay(seen: Seen): boolean {
-    return this.looks % 10 !== 0 && (this.step.isUnderWay?.(seen) ?? false);
+  /** A VM may stay in its transient state for ever, so every tenth update queries the job all the same. */
+  private isUnderWay(rows: Rows): boolean {
+    return this.updates % 10 !== 0 && (this.step.isUnderWay?.(rows) ?? false);
   }
 
-  private async askJob(signal: AbortSignal): Promise<void> {
+  private async queryJob(signal: AbortSignal): Promise<void> {
     const { job = "", session } = this.submitted ?? {};
-    const answer = await this.wire.queryJob(job, signal);
-    if (this.absence.isProven(answer.is !== "gone")) this.end(jobForgotten(this.step.what, job));
-    // The next look shows what it has done.
-    if (answer.is === "done") this.hasEnded = true;
+    const answer = await this.client.queryJob(job, signal);
+    if (this.absence.isProven(answer.is !== "gone")) this.fail(forgottenJob(this.step.operation, job));
+    // The next update shows the effect.
+    if (answer.is === "done") this.hasJobEnded = true;
     if (answer.is !== "failed") return;
-    const error = this.wire.jobError(answer.fault, job);
-    if (hasCode(error, SESSION_LOST) && this.sent === 1) {
-      this.wire.forget(session);
+    const error = this.client.jobError(answer.fault, job);
+    if (hasCode(error, SESSION_LOST) && this.submits === 1) {
+      this.client.forget(session);
       return this.send();
     }
     if (isOutcomeUnknown(answer.fault)) {
       this.unknownSince ??= this.clock.now();
-      if (this.clock.now() - this.unknownSince < GRACE_MS) return;
+      if (this.clock.now() - this.unknownSince < UNKNOWN_OUTCOME_GRACE_MS) return;
     }
-    this.end(error);
+    this.fail(error);
   }
 
-  private end(error: SnapcloneError): void {
-    const { member, what } = this.step;
+  private fail(error: SnapcloneError): void {
+    const { member, operation } = this.step;
     const isMissing = error.kind === "notFound";
     if (isMissing && member === undefined) {
-      this.hasEnded = true;
+      this.hasJobEnded = true;
       return;
     }
     this.isOver = true;
-    // A clone that vanishes under our hands is one that is missing: the set itself is still there.
+    // The set still exists when one of its clones is missing, so the kind must not be "notFound".
     this.failure = isMissing
       ? new SnapcloneError({ ...error.parts, kind: "failed", message: `"${member}" vanished: ${error.parts.message}` })
-      : new SnapcloneError({ ...error.parts, message: `could not ${what}: ${error.parts.message}` });
+      : new SnapcloneError({ ...error.parts, message: `could not ${operation}: ${error.parts.message}` });
   }
 }
 
-/** No list of failures is judged by its first: all are told, and "not found" is the kind of none that has another. */
 function combined(steps: readonly { failure: SnapcloneError | undefined }[]): SnapcloneError {
-  return combinedErrors(steps.flatMap(({ failure }) => failure ?? []));
+  return combineErrors(steps.flatMap(({ failure }) => failure ?? []));
 }
 
-export function combinedErrors(errors: readonly SnapcloneError[]): SnapcloneError {
-  const [first, ...others] = [...errors].sort((a, b) => weight(b) - weight(a));
-  if (first === undefined) throw new Error("no failure to tell of");
-  if (others.length === 0) return first;
-  const message = [...new Set([first, ...others].map(({ parts }) => parts.message))].join("; ");
-  return new SnapcloneError({ ...first.parts, message });
+/** Runs all to their end, even if one fails. */
+export async function runAll(...tasks: (() => Promise<void>)[]): Promise<void> {
+  const results = await Promise.allSettled(tasks.map((task) => task()));
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+  const unexpected = failures.find((failure) => !(failure instanceof SnapcloneError));
+  if (unexpected !== undefined) throw unexpected;
+  if (failures.length > 0) throw combineErrors(failures);
 }
 
-/** What is stopped or late goes on with the next run, so it must not be told as the end of anything. */
-function weight({ kind }: SnapcloneError): number {
-  if (kind === "notFound") return 0;
-  return kind === "stopped" || kind === "deadline" ? 2 : 1;
-}
-
-function jobForgotten(what: string, job: string): SnapcloneError {
-  const message = `ZStack does not know the job any more that was to ${what}, and nothing shows that it was done`;
-  return new SnapcloneError({ kind: "transient", message, request: `job ${job}` });
-}
-
-async function inChunks<Row>(items: readonly string[], ask: (some: string[]) => Promise<Row[]>): Promise<Row[]> {
+async function inChunks<Row>(uuids: readonly string[], query: (chunk: string[]) => Promise<Row[]>): Promise<Row[]> {
   const rows: Row[] = [];
-  for (let at = 0; at < items.length; at += AT_ONCE) rows.push(...(await ask(items.slice(at, at + AT_ONCE))));
+  for (let at = 0; at < uuids.length; at += UUIDS_PER_QUERY) {
+    rows.push(...(await query(uuids.slice(at, at + UUIDS_PER_QUERY))));
+  }
   return rows;
-}
-
-/**
- * What a clone is called until it bears its tag: the one sign of its set that is there from its first moment, since ZStack
- * drops the user tags of a clone and refuses unknown system tags (docs/wire/zstack.md#s3-6).
- */
-export function temporaryName(name: string, set: string): string {
-  return `${name}.sc-${set}`;
-}
-
-export function isTemporary(name: string, set: string): boolean {
-  return name.endsWith(temporaryName("", set));
-}
-
-export function finalName(name: string, set: string): string {
-  return isTemporary(name, set) ? name.slice(0, -temporaryName("", set).length) : name;
-}
-
-/** 32 hex digits, of a version 4 UUID: destroy and job ids look at that (docs/wire/zstack.md#s2-5, #destroy). */
-export function newUuid(): string {
-  return randomUUID().replaceAll("-", "");
 }

@@ -1,6 +1,9 @@
+// CinderClient against the emulator, over real sockets.
+
 import { type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { type ErrorKind, SnapcloneError } from "../../provider/core/errors";
-import { CinderClient, whatIsMissing } from "../../provider/openstack/cinder";
+import { CinderClient } from "../../provider/openstack/cinder";
+import { missingObject } from "../../provider/openstack/cinderErrors";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 
 const UNKNOWN = "421752a6-acf6-4b2d-bc7a-119f9148cd8c";
@@ -21,7 +24,7 @@ async function start(options: EmulatorOptions = {}, as: "demo" | "admin" | "othe
 function cinderOf(emulator: Emulator, name: string): CinderClient {
   const domain = { name: "Default" };
   const session = new KeystoneSession({
-    authUrl: emulator.authUrl,
+    authUrl: emulator.openstack.authUrl,
     auth: { method: "password", user: { name, domain }, password: "secret", scope: { project: { name, domain } } },
     interface: "public",
     endpointOverride: {},
@@ -49,8 +52,8 @@ async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
 const pathsOf = (emulator: Emulator, operation: string) =>
   emulator.requests.filter((entry) => entry.operation === operation).map((entry) => new URL(entry.path, emulator.url));
 
-describe("every call of the seed", () => {
-  it("makes, shows, renames and deletes a snapshot", async () => {
+describe("calls", () => {
+  it("snapshot: is created, shown, renamed and deleted", async () => {
     const { emulator, cinder } = await start({ clock: "manual" });
     const made = await cinder.createSnapshot({
       volume_id: VOLUME,
@@ -88,11 +91,11 @@ describe("every call of the seed", () => {
     emulator.clock.tick(10_000);
     for (const gone of [() => cinder.showSnapshot(made.id), () => cinder.deleteSnapshot(made.id)]) {
       const error = await failure(gone());
-      expect([error.kind, whatIsMissing(error)]).toEqual(["notFound", "snapshot"]);
+      expect([error.kind, missingObject(error)]).toEqual(["notFound", "snapshot"]);
     }
   });
 
-  it("reads and writes metadata, as a whole and by key", async () => {
+  it("metadata: is read and written as a whole and by key", async () => {
     const { emulator, cinder } = await start();
     const { id } = emulator.cinder.createSnapshot({ volume_id: VOLUME, metadata: { a: "1" } });
     expect(await cinder.showSnapshotMetadata(id)).toEqual({ a: "1" });
@@ -106,13 +109,13 @@ describe("every call of the seed", () => {
     expect(await cinder.replaceSnapshotMetadata(id, {})).toEqual({});
     for (const missing of [cinder.showSnapshotMetadataKey(id, "a"), cinder.deleteSnapshotMetadataKey(id, "a")]) {
       const error = await failure(missing);
-      expect([error.kind, whatIsMissing(error)]).toEqual(["notFound", "metadataKey"]);
+      expect([error.kind, missingObject(error)]).toEqual(["notFound", "metadataKey"]);
     }
     const error = await failure(cinder.showSnapshotMetadataKey(UNKNOWN, "a"));
-    expect([error.kind, whatIsMissing(error)]).toEqual(["notFound", "snapshot"]);
+    expect([error.kind, missingObject(error)]).toEqual(["notFound", "snapshot"]);
   });
 
-  it("lists summaries and details to the last page", async () => {
+  it("list: summaries and details are read to the last page", async () => {
     const { emulator, cinder } = await start();
     const ids = Array.from({ length: 6 }, (_, n) => {
       const metadata = n % 2 === 0 ? { "snapclone:phase": "open" } : {};
@@ -147,7 +150,7 @@ describe("every call of the seed", () => {
     expect((await cinderOf(emulator, "other").listSnapshots({ all_tenants: true })).snapshots).toEqual([]);
   });
 
-  it("shows volumes and limits", async () => {
+  it("volume and limits: are shown", async () => {
     const { emulator, cinder } = await start();
     const volume = emulator.cinder.createVolume({ status: "in-use", name: "disk" });
     expect(await cinder.showVolume(volume.id)).toMatchObject({
@@ -159,43 +162,46 @@ describe("every call of the seed", () => {
     expect((await cinder.showVolume(volume.id)).attachments).toHaveLength(1);
     emulator.cinder.createSnapshot({ volume_id: VOLUME });
     expect((await cinder.limits()).totalSnapshotsUsed).toBe(1);
-    expect(whatIsMissing(await failure(cinder.showVolume(UNKNOWN)))).toBe("volume");
+    expect(missingObject(await failure(cinder.showVolume(UNKNOWN)))).toBe("volume");
   });
 });
 
 describe("microversions", () => {
-  it.each(["3.0", "3.59", "3.66", "3.70"])("%s", async (maxMicroversion) => {
-    const { emulator, cinder } = await start({ maxMicroversion });
-    const minor = Number(maxMicroversion.slice(2));
-    expect(await cinder.microversion()).toBe(minor < 66 ? maxMicroversion : "3.66");
-    expect(await cinder.atLeast("3.66")).toBe(minor >= 66);
+  it.each(["3.0", "3.59", "3.66", "3.70"])(
+    "microversion: requests and rows follow a maximum of %s",
+    async (maxMicroversion) => {
+      const { emulator, cinder } = await start({ maxMicroversion });
+      const minor = Number(maxMicroversion.slice(2));
+      expect(await cinder.microversion()).toBe(minor < 66 ? maxMicroversion : "3.66");
+      expect(await cinder.atLeast("3.66")).toBe(minor >= 66);
 
-    const { id } = await cinder.createSnapshot({ volume_id: VOLUME, name: "n", force: true, metadata: { m: "1" } });
-    const sent = emulator.requests.find((entry) => entry.operation === "snapshots.create")?.body;
-    expect(sent).toEqual({
-      snapshot: { volume_id: VOLUME, name: "n", metadata: { m: "1" }, ...(minor < 66 ? { force: true } : {}) },
-    });
-    const row = await cinder.showSnapshot(id);
-    expect("group_snapshot_id" in row).toBe(minor >= 14);
-    expect("user_id" in row).toBe(minor >= 41);
-    expect("consumes_quota" in row).toBe(minor >= 65);
+      const { id } = await cinder.createSnapshot({ volume_id: VOLUME, name: "n", force: true, metadata: { m: "1" } });
+      const sent = emulator.requests.find((entry) => entry.operation === "snapshots.create")?.body;
+      expect(sent).toEqual({
+        snapshot: { volume_id: VOLUME, name: "n", metadata: { m: "1" }, ...(minor < 66 ? { force: true } : {}) },
+      });
+      const row = await cinder.showSnapshot(id);
+      expect("group_snapshot_id" in row).toBe(minor >= 14);
+      expect("user_id" in row).toBe(minor >= 41);
+      expect("consumes_quota" in row).toBe(minor >= 65);
 
-    emulator.cinder.createSnapshot({ volume_id: VOLUME });
-    expect((await cinder.listSnapshotsDetail({ metadata: { m: "1" } })).snapshots.map((found) => found.id)).toEqual([
-      id,
-    ]);
+      emulator.cinder.createSnapshot({ volume_id: VOLUME });
+      expect((await cinder.listSnapshotsDetail({ metadata: { m: "1" } })).snapshots.map((found) => found.id)).toEqual([
+        id,
+      ]);
 
-    const disk = emulator.cinder.createVolume({ status: "in-use" }).id;
-    if (minor >= 66) {
-      expect((await cinder.createSnapshot({ volume_id: disk, force: false })).volume_id).toBe(disk);
-    } else {
-      expect((await failure(cinder.createSnapshot({ volume_id: disk }))).message).toContain("`force: true`");
-      expect((await cinder.createSnapshot({ volume_id: disk, force: true })).volume_id).toBe(disk);
-    }
-    expect(emulator.requests.count({ operation: "versions.list" })).toBe(1);
-  });
+      const disk = emulator.cinder.createVolume({ status: "in-use" }).id;
+      if (minor >= 66) {
+        expect((await cinder.createSnapshot({ volume_id: disk, force: false })).volume_id).toBe(disk);
+      } else {
+        expect((await failure(cinder.createSnapshot({ volume_id: disk }))).message).toContain("`force: true`");
+        expect((await cinder.createSnapshot({ volume_id: disk, force: true })).volume_id).toBe(disk);
+      }
+      expect(emulator.requests.count({ operation: "versions.list" })).toBe(1);
+    },
+  );
 
-  it("are found where the root of the address has none to show", async () => {
+  it("microversion: is found if the root of the address lists no versions", async () => {
     const { emulator, cinder } = await start({ maxMicroversion: "3.59" });
     emulator.faults.add({ match: { operation: "versions.list" }, status: 404, body: "<html>", times: 99 });
     expect(await cinder.microversion()).toBe("3.59");
@@ -204,8 +210,8 @@ describe("microversions", () => {
   });
 });
 
-describe("refusals", () => {
-  it("of a create, in plain words", async () => {
+describe("errors", () => {
+  it("create: a refusal is explained in plain words", async () => {
     const { emulator, cinder } = await start();
     const of = (given: object) => emulator.cinder.createVolume(given).id;
     const cases: [Parameters<CinderClient["createSnapshot"]>[0], ErrorKind, string][] = [
@@ -226,25 +232,25 @@ describe("refusals", () => {
     }
   });
 
-  it("of a full quota: asked once", async () => {
+  it("create: a full quota is reported after one request", async () => {
     const { emulator, cinder } = await start({ quotas: { snapshots: 0 } });
     const error = await failure(cinder.createSnapshot({ volume_id: VOLUME }));
     expect([error.kind, error.message]).toEqual(["refused", expect.stringContaining("quota is full")]);
     expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(1);
   });
 
-  it("of a delete, a list and another project's eyes", async () => {
+  it("delete, list and show: a refusal is explained, and another project sees no snapshot", async () => {
     const { emulator, cinder } = await start();
     const { id } = emulator.cinder.createSnapshot({ volume_id: VOLUME, status: "backing-up" });
     expect((await failure(cinder.deleteSnapshot(id))).message).toContain("group snapshot");
     expect((await failure(cinder.listSnapshots({ sort: "bogus" }))).message).toContain("created_at");
     expect((await failure(cinder.listSnapshots({ "name~": "x" }))).message).toContain("does not allow this filter");
     expect((await failure(cinder.listSnapshots({ marker: UNKNOWN }))).kind).toBe("notFound");
-    expect(whatIsMissing(await failure(cinderOf(emulator, "other").showSnapshot(id)))).toBe("snapshot");
+    expect(missingObject(await failure(cinderOf(emulator, "other").showSnapshot(id)))).toBe("snapshot");
     expect((await failure(cinder.updateSnapshot(id, {}))).kind).toBe("refused");
   });
 
-  it("are told by Cinder's messages", async () => {
+  it("whyError: repeats Cinder's newest message", async () => {
     const { emulator, cinder } = await start();
     const make = async (create: "error" | "error-silent") => {
       emulator.cinder.failNext({ create });
@@ -260,24 +266,27 @@ describe("refusals", () => {
   });
 
   const broken: [string, object, ErrorKind, ErrorKind, number][] = [
-    ["503 of a proxy", { status: 503, body: "<html><title>Down</title>" }, "transient", "ambiguous", 3],
+    ["a proxy's 503", { status: 503, body: "<html><title>Down</title>" }, "transient", "ambiguous", 3],
     ["a broken connection", { action: "reset" }, "transient", "ambiguous", 3],
     ["an answer cut short", { action: "truncate" }, "malformed", "ambiguous", 1],
     ["a web page", { action: "html", status: 200 }, "malformed", "ambiguous", 1],
   ];
-  it.each(broken)("that say nothing: %s", async (_name, fault, read, write, reads) => {
-    const { emulator, cinder } = await start();
-    await cinder.microversion();
-    const { id } = emulator.cinder.createSnapshot({ volume_id: VOLUME });
-    emulator.faults.add({ match: { service: "cinder" }, times: 99, ...fault });
-    expect((await failure(cinder.createSnapshot({ volume_id: VOLUME }))).kind).toBe(write);
-    expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(1);
-    expect((await failure(cinder.showSnapshot(id))).kind).toBe(read);
-    expect(emulator.requests.count({ operation: "snapshots.show" })).toBe(reads);
-  });
+  it.each(broken)(
+    "create and show: %s has an outcome of its own for reads and writes",
+    async (_name, fault, read, write, reads) => {
+      const { emulator, cinder } = await start();
+      await cinder.microversion();
+      const { id } = emulator.cinder.createSnapshot({ volume_id: VOLUME });
+      emulator.faults.add({ match: { service: "cinder" }, times: 99, ...fault });
+      expect((await failure(cinder.createSnapshot({ volume_id: VOLUME }))).kind).toBe(write);
+      expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(1);
+      expect((await failure(cinder.showSnapshot(id))).kind).toBe(read);
+      expect(emulator.requests.count({ operation: "snapshots.show" })).toBe(reads);
+    },
+  );
 });
 
-it("a read can be stopped", async () => {
+it("show: can be aborted", async () => {
   const { emulator, cinder } = await start();
   await cinder.microversion();
   emulator.faults.add({ match: { operation: "snapshots.show" }, action: "hang" });

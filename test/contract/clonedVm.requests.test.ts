@@ -1,7 +1,7 @@
-// How many requests ClonedVm needs, login and logout included, where each job takes 120 ms.
+// How many requests ClonedVm sends, including login and logout, if each job takes 120 ms.
 
 import { ZSTACK_SEED } from "../../emulator";
-import { ZStackSite } from "./zstackFixture";
+import { ZStackFixture } from "./zstackFixture";
 
 const TIMINGS = { zstackImage: 60, zstackClone: 60, zstackAction: 120, zstackQuick: 120 };
 const namesOf = (count: number) => Array.from({ length: count }, (_, n) => `web-${n + 1}`);
@@ -11,15 +11,15 @@ test.each([
   [1, 14, 7],
   [3, 18, 9],
   [10, 32, 16],
-])("%i clones: created in %i requests, destroyed in %i", async (count, create, remove) => {
-  const site = new ZStackSite({}, TIMINGS);
+])("create: makes %i clones with %i requests, and destroy deletes them with %i", async (count, create, remove) => {
+  const fixture = new ZStackFixture({}, TIMINGS);
   const program = { web: { vmInstanceUuid: ZSTACK_SEED.web, names: namesOf(count) } };
-  const up = await site.up(program);
+  const up = await fixture.up(program);
   expect(up.errors).toEqual([]);
-  expect(site.names).toEqual(namesOf(count).sort());
-  expect(site.requests).toBeLessThanOrEqual(create);
-  const destroyed = await site.destroy();
+  expect(fixture.names).toEqual(namesOf(count).sort());
+  expect(fixture.requests).toBeLessThanOrEqual(create);
+  const destroyed = await fixture.destroy();
   expect(destroyed.errors).toEqual([]);
-  expect(site.names).toEqual([]);
-  expect(site.requests).toBeLessThanOrEqual(remove);
+  expect(fixture.names).toEqual([]);
+  expect(fixture.requests).toBeLessThanOrEqual(remove);
 });

@@ -1,4 +1,4 @@
-// ClonedVm's lifecycle against the emulator: what becomes of a set and what the user is told.
+// ClonedVm's lifecycle against the emulator: the VMs, the state and the messages.
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
@@ -12,15 +12,18 @@ import { resolveZStack } from "../../provider/zstack/connection";
 import { ZStackContext } from "../../provider/zstack/context";
 import { partial } from "../support/failures";
 
-/** So many times as fast as life, the emulator's clock and ours. */
+/** How many times faster than real time both the emulator's clock and the provider's clock run. */
 const SCALE = 200;
+/** For the dry run, which has only a minute: at SCALE, a busy machine would not finish within its real time. */
+const DRY_RUN_SCALE = 10;
 const origin = Date.now();
 let skipped = 0;
-const clock: Clock = {
-  now: () => performance.now() * SCALE + skipped,
-  date: () => new Date(origin + (Date.now() - origin) * SCALE),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clockOf = (scale: number): Clock => ({
+  now: () => performance.now() * scale + skipped,
+  date: () => new Date(origin + (Date.now() - origin) * scale),
+  sleep: async (ms, signal) => void (await delay(ms / scale, undefined, signal ? { signal } : undefined)),
+});
+const clock = clockOf(SCALE);
 const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:ClonedVm::web";
 const NEWS: Properties = {
   vmInstanceUuid: ZSTACK_SEED.web,
@@ -43,30 +46,30 @@ async function start(options: Parameters<typeof startEmulator>[0] = {}, more: ob
   connect(more);
 }
 
-/** Another process: another login, nothing remembered. */
+/** Acts as another process, with another login and nothing remembered. */
 function connect(more: object = {}): void {
-  const config = { ...emulator.zstackLogin.connection(), ...more };
+  const config = { ...emulator.zstack.connection(), ...more };
   cloud = new ZStackContext(resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" }), clock);
   opened.push(cloud);
 }
 
 afterEach(async () => {
-  for (const one of opened.splice(0)) await one.wire.close();
+  for (const one of opened.splice(0)) await one.client.close();
   await emulator.close();
 });
 
-/** All VMs that live and are not the seed's. */
+/** All living VMs without the seed's. */
 const clones = () => emulator.zstack.living().filter(({ name }) => name !== "web" && name !== "db");
 const names = () =>
   clones()
     .map(({ name }) => name)
     .sort();
 const counted = (operation: string) => emulator.requests.count({ operation });
-const sourceMarks = (uuid: string = ZSTACK_SEED.web) => emulator.zstack.tagsOf(uuid);
+const sourceTags = (uuid: string = ZSTACK_SEED.web) => emulator.zstack.tagsOf(uuid);
 const vmsOf = (outs: Properties) => outs.vms as { uuid: string; name: string; state: string; ips: string[] }[];
 
 describe("create", () => {
-  test("one call for all names, matched by name, and marks that only the provider sees", async () => {
+  test("create: sends one request for all names, and leaves only the clones' own tags", async () => {
     await start();
     const run = newRun();
     const news = { ...NEWS, description: "for a test", userTags: ["team::shop"] };
@@ -90,30 +93,30 @@ describe("create", () => {
         "team::shop",
       ]);
     }
-    // What it leaves on the source: the snapshot that ZStack itself makes.
-    expect(sourceMarks()).toEqual([]);
+    // Only the snapshot that ZStack itself makes stays on the source.
+    expect(sourceTags()).toEqual([]);
     expect(emulator.zstack.sourceSnapshots).toHaveLength(1);
   });
 
-  test("an end of the job without a result is none: it is waited for", async () => {
+  test("create: waits on if the job's answer has no result", async () => {
     await start({ timings: { zstackImage: 60_000 } });
-    // The first one is the tag's job, which needs no result.
+    // The first answer belongs to the tag's job, which needs no result.
     emulator.faults.add({ match: { operation: "jobs.query" }, times: 3, status: 200, body: {} });
     const { outs } = await create(definition, newRun(), NEWS);
     expect(vmsOf(outs)).toHaveLength(2);
     expect(counted("vms.cloneVmInstance")).toBe(1);
   });
 
-  test("a list that leaves out the marks just made doesn't lose the clones", async () => {
+  test("create: keeps clones whose new tags a list omits", async () => {
     await start();
-    // Before it: what an interrupted run left, and what there is of the set when the job has ended.
+    // The first two queries list the stack's sets, and the set's tags after the job.
     emulator.faults.add({ match: { operation: "tags.query", nth: 3 }, status: 200, body: { inventories: [] } });
     const { outs } = await create(definition, newRun(), NEWS);
     expect(vmsOf(outs)).toHaveLength(2);
     expect(emulator.requests.count(({ fault }) => fault !== undefined)).toBe(1);
   });
 
-  test("typed inputs become the right tags in the right place", async () => {
+  test("create: sends typed inputs as the right tags in the right place", async () => {
     await start();
     const more = {
       full: true,
@@ -147,12 +150,12 @@ describe("create", () => {
     ["start-failed", /web-1 could not be cloned \(cloned: web-2\): .*VM\.1001.*cause: HOST_ALLOCATION\.1000/],
     ["start-failed-gone", /web-1 could not be cloned \(cloned: web-2\)/],
   ] as const)(
-    "%s for one of two: it is said, the other is recorded, the next up clones the rest",
-    async (outcome, said) => {
+    "create: reports %s for one of two names and records the other; update clones the rest",
+    async (outcome, message) => {
       await start();
       emulator.zstack.cloneBehaviour({ match: { name: "web-1" }, outcome, times: 1 });
       const failure = await partial(create(definition, newRun(), NEWS));
-      expect(failure.reasons[0]).toMatch(said);
+      expect(failure.reasons[0]).toMatch(message);
       expect(failure.properties).toMatchObject({
         names: ["web-2"],
         vms: [{ name: "web-2" }],
@@ -173,26 +176,26 @@ describe("create", () => {
     },
   );
 
-  test("200 with none cloned is a failure that leaves nothing, neither on the server nor in the state", async () => {
+  test("create: a result without any VM is a failure that leaves nothing on the server or in the state", async () => {
     await start();
     emulator.zstack.cloneBehaviour({ outcome: "no-host", times: 2 });
     await expect(create(definition, newRun(), NEWS)).rejects.toThrow(
       /cannot create clones "web-1", "web-2": web-1, web-2 could not be cloned \(none was cloned\)/,
     );
-    expect([names(), sourceMarks()]).toEqual([[], []]);
+    expect([names(), sourceTags()]).toEqual([[], []]);
     expect((await create(definition, newRun(), NEWS)).outs).toMatchObject({ names: ["web-1", "web-2"] });
   });
 
-  test("a refusal in the job names the code, and its Chinese details as they are", async () => {
+  test("create: reports the code and the Chinese details of a job that was refused", async () => {
     await start();
     emulator.zstack.failNextClone("refused");
     await expect(create(definition, newRun(), NEWS)).rejects.toThrow(
       /HOST_ALLOCATION\.1000: 错误信息[\s\S]*Nothing was left/,
     );
-    expect([names(), sourceMarks()]).toEqual([[], []]);
+    expect([names(), sourceTags()]).toEqual([[], []]);
   });
 
-  test("orphans after a 503 are taken in where they are whole", async () => {
+  test("create: keeps whole clones that ZStack leaves after a 503", async () => {
     await start();
     emulator.zstack.failNextClone("orphans");
     const { outs } = await create(definition, newRun(), NEWS);
@@ -200,7 +203,7 @@ describe("create", () => {
     expect(names()).toEqual(["web-1", "web-2"]);
   });
 
-  test("orphans of a full clone without their disks are removed, and nothing is left", async () => {
+  test("create: deletes full clones without their disks that ZStack leaves after a 503", async () => {
     await start();
     emulator.zstack.failNextClone("unattached");
     await expect(create(definition, newRun(), FULL)).rejects.toThrow(/"db-1" has 0 of 2 data volumes, and was removed/);
@@ -208,34 +211,37 @@ describe("create", () => {
     expect(emulator.zstack.vms.size).toBe(2);
   });
 
-  test.each(["timeout", "purged"] as const)("%s: the VMs themselves tell what came of it", async (outcome) => {
-    await start();
-    emulator.zstack.failNextClone(outcome);
-    const { outs } = await create(definition, newRun(), NEWS);
-    expect(outs).toMatchObject({ names: ["web-1", "web-2"] });
-    expect(counted("vms.cloneVmInstance")).toBe(1);
-  });
+  test.each(["timeout", "purged"] as const)(
+    "create: finds the VMs of a job whose end is unknown (%s)",
+    async (outcome) => {
+      await start();
+      emulator.zstack.failNextClone(outcome);
+      const { outs } = await create(definition, newRun(), NEWS);
+      expect(outs).toMatchObject({ names: ["web-1", "web-2"] });
+      expect(counted("vms.cloneVmInstance")).toBe(1);
+    },
+  );
 
-  test("numbers as doubles, results in any order, no Content-Type", async () => {
+  test("create: reads numbers sent as doubles, results in any order, and answers without a Content-Type", async () => {
     await start({ zstack: { floats: true } });
     const { outs } = await create(definition, newRun(), NEWS);
     expect(outs.vms).toMatchObject([{ name: "web-1", volumes: [{ size: 107374182400 }] }, { name: "web-2" }]);
   });
 
-  test("before there are any VMs, a recorded set is not taken for gone, and destroy waits for them", async () => {
+  test("read: a recorded set without VMs is not gone; destroy: waits for its VMs", async () => {
     await start({ timings: { zstackImage: 300_000 } });
     const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "1m" } }));
     expect(clones()).toEqual([]);
     const seen = await read(definition, newRun(), failure.id, failure.properties);
     expect(seen.props).toMatchObject({ names: NEWS.names, vms: [], pending: { operation: "create" } });
     await remove(definition, newRun(), failure.id, failure.properties);
-    expect([names(), sourceMarks()]).toEqual([[], []]);
+    expect([names(), sourceTags()]).toEqual([[], []]);
   });
 
-  test("the community edition says that it has no clone", async () => {
+  test("create: reports that the community edition has no clone call", async () => {
     await start({ zstack: { edition: "community" } });
     await expect(create(definition, newRun(), NEWS)).rejects.toThrow(/this edition of ZStack cannot clone VMs/);
-    expect(sourceMarks()).toEqual([]);
+    expect(sourceTags()).toEqual([]);
   });
 
   test.each([
@@ -246,22 +252,25 @@ describe("create", () => {
     ],
     ["3.8.0", { strategy: "CreateStopped" }, /strategy \(since 3\.9\.0\)/],
     ["2.4.0", { full: true }, /full \(since 2\.5\.0\)/],
-  ])("version %s: what it would drop is refused before anything is sent", async (version, more, said) => {
-    await start({ zstack: { version } });
-    await expect(create(definition, newRun(), { ...NEWS, ...more })).rejects.toThrow(said);
-    expect(emulator.requests.count(({ method, operation }) => method !== "GET" && !/login|node/.test(operation))).toBe(
-      0,
-    );
-  });
+  ])(
+    "create: on version %s refuses inputs that the server would ignore, before any change",
+    async (version, more, message) => {
+      await start({ zstack: { version } });
+      await expect(create(definition, newRun(), { ...NEWS, ...more })).rejects.toThrow(message);
+      expect(
+        emulator.requests.count(({ method, operation }) => method !== "GET" && !/login|node/.test(operation)),
+      ).toBe(0);
+    },
+  );
 
-  test("ZSvirt counts its versions anew and knows all of it", async () => {
+  test("create: accepts all inputs on ZSvirt, whose versions start anew", async () => {
     await start({ zstack: { version: "4.10.18" } });
     expect((await create(definition, newRun(), { ...NEWS, clusterUuid: ZSTACK_SEED.cluster })).outs.names).toHaveLength(
       2,
     );
   });
 
-  test("a source that does not exist is the program's mistake", async () => {
+  test("create: refuses a source that does not exist", async () => {
     await start();
     const news = { ...NEWS, vmInstanceUuid: "00000000000041118000000000000000" };
     await expect(create(definition, newRun(), news)).rejects.toThrow(/the VM 0+41118\S+ does not exist/);
@@ -269,18 +278,15 @@ describe("create", () => {
 });
 
 describe("lost replies, lost sessions, killed runs", () => {
-  test.each(["5.2.1", "4.4.0"])(
-    "the reply to the clone is lost (%s): its own job is asked for, nothing is made twice",
-    async (version) => {
-      await start({ zstack: { version } });
-      emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "lose-reply" });
-      const { outs } = await create(definition, newRun(), NEWS);
-      expect(outs).toMatchObject({ names: ["web-1", "web-2"] });
-      expect([counted("vms.cloneVmInstance"), names()]).toEqual([1, ["web-1", "web-2"]]);
-    },
-  );
+  test.each(["5.2.1", "4.4.0"])("create: queries the job after a lost reply and clones once (%s)", async (version) => {
+    await start({ zstack: { version } });
+    emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "drop-response" });
+    const { outs } = await create(definition, newRun(), NEWS);
+    expect(outs).toMatchObject({ names: ["web-1", "web-2"] });
+    expect([counted("vms.cloneVmInstance"), names()]).toEqual([1, ["web-1", "web-2"]]);
+  });
 
-  test("a request that never arrived is sent again under the same id, where the server would know it", async () => {
+  test("create: sends a lost request again under the same job id since 4.5", async () => {
     await start();
     emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "reset" });
     const { id } = await create(definition, newRun(), NEWS);
@@ -288,23 +294,23 @@ describe("lost replies, lost sessions, killed runs", () => {
     expect(emulator.zstack.jobs.has(id)).toBe(true);
   });
 
-  test("before 4.5 it is not sent again: after a minute without a sign of it, nothing came of it", async () => {
+  test("create: before 4.5 never sends again, and fails if nothing shows for a minute", async () => {
     await start({ zstack: { version: "4.4.0" } });
     emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "reset" });
     await expect(create(definition, newRun(), NEWS)).rejects.toThrow(
       /none was cloned.*ECONNRESET.*does not know the job/,
     );
     expect(counted("vms.cloneVmInstance")).toBe(1);
-    expect(sourceMarks()).toEqual([]);
+    expect(sourceTags()).toEqual([]);
     connect();
     const { outs } = await create(definition, newRun(), NEWS);
     expect(outs).toMatchObject({ names: ["web-1", "web-2"] });
     expect(names()).toEqual(["web-1", "web-2"]);
   });
 
-  test("the same job id twice is an acceptance, not a refusal", async () => {
+  test("create: reads a duplicate job id as an acceptance", async () => {
     await start();
-    emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "lose-reply" });
+    emulator.faults.add({ match: { operation: "vms.cloneVmInstance" }, action: "drop-response" });
     emulator.faults.add({
       match: { operation: "jobs.query", nth: 2 },
       status: 404,
@@ -315,9 +321,9 @@ describe("lost replies, lost sessions, killed runs", () => {
     expect([counted("vms.cloneVmInstance"), names()]).toEqual([2, ["web-1", "web-2"]]);
   });
 
-  test("a session that is lost before the clone: fresh login, fresh job id, one set", async () => {
+  test("create: logs in anew and uses a new job id if the session is lost before the clone request", async () => {
     await start();
-    // After the intent's tag, which is job 1: the clone itself is turned away in its job.
+    // Job 1 tags the source. ZStack rejects the clone request in job 2.
     emulator.faults.add({
       match: { operation: "jobs.query", nth: 2 },
       status: 503,
@@ -330,10 +336,10 @@ describe("lost replies, lost sessions, killed runs", () => {
     expect(calls).toHaveLength(2);
     expect(calls[1]?.body).toEqual(calls[0]?.body);
     expect(emulator.zstack.jobs.has(id)).toBe(true);
-    expect(sourceMarks()).toEqual([]);
+    expect(sourceTags()).toEqual([]);
   });
 
-  test("every session of the account ends in mid run: one new login", async () => {
+  test("update: logs in once if all sessions of the account end", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     emulator.zstack.endAllSessions();
@@ -343,7 +349,7 @@ describe("lost replies, lost sessions, killed runs", () => {
     expect(counted("accounts.login")).toBe(2);
   });
 
-  test("a session that slept for hours is asked after, not used blindly", async () => {
+  test("read: validates a session that was idle for half an hour", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     skipped += 30 * 60_000;
@@ -351,7 +357,7 @@ describe("lost replies, lost sessions, killed runs", () => {
     expect([counted("sessions.valid"), counted("accounts.login")]).toEqual([1, 1]);
   });
 
-  test("killed in the middle of a change: what was begun is found by its mark, not only what is in the state", async () => {
+  test("update: finds the clones of a killed update by the pending create, without the state", async () => {
     await start({ timings: { zstackImage: 60_000 } });
     const { id, outs } = await create(definition, newRun(), NEWS);
     const killed = new Run({ clock, log: () => {} });
@@ -365,10 +371,10 @@ describe("lost replies, lost sessions, killed runs", () => {
     const { outs: changed } = await update(definition, newRun(), id, outs, after);
     expect(changed).toMatchObject({ names: after.names });
     expect([counted("vms.cloneVmInstance"), names()]).toEqual([2, ["web-1", "web-2", "web-3"]]);
-    expect(sourceMarks().filter((tag) => tag.startsWith("snapclone::job"))).toEqual([]);
+    expect(sourceTags().filter((tag) => tag.startsWith("snapclone::job"))).toEqual([]);
   });
 
-  test("a set of somebody else's is never touched, nor a VM of the same name", async () => {
+  test("delete: never touches another owner's set, nor a VM of the same name", async () => {
     await start();
     const theirs = await create(definition, newRun(), { ...NEWS, __owner: `${OWNER}-theirs` });
     connect();
@@ -388,8 +394,8 @@ describe("lost replies, lost sessions, killed runs", () => {
   });
 });
 
-describe("change", () => {
-  test("names 2 → 3 → 1, and only what differs is touched", async () => {
+describe("update", () => {
+  test("update: clones added names, deletes removed ones, and touches nothing else", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     const before = vmsOf(outs).map(({ uuid }) => uuid);
@@ -407,7 +413,7 @@ describe("change", () => {
     expect([counted("vms.cloneVmInstance"), same.outs]).toEqual([writes, one.outs]);
   });
 
-  test("description, tags and power in place; foreign tags stay", async () => {
+  test("update: changes description, tags and power state in place, and keeps foreign tags", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), { ...NEWS, description: "one", userTags: ["a", "b"] });
     const [first] = clones();
@@ -431,7 +437,7 @@ describe("change", () => {
     expect(again).not.toHaveProperty("userTags");
   });
 
-  test("a paused VM is resumed, a vanished name is cloned anew", async () => {
+  test("update: resumes a paused VM and clones a missing name anew", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), { ...NEWS, powerState: "Running" });
     const one = emulator.zstack.named("web-1");
@@ -446,7 +452,7 @@ describe("change", () => {
     ]);
   });
 
-  test("what can't be cloned is said, and keeps what it was to replace", async () => {
+  test("update: reports a name that could not be cloned, and keeps the VM that it was to replace", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     emulator.zstack.cloneBehaviour({ match: { name: "web-3" }, outcome: "no-host", times: 1 });
@@ -469,14 +475,14 @@ describe("read", () => {
   test.each([
     ["Destroyed", {}],
     ["Expunging", {}],
-  ])("all in state %s: gone", async (state, expected) => {
+  ])("read: a set is gone if all its VMs are in state %s", async (state, expected) => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     for (const vm of clones()) vm.state = state;
     expect(await read(definition, newRun(), id, outs)).toEqual(expected);
   });
 
-  test("Unknown is not gone: it is warned of, and nothing is replaced", async () => {
+  test("read: warns about a VM in state Unknown, and the VM is not replaced", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     const [lost] = clones();
@@ -486,7 +492,7 @@ describe("read", () => {
     expect(log.at(-1)).toMatch(/^warning: clones "web-1", "web-2": "web-\d" is in state Unknown/);
   });
 
-  test("a proxy's 404 and 503 are errors, never gone", async () => {
+  test("read: fails on a 404 or 503 of a proxy", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     emulator.faults.add({ match: { operation: "vms.query" }, status: 404, body: "<html>nginx</html>", times: 2 });
@@ -495,7 +501,7 @@ describe("read", () => {
     await expect(read(definition, newRun(), id, outs)).rejects.toThrow(/cannot read clones/);
   });
 
-  test("get finds a set by its id alone, and what is no id is an error", async () => {
+  test("get: reads a set by its id alone, and fails for a text that is no id", async () => {
     await start();
     const { id } = await create(definition, newRun(), NEWS);
     const { props } = await read(definition, newRun(), id, {});
@@ -505,7 +511,7 @@ describe("read", () => {
     }
   });
 
-  test("a tag taken away by hand does not lose what the state knows", async () => {
+  test("read: finds the VMs in the state after their tags were removed by hand", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     emulator.zstack.tags.clear();
@@ -514,7 +520,7 @@ describe("read", () => {
 });
 
 describe("delete", () => {
-  test("into the recycle bin by default, out of it with expunge, twice is once", async () => {
+  test("delete: moves VMs into the recycle bin by default, expunges them on request, and may be repeated", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), NEWS);
     await remove(definition, newRun(), id, outs);
@@ -523,10 +529,10 @@ describe("delete", () => {
     await remove(definition, newRun(), id, { ...outs, deletion: "expunge" });
     expect(emulator.zstack.vms.size).toBe(2);
     await remove(definition, newRun(), id, { ...outs, deletion: "expunge" });
-    expect([sourceMarks(), emulator.zstack.tags.size]).toEqual([[], 0]);
+    expect([sourceTags(), emulator.zstack.tags.size]).toEqual([[], 0]);
   });
 
-  test("a full clone takes its disks along, and leaves one that was attached elsewhere", async () => {
+  test("delete: deletes the disks of a full clone, but no disk that is attached to another VM", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), { ...FULL, deletion: "expunge" });
     const [vm] = clones();
@@ -552,7 +558,7 @@ describe("delete", () => {
     expect(log).toContainEqual(expect.stringMatching(/^warning: the data volume .* is attached to the VM/));
   });
 
-  test("a full clone keeps its disks where that is asked for", async () => {
+  test("delete: keeps the disks of a full clone with keepDataVolumes", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), { ...FULL, keepDataVolumes: true });
     await remove(definition, newRun(), id, outs);
@@ -560,7 +566,7 @@ describe("delete", () => {
     expect(kept).toMatchObject([{ status: "Ready" }, { status: "Ready" }]);
   });
 
-  test("one name of a full set goes with its own disks only", async () => {
+  test("update: deletes a removed name with its own disks only", async () => {
     await start();
     const two = { ...FULL, names: ["db-1", "db-2"] };
     const { id, outs } = await create(definition, newRun(), two);
@@ -571,23 +577,23 @@ describe("delete", () => {
     expect(emulator.zstack.volumesOf(left, "Data").map(({ status }) => status)).toEqual(["Ready", "Ready"]);
   });
 
-  test("VMs that somebody expunged by hand are no obstacle", async () => {
+  test("delete: succeeds if the VMs were expunged by hand", async () => {
     await start();
     const { id, outs } = await create(definition, newRun(), { ...NEWS, deletion: "expunge" });
     for (const vm of clones()) emulator.zstack.removeVm(vm.uuid);
     await remove(definition, newRun(), id, outs);
-    expect(sourceMarks()).toEqual([]);
+    expect(sourceTags()).toEqual([]);
   });
 });
 
-describe("the dry run", () => {
-  test("is off unless the connection asks for it", async () => {
+describe("dry run", () => {
+  test("dry run: sends nothing unless the connection enables it", async () => {
     await start();
     expect(await dryRun(definition, newRun(), NEWS)).toEqual([]);
     expect(emulator.requests.length).toBe(0);
   });
 
-  test("says what the server would refuse, and makes nothing", async () => {
+  test("dry run: reports what the server would refuse, and makes nothing", async () => {
     await start({}, { dryRun: true });
     expect(await dryRun(definition, newRun(), NEWS)).toEqual([]);
     const unknown = { ...NEWS, vmInstanceUuid: "00000000000041118000000000000000" };
@@ -599,10 +605,10 @@ describe("the dry run", () => {
       { property: "names", reason: expect.stringMatching(/ID\.1003.*quota is full/) },
     ]);
     await clock.sleep(10_000);
-    expect([names(), sourceMarks(), emulator.zstack.sourceSnapshots]).toEqual([[], [], []]);
+    expect([names(), sourceTags(), emulator.zstack.sourceSnapshots]).toEqual([[], [], []]);
   });
 
-  test("a server that can't be reached, or inputs that are not known yet, are no failure", async () => {
+  test("dry run: does not fail if the server cannot be reached or inputs are unknown", async () => {
     await start({}, { dryRun: true });
     const unknown = { ...NEWS, vmInstanceUuid: "04da6b54-80e4-46f7-96ec-b56ff0331ba9" };
     expect(await dryRun(definition, newRun(), unknown)).toEqual([]);
@@ -612,23 +618,24 @@ describe("the dry run", () => {
     expect(log.at(-1)).toMatch(/^warning: cannot log in .*cannot be reached/);
   });
 
-  test("a server that clones in earnest is cleaned up after, and it is said", async () => {
-    await start({}, { dryRun: true });
-    const { wire } = cloud;
-    const send = wire.cloneVmInstance.bind(wire);
-    wire.cloneVmInstance = (uuid, request, { job }) => send(uuid, request, { job });
-    expect(await dryRun(definition, newRun(), NEWS)).toEqual([]);
-    expect(log.at(-1)).toMatch(/does not know the dry run and cloned in earnest/);
+  test("dry run: deletes the clones of a server that really clones, and warns", async () => {
+    await start({ clock: { scale: DRY_RUN_SCALE } }, { dryRun: true });
+    const run = new Run({ clock: clockOf(DRY_RUN_SCALE), log: (severity, text) => log.push(`${severity}: ${text}`) });
+    const { client } = cloud;
+    const send = client.cloneVmInstance.bind(client);
+    client.cloneVmInstance = (uuid, request, { job }) => send(uuid, request, { job });
+    expect(await dryRun(definition, run, NEWS)).toEqual([]);
+    expect(log.at(-1)).toMatch(/does not support the dry run and really cloned the VM/);
     expect(emulator.zstack.vms.size).toBe(2);
   });
 });
 
-test("check refuses all that is wrong at once, with the path, and sends nothing", async () => {
+test("check: reports all wrong inputs at once, with their paths, and sends nothing", async () => {
   await start();
-  const mark = `x.sc-${"0".repeat(32)}`;
+  const temporaryName = `x.sc-${"0".repeat(32)}`;
   const news = {
     vmInstanceUuid: "my-vm",
-    names: ["a", "A", "b>=c", " ", mark, 7, "x".repeat(129), "x!=y"],
+    names: ["a", "A", "b>=c", " ", temporaryName, 7, "x".repeat(129), "x!=y"],
     nmaes: ["typo"],
     strategy: "JustCreate",
     full: "yes",

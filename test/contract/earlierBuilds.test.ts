@@ -7,6 +7,7 @@ import { type Emulator, startEmulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
 import type { Properties } from "../../provider/core/lifecycle";
 import { RESOURCES } from "../faults/resources/index";
+import type { ResourceUnderTest } from "../faults/resourceUnderTest";
 import { FaultyHttp } from "../faults/wire";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine } from "../support/fakeEngine";
@@ -19,9 +20,11 @@ interface Left {
 }
 
 const YEARS = "99999h";
+const FOLDER = path.join(__dirname, "earlier");
 
-describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s", (title, subject) => {
-  const file = path.join(__dirname, "earlier", `${title}.json`);
+describe.each(earlierTitles())("%s", (title) => {
+  const file = path.join(FOLDER, `${title}.json`);
+  const subject = RESOURCES.find((one) => one.title === title) as ResourceUnderTest;
   const left = JSON.parse(fs.readFileSync(file, "utf8")) as { settled: Left; open: Left };
   const name = left.settled.outs.__owner.split("::").at(-1) ?? "";
   let emulator: Emulator;
@@ -30,7 +33,7 @@ describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s
 
   async function begin({ rows }: Left): Promise<void> {
     emulator = await startEmulator({ clock: "instant" });
-    subject.ready(emulator);
+    subject.prepare(emulator);
     restore(emulator, rows);
     const clock = new AutoAdvancingClock(20);
     http = new FaultyHttp(clock, { attemptMs: 20_000, connectMs: 20_000 });
@@ -61,10 +64,12 @@ describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s
     expect(await engine.up({ [name]: subject.before })).toMatchObject({ errors: [] });
     expect(await engine.up({ [name]: subject.after })).toMatchObject({ errors: [] });
     expect(engine.idOf(name)).toBe(id);
-    subject.settle(emulator);
-    expect(subject.statuses(emulator)).toEqual(Array.from({ length: subject.wanted }, () => subject.fine));
+    subject.advance(emulator);
+    expect(subject.statuses(emulator)).toEqual(
+      Array.from({ length: subject.expectedCount }, () => subject.healthyStatus),
+    );
     expect(await engine.destroy()).toMatchObject({ errors: [] });
-    subject.settle(emulator);
+    subject.advance(emulator);
     expect(subject.statuses(emulator)).toEqual([]);
   });
 
@@ -75,10 +80,17 @@ describe.each(RESOURCES.map((subject) => [subject.title, subject] as const))("%s
     expect(errors).toEqual([]);
     expect(engine.idOf(name)).toBe(left.open.id);
     expect(log.join("\n")).toContain("info: adopted");
-    subject.settle(emulator);
-    expect(subject.statuses(emulator)).toEqual(Array.from({ length: subject.wanted }, () => subject.fine));
+    subject.advance(emulator);
+    expect(subject.statuses(emulator)).toEqual(
+      Array.from({ length: subject.expectedCount }, () => subject.healthyStatus),
+    );
   });
 });
+
+/** The resources that those builds had. */
+function earlierTitles(): string[] {
+  return fs.readdirSync(FOLDER).map((file) => path.basename(file, ".json"));
+}
 
 function restore(emulator: Emulator, rows: Left["rows"]): void {
   for (const [service, tables] of Object.entries(rows)) {

@@ -49,7 +49,7 @@ async function cinderStage(): Promise<CinderStage> {
     url: `${emulator.url}/volume`,
     translation: new Translation(),
     tokens,
-    settle: () => clock.tick(10_000),
+    waitForWork: () => clock.tick(10_000),
     setVolume: (id, fields) => set(cinder.volumes.get(id), fields),
     setSnapshot: (id, fields) => set(cinder.snapshots.get(id), fields),
     removeSnapshot: (id) => void cinder.removeSnapshot(id),

@@ -1,3 +1,5 @@
+// KeystoneSession against the emulator, over real sockets.
+
 import { type Emulator, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
 import { CinderClient } from "../../provider/openstack/cinder";
@@ -22,7 +24,7 @@ const password = (changes: object = {}) =>
 
 function open(changes: Partial<OpenStackSettings> = {}): { session: KeystoneSession; cinder: CinderClient } {
   const session = new KeystoneSession({
-    authUrl: emulator.authUrl,
+    authUrl: emulator.openstack.authUrl,
     auth: password(),
     region: "RegionOne",
     interface: "public",
@@ -54,14 +56,14 @@ const logins = () => emulator.requests.count({ service: "keystone", method: "POS
 describe("logins", () => {
   const demo = () => emulator.keystone.projectNamed("demo").id;
 
-  it("by password, names and ids", async () => {
+  it("login: works with a password, by names and by ids", async () => {
     expect(await open().session.projectId()).toBe(demo());
     const user = { id: emulator.keystone.userNamed("demo").id };
     const { session } = open({ auth: password({ user, scope: { project: { id: demo() } } }) });
     expect([await session.projectId(), await session.userId()]).toEqual([demo(), user.id]);
   });
 
-  it("by application credential, id or name", async () => {
+  it("login: works with an application credential, by id and by name", async () => {
     const [credential] = [...emulator.keystone.applicationCredentials.values()];
     if (!credential) throw new Error("the emulator has no application credential");
     const secret = "app-secret";
@@ -71,7 +73,7 @@ describe("logins", () => {
     for (const { session } of [byId, byName]) expect(await session.projectId()).toBe(demo());
   });
 
-  it("by a token, which keeps its end", async () => {
+  it("login: works with a token, whose end stays the same", async () => {
     const token = await open().session.token();
     const { session, cinder } = open({ auth: { method: "token", token, scope: project } });
     expect(await session.projectId()).toBe(demo());
@@ -81,7 +83,7 @@ describe("logins", () => {
     expect([error.kind, error.message]).toEqual(["unauthorized", expect.stringContaining("cannot be renewed")]);
   });
 
-  it("without a project, of which only the login works", async () => {
+  it("login: works without a project, and requests to services do not", async () => {
     for (const scope of ["unscoped", { system: true }] as const) {
       const user = { name: "admin", domain };
       const { session, cinder } = open({ auth: password({ user, scope }) });
@@ -92,22 +94,22 @@ describe("logins", () => {
   });
 
   const refused: [string, OpenStackSettings["auth"], string][] = [
-    ["wrong password", password({ password: "wrong-one" }), "unauthorized"],
-    ["unknown user", password({ user: { name: "nobody", domain } }), "unauthorized"],
-    ["unknown domain", password({ user: { name: "demo", domain: { name: "Nope" } } }), "unauthorized"],
-    ["unknown project", password({ scope: { project: { name: "zzz", domain } } }), "unauthorized"],
+    ["a wrong password", password({ password: "wrong-one" }), "unauthorized"],
+    ["an unknown user", password({ user: { name: "nobody", domain } }), "unauthorized"],
+    ["an unknown domain", password({ user: { name: "demo", domain: { name: "Nope" } } }), "unauthorized"],
+    ["an unknown project", password({ scope: { project: { name: "zzz", domain } } }), "unauthorized"],
     ["no role on the project", password({ scope: { project: { name: "other", domain } } }), "unauthorized"],
     ["no role on the domain", password({ scope: { domain } }), "unauthorized"],
-    ["user without a domain", password({ user: { name: "demo" } }), "config"],
-    ["project without a domain", password({ scope: { project: { name: "demo" } } }), "config"],
+    ["a user without a domain", password({ user: { name: "demo" } }), "config"],
+    ["a project without a domain", password({ scope: { project: { name: "demo" } } }), "config"],
     [
-      "unknown application credential",
+      "an unknown application credential",
       { method: "applicationCredential", id: "nope", secret: "wrong-one" },
       "unauthorized",
     ],
-    ["bad token", { method: "token", token: "gAAAAbogus", scope: "unscoped" }, "unauthorized"],
+    ["a bad token", { method: "token", token: "gAAAAbogus", scope: "unscoped" }, "unauthorized"],
   ];
-  it.each(refused)("refused once and for all: %s", async (_name, auth, kind) => {
+  it.each(refused)("login: is refused after one request for %s", async (_name, auth, kind) => {
     const { session, cinder } = open({ auth });
     const errors = await Promise.all([failure(session.token()), failure(cinder.listSnapshots())]);
     errors.push(await failure(session.token()));
@@ -119,7 +121,7 @@ describe("logins", () => {
     expect(logins()).toBe(1);
   });
 
-  it("at an address without a Keystone", async () => {
+  it("login: an address without a Keystone is a config error", async () => {
     for (const authUrl of [`${emulator.url}/identity/nowhere/v3`, `${emulator.url}/v3`]) {
       const error = await failure(open({ authUrl }).session.token());
       expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("up to and including /v3")]);
@@ -127,8 +129,8 @@ describe("logins", () => {
   });
 });
 
-describe("a token that ends under way", () => {
-  it.each(["expireAll", "revokeAll"] as const)("%s: 50 requests, one new login", async (end) => {
+describe("a token that expires during the run", () => {
+  it.each(["expireAll", "revokeAll"] as const)("login: after %s, 50 requests share one new login", async (end) => {
     const { cinder } = open();
     await cinder.microversion();
     emulator.keystone[end]();
@@ -136,7 +138,7 @@ describe("a token that ends under way", () => {
     expect(logins()).toBe(2);
   });
 
-  it("does not make a create happen twice", async () => {
+  it("create: is sent once if the token expires during it", async () => {
     const { cinder } = open();
     const [volume] = [...emulator.cinder.volumes.values()];
     if (!volume) throw new Error("the emulator has no volume");
@@ -146,7 +148,7 @@ describe("a token that ends under way", () => {
     expect([emulator.cinder.snapshots.size, logins()]).toEqual([1, 2]);
   });
 
-  it("and a service that takes no token at all", async () => {
+  it("request: a service that refuses every token is an error after one new login", async () => {
     const { cinder } = open();
     await cinder.microversion();
     emulator.faults.add({ match: { operation: "snapshots.list" }, status: 401, times: 10 });
@@ -157,14 +159,14 @@ describe("a token that ends under way", () => {
 });
 
 describe("the catalogue", () => {
-  it("has Cinder by type, interface and region", async () => {
+  it("catalogue: finds Cinder by type, interface and region", async () => {
     const endpoint = `${emulator.url}/volume/v3/${emulator.keystone.projectNamed("demo").id}`;
     expect(await open().session.endpoint("blockStorage")).toBe(endpoint);
     expect(await open({ serviceType: { blockStorage: "volumev3" } }).session.endpoint("blockStorage")).toBe(endpoint);
     expect(await open({ interface: "internal" }).session.endpoint("blockStorage")).toBe(endpoint);
   });
 
-  it("has no Cinder in a region that isn't there", async () => {
+  it("catalogue: an unknown region is a config error that names the known ones", async () => {
     const error = await failure(open({ region: "Nowhere" }).session.endpoint("blockStorage"));
     expect([error.kind, error.message]).toEqual([
       "config",
@@ -172,18 +174,18 @@ describe("the catalogue", () => {
     ]);
   });
 
-  it.each(["", "/v3", "/v3/another-project/"])("may be overridden: …/volume%s", async (path) => {
+  it.each(["", "/v3", "/v3/another-project/"])("endpoint: can be overridden with …/volume%s", async (path) => {
     const { cinder } = open({ endpointOverride: { blockStorage: `${emulator.url}/volume${path}` } });
     expect((await cinder.listSnapshots()).snapshots).toEqual([]);
   });
 
-  it("overridden with an address that is not Cinder's is a wrong address, not an absence", async () => {
+  it("endpoint: an override that is not Cinder's address is a config error, not an absence", async () => {
     const { cinder } = open({ endpointOverride: { blockStorage: `${emulator.url}/volume/nope/v3` } });
     expect((await failure(cinder.showSnapshot("9b9e0504-bec0-4e6d-a5ba-83cce6a19555"))).kind).toBe("config");
   });
 });
 
-it("an unreachable Keystone is asked again", async () => {
+it("login: an unreachable Keystone is asked again", async () => {
   emulator.faults.add({ match: { service: "keystone" }, times: 3, status: 503 });
   const { session } = open();
   expect((await failure(session.token())).kind).toBe("transient");

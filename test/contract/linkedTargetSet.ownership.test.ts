@@ -1,4 +1,5 @@
-// What a LinkedTargetSet is held for: whose it is, when it is gone, what of it is whole, and how many requests that takes.
+// LinkedTargetSet with a model of Pulumi's engine: which sets a run adopts, what proves that a set is gone, which groups are
+// whole, and how many requests an operation takes.
 
 import { createHash } from "node:crypto";
 import { SEED_SESSIONS, type ViprTarget } from "../../emulator";
@@ -9,47 +10,47 @@ import type { RunResult } from "../support/fakeEngine";
 import { SETS, ViprFixture } from "../support/viprFixture";
 
 const { monday, tuesday, shopMonday, shopTuesday } = SEED_SESSIONS;
-const site = new ViprFixture();
-beforeEach(() => site.reset());
+const fixture = new ViprFixture();
+beforeEach(() => fixture.reset());
 
 const up = (args: Properties, options = {}, aliases = {}) =>
-  site.run((engine) => engine.up({ dev: args }, options, aliases));
+  fixture.run((engine) => engine.up({ dev: args }, options, aliases));
 const good = async (run: Promise<RunResult>): Promise<RunResult> => {
   const result = await run;
   expect(result.errors).toEqual([]);
   expect(result.killed).toBe(false);
   return result;
 };
-const said = ({ errors, log }: RunResult) => [...errors.map(String), ...log].join("\n");
-const outs = () => site.entry()?.outputs ?? {};
+const outputOf = ({ errors, log }: RunResult) => [...errors.map(String), ...log].join("\n");
+const outs = () => fixture.entry()?.outputs ?? {};
 const idsOf = (outputs: Properties = outs()) => (outputs.targets as TargetOutput[]).map(({ id }) => id);
-const active = () => site.vipr.active().map(({ id }) => id);
-const named = (label: string) => site.vipr.active().find((target) => target.label === label) as ViprTarget;
+const active = () => fixture.vipr.active().map(({ id }) => id);
+const named = (label: string) => fixture.vipr.active().find((target) => target.label === label) as ViprTarget;
 const names = () =>
-  site.vipr
+  fixture.vipr
     .active()
-    .map(({ label }) => label.slice((site.entry()?.id ?? "").length))
+    .map(({ label }) => label.slice((fixture.entry()?.id ?? "").length))
     .sort();
-const posts = (operation: string) => site.emulator.requests.count({ operation: `sessions.${operation}` });
+const posts = (operation: string) => fixture.emulator.requests.count({ operation: `sessions.${operation}` });
 
-describe("how many requests it takes", () => {
-  test("create of one: at most ten, login and logout included, and no tag", async () => {
+describe("the number of requests", () => {
+  test("create: ten at most for one target, with login and logout, and no tag", async () => {
     await good(up({ ...SETS.monday, count: 1 }));
-    expect(site.asked.length).toBeLessThanOrEqual(10);
-    expect(site.asked.filter((asked) => asked.startsWith("PUT"))).toEqual([]);
+    expect(fixture.asked.length).toBeLessThanOrEqual(10);
+    expect(fixture.asked.filter((asked) => asked.startsWith("PUT"))).toEqual([]);
   });
 
-  test("the tenant is asked for once a run", async () => {
-    await good(site.run((engine) => engine.up({ dev: SETS.monday, test: { ...SETS.monday, targetName: "test" } })));
-    expect(site.asked.filter((asked) => asked.endsWith("/tenant"))).toHaveLength(1);
+  test("create: one for the tenant in a whole run", async () => {
+    await good(fixture.run((engine) => engine.up({ dev: SETS.monday, test: { ...SETS.monday, targetName: "test" } })));
+    expect(fixture.asked.filter((asked) => asked.endsWith("/tenant"))).toHaveLength(1);
   });
 
-  test("delete of one or of many: six", async () => {
+  test("delete: six for one target and for many", async () => {
     for (const count of [1, 50]) {
-      site.reset();
+      fixture.reset();
       await good(up({ ...SETS.monday, count }));
-      await good(site.run((engine) => engine.destroy()));
-      expect(site.asked).toEqual([
+      await good(fixture.run((engine) => engine.destroy()));
+      expect(fixture.asked).toEqual([
         "GET /vipr/login",
         "GET /vipr/block/snapshot-sessions/{id}/tasks",
         "POST /vipr/block/snapshot-sessions/{id}/unlink-targets",
@@ -62,179 +63,185 @@ describe("how many requests it takes", () => {
   });
 });
 
-describe("adoption", () => {
-  test.each(["killed before", "killed after"] as const)("an up that was %s any of its requests", async (what) => {
-    await good(up(SETS.monday));
-    const all = site.requests;
-    for (let nth = 0; nth < all; nth += 1) {
-      site.reset();
-      await site.run((engine) => engine.up({ dev: SETS.monday }), { nth, what });
-      const [made, recorded] = [active(), site.engine.state.entries.length];
-      const result = await good(up(SETS.monday));
-      expect(posts("link")).toBe(1);
-      if (made.length > 0 && recorded === 0) {
-        expect(said(result)).toContain("info: adopted the linked target set dev-");
-        expect(idsOf()).toEqual(made);
+describe("adopt", () => {
+  test.each(["killed before", "killed after"] as const)(
+    "a run that was %s any of its requests: the next up ends with one set",
+    async (what) => {
+      await good(up(SETS.monday));
+      const all = fixture.requests;
+      for (let nth = 0; nth < all; nth += 1) {
+        fixture.reset();
+        await fixture.run((engine) => engine.up({ dev: SETS.monday }), { nth, kind: what });
+        const [made, recorded] = [active(), fixture.engine.state.entries.length];
+        const result = await good(up(SETS.monday));
+        expect(posts("link")).toBe(1);
+        if (made.length > 0 && recorded === 0) {
+          expect(outputOf(result)).toContain("info: adopted the linked target set dev-");
+          expect(idsOf()).toEqual(made);
+        }
+        expect(idsOf().sort()).toEqual(active().sort());
+        expect(outs().count).toBe(2);
       }
-      expect(idsOf().sort()).toEqual(active().sort());
-      expect(outs().count).toBe(2);
-    }
-  });
+    },
+  );
 
-  test("count and session may have changed since; a later run adopts nothing any more", async () => {
-    await site.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, what: "killed after" });
+  test("adopts a set although count and session have changed, and only once", async () => {
+    await fixture.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, kind: "killed after" });
     const made = active();
     const news = { ...SETS.monday, count: 3, snapshotSessionId: tuesday };
     await good(up(news));
     expect(idsOf().slice(0, 2)).toEqual(made);
     expect(outs()).toMatchObject({ count: 3, snapshotSessionId: tuesday });
-    const { id } = site.entry() ?? {};
+    const { id } = fixture.entry() ?? {};
     await good(up(news, { replace: ["dev"] }));
-    expect(site.entry()?.id).not.toBe(id);
+    expect(fixture.entry()?.id).not.toBe(id);
     expect(idsOf().sort()).toEqual(active().sort());
   });
 
-  test("a set whose record can't be written for want of rights is adopted all the same, with a word", async () => {
-    await site.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, what: "killed after" });
-    const service = site.cloud;
+  test("adopts a set with a warning when the login may not write tags", async () => {
+    await fixture.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, kind: "killed after" });
+    const service = fixture.cloud;
     const { answer } = service;
     const refused = { status: 403, headers: {}, body: '{"code":3000,"description":"forbidden","retryable":false}' };
-    site.cloud = { ...service, answer: (sent) => (sent.method === "PUT" ? refused : answer(sent)) };
+    fixture.cloud = { ...service, answer: (sent) => (sent.method === "PUT" ? refused : answer(sent)) };
     try {
       const result = await good(up(SETS.monday));
-      expect(said(result)).toMatch(/warning: the ownership record of dev-\w+ could not be written: .*code 3000/);
+      expect(outputOf(result)).toMatch(/warning: the ownership record of dev-\w+ could not be written: .*code 3000/);
       expect(posts("link")).toBe(1);
-      // Nothing of it is needed for a replacement.
+      // A replacement needs no tags.
       await good(up(SETS.monday, { replace: ["dev"] }));
     } finally {
-      site.cloud = service;
+      fixture.cloud = service;
     }
   });
 
-  test("another copy mode: not adopted, and told at the end of the run", async () => {
-    await site.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, what: "killed after" });
-    const [first] = site.vipr.active();
+  test("does not adopt a set with another copy mode, and warns about it at the end of the run", async () => {
+    await fixture.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, kind: "killed after" });
+    const [first] = fixture.vipr.active();
     const result = await good(up({ ...SETS.monday, copyMode: "copy" }));
     expect(posts("link")).toBe(2);
-    expect(said(result)).toContain(`warning: in no state: a linked target set`);
-    expect(said(result)).toContain(first?.label.split("g1-")[0]);
+    expect(outputOf(result)).toContain(`warning: in no state: a linked target set`);
+    expect(outputOf(result)).toContain(first?.label.split("g1-")[0]);
   });
 
-  test("--replace after a killed one makes a new set each time, and the only set is never deleted", async () => {
+  test("--replace after a killed --replace makes a new set, and never deletes the only set", async () => {
     await good(up(SETS.monday));
-    const { id } = site.entry() ?? {};
-    await site.run((engine) => engine.up({ dev: SETS.monday }, { replace: ["dev"] }), { nth: 3, what: "killed after" });
-    expect(site.entry()?.id).toBe(id);
+    const { id } = fixture.entry() ?? {};
+    await fixture.run((engine) => engine.up({ dev: SETS.monday }, { replace: ["dev"] }), {
+      nth: 3,
+      kind: "killed after",
+    });
+    expect(fixture.entry()?.id).toBe(id);
     await good(up(SETS.monday, { replace: ["dev"] }));
-    expect(site.entry()?.id).not.toBe(id);
-    expect(site.vipr.active().some(({ label }) => label.startsWith(`${site.entry()?.id}g`))).toBe(true);
+    expect(fixture.entry()?.id).not.toBe(id);
+    expect(fixture.vipr.active().some(({ label }) => label.startsWith(`${fixture.entry()?.id}g`))).toBe(true);
   });
 
-  test("of another stack, or of the same one in another store: a stranger", async () => {
-    await site.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, what: "killed after" });
+  test("ignores the set of another stack, and of a stack with the same name in another state store", async () => {
+    await fixture.run((engine) => engine.up({ dev: SETS.monday }), { nth: 3, kind: "killed after" });
     for (const options of [{ stack: "prod" }, { origin: "origin 2" }]) {
-      site.engine = site.newEngine(options);
+      fixture.engine = fixture.newEngine(options);
       const before = posts("link");
       const result = await good(up(SETS.monday));
       expect(posts("link")).toBe(before + 1);
-      expect(said(result)).toBe("");
+      expect(outputOf(result)).toBe("");
     }
   });
 
-  test("a new name in the program: tags say who it is now, and override the name", async () => {
+  test("a new name in the program is written as tags, which count more than the target's name", async () => {
     await good(up(SETS.monday));
-    const { id } = site.entry() ?? {};
-    // The freed name is used again.
+    const { id } = fixture.entry() ?? {};
+    // Another resource gets the old name.
     await good(
-      site.run((engine) => engine.up({ test: SETS.monday, dev: { ...SETS.monday, count: 1 } }, {}, { test: "dev" })),
+      fixture.run((engine) => engine.up({ test: SETS.monday, dev: { ...SETS.monday, count: 1 } }, {}, { test: "dev" })),
     );
-    const tags = site.vipr
+    const tags = fixture.vipr
       .active()
       .filter(({ label }) => label.startsWith(`${id}g`))
       .map((target) => [...target.tags].join(" "));
     expect(tags).toEqual([1, 2].map(() => expect.stringMatching(/snapclone:owner=[0-9a-f]{8} .*snapclone:settled/)));
-    expect(site.engine.state.entries.map((entry) => entry.outputs.count)).toEqual([2, 1]);
-    // Forgotten by the state (an older one was imported): nobody takes it for what is called dev now.
-    site.engine.edit((state) => {
+    expect(fixture.engine.state.entries.map((entry) => entry.outputs.count)).toEqual([2, 1]);
+    // The state loses the set, as when an older state is imported. The resource with the old name must not adopt it.
+    fixture.engine.edit((state) => {
       state.entries = [];
-      state.pending.push({ urn: site.engine.urn("dev"), inputs: {} });
+      state.pending.push({ urn: fixture.engine.urn("dev"), inputs: {} });
     });
     await good(up(SETS.monday));
-    expect(site.entry()?.id).not.toBe(id);
+    expect(fixture.entry()?.id).not.toBe(id);
   });
 
-  test("an earlier build's open set is adopted, a settled one is not", async () => {
+  test("adopts an open set of a build before 0.2, and not a settled one", async () => {
     const digest = (text: string) => createHash("sha256").update(text).digest("hex");
     const fingerprint = digest('{"copyMode":"nocopy","targetName":"dev"}').slice(0, 4);
     for (const settled of [false, true]) {
-      site.reset();
-      const urn = site.engine.urn("dev");
+      fixture.reset();
+      const urn = fixture.engine.urn("dev");
       const id = `dev-${digest(urn).slice(0, 8)}${fingerprint}a1b2c3`;
-      const session = site.vipr.sessions.get(monday);
+      const session = fixture.vipr.sessions.get(monday);
       if (!session) throw new Error("no session");
-      site.vipr.link(session, 2, `${id}g1`, "nocopy");
-      site.passAWhile();
+      fixture.vipr.link(session, 2, `${id}g1`, "nocopy");
+      fixture.finishBackendWork();
       const made = active();
-      if (settled) site.vipr.active()[0]?.tags.add("snapclone:settled");
-      site.engine.edit(({ pending }) => pending.push({ urn, inputs: {} }));
+      if (settled) fixture.vipr.active()[0]?.tags.add("snapclone:settled");
+      fixture.engine.edit(({ pending }) => pending.push({ urn, inputs: {} }));
       await good(up(SETS.monday));
-      expect(site.entry()?.id === id).toBe(!settled);
-      // Its own build must not adopt it again.
+      expect(fixture.entry()?.id === id).toBe(!settled);
+      // A build before 0.2 must not adopt it again.
       if (!settled)
-        expect(made.map((one) => site.vipr.targets.get(one)?.tags.has("snapclone:settled"))).toEqual([true, true]);
+        expect(made.map((one) => fixture.vipr.targets.get(one)?.tags.has("snapclone:settled"))).toEqual([true, true]);
     }
   });
 });
 
-describe("gone only by proof", () => {
-  const states = () => structuredClone(site.engine.state);
+describe("refresh and destroy, and the set is not visible", () => {
+  const states = () => structuredClone(fixture.engine.state);
 
-  test("a login to another tenant: refresh and destroy stop, and name both", async () => {
+  test("stop when the login reaches another tenant, and name both tenants", async () => {
     await good(up(SETS.monday));
     const before = states();
     const other = "urn:storageos:TenantOrg:99999999-dc0c-4ec1-9239-0154f05ef939:global";
-    site.emulator.viprAuth.addUser({ name: "guest", password: "secret", role: "admin", tenant: other });
-    site.username = "guest";
-    for (const target of [...site.vipr.targets.keys()]) site.vipr.targets.delete(target);
+    fixture.emulator.vipr.auth.addUser({ name: "guest", password: "secret", role: "admin", tenant: other });
+    fixture.username = "guest";
+    for (const target of [...fixture.vipr.targets.keys()]) fixture.vipr.targets.delete(target);
     for (const operation of ["refresh", "destroy"] as const) {
-      const { errors } = await site.run((engine) => engine[operation]());
+      const { errors } = await fixture.run((engine) => engine[operation]());
       expect(String(errors[0])).toMatch(/state says tenant urn:storageos:TenantOrg:4f24.*reaches tenant .*9999/);
       expect(states()).toEqual(before);
     }
   });
 
-  test("the same tenant in another VDC, where neither session nor source is: the same", async () => {
+  test("stop when the login sees neither the session nor the source, as in another VDC", async () => {
     await good(up(SETS.monday));
     const before = states();
-    for (const table of [site.vipr.targets, site.vipr.sessions, site.vipr.volumes]) table.clear();
+    for (const table of [fixture.vipr.targets, fixture.vipr.sessions, fixture.vipr.volumes]) table.clear();
     for (const operation of ["refresh", "destroy"] as const) {
-      const { errors } = await site.run((engine) => engine[operation]());
+      const { errors } = await fixture.run((engine) => engine[operation]());
       expect(String(errors[0])).toMatch(/sees neither the snapshot session urn\S+ nor its source urn/);
       expect(states()).toEqual(before);
     }
   });
 
-  test("all unlinked by hand, and the session or the source is there: gone", async () => {
+  test("remove the set from the state when the session or the source is visible", async () => {
     for (const lost of ["sessions", "volumes"] as const) {
-      site.reset();
+      fixture.reset();
       await good(up(SETS.monday));
-      for (const id of active()) site.vipr.unlinkNow(id);
-      site.vipr.collectGarbage();
-      site.vipr[lost].clear();
-      await good(site.run((engine) => engine.refresh()));
-      expect(site.engine.state.entries).toEqual([]);
+      for (const id of active()) fixture.vipr.unlinkNow(id);
+      fixture.vipr.collectGarbage();
+      fixture.vipr[lost].clear();
+      await good(fixture.run((engine) => engine.refresh()));
+      expect(fixture.engine.state.entries).toEqual([]);
     }
   });
 
-  test("404 of the task that was just accepted: waited for", async () => {
-    const service = site.cloud;
+  test("create: waits for a task that ViPR does not show yet", async () => {
+    const service = fixture.cloud;
     let stale = 0;
     const missing = {
       status: 404,
       headers: {},
       body: '{"code":2000,"description":"no","details":"no such","retryable":false}',
     };
-    site.cloud = {
+    fixture.cloud = {
       ...service,
       answer: (sent) => {
         const isStale = /vdc\/tasks/.test(sent.url) && stale < 3;
@@ -245,32 +252,32 @@ describe("gone only by proof", () => {
     try {
       await good(up(SETS.monday));
     } finally {
-      site.cloud = service;
+      fixture.cloud = service;
     }
     expect(stale).toBe(3);
     expect(outs()).toMatchObject({ count: 2 });
   });
 
-  test("one member that is not found hides nobody else's failure, and ends no delete", async () => {
+  test("destroy: a missing target neither hides another error nor ends the delete", async () => {
     await good(up({ ...SETS.monday, count: 3 }));
     const [first = "", second = ""] = idsOf();
-    site.vipr.unlinkNow(first);
-    site.vipr.collectGarbage();
-    site.vipr.setExported(second);
-    const { errors } = await site.run((engine) => engine.destroy());
+    fixture.vipr.unlinkNow(first);
+    fixture.vipr.collectGarbage();
+    fixture.vipr.setExported(second);
+    const { errors } = await fixture.run((engine) => engine.destroy());
     expect(String(errors[0])).toMatch(/currently exported to a host/);
-    expect(site.engine.state.entries).toHaveLength(1);
+    expect(fixture.engine.state.entries).toHaveLength(1);
     expect(active()).toHaveLength(2);
-    site.vipr.setExported(second, false);
-    await good(site.run((engine) => engine.destroy()));
-    expect([active(), site.engine.state.entries]).toEqual([[], []]);
+    fixture.vipr.setExported(second, false);
+    await good(fixture.run((engine) => engine.destroy()));
+    expect([active(), fixture.engine.state.entries]).toEqual([[], []]);
   });
 });
 
-describe("whole is what was noted when it was linked", () => {
+describe("the groups of a set", () => {
   const batches = () => outs().batches as Batch[];
 
-  test("each request's targets, and how many belong together", async () => {
+  test("are recorded by request, with the number of targets that belong together", async () => {
     await good(up(SETS.shop));
     await good(up({ ...SETS.shop, count: 3 }));
     expect(batches()).toEqual([
@@ -284,22 +291,22 @@ describe("whole is what was noted when it was linked", () => {
     ]);
   });
 
-  test("a consistency group that has grown: what there is stays, and it is told", async () => {
+  test("stay when the consistency group has grown, and a warning says so", async () => {
     await good(up(SETS.shop));
     const old = idsOf();
-    site.vipr.createVolume("shop-images", { group: site.vipr.sessions.get(shopMonday)?.group ?? "" });
-    const refreshed = await good(site.run((engine) => engine.refresh()));
-    expect(said(refreshed)).toMatch(/warning: .*the consistency group has grown to 3 volumes.*g1-1-1 .*--replace/s);
+    fixture.vipr.createVolume("shop-images", { group: fixture.vipr.sessions.get(shopMonday)?.group ?? "" });
+    const refreshed = await good(fixture.run((engine) => engine.refresh()));
+    expect(outputOf(refreshed)).toMatch(/warning: .*the consistency group has grown to 3 volumes.*g1-1-1 .*--replace/s);
     expect(outs()).toMatchObject({ count: 2 });
     const grown = await good(up({ ...SETS.shop, count: 3 }));
-    expect(said(grown)).toContain("the consistency group has grown to 3 volumes");
+    expect(outputOf(grown)).toContain("the consistency group has grown to 3 volumes");
     expect(outs()).toMatchObject({ count: 3 });
     expect(idsOf().slice(0, 4)).toEqual(old);
     expect(idsOf()).toHaveLength(7);
     expect(posts("unlink")).toBe(0);
     const again = await good(up({ ...SETS.shop, count: 3 }));
-    expect(said(again)).toBe("");
-    await good(site.run((engine) => engine.destroy()));
+    expect(outputOf(again)).toBe("");
+    await good(fixture.run((engine) => engine.destroy()));
     expect(active()).toEqual([]);
   });
 
@@ -307,12 +314,14 @@ describe("whole is what was noted when it was linked", () => {
     ["a part more", (id: string) => `${id}g1-1-1`],
     ["one more", (id: string) => `${id}g1-7`],
     ["another request's", (id: string) => `${id}g0-1`],
-  ])("somebody else's target that bears a name of ours (%s) is left alone, and told", async (_, label) => {
+  ])("do not include a foreign target with a name of the set (%s), and a warning names it", async (_, label) => {
     await good(up(SETS.monday));
-    const { id } = site.entry() ?? { id: "" };
-    const foreign = site.vipr.linkNow(monday, label(id));
-    const refreshed = await good(site.run((engine) => engine.refresh()));
-    expect(said(refreshed)).toMatch(/warning: .*bear names of this set, and it has not made them: dev-.*left alone/s);
+    const { id } = fixture.entry() ?? { id: "" };
+    const foreign = fixture.vipr.linkNow(monday, label(id));
+    const refreshed = await good(fixture.run((engine) => engine.refresh()));
+    expect(outputOf(refreshed)).toMatch(
+      /warning: .*have names of this set, and the set has not made them: dev-.*left alone/s,
+    );
     expect(outs()).toMatchObject({ count: 2 });
     for (const count of [3, 1]) {
       await good(up({ ...SETS.monday, count }));
@@ -320,194 +329,194 @@ describe("whole is what was noted when it was linked", () => {
       expect(idsOf()).not.toContain(foreign.id);
     }
     await good(up({ ...SETS.monday, count: 1, snapshotSessionId: tuesday }));
-    expect(site.vipr.linkedNames(monday)).toEqual([foreign.label]);
-    await good(site.run((engine) => engine.destroy()));
+    expect(fixture.vipr.linkedNames(monday)).toEqual([foreign.label]);
+    await good(fixture.run((engine) => engine.destroy()));
     expect(active()).toEqual([foreign.id]);
   });
 
-  test("the only group loses a part: noticed, and put right", async () => {
+  test("are completed when the only group has lost a part", async () => {
     await good(up({ ...SETS.shop, count: 1 }));
-    site.vipr.unlinkNow(idsOf()[1] ?? "");
-    await good(site.run((engine) => engine.refresh()));
+    fixture.vipr.unlinkNow(idsOf()[1] ?? "");
+    await good(fixture.run((engine) => engine.refresh()));
     expect(outs()).toMatchObject({ count: 0 });
     await good(up({ ...SETS.shop, count: 1 }));
     expect(names()).toEqual(["g2-1-1", "g2-1-2"]);
     expect(outs()).toMatchObject({ count: 1, remains: [] });
   });
 
-  test("what replaces a broken group stands before what is left of it goes", async () => {
+  test("are linked anew before the rest of a broken group is unlinked", async () => {
     await good(up({ ...SETS.shop, count: 1 }));
     const [rest = "", lost = ""] = idsOf();
-    site.vipr.unlinkNow(lost);
-    await good(site.run((engine) => engine.refresh()));
-    site.vipr.failNext({ operation: "link", succeed: 0 });
+    fixture.vipr.unlinkNow(lost);
+    await good(fixture.run((engine) => engine.refresh()));
+    fixture.vipr.failNext({ operation: "link", succeed: 0 });
     const failed = await up({ ...SETS.shop, count: 1 });
-    expect(said(failed)).toContain("ended in error");
+    expect(outputOf(failed)).toContain("ended in error");
     expect(active()).toEqual([rest]);
     expect(outs()).toMatchObject({ remains: [rest] });
     await good(up({ ...SETS.shop, count: 1 }));
     expect(names()).toEqual(["g3-1-1", "g3-1-2"]);
   });
 
-  test("the remains of a broken group that can't go yet are a difference until they have gone", async () => {
+  test("show a difference until the rest of a broken group could be unlinked", async () => {
     await good(up(SETS.shop));
     const [rest = "", lost = ""] = idsOf();
-    site.vipr.unlinkNow(lost);
-    site.vipr.setExported(rest);
-    await good(site.run((engine) => engine.refresh()));
+    fixture.vipr.unlinkNow(lost);
+    fixture.vipr.setExported(rest);
+    await good(fixture.run((engine) => engine.refresh()));
     const failed = await up(SETS.shop);
-    expect(said(failed)).toContain("currently exported to a host");
-    // A refresh makes the engine forget that the update failed.
-    await good(site.run((engine) => engine.refresh()));
+    expect(outputOf(failed)).toContain("currently exported to a host");
+    // After a refresh the engine does not know any more that the update failed.
+    await good(fixture.run((engine) => engine.refresh()));
     expect(outs()).toMatchObject({ count: 2, remains: [rest] });
-    site.vipr.setExported(rest, false);
+    fixture.vipr.setExported(rest, false);
     await good(up(SETS.shop));
     expect(active()).not.toContain(rest);
     expect(outs()).toMatchObject({ count: 2, remains: [] });
   });
 
-  describe("of a set of an earlier build, whose state has no notes", () => {
+  describe("of a set of a build before 0.2, whose state has no batches", () => {
     const forget = () =>
-      site.engine.edit(({ entries }) => {
+      fixture.engine.edit(({ entries }) => {
         for (const { outputs } of entries)
           for (const key of ["batches", "remains", "unlinkedTargets"]) delete outputs[key];
       });
 
-    test("what its state names is the set", async () => {
+    test("consist of the targets that the state names", async () => {
       await good(up(SETS.shop));
       forget();
-      site.vipr.linkNow(monday, `${site.entry()?.id}g1-9`);
+      fixture.vipr.linkNow(monday, `${fixture.entry()?.id}g1-9`);
       await good(up({ ...SETS.shop, count: 3, snapshotSessionId: shopTuesday }));
       expect(batches().map(({ parts }) => parts)).toEqual([2, 2]);
       expect(names()).toEqual(["g1-1-1", "g1-1-2", "g1-2-1", "g1-2-2", "g1-9", "g2-1-1", "g2-1-2"]);
     });
 
-    test("sizes that differ are no reason to remove: told, and neither counted nor touched", async () => {
+    test("are neither counted nor unlinked when they are smaller than others, and a warning names them", async () => {
       await good(up(SETS.shop));
-      site.vipr.unlinkNow(named(`${site.entry()?.id}g1-2-2`).id);
-      // As the earlier build's refresh has left it.
-      await good(site.run((engine) => engine.refresh()));
+      fixture.vipr.unlinkNow(named(`${fixture.entry()?.id}g1-2-2`).id);
+      // The state as a refresh of the old build has left it.
+      await good(fixture.run((engine) => engine.refresh()));
       forget();
       const result = await good(up(SETS.shop));
-      expect(said(result)).toMatch(/warning: of these targets others of the same group are missing.*g1-2-1/s);
+      expect(outputOf(result)).toMatch(/warning: the groups of these targets are smaller than other groups.*g1-2-1/s);
       expect(outs()).toMatchObject({ count: 2 });
       expect(names()).toEqual(["g1-1-1", "g1-1-2", "g1-2-1", "g2-1-1", "g2-1-2"]);
       expect(posts("unlink")).toBe(0);
-      await good(site.run((engine) => engine.destroy()));
+      await good(fixture.run((engine) => engine.destroy()));
       expect(active()).toEqual([]);
     });
 
-    test("a foreign name that it has recorded is given up", async () => {
+    test("lose a foreign target that the old build has recorded", async () => {
       await good(up(SETS.monday));
-      const foreign = site.vipr.linkNow(monday, `${site.entry()?.id}g1-1-1`);
+      const foreign = fixture.vipr.linkNow(monday, `${fixture.entry()?.id}g1-1-1`);
       forget();
-      site.engine.edit(({ entries }) => {
+      fixture.engine.edit(({ entries }) => {
         const targets = entries[0]?.outputs.targets as TargetOutput[];
         targets.push({ id: foreign.id, name: foreign.label, snapshotSessionId: monday });
       });
-      await good(site.run((engine) => engine.refresh()));
+      await good(fixture.run((engine) => engine.refresh()));
       expect(idsOf()).toHaveLength(2);
-      await good(site.run((engine) => engine.destroy()));
+      await good(fixture.run((engine) => engine.destroy()));
       expect(active()).toEqual([foreign.id]);
     });
   });
 });
 
-describe("what is left half done is finished by the next up", () => {
+describe("an interrupted or failed operation", () => {
   test.each([
     ["link", { ...SETS.monday, count: 4 }],
     ["relink", { ...SETS.monday, snapshotSessionId: tuesday }],
     ["unlink", { ...SETS.monday, count: 1 }],
-  ] as const)("503/9501 to a %s is sent again when Retry-After says so", async (operation, after) => {
+  ] as const)("a %s that ViPR answers with 503/9501 is sent again after Retry-After", async (operation, after) => {
     await good(up(SETS.monday));
     const before = posts(operation);
-    for (let times = 0; times < 3; times += 1) site.vipr.failNext({ operation, undispatched: true });
-    const slept = site.clock.slept.length;
+    for (let times = 0; times < 3; times += 1) fixture.vipr.failNext({ operation, undispatched: true });
+    const slept = fixture.clock.slept.length;
     await good(up(after));
     expect(posts(operation)).toBe(before + 4);
-    expect(site.clock.slept.slice(slept).filter((ms) => Math.round(ms / 1_000) === 30)).toHaveLength(3);
+    expect(fixture.clock.slept.slice(slept).filter((ms) => Math.round(ms / 1_000) === 30)).toHaveLength(3);
     expect(outs()).toMatchObject(after);
     expect(names().filter((name) => !name.startsWith("g1-")).length).toBe(operation === "link" ? 2 : 0);
   });
 
-  test("503/9501 to the end of the operation's time: nothing was made, and that is said", async () => {
-    for (let times = 0; times < 100; times += 1) site.vipr.failNext({ operation: "link", undispatched: true });
+  test("503/9501 until the timeout fails, and nothing is made", async () => {
+    for (let times = 0; times < 100; times += 1) fixture.vipr.failNext({ operation: "link", undispatched: true });
     const { errors } = await up({ ...SETS.monday, __timeouts: { create: "5m10s" } });
     expect(String(errors[0])).toMatch(
       /cannot create .*503: code 9501, The coordinator was unable to locate the service/,
     );
-    // At once, and each half minute.
+    // The request is sent at once and then every half minute.
     expect(posts("link")).toBe(11);
-    expect([active(), site.engine.state.entries]).toEqual([[], []]);
+    expect([active(), fixture.engine.state.entries]).toEqual([[], []]);
   });
 
-  test("a suspended task that was rolled back, as the warning asks: the next up does it, and says what it met", async () => {
+  test("a suspended task that an operator has rolled back is repeated by the next up, with a warning", async () => {
     await good(up(SETS.monday));
-    site.vipr.failNext({ operation: "relink", suspend: "suspended_error" });
+    fixture.vipr.failNext({ operation: "relink", suspend: "suspended_error" });
     const moved = { ...SETS.monday, snapshotSessionId: tuesday };
     const stuck = await up(moved);
-    expect(said(stuck)).toMatch(/an operator has to resume it or roll it back/);
-    const task = [...site.vipr.tasks.values()].find(({ state }) => state === "suspended_error");
-    site.vipr.rollback(task?.id ?? "");
+    expect(outputOf(stuck)).toMatch(/an operator has to resume it or roll it back/);
+    const task = [...fixture.vipr.tasks.values()].find(({ state }) => state === "suspended_error");
+    fixture.vipr.rollback(task?.id ?? "");
     const result = await good(up(moved));
-    expect(said(result)).toMatch(
-      /warning: ViPR's task .* ended in error: code 16001.*[^.]\. What it has left undone is done now/s,
+    expect(outputOf(result)).toMatch(
+      /warning: ViPR's task .* ended in error: code 16001.*[^.]\. This run does what the task has left undone/s,
     );
-    expect(site.vipr.linkedNames(tuesday)).toHaveLength(2);
+    expect(fixture.vipr.linkedNames(tuesday)).toHaveLength(2);
   });
 
-  test("a session that is deleted under its targets: they are named, kept in the state, and in nobody's way", async () => {
+  test("a session that is deleted under its targets leaves them in the state, and other targets can be linked", async () => {
     await good(up(SETS.monday));
-    const strays = idsOf();
-    site.vipr.deleteSessionNow(monday);
-    const refreshed = await good(site.run((engine) => engine.refresh()));
-    expect(said(refreshed)).toMatch(
+    const unlinked = idsOf();
+    fixture.vipr.deleteSessionNow(monday);
+    const refreshed = await good(fixture.run((engine) => engine.refresh()));
+    expect(outputOf(refreshed)).toMatch(
       /warning: .*no snapshot session has.*g1-1 \(urn\S+\), .*the snapshot session urn\S+ is deleted.*deactivate/s,
     );
-    expect(outs()).toMatchObject({ count: 0, unlinkedTargets: strays.map((id) => ({ id })) });
+    expect(outs()).toMatchObject({ count: 0, unlinkedTargets: unlinked.map((id) => ({ id })) });
     const same = await up(SETS.monday);
     expect(String(same.errors[0])).toMatch(/"monday" \(urn\S+\) is deleted/);
-    expect(said(same)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
+    expect(outputOf(same)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
 
     const next = await good(up({ ...SETS.monday, snapshotSessionId: tuesday }));
-    expect(said(next)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
-    expect(outs()).toMatchObject({ count: 2, unlinkedTargets: strays.map((id) => ({ id })) });
-    expect(active()).toEqual(expect.arrayContaining(strays));
-    // No session to unlink them from: an operator has to delete them, and only then is the set gone.
-    const destroyed = await site.run((engine) => engine.destroy());
+    expect(outputOf(next)).toMatch(/warning: ViPR has targets of this set that no snapshot session has/);
+    expect(outs()).toMatchObject({ count: 2, unlinkedTargets: unlinked.map((id) => ({ id })) });
+    expect(active()).toEqual(expect.arrayContaining(unlinked));
+    // There is no session to unlink the targets from: the set is gone only when an operator has deleted them.
+    const destroyed = await fixture.run((engine) => engine.destroy());
     expect(String(destroyed.errors[0])).toMatch(/no snapshot session to unlink them from: .*\n.*deactivate/);
-    expect(active()).toEqual(strays);
-    for (const id of strays) site.vipr.unlinkNow(id);
-    await good(site.run((engine) => engine.destroy()));
-    expect(site.engine.state.entries).toEqual([]);
+    expect(active()).toEqual(unlinked);
+    for (const id of unlinked) fixture.vipr.unlinkNow(id);
+    await good(fixture.run((engine) => engine.destroy()));
+    expect(fixture.engine.state.entries).toEqual([]);
   });
 
-  test("a link that ViPR refuses for a name leaves nothing behind", async () => {
+  test("a link that ViPR refuses because of a name leaves no target", async () => {
     await good(up(SETS.monday));
-    const { volume = "" } = site.vipr.sessions.get(monday) ?? {};
-    site.vipr.createSession(`${site.entry()?.id}g2-2`, { volume });
+    const { volume = "" } = fixture.vipr.sessions.get(monday) ?? {};
+    fixture.vipr.createSession(`${fixture.entry()?.id}g2-2`, { volume });
     const { errors } = await up({ ...SETS.monday, count: 4 });
     expect(String(errors[0])).toContain("already exists");
     expect(active()).toEqual(idsOf());
     expect(outs()).toMatchObject({ count: 2, remains: [] });
   });
 
-  test("what an update has refreshed before it failed is not refreshed again", async () => {
+  test("an update that failed after its relink does not relink again", async () => {
     await good(up({ ...SETS.monday, refreshTriggers: ["mon"] }));
-    site.vipr.failNext({ operation: "link", succeed: 0 });
+    fixture.vipr.failNext({ operation: "link", succeed: 0 });
     const after = { ...SETS.monday, refreshTriggers: ["tue"], count: 3 };
     const failed = await up(after);
-    expect(said(failed)).toContain("ended in error");
+    expect(outputOf(failed)).toContain("ended in error");
     expect(posts("relink")).toBe(1);
     expect(outs()).toMatchObject({ refreshedBy: ["tue"] });
     await good(up(after));
-    // What was written to the targets since is still there.
+    // A second relink would throw away what was written to the targets since.
     expect(posts("relink")).toBe(1);
     expect(outs()).toMatchObject({ count: 3 });
   });
 });
 
-test("secret names stay secret wherever they appear", async () => {
+test("outputs: every output with the target name is secret when targetName is", async () => {
   await good(up({ ...SETS.monday, copyMode: "copy", deleteTargetsOnUnlink: false }));
   await good(up({ ...SETS.monday, copyMode: "copy", deleteTargetsOnUnlink: false, count: 1 }));
   const { derivedOutputs = {}, inputs } = linkedTargetSet;

@@ -1,5 +1,5 @@
-// The client of Nova against the emulator, and the emulator's compute node against what a real one did
-// (docs/wire/openstack.md#seen), call by call.
+// NovaClient against the emulator, and the emulator's compute node against what a real one did
+// (docs/wire/openstack.md#seen).
 
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
@@ -18,7 +18,7 @@ const sessions: KeystoneSession[] = [];
 
 beforeEach(async () => {
   emulator = await startEmulator({ clock: "manual" });
-  nova = connect(emulator.admin.connection());
+  nova = connect(emulator.openstack.connection("admin"));
   snapshot = emulator.cinder.createSnapshot({ volume_id: VOLUME, status: "creating" }).id;
 });
 
@@ -47,12 +47,12 @@ const merge = (file_to_merge: string | null = null, merge_target_file: string | 
   nova.deleteAssistedSnapshot(snapshot, { volume_id: VOLUME, type: "qcow2", file_to_merge, merge_target_file });
 const work = () => emulator.clock.tick(60_000);
 const row = () => {
-  emulator.cinder.settle();
+  emulator.cinder.advance();
   const found = emulator.cinder.snapshots.get(snapshot);
   return `${found?.status} ${found?.progress}`;
 };
 const chain = () => {
-  emulator.nova.settle();
+  emulator.nova.advance();
   return emulator.nova.chain(VOLUME);
 };
 const set = (status: string, progress = "100%") =>
@@ -75,7 +75,7 @@ async function rawDelete(deleteInfo: object): Promise<number> {
 }
 
 describe("create", () => {
-  test("answers at once, switches later, tells Cinder", async () => {
+  test("create: Nova answers at once, and the compute node switches the disk later and reports to Cinder", async () => {
     emulator.nova.createFile(VOLUME, "overlay");
     await nova.createAssistedSnapshot(VOLUME, info("overlay"));
     expect([chain(), row()]).toEqual([[BASE], "creating 0%"]);
@@ -83,7 +83,7 @@ describe("create", () => {
     expect([row(), chain()]).toEqual(["creating 90%", ["overlay", BASE]]);
   });
 
-  test("a record in any other status is left as it is: the refusal is in the log alone", async () => {
+  test("create: a row in another status stays as it is, and only the log shows the refused report", async () => {
     set("available");
     emulator.nova.createFile(VOLUME, "overlay");
     await nova.createAssistedSnapshot(VOLUME, info("overlay"));
@@ -92,7 +92,7 @@ describe("create", () => {
     expect(emulator.nova.log).toEqual([expect.stringContaining("available not allowed for update_snapshot_status")]);
   });
 
-  test("a snapshot that nobody knows: the disk is switched nevertheless", async () => {
+  test("create: the disk is switched for an unknown snapshot too", async () => {
     emulator.nova.createFile(VOLUME, "overlay");
     await nova.createAssistedSnapshot(VOLUME, info("overlay", NOBODY));
     work();
@@ -101,15 +101,15 @@ describe("create", () => {
   });
 
   test.each([
-    ["a file that isn't there", "missing", "error 90%"],
+    ["a missing file", "missing", "error 90%"],
     ["the active file", BASE, "error 90%"],
-  ])("%s", async (_name, file, seen) => {
+  ])("create: %s ends in an error", async (_name, file, seen) => {
     await nova.createAssistedSnapshot(VOLUME, info(file));
     work();
     expect([row(), chain()]).toEqual([seen, [BASE]]);
   });
 
-  test("a server that is not running: 200, and never a word", async () => {
+  test("create: Nova answers 200 for a server that is not running, and never reports", async () => {
     const server = emulator.nova.serverOf(VOLUME);
     if (server) server.vm_state = "stopped";
     emulator.nova.createFile(VOLUME, "overlay");
@@ -131,11 +131,11 @@ describe("delete", () => {
   });
 
   const merges: [string, string | null, string | null, string[]][] = [
-    ["everything into the active file", null, null, ["three"]],
-    ["the active file on to one below", "one", null, ["three", "one", BASE]],
-    ["one into its backing file", "two", "one", ["three", "one", BASE]],
+    ["all files into the active file", null, null, ["three"]],
+    ["the active file onto a file below it", "one", null, ["three", "one", BASE]],
+    ["a file into its backing file", "two", "one", ["three", "one", BASE]],
   ];
-  test.each(merges)("%s", async (_name, from, into, left) => {
+  test.each(merges)("delete: merges %s", async (_name, from, into, left) => {
     await merge(from, into);
     expect(row()).toBe("deleting 100%");
     work();
@@ -144,17 +144,17 @@ describe("delete", () => {
 
   const failures: [string, string | null, string | null][] = [
     ["the active file into its backing file", "three", "two"],
-    ["no file into another", null, "two"],
-    ["into what is not its backing file", "two", BASE],
-    ["a file of no chain", "four", null],
+    ["no file into a file", null, "two"],
+    ["a file into a file that is not its backing file", "two", BASE],
+    ["a file that is not in the chain", "four", null],
   ];
-  test.each(failures)("%s: error_deleting", async (_name, from, into) => {
+  test.each(failures)("delete: merging %s ends in error_deleting", async (_name, from, into) => {
     await merge(from, into);
     work();
     expect([row(), chain()]).toEqual(["error_deleting 90%", ["three", "two", "one", BASE]]);
   });
 
-  test("one with a path in the chain: only pulling everything works", async () => {
+  test("delete: with a path in the chain only a merge of all files works", async () => {
     emulator.nova.createFile(VOLUME, "four", { absolute: true });
     set("creating");
     await nova.createAssistedSnapshot(VOLUME, info("four"));
@@ -170,23 +170,23 @@ describe("delete", () => {
   });
 
   test.each([
-    ["only volume_id, as the API's document shows it", { volume_id: VOLUME }],
+    ["only volume_id, as the API reference shows it", { volume_id: VOLUME }],
     ["another type", { volume_id: VOLUME, type: "raw", file_to_merge: null, merge_target_file: null }],
-    ["one name missing", { volume_id: VOLUME, type: "qcow2", merge_target_file: null }],
-  ])("%s: 204, and error_deleting", async (_name, incomplete) => {
+    ["one field missing", { volume_id: VOLUME, type: "qcow2", merge_target_file: null }],
+  ])("delete: Nova answers 204 to %s, and the row goes to error_deleting", async (_name, incomplete) => {
     expect(await rawDelete(incomplete)).toBe(204);
     work();
     expect([row(), chain().length]).toEqual(["error_deleting 90%", 4]);
   });
 
-  test("the same with a record in another status: 204, and nothing is seen", async () => {
+  test("delete: with a row in another status Nova answers 204, and the row shows nothing", async () => {
     set("available");
     expect(await rawDelete({ volume_id: VOLUME })).toBe(204);
     work();
     expect([row(), chain().length]).toEqual(["available 100%", 4]);
   });
 
-  test("the snapshot's id is not looked at", async () => {
+  test("delete: Nova ignores the snapshot's id", async () => {
     const everything = { volume_id: VOLUME, type: "qcow2", file_to_merge: null, merge_target_file: null } as const;
     await nova.deleteAssistedSnapshot(NOBODY, everything);
     work();
@@ -195,9 +195,9 @@ describe("delete", () => {
   });
 });
 
-describe("refusals, in plain words", () => {
-  const member = () => connect(emulator.connection());
-  /** A merge, when the server, or its volume, is like that. */
+describe("errors", () => {
+  const member = () => connect(emulator.openstack.connection());
+  /** Sends a merge after changing the server and its volume. */
   const mergeAt = (fields: object, ...names: string[]) => {
     Object.assign(emulator.nova.serverOf(VOLUME) ?? {}, fields);
     Object.assign(emulator.cinder.volumes.get(VOLUME) ?? {}, fields);
@@ -205,19 +205,19 @@ describe("refusals, in plain words", () => {
   };
   const cases: [string, () => Promise<unknown>, string, RegExp][] = [
     [
-      "not attached",
+      "a volume that is not attached",
       () => nova.createAssistedSnapshot(SEED_VOLUMES.data, info("x")),
       "refused",
       /attached to no server/,
     ],
     [
-      "a member",
+      "a create by a member",
       () => member().createAssistedSnapshot(VOLUME, info("x")),
       "forbidden",
       /policy rule os_compute_api\S+:create/,
     ],
     [
-      "a member's delete",
+      "a delete by a member",
       () =>
         member().deleteAssistedSnapshot(snapshot, {
           volume_id: VOLUME,
@@ -228,48 +228,53 @@ describe("refusals, in plain words", () => {
       "forbidden",
       /policy rule os_compute_api\S+:delete/,
     ],
-    ["busy", () => mergeAt({ task_state: "rebooting" }), "refused", /task_state rebooting[\s\S]*busy/],
-    ["stopped", () => mergeAt({ vm_state: "stopped" }, "a", "b"), "refused", /vm_state stopped[\s\S]*Start it/],
-    ["on no host", () => mergeAt({ host: null }), "refused", /is not ready/],
+    ["a busy server", () => mergeAt({ task_state: "rebooting" }), "refused", /task_state rebooting[\s\S]*busy/],
     [
-      "several servers",
+      "a stopped server",
+      () => mergeAt({ vm_state: "stopped" }, "a", "b"),
+      "refused",
+      /vm_state stopped[\s\S]*Start it/,
+    ],
+    ["a server on no host", () => mergeAt({ host: null }), "refused", /is not ready/],
+    [
+      "a volume for several servers",
       () => mergeAt({ multiattach: true }),
       "refused",
       /VolumeBDMIsMultiAttach[\s\S]*several servers/,
     ],
   ];
-  test.each(cases)("%s", async (_name, ask, kind, said) => {
+  test.each(cases)("error: %s is explained in plain words", async (_name, ask, kind, text) => {
     const error = await failure(ask());
     expect(error.kind).toBe(kind);
-    expect(error.message).toMatch(said);
+    expect(error.message).toMatch(text);
     expect(error.message).toMatch(/request id req-/);
   });
 });
 
-describe("the server that a volume is attached to", () => {
+describe("serverStatus", () => {
   const serverId = () => emulator.nova.serverOf(VOLUME)?.id ?? "";
 
   test.each([
     [{}, "ACTIVE"],
     [{ task_state: "rebooting" }, "REBOOT"],
     [{ vm_state: "stopped" }, "SHUTOFF"],
-  ])("%j is %s", async (fields, status) => {
+  ])("serverStatus: with %j it is %s", async (fields, status) => {
     Object.assign(emulator.nova.serverOf(VOLUME) ?? {}, fields);
     expect(await nova.serverStatus(serverId())).toBe(status);
-    expect(await connect(emulator.connection()).serverStatus(serverId())).toBe(status);
+    expect(await connect(emulator.openstack.connection()).serverStatus(serverId())).toBe(status);
   });
 
-  test("nobody's, another project's, and a Nova without a network service: it can't be told", async () => {
+  test("serverStatus: is undefined for an unknown server, another project's, and without a network service", async () => {
     expect(await nova.serverStatus(NOBODY)).toBeUndefined();
     const { keystone } = emulator;
     keystone.assign(keystone.userNamed("demo").id, keystone.createProject({ name: "mill" }).id, ["member"]);
-    const elsewhere = connect({ ...emulator.connection(), projectName: "mill" });
+    const elsewhere = connect({ ...emulator.openstack.connection(), projectName: "mill" });
     expect(await elsewhere.serverStatus(serverId())).toBeUndefined();
     emulator.faults.add({ match: { operation: "servers.show" }, status: 500, times: 3 });
     expect(await nova.serverStatus(serverId())).toBeUndefined();
   });
 
-  test("whoever stops waiting is told so", async () => {
+  test("serverStatus: can be aborted", async () => {
     const stop = new AbortController();
     emulator.faults.add({ match: { operation: "servers.show" }, action: "hang" });
     const asked = nova.serverStatus(serverId(), stop.signal);
@@ -280,7 +285,7 @@ describe("the server that a volume is attached to", () => {
   });
 });
 
-test("the control API makes files, shows disks and changes servers", async () => {
+test("control API: makes files, shows disks and changes servers", async () => {
   const control = async (method: string, path: string, body?: object) => {
     const reply = await fetch(`${emulator.url}/_emulator${path}`, {
       method,

@@ -1,8 +1,8 @@
-// PowerVC's two calls, and Cinder's on volumes, against the emulator.
+// PowerVC's two calls, and Cinder's calls on volumes, against the emulator.
 
 import { type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
-import { whatIsMissing } from "../../provider/openstack/cinder";
+import { missingObject } from "../../provider/openstack/cinderErrors";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { resolvePowerVc } from "../../provider/powervc/connection";
@@ -20,7 +20,7 @@ afterEach(async () => {
 async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulator; cloud: PowerVcContext }> {
   const emulator = await startEmulator({ clock: "manual", ...options });
   const session = new KeystoneSession(
-    resolvePowerVc({ name: "default", config: emulator.powervcLogin.connection(), ...PLACE }),
+    resolvePowerVc({ name: "default", config: emulator.powervc.connection(), ...PLACE }),
   );
   endings.push(
     () => session.close(),
@@ -31,14 +31,14 @@ async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulato
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   const error: unknown = await work.then(
-    () => new Error("it went well"),
+    () => new Error("expected a failure"),
     (reason: unknown) => reason,
   );
   if (!(error instanceof SnapcloneError)) throw error;
   return error;
 }
 
-it("clones two volumes as the document's sample does, and follows the flow to its end", async () => {
+it("cloneVolumes: clones two volumes as in IBM's sample, and shows the progress to the end", async () => {
   const { emulator, cloud } = await start({ timings: { cloneStep: 1_000 } });
   const volumeType = [...emulator.cinder.volumeTypes.keys()][1];
   const task = await cloud.client.cloneVolumes({
@@ -48,7 +48,7 @@ it("clones two volumes as the document's sample does, and follows the flow to it
     "target-volume-type-id": volumeType,
   });
   expect([...emulator.powervc.tasks.keys()]).toEqual([task]);
-  // The answer named a host that does not exist; everything went to the configured one, under PowerVC's paths.
+  // The answer names a host that does not exist. All requests went to the configured host, with PowerVC's paths.
   expect(emulator.requests.filter(({ path }) => !path.startsWith("/powervc/openstack/"))).toEqual([]);
 
   const begun = await cloud.client.progress(task);
@@ -58,7 +58,7 @@ it("clones two volumes as the document's sample does, and follows the flow to it
   const half = await cloud.client.progress(task);
   expect(half).toMatchObject({ percent: 30, flows: { cloneFlow: "RUNNING" } });
   expect(Object.keys(half?.completed ?? {})).toHaveLength(7);
-  // While the flow runs, the sources are in a group of its own.
+  // While the flow runs, the sources are in a group that the flow has made.
   expect((await cloud.cinder.showVolume(data)).group_id).toEqual(expect.any(String));
   emulator.clock.tick(14_000);
   const done = await cloud.client.progress(task);
@@ -70,7 +70,7 @@ it("clones two volumes as the document's sample does, and follows the flow to it
   expect(clone.volume_type).toBe("ssd");
 });
 
-it.each(["beside", "inside"] as const)("reads a failure, with progress %s the details", async (form) => {
+it.each(["beside", "inside"] as const)("progress: reads a failure with the fields %s `details`", async (form) => {
   const { emulator, cloud } = await start({ clock: "instant" });
   emulator.powervc.form = form;
   emulator.powervc.failNext("create_group_snapshot", "failure message");
@@ -83,40 +83,45 @@ it.each(["beside", "inside"] as const)("reads a failure, with progress %s the de
   });
 });
 
-it.each(["404", "empty", "unrouted"] as const)("a task that PowerVC has forgotten is unknown (%s)", async (forgets) => {
-  const { emulator, cloud } = await start();
-  const task = await cloud.client.cloneVolumes({ volumes: [data] });
-  emulator.powervc.forgets = forgets;
-  emulator.powervc.forgetTasks();
-  expect(await cloud.client.progress(task)).toBeUndefined();
-});
+it.each(["404", "empty", "unrouted"] as const)(
+  "progress: is undefined for a task that PowerVC has forgotten (%s)",
+  async (forgets) => {
+    const { emulator, cloud } = await start();
+    const task = await cloud.client.cloneVolumes({ volumes: [data] });
+    emulator.powervc.forgets = forgets;
+    emulator.powervc.forgetTasks();
+    expect(await cloud.client.progress(task)).toBeUndefined();
+  },
+);
 
-it("tells what PowerVC refuses", async () => {
+it("cloneVolumes: gives each refusal its kind", async () => {
   const { emulator, cloud } = await start();
   const refused = async (volumes: string[], more: object = {}) =>
     failure(cloud.client.cloneVolumes({ volumes, ...more }));
   const unknown = await refused([UNKNOWN]);
-  expect([unknown.kind, whatIsMissing(unknown)]).toEqual(["notFound", "volume"]);
+  expect([unknown.kind, missingObject(unknown)]).toEqual(["notFound", "volume"]);
   expect((await refused([data], { "target-volume-type-id": UNKNOWN })).kind).toBe("notFound");
   expect((await refused([])).kind).toBe("refused");
   expect((await refused([data, data])).kind).toBe("refused");
   emulator.faults.add({ match: { operation: "clones.create" }, status: 403 });
   expect((await refused([data])).kind).toBe("forbidden");
-  // "Server Error (500)" is documented, and says nothing about what became of the request.
+  // "Server Error (500)" is documented, and does not say whether the request was carried out.
   emulator.faults.add({ match: { operation: "clones.create" }, status: 500 });
   expect((await refused([data])).kind).toBe("ambiguous");
   expect([emulator.powervc.tasks.size, emulator.requests.count({ operation: "clones.create" })]).toEqual([0, 6]);
 });
 
-it("an OpenStack that is no PowerVC says so", async () => {
+it("cloneVolumes: fails with a config error on an OpenStack that is no PowerVC", async () => {
   const { emulator } = await start();
-  const session = new KeystoneSession(resolveOpenStack({ name: "default", config: emulator.connection(), ...PLACE }));
+  const session = new KeystoneSession(
+    resolveOpenStack({ name: "default", config: emulator.openstack.connection(), ...PLACE }),
+  );
   endings.unshift(() => session.close());
   const error = await failure(new PowerVcContext(session).client.cloneVolumes({ volumes: [data] }));
   expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("this Cinder has no clone-volumes")]);
 });
 
-it("is told over HTTP how the next flows go, and to forget its tasks", async () => {
+it("emulator: its control API sets how the next flows go, and forgets tasks", async () => {
   const { emulator, cloud } = await start({ clock: "instant" });
   const control = (method: string, path: string, body?: object) =>
     fetch(`${emulator.url}/_emulator/powervc/${path}`, { method, ...(body ? { body: JSON.stringify(body) } : {}) });
@@ -129,7 +134,7 @@ it("is told over HTTP how the next flows go, and to forget its tasks", async () 
   expect(await cloud.client.progress(task)).toBeUndefined();
 });
 
-it("an expired token is renewed under way", async () => {
+it("progress: renews an expired token", async () => {
   const { emulator, cloud } = await start();
   const task = await cloud.client.cloneVolumes({ volumes: [data] });
   emulator.keystone.expireAll();
@@ -152,22 +157,22 @@ describe("volumes", () => {
     expect(await cinder.createVolumeMetadata(id, { "snapclone:a": "1" })).toEqual({ n: "3", "snapclone:a": "1" });
     await cinder.deleteVolumeMetadataKey(id, "n");
     expect((await cinder.showVolume(id)).metadata).toEqual({ "snapclone:a": "1" });
-    expect(whatIsMissing(await failure(cinder.deleteVolumeMetadataKey(id, "n")))).toBe("metadataKey");
-    expect(whatIsMissing(await failure(cinder.deleteVolumeMetadataKey(UNKNOWN, "n")))).toBe("volume");
+    expect(missingObject(await failure(cinder.deleteVolumeMetadataKey(id, "n")))).toBe("metadataKey");
+    expect(missingObject(await failure(cinder.deleteVolumeMetadataKey(UNKNOWN, "n")))).toBe("volume");
 
     await cinder.deleteVolume(id);
     expect((await cinder.showVolume(id)).status).toBe("deleting");
     emulator.clock.tick(5_000);
-    expect(whatIsMissing(await failure(cinder.showVolume(id)))).toBe("volume");
+    expect(missingObject(await failure(cinder.showVolume(id)))).toBe("volume");
   });
 
-  it("that are held are not deleted, and the refusal says what may hold them", async () => {
+  it("that are in use are not deleted, and the refusal names the possible reasons", async () => {
     const { cloud } = await start();
     const error = await failure(cloud.cinder.deleteVolume(logs));
     expect([error.kind, error.message]).toEqual(["refused", expect.stringContaining("attached, part of a group")]);
   });
 
-  it("in maintenance take no metadata", async () => {
+  it("in maintenance accept no metadata", async () => {
     const { emulator, cloud } = await start();
     const row = emulator.cinder.volumes.get(data);
     if (row) row.status = "maintenance";

@@ -15,7 +15,7 @@ export interface CinderStage extends Stage {
   /** By the names of CINDER_CALLERS. */
   readonly tokens: Tokens;
   /** Returns when the work that was accepted on these paths has ended. */
-  settle(paths: readonly string[]): void | Promise<void>;
+  waitForWork(paths: readonly string[]): void | Promise<void>;
   setVolume(id: string, fields: Fields): void;
   setSnapshot(id: string, fields: Fields): void;
   removeSnapshot(id: string): void;
@@ -70,7 +70,7 @@ export const NOVA_CALLERS: Callers = Object.fromEntries(
 export function replayCinder(where: string, setUp: () => Promise<CinderStage>, leftOut: LeftOut = {}): void {
   const accepted: string[] = [];
   replay("cinder", where, setUp, leftOut, async (stage, exchange, name) => {
-    if (!IMMEDIATE.has(exchange.title)) await stage.settle(accepted.splice(0));
+    if (!IMMEDIATE.has(exchange.title)) await stage.waitForWork(accepted.splice(0));
     (BEFORE[name] ?? BEFORE[exchange.title])?.(stage, (recorded) => stage.translation.apply(recorded));
     const answer = await send(stage, exchange, cinderHeaders(exchange, stage.tokens));
     accepted.push(...acceptedWork(stage.translation.apply(exchange.path), exchange.method, answer));

@@ -1,5 +1,5 @@
-// A cloud that forbids the metadata filter (/etc/cinder/resource_filters.json), or ignores it: what the filter would have
-// found is found all the same, by one list that is filtered here.
+// A cloud that forbids the metadata filter (/etc/cinder/resource_filters.json), or ignores it: the provider lists once
+// without the filter, and finds the same snapshots.
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
@@ -27,7 +27,7 @@ let cloud: OpenStackContext;
 
 async function start(options: Parameters<typeof startEmulator>[0]): Promise<void> {
   emulator = await startEmulator({ clock: { scale: SCALE }, timings: { snapshotCreate: 2_000 }, ...options });
-  cloud = connect(emulator.connection());
+  cloud = connect(emulator.openstack.connection());
 }
 
 function connect(config: unknown): OpenStackContext {
@@ -46,7 +46,7 @@ const lists = () => emulator.requests.filter(({ operation }) => operation === "s
 const refused = () => lists().filter(({ status }) => status >= 400).length;
 const creates = () => emulator.requests.count({ operation: "snapshots.create" });
 
-/** The snapshot of a run that was killed is adopted by the next, which makes four more. */
+/** A run adopts the snapshot of a killed run, and makes four more. */
 async function adoptsOne(): Promise<void> {
   const engine = engineOf(snapshot);
   expect((await engine.up({ z: { volumeId: SEED_VOLUMES.data } })).errors).toEqual([]);
@@ -59,19 +59,19 @@ async function adoptsOne(): Promise<void> {
   expect(log).toContainEqual(expect.stringMatching(/^info: adopted the snapshot/));
   expect(creates()).toBe(5);
   expect((await engine.destroy()).errors).toEqual([]);
-  emulator.cinder.settle();
+  emulator.cinder.advance();
   expect([...emulator.cinder.snapshots.values()]).toEqual([]);
 }
 
-test("Cinder refuses the filter by name: asked once, then listed without it", async () => {
+test("list: Cinder refuses the filter by name, so that it is sent once and then left out", async () => {
   await start({ snapshotFilters: NO_METADATA });
   await adoptsOne();
-  // Both of the first list's filters were under way at once; no later one is sent.
+  // The first list sends two filters at once. No later list sends one.
   expect(refused()).toBeGreaterThan(0);
   expect(refused()).toBeLessThanOrEqual(2);
 });
 
-test("a policy refuses it with 403: the same", async () => {
+test("list: a policy refuses the filter with 403, so that it is left out", async () => {
   await start({});
   emulator.faults.add({
     match: { method: "GET", path: /\/snapshots\/detail\?.*metadata=/ },
@@ -82,7 +82,7 @@ test("a policy refuses it with 403: the same", async () => {
   expect(refused()).toBeLessThanOrEqual(2);
 });
 
-test("a policy that refuses the list itself is said as it is", async () => {
+test("list: a policy that refuses the list itself is reported", async () => {
   await start({});
   emulator.faults.add({
     match: { method: "GET", path: /\/snapshots\/detail/ },
@@ -95,7 +95,7 @@ test("a policy that refuses the list itself is said as it is", async () => {
   expect(creates()).toBe(0);
 });
 
-test("a 400 that is about something else stands", async () => {
+test("list: a 400 for another reason is reported", async () => {
   await start({});
   const body = { badRequest: { code: 400, message: "limit param must be an integer" } };
   emulator.faults.add({ match: { operation: "snapshots.detail" }, status: 400, body });
@@ -103,7 +103,7 @@ test("a 400 that is about something else stands", async () => {
   expect(String(errors[0])).toMatch(/limit param/);
 });
 
-test("below 3.22 the filter is ignored in silence: it is not sent, and one list does", async () => {
+test("list: below 3.22 Cinder ignores the filter, so that it is not sent, and one list is enough", async () => {
   await start({ maxMicroversion: "3.21" });
   const engine = engineOf(snapshot);
   expect((await engine.up({ a: PROGRAM.a ?? {} })).errors).toEqual([]);
@@ -111,11 +111,11 @@ test("below 3.22 the filter is ignored in silence: it is not sent, and one list 
   expect(lists()).toHaveLength(1);
 });
 
-test("AssistedSnapshot finds its record, too", async () => {
+test("list: AssistedSnapshot finds its record without the filter too", async () => {
   await start({ snapshotFilters: NO_METADATA });
   await cloud.session.close();
-  // A member may ask this Nova: an administrator's filters are never refused.
-  cloud = connect(emulator.connection());
+  // As a member: Cinder never refuses the filters of an administrator.
+  cloud = connect(emulator.openstack.connection());
   const volumeId = SEED_VOLUMES.logs;
   const { id: snapshotId } = emulator.cinder.createSnapshot({ volume_id: volumeId });
   const metadata = {

@@ -1,4 +1,4 @@
-// Snapshot's lifecycle against the emulator, status by status: what becomes of it and what the user is told.
+// Snapshot against the emulator: what becomes of the snapshot in each status, and what the user is told.
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, startEmulator } from "../../emulator";
@@ -14,7 +14,7 @@ import { snapshot as released } from "../../provider/openstack/snapshot/resource
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
 
-/** So many times as fast as life, the emulator's and ours. */
+/** How many times faster than real time the emulator's clock and ours run. */
 let scale = 100;
 const clock: Clock = {
   now: () => performance.now() * scale,
@@ -22,7 +22,7 @@ const clock: Clock = {
   sleep: async (ms, signal) => void (await delay(ms / scale, undefined, signal ? { signal } : undefined)),
 };
 const VOLUME = "11111111-1111-4111-8111-111111111111";
-const NEWS: Properties = {
+const INPUTS: Properties = {
   volumeId: VOLUME,
   name: "nightly",
   __owner: "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Snapshot::nightly",
@@ -39,7 +39,7 @@ async function start(options: Parameters<typeof startEmulator>[0] = {}, speed = 
   scale = speed;
   emulator = await startEmulator({ clock: { scale: scale }, ...options });
   const place = { env: {}, cwd: "/", home: "/" };
-  const settings = resolveOpenStack({ name: "default", config: emulator.connection(), ...place });
+  const settings = resolveOpenStack({ name: "default", config: emulator.openstack.connection(), ...place });
   cloud = new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
   log.length = 0;
 }
@@ -50,14 +50,14 @@ afterEach(async () => {
 });
 
 const rows = () => {
-  emulator.cinder.settle();
+  emulator.cinder.advance();
   return [...emulator.cinder.snapshots.values()];
 };
 
 describe("create", () => {
-  test("one POST, a list of open ones, and no more looks than it takes", async () => {
+  test("create: sends one POST and logs in once", async () => {
     await start({ timings: { snapshotCreate: 2_000 } });
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     expect(outs).toMatchObject({ status: "available", progress: "100%", sizeGiB: 10, consumesQuota: true });
     expect(rows()).toMatchObject([{ id, status: "available" }]);
     expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(1);
@@ -65,40 +65,40 @@ describe("create", () => {
     expect(log.at(-1)).toBe("status: available 100%");
   });
 
-  test("an error with a message of Cinder's own is told with it, recorded, and replaced by the next up", async () => {
+  test("create: an error is reported with Cinder's message and recorded, and the next up replaces the snapshot", async () => {
     await start();
     emulator.cinder.failNext({ create: "error" });
-    const failure = await partial(create(definition, newRun(), NEWS));
+    const failure = await partial(create(definition, newRun(), INPUTS));
     expect(failure.reasons[0]).toMatch(/^cannot create snapshot "nightly": Cinder could not make it .*status "error"/);
     expect(failure.reasons[0]).toContain("Snapshot failed to create");
     expect(failure.properties).toMatchObject({ status: "error", pending: { operation: "create", failed: true } });
-    expect(diff(definition, failure.properties, NEWS)).toMatchObject({ changes: true, replaces: ["pending"] });
+    expect(diff(definition, failure.properties, INPUTS)).toMatchObject({ changes: true, replaces: ["pending"] });
     await remove(definition, newRun(), failure.id, failure.properties);
     expect(rows()).toEqual([]);
   });
 
-  test("an error without a message says what that usually means", async () => {
+  test("create: an error without a message is reported with its usual cause", async () => {
     await start();
     emulator.cinder.failNext({ create: "error-silent" });
-    const failure = await partial(create(definition, newRun(), NEWS));
+    const failure = await partial(create(definition, newRun(), INPUTS));
     expect(failure.reasons[0]).toContain("left no message why");
     expect(failure.reasons[0]).toContain("openstack volume service list");
   });
 
-  test("one that never gets ready meets the deadline, and is waited for by the next run", async () => {
+  test("create: a snapshot that never becomes available meets the deadline, and the next run waits for it", async () => {
     await start();
     const stuck = emulator.cinder.behaviour({ match: { name: "nightly" }, create: "stuck" });
-    const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "2m" } }));
+    const failure = await partial(create(definition, newRun(), { ...INPUTS, __timeouts: { create: "2m" } }));
     expect(failure.reasons[0]).toMatch(/waited [12] min.* for snapshot \S+ to become available; seen: creating/);
     stuck.remove();
     const row = emulator.cinder.snapshots.get(failure.id);
     if (row) row.status = "available";
-    const { outs } = await update(definition, newRun(), failure.id, failure.properties, NEWS);
+    const { outs } = await update(definition, newRun(), failure.id, failure.properties, INPUTS);
     expect(outs).toMatchObject({ status: "available" });
     expect(rows()).toHaveLength(1);
   });
 
-  test("one 404 right after the create was accepted does not forget it", async () => {
+  test("create: one 404 after the request was accepted does not lose the snapshot", async () => {
     await start({ timings: { snapshotCreate: 2_000 } });
     emulator.faults.add({
       match: { operation: "snapshots.show" },
@@ -106,20 +106,20 @@ describe("create", () => {
       status: 404,
       body: JSON.stringify({ itemNotFound: { code: 404, message: "Snapshot 1 could not be found." } }),
     });
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     expect(outs).toMatchObject({ status: "available" });
     expect(rows().map((row) => row.id)).toEqual([id]);
   });
 
-  test("one that vanishes leaves nothing to record", async () => {
+  test("create: a snapshot that vanishes is not recorded", async () => {
     await start();
     emulator.cinder.failNext({ create: "vanish" });
-    await expect(create(definition, newRun(), NEWS)).rejects.toThrow(/vanished while it was being created/);
+    await expect(create(definition, newRun(), INPUTS)).rejects.toThrow(/vanished while it was being created/);
   });
 
-  test("over quota: refused once, with what to do about it", async () => {
+  test("create: a full quota is reported after one request, with what to do about it", async () => {
     await start({ quotas: { snapshots: 0 } });
-    await expect(create(definition, newRun(), NEWS)).rejects.toThrow(/SnapshotLimitExceeded[\s\S]*quota/);
+    await expect(create(definition, newRun(), INPUTS)).rejects.toThrow(/SnapshotLimitExceeded[\s\S]*quota/);
     expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(1);
   });
 
@@ -127,33 +127,33 @@ describe("create", () => {
     ["3.70", undefined, "available"],
     ["3.59", true, "available"],
     ["3.59", undefined, "refused"],
-  ])("an attached volume at %s, force %s: %s", async (maxMicroversion, force, outcome) => {
+  ])("create: an attached volume at %s with force %s is %s", async (maxMicroversion, force, outcome) => {
     await start({ maxMicroversion });
-    const attached = { ...NEWS, volumeId: "22222222-2222-4222-8222-222222222222", force };
+    const attached = { ...INPUTS, volumeId: "22222222-2222-4222-8222-222222222222", force };
     const made = create(definition, newRun(), attached);
     if (outcome === "available") expect((await made).outs.status).toBe("available");
     else await expect(made).rejects.toThrow(/current status is: in-use/);
   });
 
-  test("the oldest API there is: no filters, no messages, no extra fields", async () => {
+  test("create: works with the oldest API, which has no filters, no messages and fewer fields", async () => {
     await start({ maxMicroversion: "3.0" });
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     expect(outs).not.toHaveProperty("userId");
     await remove(definition, newRun(), id, outs);
     emulator.cinder.failNext({ create: "error" });
-    expect((await partial(create(definition, newRun(), NEWS))).reasons[0]).toContain("left no message why");
+    expect((await partial(create(definition, newRun(), INPUTS))).reasons[0]).toContain("left no message why");
   });
 
-  test("two hundred at once are looked at together, by lists", async () => {
-    // Not a hundred times: the requests themselves take real time, and would seem to take minutes.
+  test("create: two hundred snapshots at once are watched by shared lists", async () => {
+    // A low speed: the requests take real time, which a high one would turn into minutes.
     await start({ timings: { snapshotCreate: 2_000 } }, 4);
     const run = newRun();
     const all = Array.from({ length: 200 }, (_, n) =>
-      create(definition, run, { ...NEWS, __owner: `${NEWS.__owner}${n}` }),
+      create(definition, run, { ...INPUTS, __owner: `${INPUTS.__owner}${n}` }),
     );
     await Promise.all(all);
     expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(200);
-    // How many lists that takes depends on the machine (npm run bench measures it); single looks are for the last few.
+    // The number of lists depends on the machine (npm run bench measures it). Only the last few are shown one by one.
     expect(emulator.requests.count({ operation: "snapshots.show" })).toBeLessThanOrEqual(10);
     const before = emulator.requests.length;
     await run.end();
@@ -164,31 +164,31 @@ describe("create", () => {
 describe("delete", () => {
   async function made() {
     await start({ timings: { snapshotDelete: 1_000 } });
-    return create(definition, newRun(), NEWS);
+    return create(definition, newRun(), INPUTS);
   }
 
-  test("waits until it is gone", async () => {
+  test("delete: waits until the snapshot is gone", async () => {
     const { id, outs } = await made();
     await remove(definition, newRun(), id, outs);
     expect(rows()).toEqual([]);
     expect(emulator.requests.count({ operation: "snapshots.delete" })).toBe(1);
   });
 
-  test("of what is still being made waits until Cinder lets it", async () => {
+  test("delete: waits until Cinder accepts the request for a snapshot that is still being created", async () => {
     await start({ timings: { snapshotCreate: 20_000 } });
-    const failure = await partial(create(definition, newRun(), { ...NEWS, __timeouts: { create: "1s" } }));
+    const failure = await partial(create(definition, newRun(), { ...INPUTS, __timeouts: { create: "1s" } }));
     await remove(definition, newRun(), failure.id, failure.properties);
     expect(rows()).toEqual([]);
   });
 
-  test("of what is being deleted already joins in", async () => {
+  test("delete: waits for a deletion that is already under way", async () => {
     const { id, outs } = await made();
     await cloud.cinder.deleteSnapshot(id);
     await remove(definition, newRun(), id, outs);
     expect(rows()).toEqual([]);
   });
 
-  test("a busy snapshot comes back to available: an error that says why", async () => {
+  test("delete: a busy snapshot that returns to available is an error that says why", async () => {
     const { id, outs } = await made();
     emulator.cinder.failNext({ delete: "busy" });
     await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(
@@ -199,7 +199,7 @@ describe("delete", () => {
     expect(rows()).toEqual([]);
   });
 
-  test("error_deleting is an error that says who has to look where", async () => {
+  test("delete: error_deleting is an error that says who has to look where", async () => {
     const { id, outs } = await made();
     emulator.cinder.failNext({ delete: "error" });
     await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(/failed to delete[\s\S]*administrator/);
@@ -207,7 +207,7 @@ describe("delete", () => {
     expect(rows()).toMatchObject([{ id, status: "error_deleting" }]);
   });
 
-  test("a member of a group snapshot: Cinder's refusal is told, and not asked for for ever", async () => {
+  test("delete: the refusal for a member of a group snapshot is reported after a few requests", async () => {
     const { id, outs } = await made();
     const row = emulator.cinder.snapshots.get(id);
     if (row) row.group_snapshot_id = "33333333-3333-4333-8333-333333333333";
@@ -215,7 +215,7 @@ describe("delete", () => {
     expect(emulator.requests.count({ operation: "snapshots.delete" })).toBeLessThanOrEqual(3);
   });
 
-  test("one that never ends meets the deadline", async () => {
+  test("delete: a deletion that never ends meets the deadline", async () => {
     const { id, outs } = await made();
     emulator.cinder.failNext({ delete: "stuck" });
     await expect(remove(definition, newRun(), id, { ...outs, __timeouts: { delete: "1m" } })).rejects.toThrow(
@@ -224,48 +224,48 @@ describe("delete", () => {
   });
 });
 
-describe("read and change", () => {
-  test("a snapshot in error says so, with Cinder's reason, and is not replaced behind the user's back", async () => {
+describe("read and update", () => {
+  test("read: a snapshot in error is reported with Cinder's reason, and not replaced without the user's wish", async () => {
     await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     const row = emulator.cinder.snapshots.get(id);
     if (row) row.status = "error";
     const { props } = await read(definition, newRun(), id, outs);
     expect(props).toMatchObject({ status: "error" });
     expect(log.at(-1)).toMatch(/^warning: snapshot "nightly": is in status "error"/);
-    expect(diff(definition, props ?? {}, NEWS)).toEqual({ changes: false });
+    expect(diff(definition, props ?? {}, INPUTS)).toEqual({ changes: false });
   });
 
-  test("another project's login does not see it as gone by a wrong address, only by Cinder's own word", async () => {
+  test("read: only Cinder's own 404 proves that the snapshot is gone, a wrong address does not", async () => {
     await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     emulator.faults.add({ match: { operation: "snapshots.show" }, status: 404, body: "<html>nginx</html>" });
     await expect(read(definition, newRun(), id, outs)).rejects.toThrow(/cannot read snapshot "nightly"/);
     emulator.cinder.removeSnapshot(id);
     expect(await read(definition, newRun(), id, outs)).toEqual({});
   });
 
-  test("metadata keys with a slash can be taken away, too, and nobody else's go with them", async () => {
+  test("update: metadata keys with a slash can be removed, and the keys of others stay", async () => {
     await start();
-    const before = { ...NEWS, metadata: { "team/owner": "shop", keep: "7" } };
+    const before = { ...INPUTS, metadata: { "team/owner": "shop", keep: "7" } };
     const { id, outs } = await create(definition, newRun(), before);
     await cloud.cinder.createSnapshotMetadata(id, { foreign: "f" });
-    const after = { ...NEWS, metadata: { keep: "8" } };
+    const after = { ...INPUTS, metadata: { keep: "8" } };
     await update(definition, newRun(), id, outs, after);
     expect(emulator.cinder.snapshots.get(id)?.metadata).toEqual({
       keep: "8",
       foreign: "f",
       "snapclone:stack": outs.__stack,
-      "snapclone:owner": NEWS.__owner,
+      "snapclone:owner": INPUTS.__owner,
       "snapclone:inputs": expect.any(String),
       "snapclone:attempt": expect.any(String),
       "snapclone:keys": "keep",
     });
   });
 
-  test("a login to another project, or in another region, finds nothing gone", async () => {
+  test("read and delete: a login to another project or region proves no absence", async () => {
     await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
+    const { id, outs } = await create(definition, newRun(), INPUTS);
     expect(outs.__backend).toMatch(/^project [0-9a-f]{32}, region RegionOne$/);
     for (const other of ["project 0123, region RegionOne", "project 0123, region RegionTwo"]) {
       emulator.cinder.removeSnapshot(id);
@@ -279,15 +279,15 @@ describe("read and change", () => {
     expect(await read(definition, newRun(), id, outs)).toEqual({});
   });
 
-  test("what others have set on an imported snapshot is never taken away, and the import replaces nothing", async () => {
+  test("update: an imported snapshot keeps the metadata of others, and is not replaced", async () => {
     await start();
     const row = emulator.cinder.createSnapshot({ name: "nightly", volume_id: VOLUME, metadata: { billing: "42" } });
-    // As `pulumi import --file` with inputs alone writes it, and as a refresh fills it.
-    const { metadata: _, ...inputs } = { ...NEWS, metadata: undefined, __owner: undefined };
+    // As `pulumi import --file` writes it with inputs alone, and as a refresh completes it.
+    const { metadata: _, ...inputs } = { ...INPUTS, metadata: undefined, __owner: undefined };
     const bare = { ...inputs, __owner: undefined } as Properties;
     delete bare.__owner;
     const refreshed = (await read(definition, newRun(), row.id, { ...bare, status: "available" })).props ?? {};
-    const program = { ...NEWS, metadata: { keep: "7" } };
+    const program = { ...INPUTS, metadata: { keep: "7" } };
     for (const olds of [{ status: "available" }, bare, refreshed]) {
       expect(diff(definition, olds, program)).not.toHaveProperty("replaces");
       const { outs } = await update(definition, newRun(), row.id, olds, program);
@@ -301,15 +301,15 @@ describe("read and change", () => {
     );
   });
 
-  test("another owner's name goes into the record, and a cloud that forbids that costs a warning", async () => {
+  test("update: a new owner is written to the record, and a cloud that forbids it causes a warning", async () => {
     await start();
-    const { id, outs } = await create(definition, newRun(), NEWS);
-    const renamed = { ...NEWS, __owner: `${NEWS.__owner}-2` };
+    const { id, outs } = await create(definition, newRun(), INPUTS);
+    const renamed = { ...INPUTS, __owner: `${INPUTS.__owner}-2` };
     expect(diff(definition, outs, renamed)).toEqual({ changes: true });
     emulator.faults.add({ match: { operation: "snapshots.metadata.merge" }, times: 1, status: 403, body: "{}" });
     const first = await update(definition, newRun(), id, outs, renamed);
     expect(log.at(-1)).toMatch(/^warning: the ownership record of \S+ could not be written/);
-    await update(definition, newRun(), id, { ...first.outs, __owner: NEWS.__owner }, renamed);
+    await update(definition, newRun(), id, { ...first.outs, __owner: INPUTS.__owner }, renamed);
     expect(emulator.cinder.snapshots.get(id)?.metadata["snapclone:owner"]).toBe(renamed.__owner);
   });
 });
@@ -320,15 +320,15 @@ describe("with an engine's state", () => {
     Object.fromEntries(names(count).map((name) => [name, { volumeId: VOLUME, name, metadata: { keep: "7" } }]));
   const engine = () => new FakeEngine(definition, { clock });
 
-  test("requests: N creates cost at most 1.1 N + 20, and the end of the run none", async () => {
+  test("create: N creates take at most 1.1 N + 20 requests, and the end of the run none", async () => {
     await start({ timings: { snapshotCreate: 2_000 } }, 20);
     const run = newRun();
     await Promise.all(
       names(60).map((name) =>
         create(definition, run, {
-          ...NEWS,
+          ...INPUTS,
           name,
-          __owner: `${NEWS.__owner}-${name}`,
+          __owner: `${INPUTS.__owner}-${name}`,
           __attempt: `1${name}`.padEnd(16, "0"),
         }),
       ),
@@ -337,13 +337,13 @@ describe("with an engine's state", () => {
     expect(emulator.requests.length).toBeLessThanOrEqual(1.1 * 60 + 20);
   });
 
-  test("a slow cloud: after a good up nothing can be adopted by anything", async () => {
+  test("create: on a slow cloud, nothing is adopted after a complete up", async () => {
     await start({ latencyMs: 6, timings: { snapshotCreate: 100 } });
     const stack = engine();
     await stack.up(programOf(12));
     const before = rows().map(({ id }) => id);
-    const { log: said } = await stack.up(programOf(12), { replace: names(12) });
-    expect(said).toEqual([]);
+    const { log: lines } = await stack.up(programOf(12), { replace: names(12) });
+    expect(lines).toEqual([]);
     expect(
       rows()
         .map(({ id }) => id)
@@ -352,7 +352,7 @@ describe("with an engine's state", () => {
     expect(rows()).toHaveLength(12);
   });
 
-  test("what a save that failed left is told at once, and adopted by the next up, with a line that stays", async () => {
+  test("create: a snapshot that a failed save left is reported at once, and the next up adopts it with a message", async () => {
     await start();
     const stack = engine();
     const failed = await stack.up(programOf(1), { saveFails: true });
@@ -366,12 +366,12 @@ describe("with an engine's state", () => {
     expect(rows()).toHaveLength(1);
   });
 
-  test("without a witness it makes a new one, and tells of the old", async () => {
+  test("create: without an answer from the state it makes a new snapshot, and reports the old one", async () => {
     await start();
     const stack = engine();
     await stack.up(programOf(1), { saveFails: true });
     const [row] = rows();
-    stack.hasWitness = false;
+    stack.isStateReadable = false;
     const next = await stack.up(programOf(1));
     expect(rows()).toHaveLength(2);
     expect(next.log).toEqual([
@@ -381,7 +381,7 @@ describe("with an engine's state", () => {
     ]);
   });
 
-  test("an adopted snapshot gets what the program says now, loses the keys of its own create, and keeps those of others", async () => {
+  test("create: an adopted snapshot gets the present inputs, loses the keys of its own create, and keeps those of others", async () => {
     await start();
     const stack = engine();
     await stack.up({ s0: { volumeId: VOLUME, name: "one", metadata: { a: "1", b: "2" } } }, { saveFails: true });
@@ -392,7 +392,7 @@ describe("with an engine's state", () => {
     expect(rows()[0]?.metadata).not.toHaveProperty("a");
   });
 
-  test("marks of an earlier build: an open one of a pending create is adopted, a settled one never", async () => {
+  test("create: of an earlier build's records, an open one of a pending create is adopted, a settled one never", async () => {
     await start();
     const stack = engine();
     await stack.up(programOf(1), { saveFails: true });
@@ -414,10 +414,10 @@ describe("with an engine's state", () => {
   });
 });
 
-test("check refuses all that is wrong at once, with the path, and sends nothing", async () => {
+test("check: everything that is wrong is refused at once, with the path, and nothing is sent", async () => {
   await start();
   const long = "x".repeat(256);
-  const news = {
+  const inputs = {
     volumeId: "my-volume",
     name: long,
     descripton: "typo",
@@ -428,7 +428,7 @@ test("check refuses all that is wrong at once, with the path, and sends nothing"
     connection: "",
     __timeouts: { create: "10 minutes" },
   };
-  expect(check(definition, {}, news).failures).toEqual([
+  expect(check(definition, {}, inputs).failures).toEqual([
     { property: "descripton", reason: "unknown property; did you mean description?" },
     { property: "volumeId", reason: expect.stringContaining("UUID") },
     { property: "name", reason: "must not be longer than 255 characters" },

@@ -1,4 +1,4 @@
-// The ViPR client against the emulator: every call, and the surprises of the wire (docs/wire/vipr.md#s0).
+// The ViPR client against the emulator: every call, and the surprising answers of ViPR (docs/wire/vipr.md#s0).
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -24,7 +24,7 @@ async function start(options: EmulatorOptions = {}) {
 }
 
 function clientOf(emulator: Emulator, changes: Partial<ViprSettings> = {}): ViprClient {
-  const { kind: _kind, ...login } = emulator.viprLogin.connection();
+  const { kind: _kind, ...login } = emulator.vipr.connection();
   const client = new ViprClient({
     ...login,
     tls: { insecure: false },
@@ -39,14 +39,14 @@ function clientOf(emulator: Emulator, changes: Partial<ViprSettings> = {}): Vipr
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   const error: unknown = await work.then(
-    () => new Error("it went well"),
+    () => new Error("expected a failure"),
     (reason: unknown) => reason,
   );
   if (!(error instanceof SnapcloneError)) throw error;
   return error;
 }
 
-/** The emulator answers what no client of ours sends. */
+/** Sends a request that the client never sends. */
 async function raw(emulator: Emulator, path: string, init: RequestInit = {}) {
   const response = await fetch(`${emulator.url}/vipr${path}`, { redirect: "manual", ...init });
   const text = await response.text();
@@ -61,8 +61,8 @@ async function tokenOf(emulator: Emulator): Promise<string> {
 
 const linked = (emulator: Emulator) => emulator.vipr.active().map(({ id }) => id);
 
-describe("the calls", () => {
-  it("links, shows, tags, relinks, unlinks; tasks tell no targets", async () => {
+describe("calls", () => {
+  it("link, show, tag, relink and unlink targets, and tasks name no targets", async () => {
     const { emulator, client } = await start({ clock: "manual" });
     const task = await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
     expect(task).toMatchObject({ name: "LINK SNAPSHOT SESSION TARGETS", state: "pending", progress: 0 });
@@ -70,7 +70,7 @@ describe("the calls", () => {
     expect(task.associated_resources).toEqual([]);
     expect(task).not.toHaveProperty("workflow");
 
-    // Made at once, and not provisioned yet.
+    // ViPR makes the targets at once, and provisions them later.
     const ids = (await client.searchTargets("DEV-")).map(({ id }) => id);
     expect(await client.bulkTargets(ids)).toMatchObject([
       { name: "dev-1", inactive: false, native_id: "" },
@@ -79,7 +79,7 @@ describe("the calls", () => {
     expect((await client.showTarget(ids[0] ?? "")).wwn).toBeUndefined();
     expect((await client.showSession(monday)).linked_targets).toEqual([]);
 
-    // Seen one by one before the task is ready.
+    // The targets are linked one by one before the task is ready.
     emulator.clock.tick(700);
     expect((await client.showSession(monday)).linked_targets).toHaveLength(1);
     expect(await client.showTask(task.id)).toMatchObject({ state: "pending", workflow: { id: expect.any(String) } });
@@ -90,7 +90,7 @@ describe("the calls", () => {
     expect((await client.listSessionTasks(monday)).map(({ id }) => id)).toEqual([task.id]);
     const [first] = await client.bulkTargets(ids);
     expect(first).toMatchObject({ wwn: expect.stringMatching(/^6000/), provisioned_capacity_gb: "10.00" });
-    // Stored, and never shown (docs/wire/vipr.md#s0-8); and nothing leads from a target to its session.
+    // ViPR never shows the copy mode (docs/wire/vipr.md#s0-8), nor the session of a target.
     expect(Object.keys(first ?? {}).filter((key) => /copy|session/.test(key))).toEqual([]);
     expect(emulator.vipr.active().map(({ copyMode }) => copyMode)).toEqual(["copy", "copy"]);
 
@@ -110,18 +110,18 @@ describe("the calls", () => {
     ]);
     expect(unlinking).toMatchObject({ name: "UNLINK SNAPSHOT SESSION TARGETS", state: "pending" });
     emulator.clock.tick(2_000);
-    // Inactive first, gone later.
+    // ViPR shows an unlinked target as inactive for a while.
     expect(await client.showTarget(ids[0] ?? "")).toMatchObject({ inactive: true });
     emulator.clock.tick(600_000);
     expect((await failure(client.showTarget(ids[0] ?? ""))).kind).toBe("notFound");
 
-    // The kept one is another thing, found by its WWN only.
+    // A kept target becomes a volume with another id. Only the WWN leads to it.
     const { wwn } = emulator.vipr.volumes.get((await client.searchVolumes({ name: "dev-2" }))[0] ?? "") ?? {};
     const [volume] = await client.searchVolumes({ wwn: wwn?.toLowerCase() ?? "" });
     expect(await client.bulkVolumes([volume ?? ""])).toMatchObject([{ id: volume, name: "dev-2", inactive: false }]);
   });
 
-  it("lists the sessions of a volume and of a group", async () => {
+  it("list the sessions of a volume and of a consistency group", async () => {
     const { client } = await start();
     const session = await client.showSession(monday);
     expect(session).toMatchObject({ name: "monday", inactive: false, parent: { id: expect.any(String) } });
@@ -133,7 +133,7 @@ describe("the calls", () => {
     expect((await client.bulkSessions([monday, NOWHERE])).map(({ id }) => id)).toEqual([monday]);
   });
 
-  it("one login for all of them, sent with exactly the media types that ViPR answers in JSON", async () => {
+  it("share one login, and send the only media type that ViPR answers in JSON", async () => {
     const { emulator, client } = await start();
     await Promise.all(Array.from({ length: 20 }, () => client.showSession(monday)));
     expect(emulator.requests.count({ operation: "login" })).toBe(1);
@@ -143,15 +143,15 @@ describe("the calls", () => {
     expect(xml.text).toMatch(/^<\?xml[\s\S]*<block_snapshot_session><name>monday<\/name>/);
   });
 
-  it("nothing but a URN gets into an address", async () => {
+  it("accept nothing but a URN as a part of a path", async () => {
     const { emulator, client } = await start();
     expect((await failure(client.showSession("../../logout?force=true"))).kind).toBe("input");
     expect(emulator.requests.length).toBe(0);
   });
 });
 
-describe("refusals, in ViPR's own words", () => {
-  it("of links", async () => {
+describe("refusals have ViPR's message", () => {
+  it("for a link", async () => {
     const { emulator, client } = await start();
     const link = (target_name: string, count = 1, copy_mode = "copy") =>
       client.linkTargets(monday, { count, target_name, copy_mode });
@@ -162,7 +162,8 @@ describe("refusals, in ViPR's own words", () => {
     expect(await refused(link("dev", 1, "COPY"))).toContain('The value must be either "copy" or "nocopy".');
     expect(await refused(link("dev", 2000))).toContain("count 2,000 would exceed");
     await link("dev copy", 2);
-    // Decided by what is left of the name, over all sessions of the source (docs/wire/vipr.md#s0-5, #s4).
+    // ViPR compares names without the characters that it removes, over all sessions of the source
+    // (docs/wire/vipr.md#s0-5, #s4).
     expect(
       await refused(client.linkTargets(tuesday, { count: 1, target_name: "devcopy", copy_mode: "copy" })),
     ).toContain("A component/resource with the label devcopy-1 already exists.");
@@ -170,7 +171,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await refused(link("x".repeat(62)))).toContain("maximum length is 63");
     expect(codeOf(await failure(link("dev", 0)))).toBe(1008);
     const [volume] = emulator.vipr.volumes.values();
-    // What comes before the name that is refused stays (docs/wire/vipr.md#s0-6).
+    // The targets before the refused name stay (docs/wire/vipr.md#s0-6).
     emulator.vipr.createSession("left-2", { volume: volume?.id ?? "" });
     expect(await refused(link("left", 3))).toContain("left-2 already exists");
     const [left] = await client.bulkTargets((await client.searchTargets("left-")).map(({ id }) => id));
@@ -180,20 +181,22 @@ describe("refusals, in ViPR's own words", () => {
     expect(await client.showTarget(left?.id ?? "")).toMatchObject({ inactive: true });
   });
 
-  it("of unlinks and relinks", async () => {
+  it("for an unlink and a relink", async () => {
     const { emulator, client } = await start();
-    const said = async (work: Promise<unknown>) => (await failure(work)).message;
+    const messageOf = async (work: Promise<unknown>) => (await failure(work)).message;
     const unlink = (id: string, session: string = monday) =>
       client.unlinkTargets(session, [{ id, delete_target: true }]);
-    expect(await said(unlink(NOWHERE.replace("Session", "")))).toContain("does not have any linked targets");
+    expect(await messageOf(unlink(NOWHERE.replace("Session", "")))).toContain("does not have any linked targets");
     await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
     const [one = "", two = ""] = linked(emulator);
-    // Missing in an address is a 404, in a body a 400 (docs/wire/vipr.md#s5-b).
+    // ViPR answers 404 to an unknown id in a path, and 400 to one in a body (docs/wire/vipr.md#s5-b).
     expect((await failure(client.showTarget(NOWHERE.replace("Session", "")))).kind).toBe("notFound");
     expect(codeOf(await failure(unlink(NOWHERE.replace("Session", ""))))).toBe(1004);
     await client.linkTargets(tuesday, { count: 1, target_name: "other", copy_mode: "copy" });
-    emulator.vipr.settle();
-    expect(await said(unlink(one, tuesday))).toContain(`Target ${one} is not linked to snapshot session ${tuesday}.`);
+    emulator.vipr.advance();
+    expect(await messageOf(unlink(one, tuesday))).toContain(
+      `Target ${one} is not linked to snapshot session ${tuesday}.`,
+    );
     emulator.vipr.setExported(two);
     const exported = await failure(
       client.unlinkTargets(monday, [
@@ -204,12 +207,12 @@ describe("refusals, in ViPR's own words", () => {
     expect(exported.kind).toBe("refused");
     expect(exported.message).toMatch(/currently exported to a host\.[\s\S]*Take the target out of its export groups/);
     expect(emulator.vipr.linkedNames(monday)).toEqual(["dev-1", "dev-2"]);
-    expect(await said(client.relinkTargets(logs, [one]))).toContain("must have the same source");
+    expect(await messageOf(client.relinkTargets(logs, [one]))).toContain("must have the same source");
     emulator.vipr.unlinkNow(one);
     expect(codeOf(await failure(client.relinkTargets(tuesday, [one])))).toBe(1006);
   });
 
-  it("of what is missing, deleted, or not allowed", async () => {
+  it("for an object that is missing, deleted or forbidden", async () => {
     const { emulator, client } = await start();
     expect((await failure(client.showSession(NOWHERE))).kind).toBe("notFound");
     const session = emulator.vipr.sessions.get(tuesday);
@@ -227,7 +230,7 @@ describe("refusals, in ViPR's own words", () => {
     expect(await stranger.searchTargets("dev")).toEqual([]);
   });
 
-  it("a session with a pending task can't be deleted, and can be linked to (docs/wire/vipr.md#s0-13)", async () => {
+  it("for the delete of a session with a pending task, although another link is accepted (docs/wire/vipr.md#s0-13)", async () => {
     const { emulator, client } = await start({ clock: "manual" });
     const link = (target_name: string) => client.linkTargets(monday, { count: 1, target_name, copy_mode: "copy" });
     await Promise.all([link("a"), link("b")]);
@@ -241,10 +244,10 @@ describe("refusals, in ViPR's own words", () => {
 });
 
 describe("the login", () => {
-  it("a token that has ended is renewed once, whether the answer is a 302 or a 401", async () => {
+  it("renews an expired token once, after a 302 and after a 401", async () => {
     const { emulator, client } = await start();
     await client.showSession(monday);
-    emulator.viprAuth.revokeAll();
+    emulator.vipr.auth.revokeAll();
     await client.showSession(monday);
     expect(emulator.requests.map(({ operation, status }) => [operation, status])).toEqual([
       ["login", 200],
@@ -253,7 +256,7 @@ describe("the login", () => {
       ["login", 200],
       ["sessions.show", 200],
     ]);
-    emulator.viprAuth.revokeAll();
+    emulator.vipr.auth.revokeAll();
     await client.linkTargets(monday, { count: 1, target_name: "dev", copy_mode: "copy" });
     expect(
       emulator.requests.filter(({ operation }) => operation === "sessions.link").map(({ status }) => status),
@@ -261,7 +264,7 @@ describe("the login", () => {
     expect(linked(emulator)).toHaveLength(1);
   });
 
-  it("ends by age and by idleness, as the emulator's clock has it", async () => {
+  it("is repeated when the token has expired by age or by idleness", async () => {
     const { emulator, client } = await start({ clock: "manual" });
     await client.showSession(monday);
     for (let hour = 0; hour < 8; hour += 1) {
@@ -274,7 +277,7 @@ describe("the login", () => {
     expect(emulator.requests.count({ operation: "login" })).toBe(3);
   });
 
-  it("a refused login is asked for once, however many want it: ten bad ones lock the address", async () => {
+  it("is sent once when it is refused, for all callers, because ten bad logins lock the address", async () => {
     const { emulator } = await start();
     const wrong = clientOf(emulator, { password: "not it" });
     const errors = await Promise.all(Array.from({ length: 30 }, () => failure(wrong.showSession(monday))));
@@ -285,7 +288,7 @@ describe("the login", () => {
     expect(errors[0]?.message).not.toContain("not it");
   });
 
-  it("a locked address and a user with too many tokens say so", async () => {
+  it("explains a locked address, and a user with too many tokens", async () => {
     const { emulator } = await start();
     const authorization = `Basic ${Buffer.from("root:wrong").toString("base64")}`;
     const answers = [];
@@ -301,20 +304,20 @@ describe("the login", () => {
     expect(capped.message).toMatch(/Max number of tokens exceeded for this user[\s\S]*logout\?force=true/);
   });
 
-  it("logs out, and in again if it is used after that", async () => {
+  it("is repeated when the client is used after its logout", async () => {
     const { emulator, client } = await start();
     await client.logout();
     expect(emulator.requests.length).toBe(0);
     await client.showSession(monday);
-    expect(emulator.viprAuth.alive).toBe(1);
+    expect(emulator.vipr.auth.alive).toBe(1);
     await client.logout();
     await client.logout();
-    expect(emulator.viprAuth.alive).toBe(0);
+    expect(emulator.vipr.auth.alive).toBe(0);
     expect(emulator.requests.count({ operation: "logout" })).toBe(1);
     await client.showSession(monday);
   });
 
-  it("a token that can't be read is answered in XML, whatever was asked for", async () => {
+  it("emulator: answers in XML to an unreadable token", async () => {
     const { emulator } = await start();
     for (const path of ["/login", `/block/snapshot-sessions/${monday}`]) {
       const { status, headers, text } = await raw(emulator, path, {
@@ -325,7 +328,7 @@ describe("the login", () => {
     }
   });
 
-  it("TLS is verified by the appliance's own certificate", async () => {
+  it("trusts the appliance's own certificate if it is given as cacert", async () => {
     const folder = mkdtempSync(join(tmpdir(), "snapclone-vipr-"));
     endings.push(() => rmSync(folder, { recursive: true, force: true }));
     const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
@@ -342,7 +345,7 @@ describe("the login", () => {
   });
 });
 
-describe("what the emulator is strict about", () => {
+describe("emulator", () => {
   const post = async (path: string, body: unknown, more: Record<string, string> = {}) => {
     const { emulator } = await start();
     const headers = {
@@ -371,20 +374,20 @@ describe("what the emulator is strict about", () => {
     ["no JSON", "{", 400, 1013],
     ["no count", { new_linked_targets: { target_name: "dev" } }, 500, 999],
     ["a count that is no number", { new_linked_targets: { ...targets, count: "two" } }, 400, 1013],
-  ])("%s", async (_what, body, status, code) => {
+  ])("refuses a link with %s", async (_what, body, status, code) => {
     expect(await post(`${monday}/link-targets`, body)).toMatchObject([status, { code, retryable: false }]);
   });
 
   it.each([
     ["a count as text", { ...targets, count: "2" }],
-    ["a count below zero links nothing", { ...targets, count: -1 }],
+    ["a negative count, which links nothing", { ...targets, count: -1 }],
     ["no name at all", { count: 1 }],
     ["copy_mode null", { ...targets, copy_mode: null }],
-  ])("and lenient: %s", async (_what, new_linked_targets) => {
+  ])("accepts a link with %s", async (_what, new_linked_targets) => {
     expect((await post(`${monday}/link-targets`, { new_linked_targets }))[0]).toBe(202);
   });
 
-  it("the media type of a body, the method, the address, the form of an id", async () => {
+  it("refuses a wrong media type, method, path or id", async () => {
     expect(await post(`${monday}/link-targets`, {}, { "content-type": "text/plain" })).toMatchObject([
       415,
       { code: 1003 },

@@ -1,17 +1,18 @@
-// ZStack's client against the emulator, and the emulator against the exchanges of docs/wire/zstack.md#s9.
+// ZStack's client against the emulator, and the emulator against the exchanges in docs/wire/zstack.md#s9.
 
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { type Clock, systemClock } from "../../provider/core/util/clock";
-import { hasCode, ZStackClient } from "../../provider/zstack/client";
+import { ZStackClient } from "../../provider/zstack/client";
 import { resolveZStack } from "../../provider/zstack/connection";
 import { newUuid } from "../../provider/zstack/context";
+import { hasCode } from "../../provider/zstack/errors";
 
 let emulator: Emulator;
 let zstack: ZStackClient;
 
 async function start(options: Parameters<typeof startEmulator>[0] = {}, auth: object = {}): Promise<void> {
   emulator = await startEmulator({ clock: "instant", ...options });
-  const config = { ...emulator.zstackLogin.connection(), ...auth };
+  const config = { ...emulator.zstack.connection(), ...auth };
   const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
   const clock: Clock = { ...systemClock, date: () => emulator.clock.now() };
   zstack = new ZStackClient(settings, { clock });
@@ -22,7 +23,7 @@ afterEach(async () => {
   await emulator.close();
 });
 
-/** As any program would ask: the emulator's answer, seen without the client. */
+/** Sends a request without the client. */
 async function raw(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
   const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
   const response = await fetch(`${emulator.url}/zstack/v1${path}`, {
@@ -41,7 +42,7 @@ async function session(): Promise<Record<string, string>> {
 const ACTIONS = `/vm-instances/${ZSTACK_SEED.web}/actions`;
 const OAUTH = { authorization: "OAuth deadbeef" };
 
-test("every call of the client finds its operation, and every answer its schema", async () => {
+test("client: every call has an operation in the emulator, and every answer fits its schema", async () => {
   await start({ timings: { zstackClone: 0 } });
   expect(await zstack.getVersion()).toBe("5.2.1");
   expect(await zstack.getSupportAPIs()).toContain("APICloneVmInstanceMsg");
@@ -86,7 +87,7 @@ test("every call of the client finds its operation, and every answer its schema"
   expect(emulator.requests.count({ operation: "unrouted" })).toBe(0);
 });
 
-test("access keys: signed by the server's wall clock, refused in another zone", async () => {
+test("access keys: a signature with the server's wall clock is accepted, and one of another zone is refused", async () => {
   const key = {
     accountName: undefined,
     password: undefined,
@@ -105,7 +106,7 @@ test("access keys: signed by the server's wall clock, refused in another zone", 
   await expect(zstack.queryVmInstances([])).rejects.toThrow(/wrong accessKey signature/);
 });
 
-test("a dead session: a question fails at once, work in its job, and nothing is done", async () => {
+test("lost session: a query fails at once, and a change fails in its job without an effect", async () => {
   await start();
   await session();
   emulator.zstack.endAllSessions();
@@ -116,7 +117,7 @@ test("a dead session: a question fails at once, work in its job, and nothing is 
   expect([error.status, JSON.parse(error.text).error.code]).toEqual([503, "ID.1001"]);
 });
 
-test("a login that ends all others", async () => {
+test("login: ends all other sessions with enable.unique.session", async () => {
   await start({ zstack: { uniqueSession: true } });
   const { authorization } = await session();
   const login = { logInByAccount: { accountName: "admin", password: "0" } };
@@ -126,7 +127,7 @@ test("a login that ends all others", async () => {
   expect((await session()).authorization).not.toBe(authorization);
 });
 
-test("the end of a run leaves no session behind", async () => {
+test("logOut: leaves no session behind", async () => {
   await start();
   await zstack.logOut();
   expect(emulator.requests.length).toBe(0);
@@ -137,7 +138,7 @@ test("the end of a run leaves no session behind", async () => {
   expect(await zstack.queryVmInstances(["name=web"])).toHaveLength(1);
 });
 
-test("what another process can tell the emulator", async () => {
+test("control: another process can change the emulator", async () => {
   await start();
   const tell = (method: string, path: string, body?: unknown) =>
     fetch(`${emulator.url}/_emulator/${path}`, { method, ...(body ? { body: JSON.stringify(body) } : {}) });
@@ -156,7 +157,7 @@ test("what another process can tell the emulator", async () => {
   expect(rows.services.zstack.vms).toHaveLength(2);
 });
 
-test("progress while it runs, and a job that is purged", async () => {
+test("jobs: report their progress, and are purged after three hours", async () => {
   await start({ clock: "manual" });
   const { job } = await zstack.cloneVmInstance(ZSTACK_SEED.web, { names: ["a"] }, { job: newUuid() });
   expect([await zstack.queryJob(job), await zstack.progress(job)]).toEqual([{ is: "running" }, "10"]);
@@ -168,7 +169,7 @@ test("progress while it runs, and a job that is purged", async () => {
   expect(await zstack.queryJob(job)).toEqual({ is: "gone" });
 });
 
-test("numbers as doubles are numbers", async () => {
+test("client: reads numbers that are sent as doubles", async () => {
   await start({ zstack: { floats: true } });
   const text = (await raw("GET", `/vm-instances/${ZSTACK_SEED.web}`, undefined, await session())).text;
   expect(text).toContain('"memorySize":8.589934592E9');
@@ -177,7 +178,7 @@ test("numbers as doubles are numbers", async () => {
   expect(vm?.allVolumes?.[0]?.size).toBe(107_374_182_400);
 });
 
-test("before 4.5 a job id is carried out twice", async () => {
+test("jobs: before 4.5 the server executes the same job id twice", async () => {
   await start({ zstack: { version: "4.4.0" } });
   const job = newUuid();
   const send = () => zstack.cloneVmInstance(ZSTACK_SEED.web, { names: ["a"] }, { job });
@@ -187,14 +188,14 @@ test("before 4.5 a job id is carried out twice", async () => {
   expect(await zstack.queryVmInstances(["name=a"])).toHaveLength(2);
 });
 
-test("a name with an operator in it is mis-parsed, as by RestServer", async () => {
+test("queries: a name that contains an operator is misread, as by RestServer", async () => {
   await start();
   emulator.zstack.addVm({ name: "a>=b" });
   expect(await zstack.queryVmInstances(["name=a>=b"])).toEqual([]);
   expect(await zstack.queryVmInstances(["name~=a%"])).toHaveLength(1);
 });
 
-describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
+describe("refusals (docs/wire/zstack.md#s9-5, #s9-9)", () => {
   beforeEach(() => start());
 
   test.each<[string, string, unknown, Record<string, string>, number, RegExp]>([
@@ -229,13 +230,13 @@ describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
     ["GET", "/nonsense", undefined, {}, 404, /^no api mapping to \/v1\/nonsense$/],
     ["GET", `/api-jobs/${"0".repeat(32)}`, undefined, {}, 404, /^the job has been expired$/],
     ["POST", `/api-jobs/${"0".repeat(32)}`, undefined, {}, 405, /GET/],
-  ])("%s %s %j", async (method, path, body, headers, status, said) => {
+  ])("server: answers %s %s %j with the documented refusal", async (method, path, body, headers, status, message) => {
     const answer = await raw(method, path, body, headers);
     expect([answer.status === 500 ? 400 : answer.status, answer.type]).toEqual([status, null]);
-    expect(answer.text).toMatch(said);
+    expect(answer.text).toMatch(message);
   });
 
-  test("an unknown VM is an empty list, and a bad condition a 400", async () => {
+  test("queries: an unknown VM gives an empty list, and a bad condition a 400", async () => {
     const signed = await session();
     const unknown = await raw("GET", "/vm-instances/00000000000041118000000000000000", undefined, signed);
     expect([unknown.status, JSON.parse(unknown.text)]).toEqual([200, { inventories: [], schema: {} }]);
@@ -246,7 +247,7 @@ describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
     [{ names: [] }, "SYS.1007"],
     [{ names: ["a"], strategy: "Foo" }, "SYS.1007"],
     [{ names: ["a"], extra: "ignored" }, undefined],
-  ])("%j is the job's to refuse", async (cloneVmInstance, code) => {
+  ])("jobs: %j is accepted first, and refused in the job if it is wrong", async (cloneVmInstance, code) => {
     const job = newUuid();
     const headers = { ...(await session()), "x-job-uuid": job };
     const answer = await raw("PUT", ACTIONS, { cloneVmInstance }, headers);
@@ -256,7 +257,7 @@ describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
     expect((await raw("PUT", ACTIONS, { cloneVmInstance }, headers)).text).toBe(`Duplicate job uuid[${job}]`);
   });
 
-  test("a system tag that fits no pattern is refused, user tags are dropped", async () => {
+  test("clone: refuses a system tag without a pattern and drops user tags", async () => {
     const request = { names: ["a"] };
     const { job } = await zstack.cloneVmInstance(ZSTACK_SEED.web, request, { job: newUuid(), systemTags: ["mine::1"] });
     expect(await zstack.queryJob(job)).toMatchObject({ is: "failed", fault: { codes: ["SYS.1007"] } });
@@ -266,7 +267,7 @@ describe("what is refused, and how (docs/wire/zstack.md#s9-5, #s9-9)", () => {
     expect(emulator.zstack.tagsOf(vm?.uuid ?? "")).toEqual([]);
   });
 
-  test("details are Chinese, codes are codes", async () => {
+  test("jobError: keeps codes and Chinese details", async () => {
     const error: unknown = await zstack.updateVmInstance(ZSTACK_SEED.web, {}, newUuid()).then(async ({ job }) => {
       const end = await zstack.queryJob(job);
       return end.is === "failed" ? zstack.jobError(end.fault, job) : undefined;

@@ -1,5 +1,5 @@
-// ClonedVm's life on a model of the engine, against a ZStack in this process: each command is a process of its own with a
-// login of its own, any request can go wrong or kill it, and hours pass at once.
+// Runs ClonedVm on a model of the engine against a ZStack in this process. Each command acts as a process of its own with its
+// own login. Any request can fail or kill the process, and hours pass at once.
 
 import { ZSTACK_SEED } from "../../emulator";
 import type { Reply } from "../../emulator/core/http";
@@ -17,27 +17,28 @@ import { FakeEngine, type RunResult } from "../support/fakeEngine";
 import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 
 /**
- * What becomes of one request. "killed": the process dies before it is sent, "killed after": when it was carried out.
- * "job fails": it is taken on, and ends badly without having done anything. "session ends": just before it.
+ * The fault of one request. "killed": the process dies before the request is sent. "killed after": the process dies after
+ * the server has executed the request. "job fails": the server accepts the request, and its job fails without an effect.
+ * "session ends": the session ends just before the request.
  */
 export type Fault = "503" | "lost reply" | "killed" | "killed after" | "job fails" | "session ends";
 
 const ORIGIN = Date.UTC(2026, 10, 28);
 
-class SiteClock extends AutoAdvancingClock {
+class FixtureClock extends AutoAdvancingClock {
   override date(): Date {
     return new Date(ORIGIN + this.now());
   }
 }
 
-export class ZStackSite {
+export class ZStackFixture {
   readonly cloud: InProcessCloud;
-  readonly clock: SiteClock;
+  readonly clock: FixtureClock;
   readonly engine: FakeEngine;
   readonly definition: Definition<ClonedVmInputs, ZStackContext>;
-  /** Of the present process, from 0. */
+  /** How many requests the current process has sent. */
   requests = 0;
-  /** Methods and targets of all requests of the present process. */
+  /** Methods and targets of these requests. */
   sent: string[] = [];
   private faults = new Map<number, Fault>();
   private isDead = false;
@@ -49,10 +50,10 @@ export class ZStackSite {
     private readonly connection: object = {},
   ) {
     this.cloud = inProcessCloud({ clock: "manual", zstack: { locale: "en_US", ...settings }, timings });
-    this.clock = new SiteClock(0, false, (ms) => this.cloud.emulator.clock.tick(ms));
+    this.clock = new FixtureClock(0, false, (ms) => this.cloud.emulator.clock.tick(ms));
     this.definition = {
       ...clonedVm,
-      connection: { kind: "zstack", open: () => this.connect(), close: (context) => context.wire.logOut() },
+      connection: { kind: "zstack", open: () => this.connect(), close: (context) => context.client.logOut() },
     };
     this.engine = new FakeEngine(this.definition, { clock: this.clock, isDead: () => this.isDead });
   }
@@ -63,27 +64,27 @@ export class ZStackSite {
 
   connect(): ZStackContext {
     const config = {
-      ...this.cloud.emulator.zstackLogin.connection(),
+      ...this.cloud.emulator.zstack.connection(),
       url: "http://cloud.test/zstack",
       ...this.connection,
     };
     const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-    return new ZStackContext(settings, this.clock, new SiteHttp(this, this.clock));
+    return new ZStackContext(settings, this.clock, new FixtureHttp(this, this.clock));
   }
 
-  /** Faults by the number of the request, in one command of the engine: a process of its own. */
+  /** Runs one command as a process of its own, with faults by the number of the request, from 0. */
   async run(
     command: (engine: FakeEngine) => Promise<RunResult>,
     faults: Readonly<Record<number, Fault>> = {},
-  ): Promise<RunResult & { said: string }> {
+  ): Promise<RunResult & { messages: string }> {
     this.faults = new Map(Object.entries(faults).map(([at, fault]) => [Number(at), fault]));
     this.requests = 0;
     this.sent = [];
     this.isDead = false;
     const result = await command(this.engine);
     this.faults.clear();
-    const said = [...result.errors.map((error) => (error as Error).message), ...result.log].join("\n");
-    return { ...result, said };
+    const messages = [...result.errors.map((error) => (error as Error).message), ...result.log].join("\n");
+    return { ...result, messages };
   }
 
   up(program: Record<string, Properties>, faults: Readonly<Record<number, Fault>> = {}) {
@@ -98,7 +99,7 @@ export class ZStackSite {
     return this.run((engine) => engine.refresh(), faults);
   }
 
-  /** All VMs that live and are not the seed's. */
+  /** All living VMs without the seed's. */
   get clones() {
     return this.zstack.living().filter(({ uuid }) => uuid !== ZSTACK_SEED.web && uuid !== ZSTACK_SEED.db);
   }
@@ -107,7 +108,7 @@ export class ZStackSite {
     return this.clones.map(({ name }) => name).sort();
   }
 
-  /** Of ours, anywhere. */
+  /** All tags of the provider. */
   get tags(): string[] {
     return [...this.zstack.tags.values()].map(({ tag }) => tag).filter((tag) => tag.startsWith("snapclone::"));
   }
@@ -118,7 +119,7 @@ export class ZStackSite {
 
   wait(ms: number): void {
     this.cloud.emulator.clock.tick(ms);
-    this.zstack.settle();
+    this.zstack.advance();
   }
 
   exchange(request: HttpRequest<unknown>): RawResponse {
@@ -140,7 +141,7 @@ export class ZStackSite {
     }
     if (fault === "session ends") this.zstack.endAllSessions();
     const reply =
-      fault === "503" ? { status: 503, headers: {}, body: "<html>a proxy's</html>" } : this.carryOut(request);
+      fault === "503" ? { status: 503, headers: {}, body: "<html>a proxy's</html>" } : this.execute(request);
     if (fault === "killed after") {
       this.isDead = true;
       throw stopped();
@@ -149,7 +150,7 @@ export class ZStackSite {
     return { status: reply.status, headers: {}, text: reply.body, json: parsed(reply.body) };
   }
 
-  private carryOut({ method, url, headers, body }: HttpRequest<unknown>): Reply {
+  private execute({ method, url, headers, body }: HttpRequest<unknown>): Reply {
     const sent = { accept: "application/json", "content-type": "application/json", ...headers };
     const reply = this.cloud.answer({ method, url, headers: sent, body });
     if (!reply) throw new Error(`nobody answers ${url}`);
@@ -157,16 +158,16 @@ export class ZStackSite {
   }
 }
 
-class SiteHttp extends HttpClient {
+class FixtureHttp extends HttpClient {
   constructor(
-    private readonly site: ZStackSite,
-    clock: SiteClock,
+    private readonly fixture: ZStackFixture,
+    clock: FixtureClock,
   ) {
     super({ clock });
   }
 
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
-    return this.site.exchange(request);
+    return this.fixture.exchange(request);
   }
 }
 

@@ -68,13 +68,13 @@ function hypervisor(cloud: Emulator): Hypervisor {
   cloud.nova.createFile(volume.id, "snapshot-1");
   cloud.nova.startCreate(volume.id, { snapshot_id: "none", new_file: "snapshot-1" });
   const row = (id: string) => {
-    cloud.cinder.settle();
+    cloud.cinder.advance();
     const found = cloud.cinder.snapshots.get(id);
     if (!found) throw new Error(`the emulator has no snapshot ${id}`);
     return found;
   };
   return {
-    connections: { default: { ...cloud.admin.connection() }, member: { ...cloud.connection() } },
+    connections: { default: { ...cloud.openstack.connection("admin") }, member: { ...cloud.openstack.connection() } },
     volumeId: volume.id,
     idleVolumeId: cloud.cinder.createVolume().id,
     chain: async () => cloud.nova.chain(volume.id),

@@ -23,10 +23,10 @@ describeEngine("up, failed, and up again", () => {
       },
     });
     const config = {
-      default: { ...cloud.connection() },
-      powervc: { ...cloud.powervcLogin.connection() },
-      vipr: { ...cloud.viprLogin.connection() },
-      zstack: { ...cloud.zstackLogin.connection() },
+      default: { ...cloud.openstack.connection() },
+      powervc: { ...cloud.powervc.connection() },
+      vipr: { ...cloud.vipr.connection() },
+      zstack: { ...cloud.zstack.connection() },
     };
     stack = await newStack({ program: { js: "" }, config });
   });
@@ -61,8 +61,8 @@ describeEngine("up, failed, and up again", () => {
     expect([refreshed.code, changes(refreshed)]).toEqual([0, { same: 5 }]);
   };
   const there = () => {
-    cloud.cinder.settle();
-    cloud.powervc.settle();
+    cloud.cinder.advance();
+    cloud.powervc.advance();
     return {
       snapshots: [...cloud.cinder.snapshots.values()].map(({ name, metadata }) => [name, metadata.tier]),
       clones: [...cloud.cinder.volumes.values()]

@@ -22,7 +22,7 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
     "snapclone-test:replica": "22222222-2222-4222-8222-222222222222",
   },
-  "database-clone": {
+  "volume-clone": {
     "snapclone-test:volumes": JSON.stringify([
       "11111111-1111-4111-8111-111111111111",
       "22222222-2222-4222-8222-222222222222",
@@ -56,17 +56,17 @@ describeEngine("examples", () => {
       config: {
         ...backend.connections,
         backup: backend.connections.default,
-        admin: { ...cloud.admin.connection() },
-        powervc: cloud.powervcLogin.connection(),
-        vipr: cloud.viprLogin.connection(),
-        zstack: cloud.zstackLogin.connection(),
+        admin: { ...cloud.openstack.connection("admin") },
+        powervc: cloud.powervc.connection(),
+        vipr: cloud.vipr.connection(),
+        zstack: cloud.zstack.connection(),
       },
       settings: SETTINGS[name] ?? {},
     });
     try {
       const up = await stack.up();
       expect([up.code, up.stderr]).toEqual([0, expect.any(String)]);
-      // The compiler has seen it: it takes as long as the rest of the run.
+      // The first run has checked the types, which takes as long as the rest of a run.
       const again = await stack.up({ env: { PULUMI_NODEJS_TRANSPILE_ONLY: "true" } });
       // A `Snapshot.get` is asked for anew each time, and counts as the same where nothing has touched the snapshot since.
       const { same, ...rest } =
@@ -85,6 +85,6 @@ describeEngine("examples", () => {
 });
 
 test("the emulator as a library", () => {
-  const said = execFileSync(process.execPath, [join(EXAMPLES, "emulator", "library.mjs")], { encoding: "utf8" });
-  expect(said).toMatch(/^data at http:\/\/127\.0\.0\.1:\d+\/identity\/v3: 0 requests so far$/m);
+  const output = execFileSync(process.execPath, [join(EXAMPLES, "emulator", "library.mjs")], { encoding: "utf8" });
+  expect(output).toMatch(/^data at http:\/\/127\.0\.0\.1:\d+\/identity\/v3: 0 requests so far$/m);
 });

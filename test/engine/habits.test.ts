@@ -25,7 +25,7 @@ describeEngine("habits of Pulumi's users", () => {
   afterAll(() => cloud.close());
 
   async function start(js: string, options: Partial<StackOptions> = {}): Promise<Stack> {
-    stack = await newStack({ program: { js }, config: { default: { ...cloud.connection() } }, ...options });
+    stack = await newStack({ program: { js }, config: { default: { ...cloud.openstack.connection() } }, ...options });
     return stack;
   }
 

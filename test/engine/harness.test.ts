@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describeEngine, newStack, type Stack } from "./harness";
 
-/** A provider that remembers nothing and takes as long as it is told. */
+/** A provider that stores nothing. Its create takes the time that the input says. */
 const PROVIDER = `
 exports.thing = {
   async diff(id, olds, news) { return { changes: olds.label !== news.label }; },

@@ -1,10 +1,11 @@
-// Drives the real `pulumi` for the engine tests: a stack in a temporary folder with a file backend, every command with
-// a hard time limit, and helpers to find and kill the processes in the middle of a run (by /proc, so on Linux only).
+// Drives the real `pulumi` for the engine tests: a stack in a temporary folder with a file backend, a time limit for every
+// command, and helpers that find and kill the processes of a run.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { commandLine, killAll, processesIn } from "../support/processes";
 import { cleanEnvironment, readEvents } from "../support/pulumi";
 
 export type Program = { js: string } | { dir: string };
@@ -18,12 +19,12 @@ export interface StackOptions {
   /** Other configuration, keys with their namespace. */
   settings?: Record<string, unknown>;
   env?: NodeJS.ProcessEnv;
-  /** Throw-away packages for the program to require: name to the text of its index.js. */
+  /** Packages that the program can require: the text of index.js, by name. */
   packages?: Record<string, string>;
 }
 
 export interface CommandOptions {
-  /** More arguments for the command. */
+  /** More arguments of the command. */
   args?: string[];
   env?: NodeJS.ProcessEnv;
   timeoutMs?: number;
@@ -32,7 +33,7 @@ export interface CommandOptions {
   executable?: string;
 }
 
-/** One line of the engine's event log, as far as tests look at it (apitype.EngineEvent of pulumi/pulumi). */
+/** One line of the engine's event log, with the fields that tests read (apitype.EngineEvent of pulumi/pulumi). */
 export interface EngineEvent {
   sequence: number;
   diagnosticEvent?: { urn?: string; message: string; severity: string; ephemeral?: boolean };
@@ -53,11 +54,11 @@ export interface StepMetadata {
 }
 
 export interface Result {
-  /** Null when it was ended by a signal. */
+  /** Null if a signal ended the command. */
   code: number | null;
   stdout: string;
   stderr: string;
-  /** Empty for commands that aren't operations. */
+  /** Empty for commands that are no operations. */
   events: EngineEvent[];
   ms: number;
 }
@@ -65,7 +66,7 @@ export interface Result {
 export interface Run {
   child: ChildProcess;
   pid: number;
-  /** Rejects when the time limit was reached; everything the run had started is killed then. */
+  /** Rejects at the time limit, after killing every process of the run. */
   result: Promise<Result>;
 }
 
@@ -73,7 +74,7 @@ export interface StateResource {
   urn: string;
   type: string;
   id?: string;
-  /** Waits to be deleted. */
+  /** True for an entry that waits to be deleted. */
   delete?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
@@ -91,42 +92,47 @@ export interface State {
 export type Operation = "up" | "preview" | "refresh" | "destroy";
 
 export interface Stack {
-  /** The project's folder: the program and Pulumi.yaml are there. */
+  /** The project's folder, with the program and Pulumi.yaml. */
   dir: string;
   name: string;
   up(options?: CommandOptions): Promise<Result>;
   preview(options?: CommandOptions): Promise<Result>;
   refresh(options?: CommandOptions): Promise<Result>;
   destroy(options?: CommandOptions): Promise<Result>;
-  /** Starts an operation and returns at once, for tests that interfere. */
+  /** Starts an operation and returns at once, for tests that interrupt it. */
   start(operation: Operation, options?: CommandOptions): Run;
-  /** Takes away the lock that a killed `pulumi` leaves. */
+  /** Removes the lock that a killed `pulumi` leaves. */
   cancel(): Promise<Result>;
-  /** The state; secrets stay encrypted. */
+  /** The state, with secrets encrypted. */
   export(): Promise<State>;
-  /** The resources in the state without the stack's own and the providers. */
+  /** The state's resources without the stack itself and the providers. */
   resources(): Promise<StateResource[]>;
   setConfig(key: string, value: string, options?: { secret?: boolean }): Promise<Result>;
-  /** The program of the next run. */
+  /** Replaces the program for the next run. */
   setProgram(program: Program): void;
   /** Any other command of `pulumi`. */
   command(args: string[], options?: CommandOptions): Promise<Result>;
-  /** The dynamic provider's processes of this stack, alive ones, also when their `pulumi` is dead. */
+  /** The stack's dynamic provider processes that are alive, including those whose `pulumi` is dead. */
   providers(): number[];
-  /** Waits until a dynamic provider process is there. */
+  /** Waits for a dynamic provider process. */
   waitForProvider(timeoutMs?: number): Promise<number>;
-  /** Ends what still runs and removes the folder. */
+  /** Kills every process of the stack and removes its folder. */
   close(): Promise<void>;
 }
 
 const TIMEOUT_MS = 120_000;
+const PROJECT = "snapclone-test";
+/** Where the file backend keeps the stacks of the project. */
+const STACKS = path.join(".pulumi", "stacks", PROJECT);
+/** What `pulumi stack init` has written, by stack name. */
+const initialised = new Map<string, { settings: Buffer; state: ReadonlyMap<string, Buffer> }>();
 const repository = path.resolve(__dirname, "..", "..");
 
 const engine = findEngine();
-/** The folder of the engine's executables; undefined where there is none. */
+/** The folder of the engine's executables. Undefined without an engine. */
 export const enginePath = "path" in engine ? engine.path : undefined;
 
-/** `describe` for tests that need a real engine; without one they are skipped, and the reason is said. */
+/** `describe` for tests that need a real engine. Without one it skips them and prints the reason. */
 export function describeEngine(name: string, tests: () => void): void {
   if ("path" in engine) {
     describe(name, () => {
@@ -141,146 +147,9 @@ export function describeEngine(name: string, tests: () => void): void {
 
 export async function newStack(options: StackOptions): Promise<Stack> {
   if (!("path" in engine)) throw new Error(engine.reason);
-  const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-engine-")));
-  const dir = path.join(root, "project");
-  const name = options.name ?? "dev";
-  const environment = { ...cleanEnvironment(root, [engine.path]), ...options.env };
-  const live = new Set<Run>();
-  let runs = 0;
-
-  fs.mkdirSync(path.join(root, "state"));
-  fs.mkdirSync(path.join(root, "home"));
-  // Above the project, so that throw-away packages can lie in the project's own node_modules.
-  fs.symlinkSync(path.join(repository, "node_modules"), path.join(root, "node_modules"));
-
-  const launch = (args: string[], command: CommandOptions = {}, eventLog?: string): Run => {
-    const started = Date.now();
-    const child = spawn(
-      command.executable ?? "pulumi",
-      [...args, ...(command.args ?? []), "--non-interactive", "--color", "never"],
-      {
-        cwd: dir,
-        env: { ...environment, ...command.env },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
-    const output = { stdout: "", stderr: "" };
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
-    const limit = command.timeoutMs ?? TIMEOUT_MS;
-    const result = new Promise<Result>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        child.kill("SIGKILL");
-        killAll(processesIn(root));
-        reject(new Error(`pulumi ${args.join(" ")} took longer than ${limit} ms\n${output.stdout}\n${output.stderr}`));
-      }, limit);
-      child.once("error", reject);
-      child.once("exit", (code) => {
-        clearTimeout(timer);
-        // A provider that outlives a killed `pulumi` doesn't hold its pipes, but the language host's program may: what
-        // was said until now is what there is to say.
-        setTimeout(
-          () => resolve({ code, ...output, events: readEvents<EngineEvent>(eventLog), ms: Date.now() - started }),
-          20,
-        );
-      });
-    });
-    const run: Run = { child, pid: child.pid ?? 0, result };
-    live.add(run);
-    result.then(
-      () => live.delete(run),
-      () => live.delete(run),
-    );
-    return run;
-  };
-
-  const start = (operation: Operation, command: CommandOptions = {}): Run => {
-    runs += 1;
-    const eventLog = path.join(root, `events-${runs}.json`);
-    const args = [operation, "--stack", name, "--event-log", eventLog];
-    if (operation !== "preview") args.push("--yes", "--skip-preview");
-    if (command.parallel !== undefined) args.push("--parallel", String(command.parallel));
-    return launch(args, command, eventLog);
-  };
-
-  const command = (args: string[], more?: CommandOptions) => launch(args, more).result;
-
-  const setProgram = (program: Program): void => {
-    for (const entry of fs.readdirSync(dir)) {
-      if (entry !== "node_modules" && !entry.startsWith("Pulumi.")) {
-        fs.rmSync(path.join(dir, entry), { recursive: true });
-      }
-    }
-    if ("dir" in program) fs.cpSync(program.dir, dir, { recursive: true });
-    else {
-      fs.writeFileSync(path.join(dir, "package.json"), JSON.stringify({ private: true, main: "index.js" }));
-      fs.writeFileSync(path.join(dir, "index.js"), program.js);
-    }
-    const typescript = !fs.existsSync(path.join(dir, "index.js"));
-    const project = { name: "snapclone-test", runtime: { name: "nodejs", options: { typescript } } };
-    // JSON is YAML.
-    fs.writeFileSync(path.join(dir, "Pulumi.yaml"), JSON.stringify(project));
-  };
-
-  const exportState = async (): Promise<State> => {
-    const result = await command(["stack", "export", "--stack", name]);
-    if (result.code !== 0) throw new Error(`pulumi stack export failed: ${result.stderr}`);
-    return JSON.parse(result.stdout) as State;
-  };
-
-  const providers = () => processesIn(root).filter((pid) => commandLine(pid).includes("cmd/dynamic-provider/index.js"));
-
-  const stack: Stack = {
-    dir,
-    name,
-    up: (more) => start("up", more).result,
-    preview: (more) => start("preview", more).result,
-    refresh: (more) => start("refresh", more).result,
-    destroy: (more) => start("destroy", more).result,
-    start,
-    cancel: () => command(["cancel", "--yes", "--stack", name]),
-    export: exportState,
-    resources: async () => ((await exportState()).deployment.resources ?? []).filter(isOurs),
-    setConfig: (key, value, { secret = false } = {}) =>
-      command(["config", "set", "--stack", name, "--path", key, value, secret ? "--secret" : "--plaintext"]),
-    setProgram,
-    command,
-    providers,
-    waitForProvider: async (timeoutMs = 30_000) => {
-      const deadline = Date.now() + timeoutMs;
-      for (;;) {
-        const pid = providers()[0];
-        if (pid !== undefined) return pid;
-        if (Date.now() > deadline) throw new Error(`no dynamic provider process within ${timeoutMs} ms`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    },
-    close: async () => {
-      for (const run of live) run.child.kill("SIGKILL");
-      killAll(processesIn(root));
-      await Promise.allSettled([...live].map((run) => run.result));
-      // A process that was just killed may be writing its last file.
-      fs.rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-    },
-  };
-
+  const stack = new TestStack(options, engine.path);
   try {
-    fs.mkdirSync(path.join(dir, "node_modules"), { recursive: true });
-    for (const [packageName, text] of Object.entries(options.packages ?? {})) {
-      const folder = path.join(dir, "node_modules", packageName);
-      fs.mkdirSync(folder, { recursive: true });
-      fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: packageName, main: "index.js" }));
-      fs.writeFileSync(path.join(folder, "index.js"), text);
-    }
-    setProgram(options.program);
-    const created = await command(["stack", "init", name]);
-    if (created.code !== 0) throw new Error(`pulumi stack init failed: ${created.stderr}`);
-    const config = {
-      ...(options.config === undefined ? {} : { "snapclone:connections": options.config }),
-      ...options.settings,
-    };
-    // Beside the salt that `stack init` has written there.
-    fs.appendFileSync(path.join(dir, `Pulumi.${name}.yaml`), `config: ${JSON.stringify(config)}\n`);
+    await stack.prepare();
   } catch (error) {
     await stack.close();
     throw error;
@@ -288,7 +157,186 @@ export async function newStack(options: StackOptions): Promise<Stack> {
   return stack;
 }
 
-/** From `npm test` by environment; else what is ready on this machine, so that `npx jest` alone does, too. */
+class TestStack implements Stack {
+  readonly dir: string;
+  readonly name: string;
+  private readonly root: string;
+  private readonly environment: NodeJS.ProcessEnv;
+  private readonly live = new Set<Run>();
+  private runs = 0;
+
+  constructor(
+    private readonly options: StackOptions,
+    engineFolder: string,
+  ) {
+    this.root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-engine-")));
+    this.dir = path.join(this.root, "project");
+    this.name = options.name ?? "dev";
+    this.environment = { ...cleanEnvironment(this.root, [engineFolder]), ...options.env };
+  }
+
+  /** Writes the program and the packages, makes the stack, and configures it. */
+  async prepare(): Promise<void> {
+    const { packages = {}, program, config, settings } = this.options;
+    for (const folder of ["state", "home"]) fs.mkdirSync(path.join(this.root, folder));
+    // Above the project, so that the test's own packages can lie in the project's node_modules.
+    fs.symlinkSync(path.join(repository, "node_modules"), path.join(this.root, "node_modules"));
+    fs.mkdirSync(path.join(this.dir, "node_modules"), { recursive: true });
+    for (const [packageName, text] of Object.entries(packages)) {
+      const folder = path.join(this.dir, "node_modules", packageName);
+      fs.mkdirSync(folder, { recursive: true });
+      fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: packageName, main: "index.js" }));
+      fs.writeFileSync(path.join(folder, "index.js"), text);
+    }
+    this.setProgram(program);
+    await this.initialise();
+    const configuration = { ...(config === undefined ? {} : { "snapclone:connections": config }), ...settings };
+    // Below the salt that `stack init` has written.
+    fs.appendFileSync(path.join(this.dir, `Pulumi.${this.name}.yaml`), `config: ${JSON.stringify(configuration)}\n`);
+  }
+
+  readonly up = (more?: CommandOptions): Promise<Result> => this.start("up", more).result;
+  readonly preview = (more?: CommandOptions): Promise<Result> => this.start("preview", more).result;
+  readonly refresh = (more?: CommandOptions): Promise<Result> => this.start("refresh", more).result;
+  readonly destroy = (more?: CommandOptions): Promise<Result> => this.start("destroy", more).result;
+
+  start(operation: Operation, options: CommandOptions = {}): Run {
+    this.runs += 1;
+    const eventLog = path.join(this.root, `events-${this.runs}.json`);
+    const args = [operation, "--stack", this.name, "--event-log", eventLog];
+    if (operation !== "preview") args.push("--yes", "--skip-preview");
+    if (options.parallel !== undefined) args.push("--parallel", String(options.parallel));
+    return this.launch(args, options, eventLog);
+  }
+
+  command(args: string[], options?: CommandOptions): Promise<Result> {
+    return this.launch(args, options).result;
+  }
+
+  cancel(): Promise<Result> {
+    return this.command(["cancel", "--yes", "--stack", this.name]);
+  }
+
+  async export(): Promise<State> {
+    const result = await this.command(["stack", "export", "--stack", this.name]);
+    if (result.code !== 0) throw new Error(`pulumi stack export failed: ${result.stderr}`);
+    return JSON.parse(result.stdout) as State;
+  }
+
+  /** From the state file: `pulumi stack export` takes a second. */
+  async resources(): Promise<StateResource[]> {
+    const file = path.join(this.root, "state", STACKS, `${this.name}.json`);
+    const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as {
+      checkpoint: { latest?: { resources?: StateResource[] } };
+    };
+    return (checkpoint.latest?.resources ?? []).filter(({ type }) => !type.startsWith("pulumi:"));
+  }
+
+  setConfig(key: string, value: string, { secret = false } = {}): Promise<Result> {
+    const kind = secret ? "--secret" : "--plaintext";
+    return this.command(["config", "set", "--stack", this.name, "--path", key, value, kind]);
+  }
+
+  setProgram(program: Program): void {
+    for (const entry of fs.readdirSync(this.dir)) {
+      if (entry !== "node_modules" && !entry.startsWith("Pulumi.")) {
+        fs.rmSync(path.join(this.dir, entry), { recursive: true });
+      }
+    }
+    if ("dir" in program) fs.cpSync(program.dir, this.dir, { recursive: true });
+    else {
+      fs.writeFileSync(path.join(this.dir, "package.json"), JSON.stringify({ private: true, main: "index.js" }));
+      fs.writeFileSync(path.join(this.dir, "index.js"), program.js);
+    }
+    const typescript = !fs.existsSync(path.join(this.dir, "index.js"));
+    const project = { name: PROJECT, runtime: { name: "nodejs", options: { typescript } } };
+    // JSON is YAML.
+    fs.writeFileSync(path.join(this.dir, "Pulumi.yaml"), JSON.stringify(project));
+  }
+
+  providers(): number[] {
+    return processesIn(this.root).filter((pid) => commandLine(pid).includes("cmd/dynamic-provider/index.js"));
+  }
+
+  async waitForProvider(timeoutMs = 30_000): Promise<number> {
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      const pid = this.providers()[0];
+      if (pid !== undefined) return pid;
+      if (Date.now() > deadline) throw new Error(`no dynamic provider process within ${timeoutMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const run of this.live) run.child.kill("SIGKILL");
+    killAll(processesIn(this.root));
+    await Promise.allSettled([...this.live].map((run) => run.result));
+    // A process that was just killed may still be writing its last file.
+    fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  /** `pulumi stack init` once for each stack name. Later stacks get copies of the files that it wrote. */
+  private async initialise(): Promise<void> {
+    const settings = path.join(this.dir, `Pulumi.${this.name}.yaml`);
+    const state = path.join(this.root, "state");
+    const known = initialised.get(this.name);
+    if (known !== undefined) {
+      fs.writeFileSync(settings, known.settings);
+      for (const [name, text] of known.state) {
+        fs.mkdirSync(path.dirname(path.join(state, name)), { recursive: true });
+        fs.writeFileSync(path.join(state, name), text);
+      }
+      return;
+    }
+    const created = await this.command(["stack", "init", this.name]);
+    if (created.code !== 0) throw new Error(`pulumi stack init failed: ${created.stderr}`);
+    const files = fs
+      .readdirSync(state, { recursive: true, encoding: "utf8" })
+      .filter((name) => fs.statSync(path.join(state, name)).isFile());
+    initialised.set(this.name, {
+      settings: fs.readFileSync(settings),
+      state: new Map(files.map((name) => [name, fs.readFileSync(path.join(state, name))])),
+    });
+  }
+
+  private launch(args: string[], options: CommandOptions = {}, eventLog?: string): Run {
+    const started = Date.now();
+    const child = spawn(
+      options.executable ?? "pulumi",
+      [...args, ...(options.args ?? []), "--non-interactive", "--color", "never"],
+      { cwd: this.dir, env: { ...this.environment, ...options.env }, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    const output = { stdout: "", stderr: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
+    const limit = options.timeoutMs ?? TIMEOUT_MS;
+    const result = new Promise<Result>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        killAll(processesIn(this.root));
+        reject(new Error(`pulumi ${args.join(" ")} took longer than ${limit} ms\n${output.stdout}\n${output.stderr}`));
+      }, limit);
+      child.once("error", reject);
+      child.once("exit", (code) => {
+        clearTimeout(timer);
+        // Not at "close": the program of a killed language host may hold the pipes open. What `pulumi` wrote is there
+        // within a few milliseconds.
+        setTimeout(
+          () => resolve({ code, ...output, events: readEvents<EngineEvent>(eventLog), ms: Date.now() - started }),
+          20,
+        );
+      });
+    });
+    const run: Run = { child, pid: child.pid ?? 0, result };
+    this.live.add(run);
+    const forget = () => this.live.delete(run);
+    result.then(forget, forget);
+    return run;
+  }
+}
+
+/** `npm test` names the engine in the environment. Otherwise the one that is ready on this machine, for a plain `npx jest`. */
 function findEngine(): { path: string } | { reason: string } {
   if (process.env.SNAPCLONE_ENGINE_PATH) return { path: process.env.SNAPCLONE_ENGINE_PATH };
   if (process.env.SNAPCLONE_ENGINE_NONE) return { reason: process.env.SNAPCLONE_ENGINE_NONE };
@@ -297,43 +345,5 @@ function findEngine(): { path: string } | { reason: string } {
     return { path: execFileSync(process.execPath, [cli, "--print-path", "--ready"], { encoding: "utf8" }).trim() };
   } catch {
     return { reason: "none is ready on this machine: `npm test` gets one" };
-  }
-}
-
-function isOurs(resource: StateResource): boolean {
-  return !resource.type.startsWith("pulumi:");
-}
-
-/** All that run in the stack's folder: unlike a search by parent it also finds what has lost its parent. */
-function processesIn(folder: string): number[] {
-  return fs
-    .readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0 && workingFolder(pid).startsWith(`${folder}/`));
-}
-
-function workingFolder(pid: number): string {
-  try {
-    return fs.readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return "";
-  }
-}
-
-function commandLine(pid: number): string {
-  try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-  } catch {
-    return "";
-  }
-}
-
-function killAll(pids: readonly number[]): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has just ended by itself.
-    }
   }
 }

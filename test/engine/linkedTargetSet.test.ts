@@ -8,13 +8,13 @@ const SECRET = "Planted-Pa55word/ä&<7>";
 describeEngine("LinkedTargetSet on the emulator", () => {
   let cloud: Emulator;
   let stack: Stack;
-  const said: string[] = [];
+  const output: string[] = [];
 
   beforeAll(async () => {
     cloud = await startEmulator({ timings: { viprLink: 1_500, viprUnlink: 300, viprRelink: 300 } });
-    cloud.viprAuth.addUser({ name: "scenario", password: SECRET, role: "admin" });
+    cloud.vipr.auth.addUser({ name: "scenario", password: SECRET, role: "admin" });
     stack = await newStack({ program: program({}) });
-    const connection = { ...cloud.viprLogin.connection(), username: "scenario", password: SECRET };
+    const connection = { ...cloud.vipr.connection(), username: "scenario", password: SECRET };
     for (const [key, value] of Object.entries(connection)) {
       await stack.setConfig(`snapclone:connections.default.${key}`, value, { secret: key === "password" });
     }
@@ -27,7 +27,7 @@ describeEngine("LinkedTargetSet on the emulator", () => {
 
   const ok = async (running: Promise<Result>): Promise<Result> => {
     const result = await running;
-    said.push(result.stdout, result.stderr);
+    output.push(result.stdout, result.stderr);
     if (result.code !== 0) throw new Error(`exit code ${result.code}\n${result.stdout}\n${result.stderr}`);
     return result;
   };
@@ -78,7 +78,7 @@ describeEngine("LinkedTargetSet on the emulator", () => {
 
     await ok(stack.destroy());
     expect(cloud.vipr.active()).toEqual([]);
-    expect([cloud.viprAuth.alive, stack.providers()]).toEqual([0, []]);
+    expect([cloud.vipr.auth.alive, stack.providers()]).toEqual([0, []]);
   });
 
   test("kill -9 of the provider in mid create: the next up adopts, nothing is linked twice", async () => {
@@ -120,8 +120,8 @@ describeEngine("LinkedTargetSet on the emulator", () => {
     expect(cloud.vipr.active()).toEqual([]);
   });
 
-  test("the password is in no state and in nothing that was said", async () => {
-    expect(said.join("\n")).not.toContain(SECRET);
+  test("the password: in no state and in no output", async () => {
+    expect(output.join("\n")).not.toContain(SECRET);
     expect(JSON.stringify(await stack.export())).not.toContain(SECRET);
   });
 });

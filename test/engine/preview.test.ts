@@ -1,4 +1,4 @@
-// What a preview may need: nothing. And what the user is told before anything is sent.
+// A preview needs no connection. And what the user reads before any request is sent.
 
 import type { Emulator } from "../../emulator";
 import { type Backend, emulatorBackend } from "../scenarios/backend";
@@ -25,14 +25,20 @@ new Snapshot("second", { volumeId: first.status, name: pulumi.interpolate\`of-\$
     expect(preview).toMatchObject({ code: 0, stdout: expect.stringContaining("+ 3 to create") });
   });
 
-  test("an up without a connection names every place it looked for one", async () => {
+  test("an up without a connection: the error names every source that was checked", async () => {
     stack = await newStack({
       program: { js: `new (require("pulumi-snapclone").Snapshot)("nightly", { volumeId: "${VOLUME}" });` },
     });
     const { code, stdout } = await stack.up();
     expect(code).not.toBe(0);
-    for (const place of ["snapclone:connections.default", "clouds.yaml", "OS_CLOUD", "OS_AUTH_URL", "/etc/openstack"]) {
-      expect(stdout).toContain(place);
+    for (const source of [
+      "snapclone:connections.default",
+      "clouds.yaml",
+      "OS_CLOUD",
+      "OS_AUTH_URL",
+      "/etc/openstack",
+    ]) {
+      expect(stdout).toContain(source);
     }
     expect(stdout).not.toMatch(/^\s+at .*\.js:\d+/m);
   });
@@ -47,7 +53,7 @@ new Snapshot("second", { volumeId: first.status, name: pulumi.interpolate\`of-\$
     });
     const { code, stdout, stderr } = await stack.preview();
     expect(code).not.toBe(0);
-    const said = stdout + stderr;
+    const output = stdout + stderr;
     for (const text of [
       "volumeID",
       "did you mean volumeId?",
@@ -56,7 +62,7 @@ new Snapshot("second", { volumeId: first.status, name: pulumi.interpolate\`of-\$
       'metadata["a b"]',
       "provider's own",
     ]) {
-      expect(said).toContain(text);
+      expect(output).toContain(text);
     }
   });
 });
@@ -83,8 +89,10 @@ new Snapshot("three", { volumeId: "${VOLUME}", metadata: { a: pulumi.secret("b")
         expect([preview.code, preview.stdout]).toEqual([0, expect.not.stringMatching(/__\w+/)]);
         const up = await stack.up({ args: ["--plan", "plan.json"] });
         expect([up.code, up.stdout]).toEqual([0, expect.not.stringContaining("violates plan")]);
-        const [[how, count] = []] = Object.entries(change);
-        expect(up.stdout).toMatch(how === "same" ? new RegExp(`${count} unchanged`) : new RegExp(`${count} ${how}`));
+        const [[operation, count] = []] = Object.entries(change);
+        expect(up.stdout).toMatch(
+          operation === "same" ? new RegExp(`${count} unchanged`) : new RegExp(`${count} ${operation}`),
+        );
       }
       const made = await stack.resources();
       expect(made.map(({ inputs }) => inputs?.__attempt)).toEqual(

@@ -18,7 +18,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
   });
 
   beforeEach(async () => {
-    stack = await newStack({ program: { js: DECLARED }, config: { default: { ...cloud.connection() } } });
+    stack = await newStack({ program: { js: DECLARED }, config: { default: { ...cloud.openstack.connection() } } });
   });
 
   afterEach(async () => {
@@ -29,7 +29,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
   afterAll(() => cloud.close());
 
   const ids = () => {
-    cloud.cinder.settle();
+    cloud.cinder.advance();
     return [...cloud.cinder.snapshots.keys()];
   };
 
@@ -45,7 +45,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
     for (const result of [first, await ok(stack.up()), await ok(stack.refresh())]) {
       expect(ids()).toEqual([id]);
       expect(await entries()).toEqual([{ id, leaving: false }]);
-      // The mark of the earlier build is open, and the state holds what bears it.
+      // The earlier build's record is open, and the state holds the snapshot that has it.
       expect(result.stdout).not.toMatch(/adopted the|in no state/);
     }
 
@@ -76,7 +76,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
     expect(ids()).toEqual([]);
   });
 
-  /** Makes one, and turns state and cloud into what an earlier build would have left of it. */
+  /** Makes a snapshot, and changes state and cloud into what an earlier build would have left. */
   async function earlierState(change: (entry: StateResource) => StateResource[]): Promise<string> {
     await ok(stack.up());
     const [id = ""] = ids();

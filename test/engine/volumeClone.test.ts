@@ -13,7 +13,7 @@ const SECRET = "Planted-Pa55word/ä&<7>";
 describeEngine("VolumeClone on the emulator", () => {
   let cloud: Emulator;
   let stack: Stack;
-  const said: string[] = [];
+  const output: string[] = [];
 
   beforeAll(async () => {
     cloud = await startEmulator({ timings: { cloneStep: 60, volumeDelete: 300 } });
@@ -21,7 +21,7 @@ describeEngine("VolumeClone on the emulator", () => {
     const user = cloud.keystone.createUser({ name: "operator", password: SECRET });
     cloud.keystone.assign(user.id, cloud.cinder.projectId, ["member"]);
     stack = await newStack({ program: program({}) });
-    const connection = { ...cloud.powervcLogin.connection(), username: "operator", password: SECRET };
+    const connection = { ...cloud.powervc.connection(), username: "operator", password: SECRET };
     for (const [key, value] of Object.entries(connection)) {
       await stack.setConfig(`snapclone:connections.default.${key}`, value, { secret: key === "password" });
     }
@@ -30,22 +30,22 @@ describeEngine("VolumeClone on the emulator", () => {
   afterAll(async () => {
     await stack.close();
     await cloud.close();
-    for (const text of said) {
+    for (const text of output) {
       expect(text).not.toContain(SECRET);
       expect(text).not.toMatch(/gAAAA[\w-]{20}/);
     }
-    expect(said.length).toBeGreaterThan(0);
+    expect(output.length).toBeGreaterThan(0);
   });
 
   const ok = async (running: Promise<Result>): Promise<Result> => {
     const result = await running;
-    said.push(result.stdout, result.stderr);
+    output.push(result.stdout, result.stderr);
     if (result.code !== 0) throw new Error(`exit code ${result.code}\n${result.stdout}\n${result.stderr}`);
     return result;
   };
   const fails = async (running: Promise<Result>): Promise<string> => {
     const result = await running;
-    said.push(result.stdout, result.stderr);
+    output.push(result.stdout, result.stderr);
     expect(result.code).not.toBe(0);
     return result.stdout + result.stderr;
   };
@@ -58,7 +58,7 @@ describeEngine("VolumeClone on the emulator", () => {
     return { id: found.id, outputs: found.outputs ?? {}, initErrors: found.initErrors ?? [] };
   };
   const clones = (): VolumeRow[] => {
-    cloud.powervc.settle();
+    cloud.powervc.advance();
     return [...cloud.cinder.volumes.values()].filter(({ id }) => !SOURCES.includes(id));
   };
   const names = () =>

@@ -1,6 +1,7 @@
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
 import type { Properties } from "../../provider/core/lifecycle";
 import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
+import { followAssistedSnapshotAdvice } from "../support/assistedSnapshotAdvice";
 import { type Change, testConvergence } from "./convergence";
 
 const VOLUME = SEED_VOLUMES.logs;
@@ -20,7 +21,7 @@ const KILLS = ["is where the process is killed, before", "is where the process i
 const CHANGES: Change[] = [
   { name: "create, with the status managed", after: { a: MANAGED } },
   { name: "create, with the status left alone", after: { a: UNMANAGED } },
-  { name: "create of two", after: { a: MANAGED, b: SECOND }, hows: KILLS },
+  { name: "create of two", after: { a: MANAGED, b: SECOND }, faultKinds: KILLS },
   { name: "the status managed from now on", before: { a: UNMANAGED }, after: { a: MANAGED } },
   {
     name: "other files to merge: a replacement",
@@ -30,7 +31,7 @@ const CHANGES: Change[] = [
   { name: "an alias", before: { a: MANAGED }, after: { z: MANAGED }, aliases: { z: "a" } },
   { name: "delete, with the status managed", before: { a: MANAGED }, after: {} },
   { name: "delete, with the status left alone", before: { a: UNMANAGED }, after: {} },
-  { name: "delete of one of two", before: { a: MANAGED, b: SECOND }, after: { b: SECOND }, hows: KILLS },
+  { name: "delete of one of two", before: { a: MANAGED, b: SECOND }, after: { b: SECOND }, faultKinds: KILLS },
 ];
 
 const volumeOf = ({ cinder }: Emulator, snapshotId: string) => cinder.snapshots.get(snapshotId)?.volume_id ?? "";
@@ -45,7 +46,7 @@ testConvergence({
   definition: assistedSnapshot,
   user: "admin",
   changes: CHANGES,
-  ready({ cinder, nova }) {
+  prepare({ cinder, nova }) {
     cinder.createVolume({ id: OTHER_VOLUME, status: "in-use" });
     for (const [id, volume_id] of [
       [SNAPSHOT, VOLUME],
@@ -57,7 +58,7 @@ testConvergence({
       nova.createFile(volume_id, "overlay-2", { backing: "overlay-1" });
     }
   },
-  picture: (emulator) =>
+  inspect: (emulator) =>
     [SNAPSHOT, OTHER].map((id) => {
       const { status, progress, metadata = {} } = emulator.cinder.snapshots.get(id) ?? {};
       const step = metadata[STEP];
@@ -68,7 +69,7 @@ testConvergence({
         metadata: Object.keys(metadata).sort(),
         file: metadata["snapclone:assisted-file"],
         owner: metadata["snapclone:assisted-owner"],
-        // What nobody could see, somebody may have looked at.
+        // If the outcome could not be seen, a person may have checked it.
         step: step !== undefined && DONE.has(step) ? "made" : step,
       };
     }),
@@ -78,17 +79,8 @@ testConvergence({
       const { status, progress, metadata } = emulator.cinder.snapshots.get(id) ?? {};
       return { status, progress, metadata, overlay: overlayOf(emulator, id) };
     }),
-  settle: ({ nova }) => nova.settle(),
-  /** As the error has it: look at the disk, say on the record what is so, run again. */
-  help(emulator, said) {
-    const commands = said.matchAll(/`openstack volume snapshot set (\S.*?) ([0-9a-f-]{36})`: (\w+) if .*?, (\w+) if/g);
-    for (const [, properties = "", id = "", one = "", other = ""] of commands) {
-      const row = emulator.cinder.snapshots.get(id);
-      if (!row) continue;
-      const absent = one === "made" ? other : one;
-      for (const [, key = "", value = ""] of properties.matchAll(/--property ([^=\s]+)=(\S+)/g)) {
-        row.metadata[key] = value === "…" ? (overlayOf(emulator, id) ? "made" : absent) : value;
-      }
-    }
+  advance: ({ nova }) => nova.advance(),
+  followAdvice(emulator, output) {
+    followAssistedSnapshotAdvice(output, emulator.cinder.snapshots, ({ id }) => overlayOf(emulator, id) !== undefined);
   },
 });

@@ -1,9 +1,9 @@
-// Unchanged means converged, for ClonedVm: whatever single request of an operation fails or kills the run, the same command
-// without faults ends, within two runs, in what a first `up` gives, and leaves nothing of ours behind. A refresh then finds
-// nothing, and the next `up` has nothing to do.
+// Convergence of ClonedVm: whichever request of an operation fails or is where the process is killed, the same command
+// without faults ends, within two runs, in what a first `up` gives, and leaves nothing behind. After a refresh, the next `up`
+// has nothing to do.
 
 import { ZSTACK_SEED } from "../../emulator";
-import { type Fault, ZStackSite } from "../contract/zstackFixture";
+import { type Fault, ZStackFixture } from "../contract/zstackFixture";
 
 jest.setTimeout(400_000);
 beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
@@ -16,7 +16,7 @@ type Args = Record<string, unknown>;
 const web = { vmInstanceUuid: ZSTACK_SEED.web, names: ["a", "b"], description: "one", userTags: ["x"] };
 const db = { ...web, vmInstanceUuid: ZSTACK_SEED.db, full: true };
 
-/** What there is before, and what the operation makes of it; undefined: nothing. */
+/** The program before the operation and after it. Undefined: no resource. */
 const OPERATIONS: Record<string, { before?: Args; after?: Args }> = {
   create: { after: web },
   "create in full": { after: { ...db, deletion: "expunge" } },
@@ -44,13 +44,13 @@ const OPERATIONS: Record<string, { before?: Args; after?: Args }> = {
 
 const program = (args: Args | undefined) => (args === undefined ? {} : { set: args });
 
-/** What there is of ours, as anybody can see it. */
-function seen(site: ZStackSite, expunged: boolean) {
-  const { zstack } = site;
-  const uuids = site.clones.map(({ uuid }) => uuid);
+/** Everything of ours on the server and in the state. */
+function seen(fixture: ZStackFixture, expunged: boolean) {
+  const { zstack } = fixture;
+  const uuids = fixture.clones.map(({ uuid }) => uuid);
   const isSeed = (uuid: string | null) => uuid === ZSTACK_SEED.web || uuid === ZSTACK_SEED.db;
   return {
-    clones: site.clones
+    clones: fixture.clones
       .map(({ uuid, name, state, description }) => ({
         name,
         state,
@@ -62,63 +62,64 @@ function seen(site: ZStackSite, expunged: boolean) {
         disks: zstack.volumesOf(uuid, "Data").length,
       }))
       .sort((one, other) => (one.name < other.name ? -1 : 1)),
-    // Data volumes that are neither attached to a clone nor in the bin, or only there where they were to be expunged.
+    // Data volumes that no clone has. Volumes in the bin count only if the program wanted them expunged.
     loose: [...zstack.volumes.values()].filter(
       ({ type, status, vmInstanceUuid: at }) =>
         type === "Data" && !isSeed(at) && !uuids.includes(at ?? "") && (expunged || status !== "Deleted"),
     ).length,
     inBin: expunged ? zstack.vms.size - 2 - uuids.length : 0,
     onSources: [ZSTACK_SEED.web, ZSTACK_SEED.db].flatMap((uuid) => zstack.tagsOf(uuid)),
-    entries: site.engine.state.entries.map(({ outputs: { names, vms, pending, leftovers, unfinished } }) => {
+    entries: fixture.engine.state.entries.map(({ outputs: { names, vms, pending, leftovers, unfinished } }) => {
       return { names, vms: (vms as { name: string }[]).map(({ name }) => name), pending, leftovers, unfinished };
     }),
   };
 }
 
-const site = new ZStackSite({}, TIMINGS);
+const fixture = new ZStackFixture({}, TIMINGS);
 
 async function prepare(before: Args | undefined): Promise<void> {
-  site.cloud.emulator.reset();
-  site.engine.state = { entries: [], pending: [] };
-  if (before) expect((await site.up(program(before))).said).toBe("");
-  site.wait(60_000);
+  fixture.cloud.emulator.reset();
+  fixture.engine.state = { entries: [], pending: [] };
+  if (before) expect((await fixture.up(program(before))).messages).toBe("");
+  fixture.wait(60_000);
 }
 
 test.each(Object.entries(OPERATIONS))("%s", async (_name, { before, after }) => {
   const expunged = (after ?? before)?.deletion === "expunge";
   const command = (faults: Record<number, Fault> = {}) =>
-    after ? site.up(program(after), faults) : site.destroy(faults);
-  // What a first `up` of the program gives.
+    after ? fixture.up(program(after), faults) : fixture.destroy(faults);
+  // The result of a first `up`.
   await prepare(undefined);
-  if (after) expect((await site.up(program(after))).errors).toEqual([]);
-  const wanted = seen(site, expunged);
+  if (after) expect((await fixture.up(program(after))).errors).toEqual([]);
+  const wanted = seen(fixture, expunged);
 
   await prepare(before);
   expect((await command()).errors).toEqual([]);
-  const { requests } = site;
-  expect(seen(site, expunged)).toEqual(wanted);
+  const { requests } = fixture;
+  expect(seen(fixture, expunged)).toEqual(wanted);
   const problems: string[] = [];
   for (let at = 0; at < requests; at += 1) {
     for (const fault of FAULTS) {
       await prepare(before);
       const first = await command({ [at]: fault });
-      const what = `${fault} at request ${at} (${site.sent[at]})`;
-      const told = [first.said];
-      // What it takes to start another command: a job that was taken on ends meanwhile.
-      site.wait(1_000);
+      const what = `${fault} at request ${at} (${fixture.sent[at]})`;
+      const messages = [first.messages];
+      // Starting another command takes a second. A running job ends in the meantime.
+      fixture.wait(1_000);
       for (let run = 1; run <= 2; run += 1) {
         const next = await command();
-        told.push(next.said);
+        messages.push(next.messages);
         if (next.errors.length === 0) break;
         if (run === 2) problems.push(`${what}: the second run without faults fails`);
       }
-      const tell = (problem: unknown) => problems.push(`${what}: ${JSON.stringify(problem)}\n${told.join("\n---\n")}`);
-      const end = seen(site, expunged);
-      if (JSON.stringify(end) !== JSON.stringify(wanted)) tell(end);
+      const report = (problem: unknown) =>
+        problems.push(`${what}: ${JSON.stringify(problem)}\n${messages.join("\n---\n")}`);
+      const end = seen(fixture, expunged);
+      if (JSON.stringify(end) !== JSON.stringify(wanted)) report(end);
       if (after) {
-        await site.refresh();
-        const again = await site.up(program(after));
-        if (site.requests > 0) tell({ notUnchanged: site.sent, said: again.said });
+        await fixture.refresh();
+        const again = await fixture.up(program(after));
+        if (fixture.requests > 0) report({ notUnchanged: fixture.sent, said: again.messages });
       }
     }
   }

@@ -1,5 +1,5 @@
-// Unchanged means converged: whatever befalls one request of an operation, the same `up` repeated without faults ends within
-// two runs in what it gives where nothing goes wrong, with nothing of ours left over; and then nothing is left to do.
+// Convergence of LinkedTargetSet: whichever request of an operation meets a fault, the same command without faults ends,
+// within two runs, in what it gives without any fault, and leaves nothing behind. The next `up` has nothing to do.
 
 import fc from "fast-check";
 import { SEED_SESSIONS, type ViprBehaviour } from "../../emulator";
@@ -13,14 +13,14 @@ jest.setTimeout(300_000);
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
 
 const { monday, tuesday, shopMonday, shopTuesday } = SEED_SESSIONS;
-const site = new ViprFixture();
+const fixture = new ViprFixture();
 
-const WHAT: readonly Fault["what"][] = ["503", "503 for ever", "lost reply", "killed before", "killed after"];
+const FAULT_KINDS: readonly Fault["kind"][] = ["503", "503 for ever", "lost reply", "killed before", "killed after"];
 
 interface Operation {
-  /** Programs that go before, each carried out; undefined: nothing is there. */
+  /** Programs of earlier runs, all successful. */
   before: Properties[];
-  /** What somebody does by hand in between. */
+  /** What a person does by hand before the operation. */
   meanwhile?(): void;
   after: Properties | "destroy";
 }
@@ -49,7 +49,7 @@ const OPERATIONS: Record<string, Operation> = {
   },
   "a group that has lost a part": {
     before: [SETS.shop],
-    meanwhile: () => site.vipr.unlinkNow(targets()[1]?.id ?? ""),
+    meanwhile: () => fixture.vipr.unlinkNow(targets()[1]?.id ?? ""),
     after: { ...SETS.shop, count: 3 },
   },
   replacement: { before: [SETS.monday], after: copied },
@@ -57,35 +57,35 @@ const OPERATIONS: Record<string, Operation> = {
   "destroy, kept as volumes": { before: [kept], after: "destroy" },
 };
 
-const outs = (): Properties => site.entry()?.outputs ?? {};
+const outs = (): Properties => fixture.entry()?.outputs ?? {};
 const targets = () => (outs().targets ?? []) as TargetOutput[];
-const carryOut =
+const execute =
   (after: Operation["after"]) =>
   (engine: FakeEngine): Promise<RunResult> =>
     after === "destroy" ? engine.destroy() : engine.up({ dev: after });
 
 async function good(work: (engine: FakeEngine) => Promise<RunResult>): Promise<RunResult> {
-  const result = await site.run(work);
+  const result = await fixture.run(work);
   expect(result.errors.map(String)).toEqual([]);
   expect(result.killed).toBe(false);
   return result;
 }
 
 async function prepare({ before, meanwhile }: Operation): Promise<void> {
-  site.reset();
-  for (const program of before) await good(carryOut(program));
+  fixture.reset();
+  for (const program of before) await good(execute(program));
   meanwhile?.();
 }
 
-/** What the user cares for, without what differs from run to run. */
+/** Everything on ViPR and in the state, without values that differ from run to run. */
 function result(): object {
-  const { vipr } = site;
-  site.passAWhile();
+  const { vipr } = fixture;
+  fixture.finishBackendWork();
   const { batches, targets: _targets, promotedVolumes = [], ...rest } = outs();
   const ours = new Set(targets().map(({ id }) => id));
   const notes = (batches ?? []) as Batch[];
   return {
-    entries: site.engine.state.entries.map(({ leaving }) => (leaving ? "leaving" : "there")),
+    entries: fixture.engine.state.entries.map(({ leaving }) => (leaving ? "leaving" : "there")),
     outputs: Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith("__"))),
     parts: [...new Set(notes.map(({ parts }) => parts))],
     noted: notes.flatMap(({ targetIds }) => targetIds).length,
@@ -108,22 +108,22 @@ describe.each(Object.entries(OPERATIONS))("%s", (_name, operation) => {
 
   beforeAll(async () => {
     await prepare(operation);
-    await good(carryOut(operation.after));
-    length = site.requests;
+    await good(execute(operation.after));
+    length = fixture.requests;
     wanted = result();
     expect(wanted).toMatchObject({ leftOver: 0, isNoted: true });
   });
 
-  test.each(WHAT)("one request is befallen: %s", async (what) => {
+  test.each(FAULT_KINDS)("one request meets: %s", async (kind) => {
     for (let nth = 0; nth < length; nth += 1) {
       await prepare(operation);
-      const first = await site.run(carryOut(operation.after), { nth, what });
-      const at = `${what} at ${nth} of ${length} (${site.asked[nth]})\n${[...first.errors, ...first.log].join("\n")}`;
+      const first = await fixture.run(execute(operation.after), { nth, kind });
+      const at = `${kind} at ${nth} of ${length} (${fixture.asked[nth]})\n${[...first.errors, ...first.log].join("\n")}`;
       let runs = 0;
       let again: RunResult | undefined;
       while (again === undefined || (again.errors.length > 0 && runs < 2)) {
         runs += 1;
-        again = await site.run(carryOut(operation.after));
+        again = await fixture.run(execute(operation.after));
       }
       expect([at, again.errors.map(String)]).toEqual([at, []]);
       expect([at, result()]).toEqual([at, wanted]);
@@ -133,11 +133,11 @@ describe.each(Object.entries(OPERATIONS))("%s", (_name, operation) => {
 });
 
 async function nothingIsLeftToDo({ after }: Operation, at: string): Promise<void> {
-  const before = structuredClone(site.engine.state.entries);
+  const before = structuredClone(fixture.engine.state.entries);
   await good((engine) => engine.refresh());
-  expect([at, site.engine.state.entries.map(visible)]).toEqual([at, before.map(visible)]);
-  await good(carryOut(after));
-  const changes = site.asked.filter((asked) => /^PUT|^POST .*(-targets|deactivate)$/.test(asked));
+  expect([at, fixture.engine.state.entries.map(visible)]).toEqual([at, before.map(visible)]);
+  await good(execute(after));
+  const changes = fixture.asked.filter((asked) => /^PUT|^POST .*(-targets|deactivate)$/.test(asked));
   expect([at, changes]).toEqual([at, []]);
 }
 
@@ -156,18 +156,18 @@ describe.each(Object.entries(OPERATIONS))("%s, and ViPR does not carry it out", 
 
   test.each(Object.entries(behaviours))("%s", async (_what, behaviour) => {
     await prepare(operation);
-    await good(carryOut(operation.after));
+    await good(execute(operation.after));
     const wanted = result();
     for (const kind of ["link", "relink", "unlink"] as const) {
       await prepare(operation);
-      site.vipr.failNext({ operation: kind, ...behaviour });
-      const first = await site.run(carryOut(operation.after));
-      for (const { id, state } of [...site.vipr.tasks.values()]) {
-        if (state === "suspended_no_error") site.vipr.resume(id);
-        if (state === "suspended_error") site.vipr.rollback(id);
+      fixture.vipr.failNext({ operation: kind, ...behaviour });
+      const first = await fixture.run(execute(operation.after));
+      for (const { id, state } of [...fixture.vipr.tasks.values()]) {
+        if (state === "suspended_no_error") fixture.vipr.resume(id);
+        if (state === "suspended_error") fixture.vipr.rollback(id);
       }
-      // What was said is done by now: one more run is enough.
-      const again = await site.run(carryOut(operation.after));
+      // ViPR has finished its tasks, so one more run is enough.
+      const again = await fixture.run(execute(operation.after));
       const at = `${kind}: ${[...first.errors, ...first.log, "then:", ...again.log].join("\n")}`;
       expect([at, again.errors.map(String)]).toEqual([at, []]);
       expect([at, result()]).toEqual([at, wanted]);
@@ -176,13 +176,13 @@ describe.each(Object.entries(OPERATIONS))("%s, and ViPR does not carry it out", 
   });
 });
 
-// --- whole lives
+// --- random sequences of runs
 
 interface Step {
   program: Properties;
   fault: Fault | undefined;
   behaviour: ViprBehaviour | undefined;
-  /** By hand, before it. */
+  /** A change by hand before the run. */
   hand: { what: "unlink" | "relink" | "name"; nth: number } | undefined;
   refreshed: boolean;
 }
@@ -197,7 +197,7 @@ function lives(sessions: readonly [string, string]): fc.Arbitrary<Step[]> {
         count: fc.integer({ min: 1, max: 4 }),
         refreshTriggers: fc.constantFrom(["mon"], ["tue"]),
       }),
-      fault: seldom(fc.record({ nth: fc.nat(24), what: fc.constantFrom(...WHAT) })),
+      fault: seldom(fc.record({ nth: fc.nat(24), kind: fc.constantFrom(...FAULT_KINDS) })),
       behaviour: seldom(
         fc.record({
           operation: fc.constantFrom<ViprBehaviour["operation"]>("link", "unlink", "relink"),
@@ -219,24 +219,25 @@ test.each([
 ] as const)(`any life of a set of %s ends in what its last program says (seed ${SEED})`, async (_of, sessions) => {
   await fc.assert(
     fc.asyncProperty(lives(sessions), async (steps) => {
-      site.reset();
+      fixture.reset();
       const foreign = new Set<string>();
+      const failures: { remove(): void }[] = [];
       for (const { program, fault, behaviour, hand, refreshed } of steps) {
         if (hand) change(hand, sessions, foreign);
-        if (behaviour) site.vipr.failNext(behaviour);
-        if (refreshed) await site.run((engine) => engine.refresh());
-        await site.run(carryOut(program), fault);
+        if (behaviour) failures.push(fixture.vipr.failNext(behaviour));
+        if (refreshed) await fixture.run((engine) => engine.refresh());
+        await fixture.run(execute(program), fault);
       }
       const { program } = steps.at(-1) as Step;
       for (let run = 0; run < 2; run += 1) {
-        // ViPR's troubles are over, too.
-        (site.vipr as unknown as { behaviours: unknown[] }).behaviours = [];
-        const { errors } = await site.run(carryOut(program));
+        // From now on ViPR behaves well, too.
+        for (const failure of failures) failure.remove();
+        const { errors } = await fixture.run(execute(program));
         if (errors.length === 0) break;
       }
       await good((engine) => engine.refresh());
-      await good(carryOut(program));
-      site.passAWhile();
+      await good(execute(program));
+      fixture.finishBackendWork();
       const { count, snapshotSessionId, refreshTriggers } = program;
       const refreshedBy = refreshTriggers;
       expect(outs()).toMatchObject({ count, snapshotSessionId, refreshTriggers, refreshedBy });
@@ -244,29 +245,29 @@ test.each([
       expect(outs()).not.toHaveProperty("pending");
       const ours = new Set(targets().map(({ id }) => id));
       expect(ours.size).toBe(Number(count) * (sessions[0] === shopMonday ? 2 : 1));
-      const active = site.vipr.active();
+      const active = fixture.vipr.active();
       expect(active.filter(({ id }) => !ours.has(id) && !foreign.has(id))).toEqual([]);
       // Nobody has touched somebody else's.
       expect(active.filter(({ id }) => foreign.has(id))).toHaveLength(foreign.size);
       await good((engine) => engine.destroy());
-      site.passAWhile();
-      expect(site.vipr.active().map(({ id }) => id)).toEqual([...foreign]);
+      fixture.finishBackendWork();
+      expect(fixture.vipr.active().map(({ id }) => id)).toEqual([...foreign]);
     }),
     { numRuns: 200, seed: SEED },
   );
 });
 
 function change({ what, nth }: NonNullable<Step["hand"]>, sessions: readonly string[], foreign: Set<string>): void {
-  site.passAWhile();
-  const { id } = site.entry() ?? {};
+  fixture.finishBackendWork();
+  const { id } = fixture.entry() ?? {};
   const one = targets()[nth % Math.max(1, targets().length)];
-  const isThere = one && site.vipr.targets.get(one.id)?.inactive === false;
-  if (what === "unlink" && isThere) site.vipr.unlinkNow(one.id);
-  if (what === "relink" && isThere) site.vipr.relinkNow(one.id, sessions[nth % 2] ?? "");
+  const isThere = one && fixture.vipr.targets.get(one.id)?.inactive === false;
+  if (what === "unlink" && isThere) fixture.vipr.unlinkNow(one.id);
+  if (what === "relink" && isThere) fixture.vipr.relinkNow(one.id, sessions[nth % 2] ?? "");
   if (what !== "name" || id === undefined || id.startsWith("unknown")) return;
   // Where a create was begun and never ended, a name of ours is all that proves what it made.
-  if (site.engine.state.pending.length > 0) return;
+  if (fixture.engine.state.pending.length > 0) return;
   const label = [`${id}g1-1-${nth + 1}`, `${id}g1-${nth + 5}`][nth % 2] ?? "";
-  if (!site.vipr.active().some((target) => target.label === label))
-    foreign.add(site.vipr.linkNow(sessions[0] ?? "", label).id);
+  if (!fixture.vipr.active().some((target) => target.label === label))
+    foreign.add(fixture.vipr.linkNow(sessions[0] ?? "", label).id);
 }

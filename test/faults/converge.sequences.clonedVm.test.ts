@@ -1,11 +1,11 @@
-// Unchanged means converged, for ClonedVm, over sequences drawn by lot: changes of the program, failures and kills at any
-// request, ends of clones that nobody knows, what people do on the server. In the end an `up` without faults gives what the
-// program says, a second one has nothing to do, and a destroy leaves nothing. FAULTS_SEED repeats a run.
+// Convergence of ClonedVm over random sequences: changes of the program, failures and kills at any request, clones with an
+// unknown outcome, changes by hand. In the end an `up` without faults gives what the program says, a second `up` has nothing
+// to do, and a destroy leaves nothing. FAULTS_SEED repeats a run.
 
 import fc from "fast-check";
 import { ZSTACK_SEED } from "../../emulator";
 import type { CLONE_OUTCOMES } from "../../emulator/zstack/model";
-import { type Fault, ZStackSite } from "../contract/zstackFixture";
+import { type Fault, ZStackFixture } from "../contract/zstackFixture";
 
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_128);
 const SEQUENCES = Number(process.env.FAULTS_SEQUENCES ?? 150);
@@ -66,30 +66,30 @@ const steps = fc.array(
   { minLength: 1, maxLength: 6 },
 );
 
-const site = new ZStackSite({}, { zstackImage: 2_000, zstackClone: 2_000, zstackAction: 150, zstackQuick: 50 });
-/** What the runs have said. */
-const told: string[] = [];
+const fixture = new ZStackFixture({}, { zstackImage: 2_000, zstackClone: 2_000, zstackAction: 150, zstackQuick: 50 });
+/** The messages of all runs. */
+const messages: string[] = [];
 
 async function take(step: Step): Promise<void> {
   const faults = "fault" in step && step.fault ? { [step.fault[0]]: step.fault[1] } : {};
-  if (step.do === "up") told.push((await site.up({ set: step.args }, faults)).said);
-  if (step.do === "destroy" || step.do === "refresh") told.push((await site[step.do](faults)).said);
-  if (step.do === "outcome") site.zstack.failNextClone(step.outcome);
-  if (step.do === "wait") site.wait(600_000);
+  if (step.do === "up") messages.push((await fixture.up({ set: step.args }, faults)).messages);
+  if (step.do === "destroy" || step.do === "refresh") messages.push((await fixture[step.do](faults)).messages);
+  if (step.do === "outcome") fixture.zstack.failNextClone(step.outcome);
+  if (step.do === "wait") fixture.wait(600_000);
   if (step.do === "by hand") byHand(step.how, step.at);
   // What it takes to start another command.
-  site.wait(1_000);
+  fixture.wait(1_000);
 }
 
 function byHand(how: string, at: number): void {
-  const { zstack } = site;
-  const finished = site.clones.filter(({ name }) => !name.includes(".sc-"));
+  const { zstack } = fixture;
+  const finished = fixture.clones.filter(({ name }) => !name.includes(".sc-"));
   const vm = finished[at % Math.max(1, finished.length)];
   if (!vm) return;
   if (how === "rename") vm.name = "renamed";
   if (how === "stop") vm.state = "Stopped";
-  // Without its tag, only the state tells whose it is.
-  const known = site.engine.state.entries.flatMap(({ outputs }) => (outputs.vms ?? []) as { uuid: string }[]);
+  // Without the tag, only the state shows the owner.
+  const known = fixture.engine.state.entries.flatMap(({ outputs }) => (outputs.vms ?? []) as { uuid: string }[]);
   if (how === "untag" && known.some(({ uuid }) => uuid === vm.uuid)) {
     for (const [uuid, { resourceUuid }] of zstack.tags) if (resourceUuid === vm.uuid) zstack.tags.delete(uuid);
   }
@@ -102,10 +102,10 @@ function byHand(how: string, at: number): void {
 
 /** Clones as anybody can see them. */
 const seen = () =>
-  site.clones
+  fixture.clones
     .map(({ uuid, name, state, description }) => {
-      const tags = site.zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
-      return { name, state, description, tags: tags.sort(), disks: site.zstack.volumesOf(uuid, "Data").length };
+      const tags = fixture.zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
+      return { name, state, description, tags: tags.sort(), disks: fixture.zstack.volumesOf(uuid, "Data").length };
     })
     .sort((one, other) => (one.name < other.name ? -1 : 1));
 
@@ -116,21 +116,21 @@ const inOrder = ({ name, state, description, tags, disks }: ReturnType<typeof se
 test(`${SEQUENCES} sequences end in what a first up gives (seed ${SEED})`, async () => {
   await fc.assert(
     fc.asyncProperty(steps, argsOf, async (sequence, last) => {
-      site.cloud.emulator.reset();
-      site.engine.state = { entries: [], pending: [] };
-      told.length = 0;
+      fixture.cloud.emulator.reset();
+      fixture.engine.state = { entries: [], pending: [] };
+      messages.length = 0;
       for (const step of sequence) await take(step);
-      site.zstack.forgetBehaviours();
+      fixture.zstack.forgetBehaviours();
 
       const problems: string[] = [];
       const expect = (what: string, is: unknown, wanted: unknown) => {
         if (JSON.stringify(is) !== JSON.stringify(wanted)) problems.push(`${what}: ${JSON.stringify(is)}`);
       };
       // What somebody has done on the server a refresh shows, and nothing else.
-      told.push((await site.refresh()).said);
+      messages.push((await fixture.refresh()).messages);
       for (let run = 1; run <= 2; run += 1) {
-        const { errors, said } = await site.up({ set: last });
-        told.push(said);
+        const { errors, messages: message } = await fixture.up({ set: last });
+        messages.push(message);
         if (errors.length === 0) break;
         if (run === 2) problems.push("the second up without faults fails");
       }
@@ -146,25 +146,29 @@ test(`${SEQUENCES} sequences end in what a first up gives (seed ${SEED})`, async
         tags: [...userTags].sort(),
         disks: 2,
       }));
-      // A killed run's user tags that the program has dropped since look like anybody's.
+      // User tags of a killed run that the program has since dropped cannot be recognised.
       const wasKilled = sequence.some((step) => "fault" in step && step.fault?.[1].startsWith("killed"));
       const clones = seen().map(({ tags, ...clone }) => {
         return { ...clone, tags: wasKilled ? tags.filter((tag) => userTags.includes(tag)) : tags };
       });
       expect("clones", clones.map(inOrder), wanted.map(inOrder));
-      expect("on the source", site.zstack.tagsOf(ZSTACK_SEED.db), []);
-      await site.refresh();
-      const again = await site.up({ set: last });
-      expect("the next up has something to do", site.sent, []);
-      told.push(again.said);
-      const destroyed = await site.destroy();
-      told.push(destroyed.said);
-      expect("after the destroy", [destroyed.errors.length, seen(), site.zstack.tagsOf(ZSTACK_SEED.db)], [0, [], []]);
-      const loose = [...site.zstack.volumes.values()].filter(({ type, status, vmInstanceUuid: at }) => {
+      expect("on the source", fixture.zstack.tagsOf(ZSTACK_SEED.db), []);
+      await fixture.refresh();
+      const again = await fixture.up({ set: last });
+      expect("the next up has something to do", fixture.sent, []);
+      messages.push(again.messages);
+      const destroyed = await fixture.destroy();
+      messages.push(destroyed.messages);
+      expect(
+        "after the destroy",
+        [destroyed.errors.length, seen(), fixture.zstack.tagsOf(ZSTACK_SEED.db)],
+        [0, [], []],
+      );
+      const loose = [...fixture.zstack.volumes.values()].filter(({ type, status, vmInstanceUuid: at }) => {
         return type === "Data" && at !== ZSTACK_SEED.db && status !== "Deleted";
       });
       expect("volumes after the destroy", loose.length, 0);
-      if (problems.length > 0) throw new Error(`${problems.join("\n")}\n${told.join("\n--\n")}`);
+      if (problems.length > 0) throw new Error(`${problems.join("\n")}\n${messages.join("\n--\n")}`);
     }),
     { numRuns: SEQUENCES, seed: SEED, endOnFailure: false },
   );

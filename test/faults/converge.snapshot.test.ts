@@ -55,8 +55,8 @@ testConvergence({
   definition: snapshot,
   user: "demo",
   changes: CHANGES,
-  ready: () => {},
-  picture: ({ cinder }) =>
+  prepare: () => {},
+  inspect: ({ cinder }) =>
     [...cinder.snapshots.values()]
       .map(({ volume_id, name, description, status, metadata }) => ({
         volume_id,
@@ -69,5 +69,5 @@ testConvergence({
       .sort((one, other) => String(one.name).localeCompare(String(other.name))),
   outputs: ["volumeId", "name", "description", "metadata", "status"],
   remains: ({ cinder }: Emulator) => [...cinder.snapshots.values()],
-  settle: ({ cinder }) => cinder.settle(),
+  advance: ({ cinder }) => cinder.advance(),
 });

@@ -1,5 +1,5 @@
-// The provider's operations on a resource as a user's run has them: what goes before, the operation itself, and what the
-// next run does about its outcome.
+// The provider's operations on a resource as a run of Pulumi calls them: the run before, the operation itself, and the same
+// command again.
 
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
@@ -9,7 +9,7 @@ import { Run } from "../../provider/core/run";
 import type { Clock } from "../../provider/core/util/clock";
 import type { Operation, ResourceUnderTest } from "./resourceUnderTest";
 
-/** What Pulumi's state shows in the present cell: `prepare` begins it anew. */
+/** Pulumi's state during the present test. `prepare` clears it. */
 const state = {
   ids: new Map<string, string>(),
   attempts: [] as string[],
@@ -18,7 +18,7 @@ const state = {
     this.ids.clear();
     this.attempts = [];
   },
-  /** A create is begun: the engine saves that before it calls the provider. */
+  /** Begins a create: the engine saves that before it calls the provider. */
   begin(): string {
     this.begun += 1;
     const attempt = String(10 ** 15 + this.begun);
@@ -36,22 +36,22 @@ const state = {
   },
 };
 
-/** What an operation left the engine with. */
+/** What an operation has given to the engine. */
 export interface Result {
-  /** What Pulumi would store, of whatever operation. */
+  /** What Pulumi stores after the operation. */
   stored: { id: string; properties: Properties; inputs?: Properties } | undefined;
-  /** A refresh found it gone. */
+  /** Set if a refresh found that the object is gone. */
   gone?: true;
   error?: unknown;
 }
 
-/** One run of Pulumi: a process of its own. */
+/** One run of Pulumi, with its own provider process. */
 export class UserRun {
   readonly log: string[] = [];
   private readonly run: Run;
 
   constructor(
-    readonly subject: ResourceUnderTest,
+    readonly resource: ResourceUnderTest,
     clock: Clock,
     private readonly client: unknown,
   ) {
@@ -62,9 +62,9 @@ export class UserRun {
     });
   }
 
-  /** Everything the provider opens from now on is this run's. */
+  /** Connections that the provider opens during `work` belong to this run. */
   async perform<T>(work: (run: Run) => Promise<T>): Promise<T> {
-    const { connection } = this.subject.definition;
+    const { connection } = this.resource.definition;
     const { open } = connection;
     connection.open = () => this.client;
     try {
@@ -79,21 +79,21 @@ export class UserRun {
   }
 }
 
-/** What is there when the operation begins: the state of an earlier run, or what a killed one has left. */
+/** Prepares what the operation finds: the state of an earlier run, or what a killed run has left. */
 export async function prepare(operation: Operation, earlier: UserRun, timeouts: object): Promise<Stored | undefined> {
   state.reset();
   if (operation === "create") return undefined;
-  const { before } = earlier.subject;
+  const { before } = earlier.resource;
   const made = await earlier.perform((run) =>
-    created(earlier.subject, run, { ...before, __timeouts: timeouts }, operation),
+    created(earlier.resource, run, { ...before, __timeouts: timeouts }, operation),
   );
-  // A run that was killed never comes to its end.
+  // A killed run has no end.
   if (operation === "adopt") return undefined;
   await earlier.end();
   return { id: made.id, properties: made.outs };
 }
 
-/** A create as the engine has it: pending in the state until its end is saved, which a killed run never does. */
+/** A create as the engine runs it: pending in the state until its end is saved. A killed run never saves it. */
 async function created({ definition, hidden }: ResourceUnderTest, run: Run, news: Properties, operation: Operation) {
   const attempt = state.begin();
   try {
@@ -119,12 +119,12 @@ export async function perform(
   stored: Stored | undefined,
   timeouts: object,
 ): Promise<Result> {
-  const { definition, lookUp } = user.subject;
-  const news = { ...newsOf(operation, user.subject), __timeouts: timeouts };
+  const { definition, lookUp } = user.resource;
+  const news = { ...inputsOf(operation, user.resource), __timeouts: timeouts };
   try {
     return await user.perform(async (run): Promise<Result> => {
       if (operation === "create" || operation === "adopt") {
-        const { id, outs } = await created(user.subject, run, news, "create");
+        const { id, outs } = await created(user.resource, run, news, "create");
         return { stored: { id, properties: outs } };
       }
       if (!stored) throw new Error(`nothing was prepared for ${operation}`);
@@ -141,7 +141,7 @@ export async function perform(
           await remove(definition, run, id, { ...properties, __timeouts: timeouts });
           return { stored: undefined };
         case "look up": {
-          if (!lookUp) throw new Error(`${user.subject.title} has no lookup`);
+          if (!lookUp) throw new Error(`${user.resource.title} has no lookup`);
           const { id: found, ...info } = await lookUp();
           return { stored: { id: found, properties: info } };
         }
@@ -160,16 +160,16 @@ export async function again(
   { stored, error, gone }: Result,
 ): Promise<void> {
   const timeouts = { create: "30m", update: "30m", delete: "30m" };
-  const { definition } = user.subject;
+  const { definition } = user.resource;
   const finished = await user.perform(async (run) => {
     const isCreation = operation === "create" || operation === "adopt";
     if (!isCreation || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
     // The engine shows an id that it has recorded before it does anything with it.
-    const news = { ...newsOf(operation, user.subject), __attempt: stored.properties.__attempt as string };
-    run.markRecorded(definition, stored.id);
+    const news = { ...inputsOf(operation, user.resource), __attempt: stored.properties.__attempt as string };
+    run.registerRecorded(definition, stored.id);
     const difference = diff(definition, stored.properties, news, run.stackOf(news));
     if (difference.replaces?.length) {
-      const made = await created(user.subject, run, news, "create");
+      const made = await created(user.resource, run, news, "create");
       await remove(definition, run, stored.id, stored.properties);
       state.ids.delete(stored.id);
       return { stored: { id: made.id, properties: made.outs } };
@@ -183,13 +183,13 @@ export async function again(
   if ("error" in finished && finished.error !== undefined && !gone) throw finished.error;
 }
 
-function newsOf(operation: Operation, { before, after, hidden }: ResourceUnderTest): Properties {
+function inputsOf(operation: Operation, { before, after, hidden }: ResourceUnderTest): Properties {
   return { ...(operation === "create" ? before : after), ...hidden };
 }
 
-/** How many objects there are once a run has gone well after whatever came before. */
-export function wanted(operation: Operation, subject: ResourceUnderTest): number {
-  return operation === "delete" ? 0 : subject.wanted;
+/** How many objects exist after a run that succeeds, whatever came before. */
+export function expectedCount(operation: Operation, resource: ResourceUnderTest): number {
+  return operation === "delete" ? 0 : resource.expectedCount;
 }
 
 export function pendingOf(properties: Properties): Pending | undefined {

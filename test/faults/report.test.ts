@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cellOf, FAULTS, type FaultName } from "./faults";
+import { expectationAt, FAULTS, type FaultName } from "./faults";
 import { report } from "./report";
 import { RESOURCES } from "./resources/index";
 
@@ -13,18 +13,19 @@ test("docs/faults.md is what the table says", () => {
   expect(readFileSync(PAGE, "utf8")).toBe(report());
 });
 
-test.each(RESOURCES.map((subject) => [subject.title, subject] as const))(
+test.each(RESOURCES.map((resource) => [resource.title, resource] as const))(
   "%s: what fails says why, and an exception is one",
-  (_title, subject) => {
+  (_title, resource) => {
     for (const fault of Object.keys(FAULTS) as FaultName[]) {
-      for (const [place, at] of Object.entries(subject.places)) {
-        const { outcome, kind, says } = cellOf(subject, fault, place);
+      for (const [site, at] of Object.entries(resource.sites)) {
+        const { outcome, kind, message } = expectationAt(resource, fault, site);
         const failed = outcome === "fails" || outcome === "recorded";
-        expect([fault, place, kind !== undefined, says !== undefined]).toEqual([fault, place, failed, failed]);
-        const exception = subject.cells[fault]?.[place];
-        if (exception) expect([fault, place, exception]).not.toEqual([fault, place, FAULTS[fault].rule(at)]);
+        expect([fault, site, kind !== undefined, message !== undefined]).toEqual([fault, site, failed, failed]);
+        const exception = resource.expectations[fault]?.[site];
+        if (exception) expect([fault, site, exception]).not.toEqual([fault, site, FAULTS[fault].rule(at)]);
       }
-      for (const place of Object.keys(subject.cells[fault] ?? {})) expect(Object.keys(subject.places)).toContain(place);
+      for (const site of Object.keys(resource.expectations[fault] ?? {}))
+        expect(Object.keys(resource.sites)).toContain(site);
     }
   },
 );

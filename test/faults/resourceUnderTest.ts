@@ -1,5 +1,5 @@
-// What a resource brings to the fault table: where a fault can hit it, how its operations count, and where what a user
-// must see differs from what every resource has in common (faults.ts).
+// What a resource brings to the fault table: the requests that a fault can hit, the counts that its operations end in, and
+// the expectations in which it differs from the rules of faults.ts.
 
 import type { Emulator, FaultRule } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
@@ -11,62 +11,71 @@ import type { FaultName } from "./faults";
 
 export type Operation = "create" | "adopt" | "read" | "update" | "delete" | "look up";
 
-/** One kind of request on the wire. */
+/** One kind of request. */
 export interface Call {
   method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Tried on path and query. */
+  /** Matched with path and query. */
   path: RegExp;
 }
 
-/** On the backend when the operation has ended, and the requests on their way there that make something. */
+/** Objects on the backend after the operation, and creating requests that reached the service during the operation. */
 export interface Counts {
   objects: number;
-  makings: number;
+  creates: number;
 }
 
-/**
- * login: before anything. question: a look before anything was changed. detour: a look that another address can stand in
- * for. make: the request that makes the resource. poll: each look at accepted work. change: a request after which the
- * state needs to be told what is there. record: the ownership record on what is being adopted. step: of an update that is noted as pending until all its steps are done. rework: the same, for a request that must not be sent twice. remove: the request that deletes. vanish: each look until it is gone.
- */
+/** What a request is for. The rules of faults.ts differ by role. */
 export type SiteRole =
-  | "record"
-  | "step"
+  /** Gets a token, before any other request. */
   | "login"
-  | "question"
-  | "detour"
-  | "make"
+  /** Reads, before the operation has changed anything. */
+  | "query"
+  /** Reads what the provider can also get at another address. */
+  | "fallback"
+  /** Creates the resource. */
+  | "create"
+  /** Reads accepted work, again and again. */
   | "poll"
+  /** Writes the ownership record on an object that is being adopted. */
+  | "record"
+  /** Changes an object. If it fails, the state must record what exists. */
   | "change"
-  | "rework"
-  | "remove"
-  | "vanish";
+  /** Like "change", for a request that must not be sent twice. */
+  | "changeOnce"
+  /** One of several changes of an update, which is pending until the last of them has succeeded. */
+  | "step"
+  /** Deletes the object. */
+  | "delete"
+  /** Reads until the object is gone. */
+  | "awaitGone";
 
+/** A kind of request in one operation of a resource: a column of the fault table. */
 export interface RequestSite {
   of: Operation;
   role: SiteRole;
   call: Call;
-  /** In docs/faults.md. */
-  shown: string;
-  /** How the operation counts where all goes well, and where this request fails for good; `tries`: how often it was sent. */
-  well(tries: number): Counts;
-  failed(tries: number): Counts;
-  /** Sent again after it may have been carried out: it does the same twice as once. Every GET is. */
-  repeatable?: boolean;
-  /** The fields that the provider reads of the answer; with any other it would work on what it does not understand. */
+  /** The heading in docs/faults.md. */
+  label: string;
+  /** The counts after an operation that succeeds, if this request was sent `tries` times. */
+  onSuccess(tries: number): Counts;
+  /** The counts after an operation that fails at this request, sent `tries` times. */
+  onFailure(tries: number): Counts;
+  /** True if the request may be sent again after the service may have executed it. Every GET is idempotent. */
+  idempotent?: boolean;
+  /** The fields of the response that the provider reads. It must refuse a response with any of them malformed. */
   fields: readonly string[];
 }
 
 export interface Expectation extends Counts {
   /**
-   * "ok": it did what it should. "gone": a refresh takes the resource out of the state. "fails": the state stays as it
-   * was. "recorded": something exists that the state must know, and does.
+   * "ok": the operation succeeded. "gone": a refresh removes the resource from the state. "fails": the state stays as it
+   * was. "recorded": the operation failed, and the state records what exists.
    */
   outcome: "ok" | "gone" | "fails" | "recorded";
   kind?: ErrorKind;
-  /** What the message must name. */
-  says?: RegExp;
-  /** The state remembers accepted work that the next `up` goes on with. */
+  /** What the error's message must match. */
+  message?: RegExp;
+  /** The operation that the state records as accepted: the next `up` resumes it. */
   pending?: "create" | "update" | "delete";
 }
 
@@ -75,61 +84,64 @@ export type Answer = Omit<FaultRule, "match">;
 export interface ResourceUnderTest {
   /** The resource's class. */
   title: string;
-  /** "snapshots": what there is of it on the backend. */
+  /** What `Counts.objects` counts, as docs/faults.md calls it: "snapshots". */
   objects: string;
-  /** "POSTs that reached Cinder": what is counted as making. */
-  makings: string;
+  /** What `Counts.creates` counts: "POSTs that reached Cinder". */
+  creates: string;
   definition: AnyDefinition;
   /** The hidden inputs, and the inputs before and after an update. */
   hidden: Properties;
   before: Properties;
   after: Properties;
-  places: Readonly<Record<string, RequestSite>>;
-  /** Where this resource differs from the rule of faults.ts. */
-  cells: { readonly [fault in FaultName]?: Readonly<Record<string, Expectation>> };
+  sites: Readonly<Record<string, RequestSite>>;
+  /** Expectations that differ from the fault's rule, by fault and site. */
+  expectations: { readonly [fault in FaultName]?: Readonly<Record<string, Expectation>> };
 
-  /** Before each cell, on an emulator as it was at the start. */
-  ready(emulator: Emulator): void;
-  /** A client as the connection opens it. */
+  /** Adds to a fresh emulator what the operations need. */
+  prepare(emulator: Emulator): void;
+  /** Opens a client as the connection does. */
   open(emulator: Emulator, clock: Clock, http: HttpClient): unknown;
-  /** No error, no state and no log may hold any of these. */
+  /** Texts that no error, no state and no log may contain. */
   secrets(emulator: Emulator): string[];
   count(emulator: Emulator): Counts;
-  /** Brings the emulator's unfinished work to its end. */
-  settle(emulator: Emulator): void;
-  /** The statuses of all there is when a run has gone well; `fine` is what each must be, `wanted` how many there must be. */
+  /** Finishes the emulator's running work. */
+  advance(emulator: Emulator): void;
+  /** The statuses of all objects. */
   statuses(emulator: Emulator): string[];
-  fine: string;
-  wanted: number;
-  /** "There is no such thing" and "your quota is full" in the service's own form. */
-  missing(place: string): Answer;
-  quota(place: string): Answer;
-  /** The field in which an answer tells the status. */
+  /** The status that each object has after a successful run, and the number of objects. */
+  healthyStatus: string;
+  expectedCount: number;
+  /** The service's own responses for "not found" and "quota exceeded". */
+  notFound(site: string): Answer;
+  quotaExceeded(site: string): Answer;
+  /** The field in which a response has the status. */
   statusField: string;
-  /** What the service calls the states of its things: with one of these, an answer in good form is a lie. */
-  words: readonly string[];
-  /** A 4xx to what makes something is believed: it leaves nothing by which a later run would see that it was a lie. */
-  believesRefusals?: true;
-  /** What a person does, before the next run, whom an error has asked to look and to say what is there. */
-  looked?(emulator: Emulator): void;
+  /** Statuses that the service knows. A well-formed response with one of them may still be wrong. */
+  statusWords: readonly string[];
+  /** True if the provider trusts a 4xx to a create: it then leaves no record that would let a later run find the object. */
+  trustsRefusals?: true;
+  /** Does, before the next run, what the error asks a person to do. */
+  followAdvice?(emulator: Emulator): void;
   lookUp?(): Promise<{ id: string }>;
 }
 
+export const at = (objects: number, creates: number): Counts => ({ objects, creates });
+
 export const ok = (counts: Counts): Expectation => ({ outcome: "ok", ...counts });
 export const gone = (counts: Counts): Expectation => ({ outcome: "gone", ...counts });
-export const fails = (kind: ErrorKind, counts: Counts, says: RegExp): Expectation => {
-  return { outcome: "fails", kind, says, ...counts };
+export const fails = (kind: ErrorKind, counts: Counts, message: RegExp): Expectation => {
+  return { outcome: "fails", kind, message, ...counts };
 };
-/** What is there was observed, and the next `up` does the rest. */
-export const recorded = (kind: ErrorKind, counts: Counts, says: RegExp): Expectation => {
-  return { outcome: "recorded", kind, says, ...counts };
+/** The state records what exists, and the next `up` does the rest. */
+export const recorded = (kind: ErrorKind, counts: Counts, message: RegExp): Expectation => {
+  return { outcome: "recorded", kind, message, ...counts };
 };
-/** AcceptedOperation, and waited for by the next `up`. */
+/** The state records accepted work, and the next `up` waits for it. */
 export const pending = (
   kind: ErrorKind,
   counts: Counts,
-  says: RegExp,
+  message: RegExp,
   operation: Expectation["pending"] = "create",
 ): Expectation => {
-  return { outcome: "recorded", kind, says, ...counts, ...(operation ? { pending: operation } : {}) };
+  return { outcome: "recorded", kind, message, ...counts, ...(operation ? { pending: operation } : {}) };
 };

@@ -1,4 +1,4 @@
-// The provider's real HTTP client with a hand on the wire: it lets one kind of request go astray, or bends the answer.
+// The provider's real HTTP client, which can send one kind of request elsewhere or change the response.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -13,34 +13,34 @@ import type { Call } from "./resourceUnderTest";
 
 export interface Interference {
   at: Call;
-  /** Where the request goes instead: an origin. */
+  /** The origin that gets the request instead. */
   origin?: string;
-  bend?: (json: unknown) => unknown;
+  mutate?: (json: unknown) => unknown;
 }
 
 export class FaultyHttp extends HttpClient {
-  /** How many requests it has befallen. */
+  /** How many requests the interference has hit. */
   hits = 0;
   interference: Interference | undefined;
 
   constructor(
-    private readonly brisk: AutoAdvancingClock,
+    private readonly advancing: AutoAdvancingClock,
     options: HttpOptions,
   ) {
-    super({ ...options, clock: brisk });
+    super({ ...options, clock: advancing });
   }
 
   protected override exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
-    return this.brisk.during(async () => {
+    return this.advancing.during(async () => {
       const { interference } = this;
       if (!interference || !isCall(interference.at, request)) return super.exchange(request);
       this.hits += 1;
       const { pathname, search } = new URL(request.url);
-      const { origin, bend } = interference;
+      const { origin, mutate } = interference;
       const url = origin === undefined ? request.url : `${origin}${pathname}${search}`;
       const answer = await super.exchange({ ...request, url });
-      if (!bend) return answer;
-      const json = bend(answer.json);
+      if (!mutate) return answer;
+      const json = mutate(answer.json);
       return { ...answer, json, text: JSON.stringify(json) ?? "" };
     });
   }
@@ -51,14 +51,14 @@ function isCall({ method, path }: Call, request: HttpRequest<unknown>): boolean 
   return request.method === method && path.test(pathname + search);
 }
 
-/** A server that must never be reached: it remembers each request that was. */
+/** A server that no request may reach. It records each one that does. */
 export interface OffOriginServer {
   url: string;
   reached: string[];
   close(): Promise<void>;
 }
 
-/** With a certificate that it has signed itself, if it is to be mistrusted. */
+/** An https server has a self-signed certificate. */
 export async function startOffOriginServer(scheme: "http" | "https"): Promise<OffOriginServer> {
   const reached: string[] = [];
   const listener: Parameters<typeof createServer>[1] = (request, response) => {
@@ -81,9 +81,9 @@ function selfSigned(): { key: string; cert: string } {
   const folder = mkdtempSync(join(tmpdir(), "snapclone-faults-"));
   try {
     const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-    const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const resource = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
     const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    execFileSync("openssl", ["req", "-x509", ...curve, "-days", "2", ...subject, "-keyout", key, "-out", cert], {
+    execFileSync("openssl", ["req", "-x509", ...curve, "-days", "2", ...resource, "-keyout", key, "-out", cert], {
       stdio: "ignore",
     });
     return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };

@@ -1,169 +1,172 @@
-// The one judge of all kill tests: nothing lost, nothing doubled, nothing left. Every allowed outcome is written here.
+// The assertions of all kill tests: no copy is lost, doubled or left behind. Every outcome that is allowed is listed here.
 
 import type { Result } from "../engine/harness";
 import type { Args, BackendFixture, Copy, Program } from "./resourceCase";
 import type { StackFixture } from "./stackFixture";
 
-/** What an interrupted run may leave that no create adopts: told at the end of a run, so counted and never passed over. */
+/** What an interrupted run may leave that no create adopts. The end of a run reports it, and it is counted. */
 export interface Leftovers {
   owner: string;
-  /** What was declared then. */
+  /** The inputs that the interrupted run had. */
   args: Args;
 }
 
 export interface Expected {
   program: Program;
-  /** Each of these may have left what it declares once, with its record, in no state. */
+  /** Each of these resources may have left its copies once, with their records, in no state. */
   leftovers?: readonly Leftovers[];
-  /** Resources whose deletion was asked for: their last copy may go. */
+  /** Resources that the program or the user deletes: their last copy may go. */
   removed?: readonly string[];
 }
 
-/** Ends in an error with all that is wrong; else says how many copies are left over. */
-export async function afterUp(
-  yard: StackFixture,
+/** Throws an error that lists all that is wrong. Otherwise returns how many copies no state holds. */
+export async function assertAfterUp(
+  fixture: StackFixture,
   { program, leftovers = [], removed = [] }: Expected,
 ): Promise<number> {
   const wrong: string[] = [];
-  const copies = await yard.ground.copies();
-  const entries = yard.entries();
+  const copies = await fixture.backend.copies();
+  const entries = fixture.entries();
   const byId = new Map(copies.map((copy) => [copy.id, copy]));
   const inState = new Set(entries.flatMap(({ copies }) => copies));
 
   for (const [name, args] of Object.entries(program)) {
-    const urn = yard.urnOf(name);
+    const urn = fixture.urnOf(name);
     const own = entries.filter((entry) => entry.urn === urn);
     const [entry] = own;
     if (entry === undefined || own.length !== 1) {
       wrong.push(`${name}: ${own.length} entries in the state`);
       continue;
     }
-    if (entry.delete || entry.pending !== undefined || !entry.whole) {
+    if (entry.delete || entry.pending !== undefined || !entry.isComplete) {
       wrong.push(`${name}: the state says ${JSON.stringify(entry)}`);
     }
     const lost = entry.copies.filter((id) => !byId.has(id));
     if (lost.length > 0) wrong.push(`${name}: LOST, the state's ${lost.join(", ")} does not exist`);
     wrong.push(
       ...differences(
-        yard,
+        fixture,
         name,
         args,
         entry.copies.flatMap((id) => byId.get(id) ?? []),
       ),
     );
   }
-  const declared = Object.keys(program).map((name) => yard.urnOf(name));
+  const declared = Object.keys(program).map((name) => fixture.urnOf(name));
   for (const { urn } of entries) if (!declared.includes(urn)) wrong.push(`${urn} is still in the state`);
 
   const others = copies.filter(({ id }) => !inState.has(id));
-  wrong.push(...unexplained(yard, others, leftovers), ...traces(yard, [...declared, ...ownersOf(leftovers)]));
-  wrong.push(...accounts(yard.ground, copies, removed));
-  say(wrong, yard, copies);
+  wrong.push(
+    ...unexplained(fixture, others, leftovers),
+    ...leftoverRecords(fixture, [...declared, ...ownersOf(leftovers)]),
+  );
+  wrong.push(...lostCopies(fixture.backend, copies, removed));
+  throwIfAny(wrong, fixture, copies);
   return others.length;
 }
 
-export async function afterDestroy(yard: StackFixture, leftovers: readonly Leftovers[] = []): Promise<number> {
-  const copies = await yard.ground.copies();
-  const wrong = [...unexplained(yard, copies, leftovers), ...traces(yard, ownersOf(leftovers))];
-  const entries = yard.entries();
+export async function assertAfterDestroy(fixture: StackFixture, leftovers: readonly Leftovers[] = []): Promise<number> {
+  const copies = await fixture.backend.copies();
+  const wrong = [...unexplained(fixture, copies, leftovers), ...leftoverRecords(fixture, ownersOf(leftovers))];
+  const entries = fixture.entries();
   if (entries.length > 0) wrong.push(`still in the state: ${JSON.stringify(entries)}`);
-  const running = await yard.quiet();
+  const running = await fixture.waitForExit();
   if (running.length > 0) wrong.push(`still running: ${running.join(", ")}`);
-  const { made = [], deletions = [] } = yard.ground.witness ?? {};
+  const { made = [], deletions = [] } = fixture.backend.spy ?? {};
   const gone = deletions.map(({ id }) => id);
   const unseen = made.filter((id) => !gone.includes(id) && !copies.some((copy) => copy.id === id));
   if (unseen.length > 0) wrong.push(`gone without a delete: ${unseen.join(", ")}`);
-  say(wrong, yard, copies);
+  throwIfAny(wrong, fixture, copies);
   return copies.length;
 }
 
-/** Before the user goes on: whatever the state holds exists, whatever exists is in the state or bears our record. */
-export async function afterInterruption(yard: StackFixture): Promise<void> {
-  const copies = await yard.ground.copies();
-  const known = yard.entries().flatMap((entry) => entry.copies);
+/** Before the user's next command: each copy in the state exists, and each copy that exists is in the state or has a record. */
+export async function assertAfterInterruption(fixture: StackFixture): Promise<void> {
+  const copies = await fixture.backend.copies();
+  const known = fixture.entries().flatMap((entry) => entry.copies);
   const wrong = known
-    .filter((id) => !copies.some((copy) => copy.id === id) && !wasDeleted(yard.ground, id))
+    .filter((id) => !copies.some((copy) => copy.id === id) && !wasDeleted(fixture.backend, id))
     .map((id) => `LOST: the state's ${id} does not exist`);
-  for (const { id, owner, open, leaving } of copies) {
-    if (!known.includes(id) && !open && !leaving) {
-      wrong.push(`LOST: ${id} of ${owner} is in no state and bears no record`);
+  for (const { id, owner, hasRecord, isDeleting } of copies) {
+    if (!known.includes(id) && !hasRecord && !isDeleting) {
+      wrong.push(`LOST: ${id} of ${owner} is in no state and has no record`);
     }
   }
-  say(wrong, yard, copies);
+  throwIfAny(wrong, fixture, copies);
 }
 
-/** What a run was to say: whom it adopted, and what is in no state. */
+/** What there was before a run, to know what the run adopted. */
 export interface Before {
-  /** Copies that were there before the run. */
+  /** Ids of all copies. */
   existing: readonly string[];
-  /** Of those, the ones that the state held. */
+  /** Ids of the copies that the state held. */
   held: readonly string[];
 }
 
-export async function beforeRun(yard: StackFixture): Promise<Before> {
-  const held = yard.entries().flatMap(({ copies }) => copies);
-  return { existing: (await yard.ground.copies()).map(({ id }) => id), held };
+export async function snapshotBeforeRun(fixture: StackFixture): Promise<Before> {
+  const held = fixture.entries().flatMap(({ copies }) => copies);
+  return { existing: (await fixture.backend.copies()).map(({ id }) => id), held };
 }
 
-/** Each adoption is told in a line that stays, and nothing else is called one. Says how many there were. */
-export function tellsAdoptions(yard: StackFixture, { existing, held }: Before, result: Result): number {
-  const adopted = yard
+/** The run must report each adoption in a permanent line, and nothing else as an adoption. Returns the number of adoptions. */
+export function assertAdoptionsReported(fixture: StackFixture, { existing, held }: Before, result: Result): number {
+  const adopted = fixture
     .entries()
     .filter(({ copies }) => copies.some((id) => existing.includes(id) && !held.includes(id)))
     .map(({ urn }) => urn)
     .sort();
-  const told = wordsOf(result, /^adopted the /)
+  const reported = messagesOf(result, /^adopted the /)
     .map(({ urn }) => urn ?? "")
     .sort();
-  // Where an intent is noted before anything is made, that is adopted, too: nothing is there then.
-  const ofCopies = yard.ground.traces ? told.filter((urn) => adopted.includes(urn)) : told;
-  if (JSON.stringify(ofCopies) !== JSON.stringify(adopted) || new Set(told).size < told.length) {
-    throw new Error(`adopted: ${adopted.join(", ") || "none"}; told: ${told.join(", ") || "none"}`);
+  // A run also adopts a pending record on a source, for which no copy may exist yet.
+  const ofCopies = fixture.backend.recordOwners ? reported.filter((urn) => adopted.includes(urn)) : reported;
+  if (JSON.stringify(ofCopies) !== JSON.stringify(adopted) || new Set(reported).size < reported.length) {
+    throw new Error(`adopted: ${adopted.join(", ") || "none"}; reported: ${reported.join(", ") || "none"}`);
   }
   return adopted.length;
 }
 
-/** The last words of a run that made, read or deleted something name what is in no state; those of any other, nothing. */
-export async function tellsOrphans(yard: StackFixture, result: Result): Promise<void> {
-  const held = yard.entries().flatMap(({ copies }) => copies);
-  const orphans = (await yard.ground.copies()).filter(({ id, leaving }) => !held.includes(id) && !leaving);
-  const looked = result.events.some(({ resourcePreEvent: event }) => {
+/** The end of a run that created, read or deleted something names every orphan. The end of any other run names nothing. */
+export async function assertOrphansReported(fixture: StackFixture, result: Result): Promise<void> {
+  const held = fixture.entries().flatMap(({ copies }) => copies);
+  const orphans = (await fixture.backend.copies()).filter(({ id, isDeleting }) => !held.includes(id) && !isDeleting);
+  const ranProvider = result.events.some(({ resourcePreEvent: event }) => {
     const { op = "", type = "" } = event?.metadata ?? {};
     return !type.startsWith("pulumi:") && /^(create|delete|read|refresh)/.test(op);
   });
-  const words = wordsOf(result, /^in no state/).map(({ message }) => message);
-  const lines = words.flatMap((message) => message.split("\n").filter((line) => line.startsWith("  ")));
-  if (!looked) {
-    if (words.length > 0) throw new Error(`a run that looked at nothing said: ${words.join("\n")}`);
+  const warnings = messagesOf(result, /^in no state/).map(({ message }) => message);
+  const lines = warnings.flatMap((message) => message.split("\n").filter((line) => line.startsWith("  ")));
+  if (!ranProvider) {
+    if (warnings.length > 0) throw new Error(`a run that asked the backend nothing reported: ${warnings.join("\n")}`);
     return;
   }
   const owners = new Set(orphans.map(({ owner }) => owner));
-  if (!yard.kind.namesCopies) {
+  if (!fixture.resource.namesCopies) {
     const isEnough = owners.size === 0 ? lines.length === 0 : lines.length > 0;
     if (!isEnough)
-      throw new Error(`in no state: something of ${[...owners].join(", ") || "nobody"}; told: ${words.join("\n")}`);
+      throw new Error(`in no state: copies of ${[...owners].join(", ") || "nobody"}; reported: ${warnings.join("\n")}`);
     return;
   }
-  const told = new Set(lines.map((line) => line.trim().split(" ")[0]));
+  const reported = new Set(lines.map((line) => line.trim().split(" ")[0]));
   const wanted = orphans.map(({ id }) => id);
-  if (told.size !== wanted.length || !wanted.every((id) => told.has(id))) {
-    throw new Error(`in no state: ${wanted.join(", ") || "none"}; told: ${[...told].join(", ") || "none"}`);
+  if (reported.size !== wanted.length || !wanted.every((id) => reported.has(id))) {
+    throw new Error(`in no state: ${wanted.join(", ") || "none"}; reported: ${[...reported].join(", ") || "none"}`);
   }
-  // Each provider process has last words of its own; only with the provider itself replaced are there two.
-  if (words.length > 2) throw new Error(`told ${words.length} times:\n${words.join("\n")}`);
+  // Each provider process reports once. There are two only if the run replaces the provider itself.
+  if (warnings.length > 2) throw new Error(`reported ${warnings.length} times:\n${warnings.join("\n")}`);
 }
 
-/** What stays on the screen, once for each time that it was said. */
-function wordsOf({ events }: Result, pattern: RegExp): { urn?: string; message: string }[] {
-  return events.flatMap(({ diagnosticEvent: said }) =>
-    said !== undefined && said.ephemeral !== true && pattern.test(said.message) ? [said] : [],
+/** Permanent messages of the run, once for each time that the engine showed them. */
+function messagesOf({ events }: Result, pattern: RegExp): { urn?: string; message: string }[] {
+  return events.flatMap(({ diagnosticEvent: message }) =>
+    message !== undefined && message.ephemeral !== true && pattern.test(message.message) ? [message] : [],
   );
 }
 
-function differences({ kind, urnOf }: StackFixture, name: string, args: Args, copies: readonly Copy[]): string[] {
-  const inWords = (list: readonly { from: string; shows: Args }[]) =>
-    list.map(({ from, shows }) => JSON.stringify([from, sorted(shows)])).sort();
-  const [seen, wanted] = [inWords(copies), inWords(kind.wanted(args))];
+function differences({ resource, urnOf }: StackFixture, name: string, args: Args, copies: readonly Copy[]): string[] {
+  const asText = (list: readonly Pick<Copy, "source" | "attributes">[]) =>
+    list.map(({ source, attributes }) => JSON.stringify([source, sorted(attributes)])).sort();
+  const [seen, wanted] = [asText(copies), asText(resource.expectedCopies(args))];
   const wrong = copies
     .filter(({ owner }) => owner !== urnOf(name))
     .map(({ id, owner }) => `${name}: ${id} is of ${owner}`);
@@ -171,37 +174,40 @@ function differences({ kind, urnOf }: StackFixture, name: string, args: Args, co
   return wrong;
 }
 
-/** Copies that no state holds: what a leftover declares, once, with the record of that owner. */
-function unexplained({ kind }: StackFixture, copies: readonly Copy[], leftovers: readonly Leftovers[]): string[] {
-  const free = leftovers.flatMap(({ owner, args }) => kind.wanted(args).map(({ from }) => ({ owner, from })));
+/** Copies in no state that no leftover explains. A leftover explains each of its copies once, and only with a record. */
+function unexplained({ resource }: StackFixture, copies: readonly Copy[], leftovers: readonly Leftovers[]): string[] {
+  const free = leftovers.flatMap(({ owner, args }) =>
+    resource.expectedCopies(args).map(({ source }) => ({ owner, source })),
+  );
   return copies.flatMap((copy) => {
-    const place = free.findIndex(({ owner, from }) => owner === copy.owner && from === copy.from);
-    if (place < 0 || !copy.open) return [`LEFT or DOUBLED: ${copy.id} of ${copy.owner}, in no state`];
-    free.splice(place, 1);
+    const index = free.findIndex(({ owner, source }) => owner === copy.owner && source === copy.source);
+    if (index < 0 || !copy.hasRecord) return [`LEFT or DOUBLED: ${copy.id} of ${copy.owner}, in no state`];
+    free.splice(index, 1);
     return [];
   });
 }
 
-/** What was noted beside the copies is for those only who may still need it. */
-function traces({ ground }: StackFixture, excused: readonly string[]): string[] {
-  const owners = ground.traces?.() ?? [];
-  return owners.filter((owner) => !excused.includes(owner)).map((owner) => `LEFT: a mark of ${owner}`);
+/** Pending records on the sources whose resource needs them no more. */
+function leftoverRecords({ backend }: StackFixture, allowed: readonly string[]): string[] {
+  const owners = backend.recordOwners?.() ?? [];
+  return owners.filter((owner) => !allowed.includes(owner)).map((owner) => `LEFT: a record of ${owner}`);
 }
 
 function ownersOf(leftovers: readonly Leftovers[]): string[] {
   return leftovers.map(({ owner }) => owner);
 }
 
-/** Each POST that was carried out made something that is there, or that we deleted when there was another. */
-function accounts({ witness }: BackendFixture, copies: readonly Copy[], removed: readonly string[]): string[] {
-  if (!witness) return [];
+/** Each copy that was ever made exists, or was deleted once, by request or while the resource had another one. */
+function lostCopies({ spy }: BackendFixture, copies: readonly Copy[], removed: readonly string[]): string[] {
+  if (!spy) return [];
   const there = new Set(copies.map(({ id }) => id));
-  const deleted = witness.deletions.map(({ id }) => id);
-  const wrong = witness.made
+  const deleted = spy.deletions.map(({ id }) => id);
+  const wrong = spy.made
     .filter((id) => !there.has(id) && !deleted.includes(id))
-    .map((id) => `LOST: ${id} was made and is gone, and nobody deleted it`);
-  for (const { id, owner, another } of witness.deletions) {
-    if (!another && !removed.includes(owner)) wrong.push(`LOST: ${id} was the only copy of ${owner} and was deleted`);
+    .map((id) => `LOST: ${id} was made and is gone without a delete`);
+  for (const { id, owner, hadAnother } of spy.deletions) {
+    if (!hadAnother && !removed.includes(owner))
+      wrong.push(`LOST: ${id} was the only copy of ${owner} and was deleted`);
   }
   for (const id of new Set(deleted)) {
     if (deleted.filter((other) => other === id).length > 1) wrong.push(`${id} was deleted twice`);
@@ -209,23 +215,23 @@ function accounts({ witness }: BackendFixture, copies: readonly Copy[], removed:
   return wrong;
 }
 
-function wasDeleted({ witness }: BackendFixture, id: string): boolean {
-  // Without a witness this can't be told from a loss, so there the later looks have to do.
-  return witness === undefined || witness.deletions.some((deletion) => deletion.id === id);
+function wasDeleted({ spy }: BackendFixture, id: string): boolean {
+  // Without a spy a deletion looks like a loss. The assertions after the next run then tell them apart.
+  return spy === undefined || spy.deletions.some((deletion) => deletion.id === id);
 }
 
 function sorted(values: Args): [string, unknown][] {
   return Object.entries(values).sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
-function say(wrong: readonly string[], yard: StackFixture, copies: readonly Copy[]): void {
+function throwIfAny(wrong: readonly string[], fixture: StackFixture, copies: readonly Copy[]): void {
   if (wrong.length === 0) return;
-  const { witness } = yard.ground;
-  const story = [
+  const { spy } = fixture.backend;
+  const scenario = [
     ...wrong,
     `copies: ${JSON.stringify(copies)}`,
-    `state: ${JSON.stringify(yard.entries())}`,
-    `made: ${witness?.made.join(" ")}; deleted: ${JSON.stringify(witness?.deletions)}`,
+    `state: ${JSON.stringify(fixture.entries())}`,
+    `made: ${spy?.made.join(" ")}; deleted: ${JSON.stringify(spy?.deletions)}`,
   ];
-  throw new Error(story.join("\n"));
+  throw new Error(scenario.join("\n"));
 }

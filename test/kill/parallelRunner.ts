@@ -1,5 +1,5 @@
-// Runs a plan as jest tests: each case is a test, several stacks work off the cases side by side, and a table of what
-// has happened ends it.
+// Runs a plan as Jest tests. Each case is a test, several stacks take cases from one queue in parallel, and a table of the
+// outcomes ends the run.
 
 import { type Case, type Plan, titleOf } from "./plan";
 import type { ResourceCase } from "./resourceCase";
@@ -7,10 +7,10 @@ import { type Outcome, runScenario } from "./scenario";
 import { StackFixture } from "./stackFixture";
 
 export interface RunnerOptions {
-  kind: ResourceCase;
+  resource: ResourceCase;
   plan: Plan;
-  /** How many stacks side by side. */
-  lanes: number;
+  /** How many stacks run in parallel. */
+  workers: number;
 }
 
 type Done = { outcome: Outcome; ms: number } | { error: unknown; ms: number };
@@ -18,65 +18,17 @@ type Done = { outcome: Outcome; ms: number } | { error: unknown; ms: number };
 const CASE_LIMIT_MS = 900_000;
 
 /** Call it inside `describe`. */
-export function killTests({ kind, plan, lanes }: RunnerOptions): void {
-  const waiting = new Map<number, { case: Case; tell(done: Done): void; done: Promise<Done> }>();
-  for (const one of plan.cases) {
-    let tell: (done: Done) => void = () => {};
-    const done = new Promise<Done>((resolve) => {
-      tell = resolve;
-    });
-    waiting.set(one.number, { case: one, tell, done });
-  }
-  const queue = [...waiting.values()];
-  const yards: StackFixture[] = [];
-  const finished: { case: Case; done: Done }[] = [];
-  let stopped = false;
-  let working: Promise<unknown> = Promise.resolve();
-
-  const lane = async (yard: StackFixture) => {
-    for (let next = queue.shift(); next !== undefined && !stopped; next = queue.shift()) {
-      const started = Date.now();
-      const done = await runScenario(yard, next.case).then(
-        (outcome): Done => ({ outcome, ms: Date.now() - started }),
-        (error: unknown): Done => ({ error, ms: Date.now() - started }),
-      );
-      finished.push({ case: next.case, done });
-      const how = "error" in done ? "FAILED" : done.outcome.blow;
-      process.stderr.write(
-        `${kind.type} kills: ${finished.length} of ${plan.cases.length}, ${how}, ${Math.round(done.ms / 1000)} s: ${titleOf(next.case)}\n`,
-      );
-      next.tell(done);
-    }
-  };
-
-  beforeAll(async () => {
-    const count = Math.min(lanes, plan.cases.length);
-    for (let n = 1; n <= count; n++) {
-      yards.push(await StackFixture.open(kind, `kill${n}`));
-    }
-    // Side by side, as the cases will run.
-    await Promise.all(yards.map((yard) => yard.measure(kind.program(yard.ground, kind.size))));
-    const windows = yards.map(({ measured: { up, destroy } }) => `up ${up} ms, destroy ${destroy} ms`).join("; ");
-    process.stderr.write(
-      `\n${kind.type} kills: ${plan.cases.length}, SNAPCLONE_KILL_SEED=${plan.seed}; uninterrupted: ${windows}\n`,
-    );
-    working = Promise.all(yards.map(lane));
-  }, CASE_LIMIT_MS);
-
-  afterAll(async () => {
-    stopped = true;
-    await working;
-    await Promise.all(yards.map((yard) => yard.close()));
-    process.stderr.write(`\n${table(finished)}\n`);
-  }, CASE_LIMIT_MS);
-
-  for (const one of plan.cases) {
+export function killTests(options: RunnerOptions): void {
+  const runner = new ParallelRunner(options);
+  beforeAll(() => runner.start(), CASE_LIMIT_MS);
+  afterAll(() => runner.stop(), CASE_LIMIT_MS);
+  for (const one of options.plan.cases) {
     const title = titleOf(one);
     test(
       title,
       async () => {
-        const done = await waiting.get(one.number)?.done;
-        if (done !== undefined && "error" in done) throw done.error;
+        const done = await runner.resultOf(one);
+        if ("error" in done) throw done.error;
         expect(done).toHaveProperty("outcome");
       },
       CASE_LIMIT_MS,
@@ -84,41 +36,111 @@ export function killTests({ kind, plan, lanes }: RunnerOptions): void {
   }
 }
 
-function table(finished: readonly { case: Case; done: Done }[]): string {
-  const lines = new Map<string, Record<string, number>>();
-  for (const { case: one, done } of finished) {
-    const key = `${one.story} · ${one.kill.victim}`;
-    const line = lines.get(key) ?? {};
-    lines.set(key, line);
-    const add = (column: string, by: number) => {
-      line[column] = (line[column] ?? 0) + by;
-    };
-    add("cases", 1);
-    add("seconds", done.ms / 1000);
-    if ("error" in done) {
-      add("failed", 1);
-      continue;
+class ParallelRunner {
+  private readonly queue: Case[];
+  private readonly results = new Map<Case, { promise: Promise<Done>; resolve(done: Done): void }>();
+  private readonly fixtures: StackFixture[] = [];
+  private readonly finished: { case: Case; done: Done }[] = [];
+  private stopped = false;
+  private working: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly options: RunnerOptions) {
+    this.queue = [...options.plan.cases];
+    for (const one of this.queue) {
+      let resolve: (done: Done) => void = () => {};
+      const promise = new Promise<Done>((give) => {
+        resolve = give;
+      });
+      this.results.set(one, { promise, resolve });
     }
-    const { blow, begun, more, adopted, left, strays } = done.outcome;
-    add(blow, 1);
-    add("begun", begun);
-    add("more", more);
-    add("adopted", adopted);
-    add("left", left);
-    add("strays", strays);
   }
-  const columns = ["cases", "failed", "struck", "too late", "begun", "more", "adopted", "left", "strays", "seconds"];
-  const width = Math.max(0, ...[...lines.keys()].map((key) => key.length));
-  const row = (name: string, cells: readonly string[]) =>
-    [name.padEnd(width), ...cells.map((cell, n) => cell.padStart(columns[n]?.length ?? 0))].join("  ");
-  const body = [...lines].sort().map(([key, line]) =>
-    row(
+
+  /** Opens the stacks and lets them take cases. Returns before the cases have run: each test waits for its own. */
+  async start(): Promise<void> {
+    const { resource, plan, workers } = this.options;
+    const count = Math.min(workers, plan.cases.length);
+    for (let n = 1; n <= count; n++) this.fixtures.push(await StackFixture.open(resource, `kill${n}`));
+    // In parallel, since the cases will run in parallel, too.
+    await Promise.all(
+      this.fixtures.map((fixture) => fixture.measure(resource.program(fixture.backend, resource.size))),
+    );
+    const windows = this.fixtures.map(({ measured: { up, destroy } }) => `up ${up} ms, destroy ${destroy} ms`);
+    process.stderr.write(
+      `\n${resource.type} kills: ${plan.cases.length}, SNAPCLONE_KILL_SEED=${plan.seed}; uninterrupted: ${windows.join("; ")}\n`,
+    );
+    this.working = Promise.all(this.fixtures.map((fixture) => this.work(fixture)));
+  }
+
+  resultOf(one: Case): Promise<Done> {
+    const result = this.results.get(one);
+    if (result === undefined) throw new Error(`the plan has no case ${one.number}`);
+    return result.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.working;
+    await Promise.all(this.fixtures.map((fixture) => fixture.close()));
+    process.stderr.write(`\n${table(this.finished)}\n`);
+  }
+
+  private async work(fixture: StackFixture): Promise<void> {
+    const { resource, plan } = this.options;
+    for (let one = this.queue.shift(); one !== undefined && !this.stopped; one = this.queue.shift()) {
+      const started = Date.now();
+      const done = await runScenario(fixture, one).then(
+        (outcome): Done => ({ outcome, ms: Date.now() - started }),
+        (error: unknown): Done => ({ error, ms: Date.now() - started }),
+      );
+      this.finished.push({ case: one, done });
+      const result = "error" in done ? "FAILED" : done.outcome.interruption;
+      process.stderr.write(
+        `${resource.type} kills: ${this.finished.length} of ${plan.cases.length}, ${result}, ${Math.round(done.ms / 1000)} s: ${titleOf(one)}\n`,
+      );
+      this.results.get(one)?.resolve(done);
+    }
+  }
+}
+
+const COLUMNS = [
+  "cases",
+  "failed",
+  "hit",
+  "missed",
+  "begun",
+  "more",
+  "adopted",
+  "left",
+  "orphanProcesses",
+  "seconds",
+] as const;
+
+function table(finished: readonly { case: Case; done: Done }[]): string {
+  const rows = new Map<string, Record<string, number>>();
+  for (const { case: one, done } of finished) {
+    const key = `${one.scenario} · ${one.kill.victim}`;
+    const row = rows.get(key) ?? {};
+    rows.set(key, row);
+    for (const [column, count] of Object.entries(countsOf(done))) row[column] = (row[column] ?? 0) + count;
+  }
+  const width = Math.max(0, ...[...rows.keys()].map((key) => key.length));
+  const line = (name: string, values: readonly (string | number)[]) =>
+    [name.padEnd(width), ...values.map((value, n) => String(value).padStart(COLUMNS[n]?.length ?? 0))].join("  ");
+  const body = [...rows].sort().map(([key, row]) =>
+    line(
       key,
-      columns.map((column) => String(Math.round(line[column] ?? 0))),
+      COLUMNS.map((column) => Math.round(row[column] ?? 0)),
     ),
   );
-  const sum = columns.map((column) =>
-    String(Math.round([...lines.values()].reduce((total, line) => total + (line[column] ?? 0), 0))),
+  const sums = COLUMNS.map((column) =>
+    Math.round([...rows.values()].reduce((total, row) => total + (row[column] ?? 0), 0)),
   );
-  return [row("", columns), ...body, row("all", sum)].join("\n");
+  return [line("", COLUMNS), ...body, line("all", sums)].join("\n");
+}
+
+function countsOf(done: Done): Record<string, number> {
+  const counts = { cases: 1, seconds: done.ms / 1000 };
+  if ("error" in done) return { ...counts, failed: 1 };
+  const { interruption, ...others } = done.outcome;
+  return { ...counts, ...others, [interruption]: 1 };
 }

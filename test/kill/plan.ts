@@ -1,18 +1,17 @@
-// Which kills a run of the kill tests makes: drawn at random from a seed that is printed, so that any of them can be
-// made again.
+// The cases of a run of the kill suite. A seed draws them, and the run prints the seed: the same seed draws the same cases.
 
 import type { ResourceCase } from "./resourceCase";
 
-/** Who is hit: by SIGKILL, or by the SIGINT that a terminal's Ctrl-C sends to the CLI (plugins have their own group). */
+/** Who gets the signal: SIGKILL, or the SIGINT that a terminal's Ctrl-C sends to the CLI (plugins have their own group). */
 export type Victim = "provider" | "cli" | "both" | "ctrl-c" | "ctrl-c twice";
 
-export const STORIES = [
+export const SCENARIOS = [
   "up",
   "up, killed again while it recovers",
   "changed in between",
   "one removed in between",
   "other volumes in between",
-  "another backend in between",
+  "another state store in between",
   "--replace straight after",
   "during --replace",
   "killed again during --replace, then a plain up",
@@ -20,32 +19,34 @@ export const STORIES = [
   "during destroy",
 ] as const;
 
-/** What is interrupted, and how the user goes on. */
-export type Story = (typeof STORIES)[number];
+/** What is interrupted, and what the user does next. */
+export type Scenario = (typeof SCENARIOS)[number];
 
-/** Those that need no volume in common, and nothing that two stacks can copy at once. */
-export const COMMON_STORIES = STORIES.filter((story) => !/^(other volumes|another backend) in between$/.test(story));
+/** Scenarios that need neither a second source for one resource nor a source that two stacks can copy at once. */
+export const COMMON_SCENARIOS = SCENARIOS.filter(
+  (scenario) => !/^(other volumes|another state store) in between$/.test(scenario),
+);
 
-/** Somewhere between the start of the provider process and the end of the run; or right after something was seen on the wire. */
+/** A fraction of the time from the provider's start to the run's end, or the moment after the nth event on the wire. */
 export type Instant = { fraction: number } | { after: WireEvent; nth: number };
 
-/** `sent`: a create (or delete) is on its way and not carried out yet. */
-export type WireEvent = "sent" | "answered" | "looked";
+/** `sent`: the emulator has logged a create (or delete) and has not executed it yet. */
+export type WireEvent = "sent" | "answered" | "polled";
 
 export interface Kill {
   victim: Victim;
   instant: Instant;
-  /** Between the two of `ctrl-c twice`. */
+  /** Time between the two signals of `ctrl-c twice`. */
   gapMs: number;
 }
 
 export interface Case {
   number: number;
-  story: Story;
-  /** What `--replace` names, in the stories that have one. */
+  scenario: Scenario;
+  /** What `--replace` names, in the scenarios that use it. */
   replace: "resources" | "everything";
   kill: Kill;
-  /** Of the recovery itself. */
+  /** The interruption of the recovery, in the scenarios that interrupt it. */
   second: Kill;
 }
 
@@ -57,47 +58,51 @@ export interface Plan {
 const VICTIMS: readonly [Victim, ...Victim[]] = ["provider", "cli", "both", "ctrl-c", "ctrl-c twice"];
 
 /**
- * One round; a plan shorter than that has the first ones. What isn't said is drawn. Ctrl-C once all creates are answered
- * leaves them recorded: a forced replacement then meets what the state holds.
+ * One round; a shorter plan has the first cases of it. The seed draws the victim and the instant where a line has none.
+ * Ctrl-C after the last answered create leaves all of them in the state, so that the next `--replace` meets them there.
  */
-const ROUND: readonly { story: Story; victim?: Victim; afterAll?: WireEvent }[] = [
-  { story: "up", victim: "provider" },
-  { story: "during destroy" },
-  { story: "up", victim: "cli" },
-  { story: "--replace straight after", victim: "ctrl-c", afterAll: "answered" },
-  { story: "up", victim: "both" },
-  { story: "changed in between" },
-  { story: "up", victim: "ctrl-c" },
-  { story: "during --replace", victim: "ctrl-c", afterAll: "answered" },
-  { story: "up", victim: "ctrl-c twice" },
-  { story: "another backend in between" },
-  { story: "other volumes in between" },
-  { story: "up, killed again while it recovers" },
-  { story: "one removed in between" },
-  { story: "up", victim: "provider" },
-  { story: "killed again during --replace, then a plain up", victim: "ctrl-c", afterAll: "answered" },
-  { story: "during --replace, then a plain up" },
-  { story: "--replace straight after" },
-  { story: "up", victim: "cli" },
-  { story: "during --replace" },
-  { story: "up", victim: "both" },
+const ROUND: readonly { scenario: Scenario; victim?: Victim; afterAll?: WireEvent }[] = [
+  { scenario: "up", victim: "provider" },
+  { scenario: "during destroy" },
+  { scenario: "up", victim: "cli" },
+  { scenario: "--replace straight after", victim: "ctrl-c", afterAll: "answered" },
+  { scenario: "up", victim: "both" },
+  { scenario: "changed in between" },
+  { scenario: "up", victim: "ctrl-c" },
+  { scenario: "during --replace", victim: "ctrl-c", afterAll: "answered" },
+  { scenario: "up", victim: "ctrl-c twice" },
+  { scenario: "another state store in between" },
+  { scenario: "other volumes in between" },
+  { scenario: "up, killed again while it recovers" },
+  { scenario: "one removed in between" },
+  { scenario: "up", victim: "provider" },
+  { scenario: "killed again during --replace, then a plain up", victim: "ctrl-c", afterAll: "answered" },
+  { scenario: "during --replace, then a plain up" },
+  { scenario: "--replace straight after" },
+  { scenario: "up", victim: "cli" },
+  { scenario: "during --replace" },
+  { scenario: "up", victim: "both" },
 ];
 
 /**
- * SNAPCLONE_KILL_COUNT (of Snapshot; a quarter of it of each other resource) and SNAPCLONE_KILL_SEED; without a count the
- * seed is always the same. SNAPCLONE_KILL_CASES (`3,17`) makes only those of the plan.
+ * SNAPCLONE_KILL_COUNT is the number of cases for Snapshot; each other resource gets a quarter of it. Without a count,
+ * the seed is 1 unless SNAPCLONE_KILL_SEED is set. SNAPCLONE_KILL_CASES (`3,17`) runs only these cases of the plan.
  */
-export function planFromEnvironment(kind: ResourceCase, defaultCount: number): Plan {
+export function planFromEnvironment(resource: ResourceCase, defaultCount: number): Plan {
   const { SNAPCLONE_KILL_COUNT: given, SNAPCLONE_KILL_SEED: seed, SNAPCLONE_KILL_CASES: only } = process.env;
   const fresh = given === undefined ? 1 : Math.floor(Math.random() * 1e9);
   const count = wholeNumber(given);
-  const share = kind.type === "Snapshot" ? 1 : 4;
-  const plan = draw(kind, wholeNumber(seed) ?? fresh, count === undefined ? defaultCount : Math.ceil(count / share));
+  const share = resource.type === "Snapshot" ? 1 : 4;
+  const plan = draw(
+    resource,
+    wholeNumber(seed) ?? fresh,
+    count === undefined ? defaultCount : Math.ceil(count / share),
+  );
   const wanted = only?.split(",").map(Number);
   return { ...plan, cases: plan.cases.filter(({ number }) => wanted?.includes(number) ?? true) };
 }
 
-function draw({ stories, size }: ResourceCase, seed: number, count: number): Plan {
+function draw({ scenarios, size }: ResourceCase, seed: number, count: number): Plan {
   const random = randomFrom(seed);
   const pick = <T>(list: readonly [T, ...T[]]): T => list[Math.floor(random() * list.length)] ?? list[0];
   const kill = (): Kill => ({
@@ -106,33 +111,33 @@ function draw({ stories, size }: ResourceCase, seed: number, count: number): Pla
     gapMs: Math.round(200 + random() * 1800),
   });
   const event = (): Instant => ({ after: pick(EVENTS), nth: Math.min(pick([1, 3, 5]), size) });
-  const round = ROUND.filter(({ story }) => stories.includes(story));
+  const round = ROUND.filter(({ scenario }) => scenarios.includes(scenario));
   const cases = Array.from({ length: count }, (_, index): Case => {
-    const { story, victim, afterAll } = round[index % round.length] ?? { story: "up" };
+    const { scenario, victim, afterAll } = round[index % round.length] ?? { scenario: "up" };
     const replace = (index + Math.floor(index / round.length)) % 4 < 2 ? "resources" : "everything";
     const given = {
       ...(victim === undefined ? {} : { victim }),
       ...(afterAll === undefined ? {} : { instant: { after: afterAll, nth: size } }),
     };
-    return { number: index + 1, story, replace, kill: { ...kill(), ...given }, second: kill() };
+    return { number: index + 1, scenario, replace, kill: { ...kill(), ...given }, second: kill() };
   });
   return { seed, cases };
 }
 
-export function titleOf({ number, story, replace, kill, second }: Case): string {
-  const again = story.includes("killed again") ? `; then ${wordsOf(second)}` : "";
-  const what = story.includes("--replace") ? ` (of ${replace})` : "";
-  return `${number}. ${story}${what}: ${wordsOf(kill)}${again}`;
+export function titleOf({ number, scenario, replace, kill, second }: Case): string {
+  const again = scenario.includes("killed again") ? `; then ${describeKill(second)}` : "";
+  const what = scenario.includes("--replace") ? ` (of ${replace})` : "";
+  return `${number}. ${scenario}${what}: ${describeKill(kill)}${again}`;
 }
 
-function wordsOf({ victim, instant, gapMs }: Kill): string {
+function describeKill({ victim, instant, gapMs }: Kill): string {
   const what = victim === "ctrl-c twice" ? `ctrl-c twice, ${gapMs} ms apart` : victim;
   const when =
     "fraction" in instant ? `at ${(instant.fraction * 100).toFixed(1)} %` : `after ${instant.after} no. ${instant.nth}`;
   return `${what} ${when}`;
 }
 
-const EVENTS: readonly [WireEvent, ...WireEvent[]] = ["sent", "answered", "looked"];
+const EVENTS: readonly [WireEvent, ...WireEvent[]] = ["sent", "answered", "polled"];
 
 function wholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;

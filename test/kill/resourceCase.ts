@@ -1,8 +1,8 @@
-// What the kill tests must know of a resource: how to declare it, what the backend shows of it seen with an eye of its
-// own, and how the two compare. Each resource is one of these; the stories and the judge are the same for all.
+// What the kill suite must know of a resource: how a program declares it, how the backend shows it without the provider,
+// and how the two compare. Each resource is one ResourceCase; scenarios and assertions are the same for all of them.
 
 import type { RequestLog } from "../../emulator";
-import type { Story, WireEvent } from "./plan";
+import type { Scenario, WireEvent } from "./plan";
 
 /** Inputs by resource name. */
 export type Program = Record<string, Args>;
@@ -11,92 +11,86 @@ export type Args = Record<string, unknown>;
 export interface ResourceCase {
   /** The sdk's class, and the last part of its type. */
   type: string;
-  stories: readonly Story[];
-  /** Resources in the program. */
+  scenarios: readonly Scenario[];
+  /** How many resources the program declares. */
   size: number;
-  /** Whose work is seen by a stack of that name alone. */
-  ground(stackName: string): Promise<BackendFixture>;
-  /** With all that can be changed in place. */
-  program(ground: BackendFixture, size: number): Program;
-  /** The same resource, and everything changed that can be in place. */
+  /** Starts a backend that shows the copies of the stack with this name, and no others. */
+  openBackend(stackName: string): Promise<BackendFixture>;
+  /** A program that sets every input that can change in place. */
+  program(backend: BackendFixture, size: number): Program;
+  /** The same resource after a change of every input that can change in place. */
   changed(args: Args): Args;
-  /** What these inputs ought to have made. */
-  wanted(args: Args): Pick<Copy, "from" | "shows">[];
-  /** The copies that an entry of the state holds. */
-  idsOf(entry: { id: string; outputs: Args }): string[];
-  /** Says of an entry's outputs that nothing is left to wait for. */
-  isWhole(outputs: Args): boolean;
-  /** The last words name objects by their copies' ids. Else by ids that no copy has, such as a set's. */
+  /** The copies that a resource with these inputs consists of. */
+  expectedCopies(args: Args): Pick<Copy, "source" | "attributes">[];
+  /** Ids of the copies that an entry of the state holds. */
+  copyIdsOf(entry: { id: string; outputs: Args }): string[];
+  /** True if these outputs show that nothing is left to wait for. */
+  isComplete(outputs: Args): boolean;
+  /** True if the warning about orphans names copies by their ids. Otherwise it names sets, whose ids no copy has. */
   namesCopies?: boolean;
 }
 
 /** One copy in the backend. */
 export interface Copy {
   id: string;
-  /** The URN of the resource that it was made for. */
+  /** The URN of the resource that the copy was made for. */
   owner: string;
-  /** What it is a copy of. */
-  from: string;
-  /** In what can be compared with the program, and whether it can be used. */
-  shows: Args;
-  /** Bears our record, or what it is made from notes that it was asked for: so a later run can find it. */
-  open: boolean;
-  /** On its way out. */
-  leaving: boolean;
+  /** Id of what was copied. */
+  source: string;
+  /** What can be compared with the program, and the status that says whether the copy is usable. */
+  attributes: Args;
+  /** True if the copy has an ownership record, or its source has a pending record: a later run can then find it. */
+  hasRecord: boolean;
+  /** True once its deletion has begun. */
+  isDeleting: boolean;
 }
 
 export interface BackendFixture {
   connections: Record<string, Record<string, unknown>>;
-  /** What can be copied. */
+  /** Ids of what can be copied. */
   sources: readonly [string, string, ...string[]];
-  /** Of the stack that is tested, and nobody else's. */
+  /** The copies of the tested stack. */
   copies(): Promise<Copy[]>;
-  /** URNs of whose marks are left beside the copies: where they are made from. */
-  traces?(): string[];
-  /** As before everything. */
+  /** URNs whose pending records are still on the sources. */
+  recordOwners?(): string[];
+  /** Returns the backend to its first state. */
   reset(): Promise<void>;
-  /** Undefined where the wire isn't seen. */
-  witness?: RequestSpy;
-  /** Does what an error asks a person to do; false where it asks for nothing. */
-  help?(said: string): boolean;
+  /** Undefined on a backend whose requests nobody sees. */
+  spy?: RequestSpy;
+  /** Does what an error message asks a person to do. Returns false if the message asks for nothing. */
+  followAdvice?(output: string): boolean;
   close(): Promise<void>;
 }
 
 export interface Deletion {
   id: string;
   owner: string;
-  /** Another copy of the same resource was available when this one was given up. */
-  another: boolean;
+  /** True if the same resource had another usable copy when this one was deleted. */
+  hadAnother: boolean;
 }
 
-/** Every request, and everything that was ever made and given up. */
+/** Counts requests by the emulator's log, and notes each copy that was ever made or deleted. */
 export class RequestSpy {
   readonly made: string[] = [];
   readonly deletions: Deletion[] = [];
 
   constructor(
     private readonly log: RequestLog,
-    /** Operations of the emulator's log. */
-    private readonly names: Record<"create" | "delete" | "look", RegExp>,
+    /** Operations of the emulator's log, by what they do for this resource. */
+    private readonly operations: Record<"create" | "delete" | "poll", RegExp>,
   ) {}
 
-  /** How often it was seen since `forget`. */
+  /** How many requests of this kind there were since the emulator's last reset. */
   count(event: WireEvent, work: "create" | "delete"): number {
-    const name = {
-      sent: this.names[work],
-      answered: this.names[work],
-      looked: this.names.look,
-    };
-    return this.log.count(
-      ({ operation, status }) => name[event].test(operation) && (event !== "answered" || status !== 0),
-    );
+    const pattern = this.operations[event === "polled" ? "poll" : work];
+    return this.log.count(({ operation, status }) => pattern.test(operation) && (event !== "answered" || status !== 0));
   }
 
   requests(): number {
     return this.log.length;
   }
 
-  /** Notes whatever is put into this table from now on. */
+  /** Notes each row that is added to this table from now on. */
   watch<Row>(table: Map<string, Row>, isOurs: (row: Row) => boolean = () => true): void {
     const set = table.set.bind(table);
     table.set = (id, row) => {
@@ -105,17 +99,17 @@ export class RequestSpy {
     };
   }
 
-  deleted({ id, owner }: Pick<Copy, "id" | "owner">, another: boolean): void {
-    this.deletions.push({ id, owner, another });
+  recordDeletion({ id, owner }: Pick<Copy, "id" | "owner">, hadAnother: boolean): void {
+    this.deletions.push({ id, owner, hadAnother });
   }
 
-  forget(): void {
+  clear(): void {
     this.made.length = 0;
     this.deletions.length = 0;
   }
 }
 
-/** Between the log's entry for a request and its execution: long enough to kill in between, and to lose the reply. */
+/** Time between the log's entry for a request and its execution: enough to kill a process in between. */
 export const LATENCY_MS = 15;
 
 export function urnOf(stackName: string, type: string, resource: string): string {

@@ -1,231 +1,290 @@
-// One case from its beginning to its end: what is interrupted, how the user goes on, and what must be so at each step.
+// The kill suite: a real `pulumi` runs against the emulator, something kills it at a random instant, the user goes on, and
+// nothing may be lost, doubled or left behind. Start here to change a scenario or to find out why a case failed.
+//
+// A case (plan.ts) is a scenario, a victim and an instant, all drawn from a seed. `runScenario` below plays it:
+//
+//   1. It resets a stack (StackFixture): an empty state and a backend as new. The program declares a few resources.
+//   2. It starts `up` or `destroy`, waits for the instant, and sends the signal: to the provider, to the CLI, to both, or
+//      Ctrl-C to the CLI, once or twice. The instant is a fraction of a normal run, or the nth request on the wire.
+//      The interruption is "hit", or "missed" if the run had ended before.
+//   3. It does what a user would do next: the same command again, a changed program, `--replace`, `destroy`, …
+//   4. After each command, assertions.ts compares three things: the program, the state file, and the copies in the
+//      backend. It knows every outcome that the documentation allows, and no other.
+//
+// Three more files take part. A ResourceCase (cases/<resource>.ts) declares the resource, and lists its copies through the
+// emulator's model and not through the provider. A RequestSpy notes every copy that was ever made or deleted, so that a
+// copy cannot vanish unseen between two checks. parallelRunner.ts turns each case into a Jest test, runs several stacks in
+// parallel, and prints a table of what happened.
+//
+// A new resource is a new file in cases/. A new scenario is a name in SCENARIOS and ROUND (plan.ts) and a function in
+// PLAYS below. To repeat a failed case, run the command that CONTRIBUTING.md gives with the seed and the number in the
+// case's title; the error contains the output of all commands of the case.
 
 import type { Result } from "../engine/harness";
 import {
-  afterDestroy,
-  afterInterruption,
-  afterUp,
-  beforeRun,
+  assertAdoptionsReported,
+  assertAfterDestroy,
+  assertAfterInterruption,
+  assertAfterUp,
+  assertOrphansReported,
   type Expected,
   type Leftovers,
-  tellsAdoptions,
-  tellsOrphans,
+  snapshotBeforeRun,
 } from "./assertions";
-import type { Case, Kill } from "./plan";
-import type { Program } from "./resourceCase";
+import type { Case, Kill, Scenario } from "./plan";
+import type { Args, Program } from "./resourceCase";
 import type { Interruption, StackFixture } from "./stackFixture";
 
 export interface Outcome {
-  blow: Interruption;
-  /** Copies that the interrupted run had begun. */
+  interruption: Interruption;
+  /** Copies that the interrupted run began. */
   begun: number;
-  /** Copies that the user's next run had to begin itself. */
+  /** Copies that the user's next runs began. */
   more: number;
   /** Resources that adopted what the interrupted run had begun. */
   adopted: number;
-  /** What is in no state and stays, as documented. */
+  /** Copies that no state holds and that stay, as documented. */
   left: number;
-  /** Provider processes that were orphaned before our code was in them. */
-  strays: number;
+  /** Provider processes that lost their CLI before the provider's code was loaded. */
+  orphanProcesses: number;
 }
 
-/** An error has the transcript of the whole case in it. */
-export async function runScenario(yard: StackFixture, one: Case): Promise<Outcome> {
+/** An error contains the transcript of the whole case. */
+export async function runScenario(fixture: StackFixture, one: Case): Promise<Outcome> {
   try {
-    return await course(yard, one);
+    const play = new Play(fixture, one);
+    await play.begin();
+    await PLAYS[one.scenario](play);
+    return play.outcome;
   } catch (error) {
-    throw new Error([String(error), ...yard.transcript].join("\n\n"));
+    throw new Error([String(error), ...fixture.transcript].join("\n\n"));
   }
 }
 
-async function course(yard: StackFixture, { story, replace, kill, second }: Case): Promise<Outcome> {
-  const { kind, ground } = yard;
-  const program = kind.program(ground, kind.size);
-  const names = Object.keys(program);
-  const countOf = (some: Program) => Object.values(some).flatMap((args) => kind.wanted(args)).length;
-  const whole = countOf(program);
-  const replacing = [
-    "--replace",
-    // With everything the provider is replaced as well: deletes then go to another process than creates.
-    replace === "everything" ? "**" : `urn:pulumi:**:${kind.type}::**`,
-  ];
-  const outcome: Outcome = { blow: "too late", begun: 0, more: 0, adopted: 0, left: 0, strays: 0 };
-  await yard.reset();
-  yard.declare(program);
+const PLAYS: Record<Scenario, (play: Play) => Promise<void>> = {
+  async up(play) {
+    await play.interrupt("up", play.kill);
+    await play.upTo(play.program);
+    await play.destroy();
+  },
 
-  const made = () => ground.witness?.made.length ?? 0;
-  const strike = async (operation: "up" | "destroy", blow: Kill, args: readonly string[] = []) => {
-    const before = made();
-    const interrupted = await yard.interrupted(operation, blow, args);
-    if (interrupted.blow === "struck") outcome.blow = "struck";
-    outcome.begun += made() - before;
-    if (interrupted.stray) outcome.strays += 1;
-    if (interrupted.blow === "too late") ok(interrupted.result);
-    await afterInterruption(yard);
-    // A provider alone leaves no lock; otherwise there may be one, and the user can't tell.
-    if (blow.victim !== "provider") ok(await yard.cancel());
-  };
-  const up = async (expected: Expected, args: readonly string[] = []) => {
-    const [before, earlier] = [await beforeRun(yard), made()];
-    const result = await helped(yard, "up", args);
-    outcome.more += made() - earlier;
-    outcome.left = await afterUp(yard, expected);
-    outcome.adopted += tellsAdoptions(yard, before, result);
-    await tellsOrphans(yard, result);
-    return result;
-  };
-  /** What the state holds is not handed back: each of its entries gets another object. */
-  const replaceAll = async () => {
-    const before = yard.entries().map(({ id }) => id);
-    await up({ program }, replacing);
-    const kept = yard.entries().filter(({ id }) => before.includes(id));
+  async "up, killed again while it recovers"(play) {
+    await play.interrupt("up", play.kill);
+    await play.interrupt("up", play.second);
+    await play.upTo(play.program);
+    await play.destroy();
+  },
+
+  async "changed in between"(play) {
+    const { fixture, program } = play;
+    await play.interrupt("up", play.kill);
+    const changed = mapProgram(program, (args) => fixture.resource.changed(args));
+    fixture.declare(changed);
+    await play.upTo(changed);
+    await play.destroy();
+  },
+
+  async "one removed in between"(play) {
+    const { fixture, program, names } = play;
+    await play.interrupt("up", play.kill);
+    const fewer = Object.fromEntries(Object.entries(program).slice(0, -1));
+    fixture.declare(fewer);
+    const leftovers = play.leftoversOf(names.slice(-1));
+    await play.up({ program: fewer, leftovers, removed: leftovers.map(({ owner }) => owner) });
+    play.expectMade(play.countOf(fewer), play.total);
+    await play.destroy(leftovers);
+  },
+
+  async "other volumes in between"(play) {
+    const { fixture, program, names, total } = play;
+    await play.interrupt("up", play.kill);
+    const moved = names.slice(-2);
+    const [, volumeId] = fixture.backend.sources;
+    const changed = mapProgram(program, (args, name) => (moved.includes(name) ? { ...args, volumeId } : args));
+    fixture.declare(changed);
+    const leftovers = play.leftoversOf(moved);
+    await play.up({ program: changed, leftovers });
+    play.expectMade(total, total + moved.length);
+    await play.destroy(leftovers);
+  },
+
+  async "another state store in between"(play) {
+    const { fixture, program, names, total } = play;
+    await play.interrupt("up", play.kill);
+    // The other store has a stack of the same name. It must leave alone what the killed run made.
+    const foreign = play.leftoversOf(names);
+    const { back } = fixture.moveToAnotherStore();
+    const before = play.made();
+    const result = await play.runWithAdvice("up");
+    await assertAfterUp(fixture, { program, leftovers: foreign });
+    if (play.made() - before !== total) throw new Error(`${play.made() - before} were made and not ${total}`);
+    if (/adopted the|in no state/.test(result.stdout)) throw new Error("the run reports another stack's objects");
+    await play.runWithAdvice("destroy");
+    await assertAfterDestroy(fixture, foreign);
+    back();
+    await play.up({ program, removed: names.map(fixture.urnOf) });
+    play.expectMade(2 * total, 2 * total);
+    await play.destroy();
+  },
+
+  async "--replace straight after"(play) {
+    await play.interrupt("up", play.kill);
+    await play.replaceAll();
+    // A plain `up` must keep the only copies.
+    await play.up({ program: play.program });
+    await play.replaceAll();
+    await play.destroy();
+  },
+
+  async "during --replace"(play) {
+    const { fixture, program, total } = play;
+    ok(await fixture.run("up"));
+    await play.interrupt("up", play.kill, play.replaceArgs);
+    await play.replaceAll();
+    await play.up({ program });
+    play.expectMade(2 * total, 3 * total);
+    await play.destroy();
+  },
+
+  async "killed again during --replace, then a plain up"(play) {
+    await play.interrupt("up", play.kill);
+    await play.interrupt("up", play.second, play.replaceArgs);
+    await abandonReplacement(play);
+  },
+
+  async "during --replace, then a plain up"(play) {
+    ok(await play.fixture.run("up"));
+    await play.interrupt("up", play.kill, play.replaceArgs);
+    await abandonReplacement(play);
+  },
+
+  async "during destroy"(play) {
+    ok(await play.fixture.run("up"));
+    await play.interrupt("destroy", play.kill);
+    await play.destroy();
+    play.expectMade(play.total, play.total);
+  },
+};
+
+/** A plain `up` does not ask for a replacement, so it adopts nothing that the interrupted `--replace` began. */
+async function abandonReplacement(play: Play): Promise<void> {
+  const { fixture, program, names, total } = play;
+  const leftovers = play.leftoversOf(names);
+  await play.up({ program, leftovers });
+  // A refresh changes nothing. It must name the leftovers, since nothing else would lead a user to them.
+  await assertOrphansReported(fixture, ok(await fixture.run("refresh")));
+  await assertAfterUp(fixture, { program, leftovers });
+  play.expectMade(total, 2 * total);
+  await play.destroy(leftovers);
+}
+
+/** One case while it runs: its program, the commands with their assertions, and the counts of its outcome. */
+class Play {
+  readonly program: Program;
+  readonly names: readonly string[];
+  /** Copies that the whole program consists of. */
+  readonly total: number;
+  readonly kill: Kill;
+  readonly second: Kill;
+  readonly replaceArgs: readonly string[];
+  readonly outcome: Outcome = { interruption: "missed", begun: 0, more: 0, adopted: 0, left: 0, orphanProcesses: 0 };
+
+  constructor(
+    readonly fixture: StackFixture,
+    { kill, second, replace }: Case,
+  ) {
+    const { resource, backend } = fixture;
+    this.program = resource.program(backend, resource.size);
+    this.names = Object.keys(this.program);
+    this.total = this.countOf(this.program);
+    this.kill = kill;
+    this.second = second;
+    // `**` replaces the provider as well: deletes then go to another process than creates.
+    this.replaceArgs = ["--replace", replace === "everything" ? "**" : `urn:pulumi:**:${resource.type}::**`];
+  }
+
+  async begin(): Promise<void> {
+    await this.fixture.reset();
+    this.fixture.declare(this.program);
+  }
+
+  made(): number {
+    return this.fixture.backend.spy?.made.length ?? 0;
+  }
+
+  countOf(program: Program): number {
+    return Object.values(program).flatMap((args) => this.fixture.resource.expectedCopies(args)).length;
+  }
+
+  /** What an interrupted run may have left of these resources. */
+  leftoversOf(names: readonly string[]): Leftovers[] {
+    return names.map((name) => ({ owner: this.fixture.urnOf(name), args: this.program[name] ?? {} }));
+  }
+
+  async interrupt(operation: "up" | "destroy", kill: Kill, args: readonly string[] = []): Promise<void> {
+    const { fixture, outcome } = this;
+    const before = this.made();
+    const { interruption, result, leftOrphanProcess } = await fixture.interrupt(operation, kill, args);
+    if (interruption === "hit") outcome.interruption = "hit";
+    else ok(result);
+    outcome.begun += this.made() - before;
+    if (leftOrphanProcess) outcome.orphanProcesses += 1;
+    await assertAfterInterruption(fixture);
+    // After a kill of the provider alone there is no lock. Otherwise there may be one, and the user cannot tell.
+    if (kill.victim !== "provider") ok(await fixture.cancel());
+  }
+
+  async up(expected: Expected, args: readonly string[] = []): Promise<void> {
+    const { fixture, outcome } = this;
+    const [before, madeBefore] = [await snapshotBeforeRun(fixture), this.made()];
+    const result = await this.runWithAdvice("up", args);
+    outcome.more += this.made() - madeBefore;
+    outcome.left = await assertAfterUp(fixture, expected);
+    outcome.adopted += assertAdoptionsReported(fixture, before, result);
+    await assertOrphansReported(fixture, result);
+  }
+
+  /** An `up` after which each copy of the program was made exactly once, in whichever run. */
+  async upTo(program: Program): Promise<void> {
+    await this.up({ program });
+    this.expectMade(this.countOf(program), this.countOf(program));
+  }
+
+  /** An `up --replace` must give each entry of the state another object. */
+  async replaceAll(): Promise<void> {
+    const before = this.fixture.entries().map(({ id }) => id);
+    await this.up({ program: this.program }, this.replaceArgs);
+    const kept = this.fixture.entries().filter(({ id }) => before.includes(id));
     if (kept.length > 0) throw new Error(`not replaced: ${kept.map(({ id }) => id).join(", ")}`);
-  };
-  const destroy = async (leftovers: readonly Leftovers[] = []) => {
-    const result = await helped(yard, "destroy");
-    outcome.left = await afterDestroy(yard, leftovers);
-    await tellsOrphans(yard, result);
-  };
+  }
 
-  switch (story) {
-    case "up": {
-      await strike("up", kill);
-      await up({ program });
-      expectMade(yard, whole, whole);
-      await destroy();
-      break;
-    }
-    case "up, killed again while it recovers": {
-      await strike("up", kill);
-      await strike("up", second);
-      await up({ program });
-      expectMade(yard, whole, whole);
-      await destroy();
-      break;
-    }
-    case "changed in between": {
-      await strike("up", kill);
-      const changed = Object.fromEntries(Object.entries(program).map(([name, args]) => [name, kind.changed(args)]));
-      yard.declare(changed);
-      await up({ program: changed });
-      expectMade(yard, countOf(changed), countOf(changed));
-      await destroy();
-      break;
-    }
-    case "one removed in between": {
-      await strike("up", kill);
-      const fewer = Object.fromEntries(Object.entries(program).slice(0, -1));
-      yard.declare(fewer);
-      const leftovers = leftoversOf(yard, program, names.slice(-1));
-      await up({ program: fewer, leftovers, removed: leftovers.map(({ owner }) => owner) });
-      expectMade(yard, countOf(fewer), whole);
-      await destroy(leftovers);
-      break;
-    }
-    case "other volumes in between": {
-      await strike("up", kill);
-      const moved = names.slice(-2);
-      const [, volumeId] = ground.sources;
-      const changed = Object.fromEntries(
-        Object.entries(program).map(([name, args]) => [name, moved.includes(name) ? { ...args, volumeId } : args]),
-      );
-      yard.declare(changed);
-      const leftovers = leftoversOf(yard, program, moved);
-      await up({ program: changed, leftovers });
-      expectMade(yard, whole, whole + moved.length);
-      await destroy(leftovers);
-      break;
-    }
-    case "another backend in between": {
-      await strike("up", kill);
-      // Its stack has the same name, and what the killed run made is none of its business.
-      const strangers = leftoversOf(yard, program, names);
-      const { back } = yard.moveToAnotherBackend();
-      const before = made();
-      const result = await helped(yard, "up");
-      await afterUp(yard, { program, leftovers: strangers });
-      if (made() - before !== whole) throw new Error(`${made() - before} were made and not ${whole}`);
-      if (/adopted the|in no state/.test(result.stdout)) throw new Error("another stack's objects are spoken of");
-      await helped(yard, "destroy");
-      await afterDestroy(yard, strangers);
-      back();
-      await up({ program, removed: names.map(yard.urnOf) });
-      expectMade(yard, 2 * whole, 2 * whole);
-      await destroy();
-      break;
-    }
-    case "--replace straight after": {
-      await strike("up", kill);
-      await replaceAll();
-      // Whatever the user does next, the only copies stay.
-      await up({ program });
-      await replaceAll();
-      await destroy();
-      break;
-    }
-    case "during --replace": {
-      ok(await yard.run("up"));
-      await strike("up", kill, replacing);
-      await replaceAll();
-      await up({ program });
-      expectMade(yard, 2 * whole, 3 * whole);
-      await destroy();
-      break;
-    }
-    case "killed again during --replace, then a plain up":
-    case "during --replace, then a plain up": {
-      if (story === "during --replace, then a plain up") {
-        ok(await yard.run("up"));
-        await strike("up", kill, replacing);
-      } else {
-        await strike("up", kill);
-        await strike("up", second, replacing);
-      }
-      // Nothing asks for a new one any more, so nothing adopts what the interrupted replacement has begun.
-      const leftovers = leftoversOf(yard, program, names);
-      await up({ program, leftovers });
-      await refreshTells(yard, program, leftovers);
-      expectMade(yard, whole, 2 * whole);
-      await destroy(leftovers);
-      break;
-    }
-    case "during destroy": {
-      ok(await yard.run("up"));
-      await strike("destroy", kill);
-      await destroy();
-      expectMade(yard, whole, whole);
-      break;
+  async destroy(leftovers: readonly Leftovers[] = []): Promise<void> {
+    const result = await this.runWithAdvice("destroy");
+    this.outcome.left = await assertAfterDestroy(this.fixture, leftovers);
+    await assertOrphansReported(this.fixture, result);
+  }
+
+  /** Runs the command. If its error asks a person for something, does that and runs the command again, as a user would. */
+  async runWithAdvice(operation: "up" | "destroy", args: readonly string[] = []): Promise<Result> {
+    for (let attempt = 1; ; attempt += 1) {
+      const result = await this.fixture.run(operation, args);
+      if (result.code === 0 || attempt === 3 || !this.fixture.backend.followAdvice?.(result.stdout)) return ok(result);
     }
   }
-  return outcome;
-}
 
-/** As a user would: what an error asks for is done, and the command is given again. */
-async function helped(yard: StackFixture, operation: "up" | "destroy", args: readonly string[] = []): Promise<Result> {
-  for (let attempt = 1; ; attempt += 1) {
-    const result = await yard.run(operation, args);
-    if (result.code === 0 || attempt === 3 || !yard.ground.help?.(result.stdout)) return ok(result);
+  expectMade(least: number, most: number): void {
+    const { spy } = this.fixture.backend;
+    if (spy === undefined) return;
+    const { length } = spy.made;
+    if (length < least || length > most) throw new Error(`${length} copies were made, not ${least} to ${most}`);
   }
 }
 
-/** Nothing else would lead a user to it. A refresh changes nothing. */
-async function refreshTells(yard: StackFixture, program: Program, leftovers: readonly Leftovers[]): Promise<void> {
-  await tellsOrphans(yard, ok(await yard.run("refresh")));
-  await afterUp(yard, { program, leftovers });
-}
-
-/** What an interrupted run may have left of these. */
-function leftoversOf(yard: StackFixture, program: Program, names: readonly string[]): Leftovers[] {
-  return names.map((name) => ({ owner: yard.urnOf(name), args: program[name] ?? {} }));
+function mapProgram(program: Program, change: (args: Args, name: string) => Args): Program {
+  return Object.fromEntries(Object.entries(program).map(([name, args]) => [name, change(args, name)]));
 }
 
 function ok(result: Result): Result {
   if (result.code !== 0) throw new Error(`exit code ${result.code}, see the last command`);
   return result;
-}
-
-function expectMade({ ground: { witness } }: StackFixture, least: number, most: number): void {
-  if (!witness) return;
-  const { length } = witness.made;
-  if (length < least || length > most) throw new Error(`${length} copies were made, not ${least} to ${most}`);
 }

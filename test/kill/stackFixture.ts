@@ -1,40 +1,45 @@
-// One stack on which one case after the other runs: its program, its state file, its processes, and the blow itself.
+// One stack on which cases run one after the other: its program, its state file, its processes, and the interruption.
 
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { newStack, type Operation, type Result, type Run, type Stack } from "../engine/harness";
+import { commandLine, killAll, processesIn } from "../support/processes";
 import type { Kill } from "./plan";
 import { type BackendFixture, type Program, type ResourceCase, urnOf } from "./resourceCase";
 
 export interface Entry {
   urn: string;
   id: string;
-  /** Waits to be deleted: the old one of a replacement. */
+  /** True for the old object of a replacement, which waits to be deleted. */
   delete: boolean;
-  /** Ids of what it holds in the backend. */
+  /** Ids of the entry's copies in the backend. */
   copies: string[];
-  whole: boolean;
+  isComplete: boolean;
   pending: unknown;
 }
 
-/** What came of a blow. `too late`: the run had ended by itself. */
-export type Interruption = "struck" | "too late";
+/** `missed`: the run had ended before the signal. */
+export type Interruption = "hit" | "missed";
 
 export interface Interrupted {
-  blow: Interruption;
+  interruption: Interruption;
   result: Result;
-  /** A provider process that hadn't loaded our code when its CLI died: Pulumi's own code never notices (docs/snapshot.md). */
-  stray: boolean;
+  /**
+   * True if a provider process had not loaded this package when its CLI died. Such a process never ends: Pulumi's own
+   * code does not notice that its parent is gone (docs/snapshot.md).
+   */
+  leftOrphanProcess: boolean;
 }
 
-/** An orphan gives itself two seconds; the rest is a slow machine. */
-const ORPHAN_LIMIT_MS = 20_000;
-const STRAY_MS = 6_000;
-/** After a kill on the way to a PowerVC, a run waits two minutes for a sign of what it was asked for. */
+/** A provider without a parent ends itself after two seconds. The rest is for a slow machine. */
+const EXIT_LIMIT_MS = 20_000;
+/** Shorter, for a process that never ends. */
+const ORPHAN_PROCESS_LIMIT_MS = 6_000;
+/** If a kill has hidden whether PowerVC got a request, the next run waits two minutes for a sign of it. */
 const RUN_LIMIT_MS = 300_000;
 
 export class StackFixture {
-  /** What the commands of this case have said, for whoever has to find the cause of a failure. */
+  /** The output of all commands of the present case, for the error of a failed one. */
   readonly transcript: string[] = [];
   /** Milliseconds from the provider's start to the end of the run, uninterrupted. */
   private readonly windows: Record<Operation, number> = { up: 4000, destroy: 3000, preview: 0, refresh: 0 };
@@ -43,16 +48,16 @@ export class StackFixture {
   private store = "state";
 
   private constructor(
-    readonly kind: ResourceCase,
-    readonly ground: BackendFixture,
+    readonly resource: ResourceCase,
+    readonly backend: BackendFixture,
     private readonly stack: Stack,
   ) {
     this.emptyState = path.join(path.dirname(stack.dir), "empty-state");
     fs.cpSync(this.stateFolder, this.emptyState, { recursive: true });
   }
 
-  /** Goes on with an empty store in another place, which has a stack of the same name; `back` returns to the first one. */
-  moveToAnotherBackend(): { back(): void } {
+  /** Switches to an empty state store with a stack of the same name. `back` returns to the first store. */
+  moveToAnotherStore(): { back(): void } {
     this.store = "other-state";
     fs.rmSync(this.stateFolder, { recursive: true, force: true });
     fs.cpSync(this.emptyState, this.stateFolder, { recursive: true });
@@ -63,15 +68,15 @@ export class StackFixture {
     };
   }
 
-  static async open(kind: ResourceCase, stackName: string): Promise<StackFixture> {
-    const ground = await kind.ground(stackName);
-    const stack = await newStack({ name: stackName, program: { js: "" }, config: ground.connections });
-    return new StackFixture(kind, ground, stack);
+  static async open(resource: ResourceCase, stackName: string): Promise<StackFixture> {
+    const backend = await resource.openBackend(stackName);
+    const stack = await newStack({ name: stackName, program: { js: "" }, config: backend.connections });
+    return new StackFixture(resource, backend, stack);
   }
 
-  readonly urnOf = (resource: string): string => urnOf(this.stack.name, this.kind.type, resource);
+  readonly urnOf = (resource: string): string => urnOf(this.stack.name, this.resource.type, resource);
 
-  /** Runs once through, to know how long the window is in which to strike. */
+  /** Runs the program once without a kill, to learn how long the window for a kill is. */
   async measure(program: Program): Promise<void> {
     await this.reset();
     this.declare(program);
@@ -90,10 +95,10 @@ export class StackFixture {
   }
 
   async reset(): Promise<void> {
-    endAll(this.processes());
+    killAll(this.processes());
     this.transcript.length = 0;
     this.store = "state";
-    await this.ground.reset();
+    await this.backend.reset();
     fs.rmSync(this.stateFolder, { recursive: true, force: true, maxRetries: 5 });
     fs.cpSync(this.emptyState, this.stateFolder, { recursive: true });
   }
@@ -101,7 +106,7 @@ export class StackFixture {
   declare(program: Program): void {
     this.stack.setProgram({
       js: `
-const { ${this.kind.type}: Resource } = require("pulumi-snapclone");
+const { ${this.resource.type}: Resource } = require("pulumi-snapclone");
 for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resource(name, args);`,
     });
   }
@@ -113,30 +118,30 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
       timeoutMs: RUN_LIMIT_MS,
       env: { PULUMI_BACKEND_URL: `file://${this.stateFolder}` },
     });
-    return this.noted([operation, ...args], result);
+    return this.transcribe([operation, ...args], result);
   }
 
   cancel(): Promise<Result> {
-    return this.noted(["cancel"], this.stack.cancel());
+    return this.transcribe(["cancel"], this.stack.cancel());
   }
 
-  /** Starts the operation, strikes at the instant, and comes back when everything it had started is gone. */
-  async interrupted(operation: "up" | "destroy", kill: Kill, args: readonly string[] = []): Promise<Interrupted> {
-    const before = this.counted(operation);
-    const requestsBefore = this.ground.witness?.requests();
+  /** Starts the operation, sends the signals at the instant, and returns when no process of the operation is left. */
+  async interrupt(operation: "up" | "destroy", kill: Kill, args: readonly string[] = []): Promise<Interrupted> {
+    const before = this.countEvents(operation);
+    const requestsBefore = this.backend.spy?.requests();
     const run = this.stack.start(operation, { args: [...args], parallel: 5, timeoutMs: RUN_LIMIT_MS });
     let ended = false;
     const end = run.result.then(
       () => (ended = true),
       () => (ended = true),
     );
-    await Promise.race([end, this.reached(operation, kill, before, () => ended)]);
-    const blow: Interruption = ended ? "too late" : "struck";
-    const unheard = this.ground.witness?.requests() === requestsBefore;
-    if (!ended) await this.strike(run, kill, end);
-    const result = await this.noted([operation, ...args, `(${kill.victim}: ${blow})`], run.result);
-    const left = await this.leftProcesses(kill, unheard);
-    return { blow, result, stray: left };
+    await Promise.race([end, this.waitForInstant(operation, kill, before, () => ended)]);
+    const interruption: Interruption = ended ? "missed" : "hit";
+    const sentNothing = this.backend.spy?.requests() === requestsBefore;
+    if (!ended) await this.sendSignals(run, kill, end);
+    const result = await this.transcribe([operation, ...args, `(${kill.victim}: ${interruption})`], run.result);
+    const leftOrphanProcess = await this.endOrphanProcess(kill, sentNothing);
+    return { interruption, result, leftOrphanProcess };
   }
 
   entries(): Entry[] {
@@ -148,25 +153,25 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
         urn,
         id,
         delete: gone,
-        copies: this.kind.idsOf({ id, outputs }),
-        whole: this.kind.isWhole(outputs),
+        copies: this.resource.copyIdsOf({ id, outputs }),
+        isComplete: this.resource.isComplete(outputs),
         pending: outputs.pending,
       }));
   }
 
-  /** Waits for the last process of the stack to end; says which are left. */
-  async quiet(limitMs = ORPHAN_LIMIT_MS): Promise<string[]> {
+  /** Waits until the stack has no process. Returns the command lines of the processes that are left at the limit. */
+  async waitForExit(limitMs = EXIT_LIMIT_MS): Promise<string[]> {
     const deadline = Date.now() + limitMs;
     while (this.processes().length > 0 && Date.now() < deadline) await pause(50);
-    return this.processes().map((pid) => commandLine(pid));
+    return this.processes().map((pid) => `${pid} ${commandLine(pid)}`);
   }
 
   async close(): Promise<void> {
     await this.stack.close();
-    await this.ground.close();
+    await this.backend.close();
   }
 
-  private async noted(command: string[], running: Promise<Result>): Promise<Result> {
+  private async transcribe(command: string[], running: Promise<Result>): Promise<Result> {
     const result = await running;
     this.transcript.push(`$ pulumi ${command.join(" ")}\n${result.stdout}${result.stderr}exit code ${result.code}`);
     return result;
@@ -176,35 +181,36 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
     return path.join(path.dirname(this.stack.dir), this.store);
   }
 
-  private counted(operation: "up" | "destroy") {
+  private countEvents(operation: "up" | "destroy") {
     const work = operation === "up" ? "create" : "delete";
-    const { witness } = this.ground;
+    const { spy } = this.backend;
     return {
-      sent: witness?.count("sent", work) ?? 0,
-      answered: witness?.count("answered", work) ?? 0,
-      looked: witness?.count("looked", work) ?? 0,
+      sent: spy?.count("sent", work) ?? 0,
+      answered: spy?.count("answered", work) ?? 0,
+      polled: spy?.count("polled", work) ?? 0,
     };
   }
 
-  /** Sleeps through to the instant. Events are looked for often: between two of them are a few milliseconds. */
-  private async reached(
+  /** Waits until the instant. Events are counted every millisecond, since only a few milliseconds lie between two of them. */
+  private async waitForInstant(
     operation: "up" | "destroy",
     { instant }: Kill,
-    before: ReturnType<StackFixture["counted"]>,
+    before: ReturnType<StackFixture["countEvents"]>,
     ended: () => boolean,
   ): Promise<void> {
-    if ("after" in instant && this.ground.witness) {
-      while (!ended() && this.counted(operation)[instant.after] - before[instant.after] < instant.nth) await pause(1);
+    if ("after" in instant && this.backend.spy) {
+      while (!ended() && this.countEvents(operation)[instant.after] - before[instant.after] < instant.nth)
+        await pause(1);
       return;
     }
     while (!ended() && this.stack.providers().length === 0) await pause(15);
-    // Without a wire to look at, an event's number stands for a time.
+    // On a backend whose requests nobody sees, an event's number stands for a time.
     const fraction = "fraction" in instant ? instant.fraction : instant.nth / 6;
     await pause(fraction * this.windows[operation]);
   }
 
-  private async strike(run: Run, { victim, gapMs }: Kill, end: Promise<unknown>): Promise<void> {
-    if (victim === "provider" || victim === "both") endAll(this.stack.providers());
+  private async sendSignals(run: Run, { victim, gapMs }: Kill, end: Promise<unknown>): Promise<void> {
+    if (victim === "provider" || victim === "both") killAll(this.stack.providers());
     if (victim === "cli" || victim === "both") run.child.kill("SIGKILL");
     if (victim === "ctrl-c" || victim === "ctrl-c twice") run.child.kill("SIGINT");
     if (victim === "ctrl-c twice") {
@@ -214,27 +220,22 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 
   /**
-   * Everything of the run leaves by itself; but for a provider that was orphaned before our code was in it, when no
-   * request had been made yet. That one is ended here, and true is said.
+   * Waits for the processes of the run to end. Returns true if it had to end one: a provider that lost its CLI before it
+   * had loaded this package, and so before the first request. Any other process that is left is an error.
    */
-  private async leftProcesses({ victim }: Kill, unheard: boolean): Promise<boolean> {
-    const excused = victim === "cli" && unheard;
-    const left = await this.quiet(excused ? STRAY_MS : ORPHAN_LIMIT_MS);
+  private async endOrphanProcess({ victim }: Kill, sentNothing: boolean): Promise<boolean> {
+    const excused = victim === "cli" && sentNothing;
+    const left = await this.waitForExit(excused ? ORPHAN_PROCESS_LIMIT_MS : EXIT_LIMIT_MS);
     if (left.length === 0) return false;
-    // A shell starts it and waits for it.
+    // The provider's shell waits for it, and is left as well.
     if (!excused || !left.every((line) => /cmd\/dynamic-provider|pulumi-resource-pulumi-nodejs/.test(line)))
       throw new Error(`still running after the kill:\n${left.join("\n")}`);
-    endAll(this.processes());
+    killAll(this.processes());
     return true;
   }
 
-  /** All that run in the stack's folder, parents or none. */
   private processes(): number[] {
-    const root = `${path.dirname(this.stack.dir)}/`;
-    return fs
-      .readdirSync("/proc")
-      .map(Number)
-      .filter((pid) => pid > 0 && linkOf(`/proc/${pid}/cwd`).startsWith(root));
+    return processesIn(path.dirname(this.stack.dir));
   }
 }
 
@@ -254,30 +255,4 @@ interface StateFile {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function endAll(pids: readonly number[]): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has just ended by itself.
-    }
-  }
-}
-
-function linkOf(file: string): string {
-  try {
-    return fs.readlinkSync(file);
-  } catch {
-    return "";
-  }
-}
-
-function commandLine(pid: number): string {
-  try {
-    return `${pid} ${fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`;
-  } catch {
-    return String(pid);
-  }
 }

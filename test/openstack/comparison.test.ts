@@ -1,5 +1,5 @@
 // What 40 snapshots cost on a real Cinder: requests and seconds, beside openstacksdk in the same run. The seconds are
-// printed and judged by nobody: they are the machine's. The requests are counted in front of Cinder.
+// only printed: they depend on the machine. The requests are counted in front of Cinder.
 
 import { execFile } from "node:child_process";
 import { createServer, request as send } from "node:http";
@@ -79,12 +79,12 @@ describeOpenStack("a real Cinder", (lab) => {
         sdk && (await measured(`openstacksdk ${sdk}, ${AT_ONCE} threads`, () => runSdk(lab(), volume, counter.url)));
       process.stderr.write(`\n${N} snapshots on a real Cinder\n${table.map(line).join("\n")}\n`);
 
-      // The marks are settled when the engine has everything on record: nobody waits for that.
+      // The engine then has everything in its state.
       const isSettling = (method: string, path: string) => method === "PUT" && path.endsWith("/snapclone:phase");
       const onTheWay = ours.seen.filter(({ method, path }) => !isSettling(method, path));
       const made = onTheWay.filter(({ method, path }) => method === "POST" && path.endsWith("/snapshots"));
       expect(made).toHaveLength(N);
-      // Besides: the version, and a look each at what a list has not shown yet.
+      // Besides: the version, and one read of each snapshot that a list has not shown yet.
       expect(onTheWay.length - N).toBeLessThanOrEqual(LISTS_A_SECOND * ours.seconds + 10);
       if (theirs) expect(onTheWay.length).toBeLessThan(theirs.seen.length);
       else process.stderr.write(`openstacksdk is left out: ${PYTHON} doesn't have it\n`);
@@ -98,8 +98,8 @@ async function went(running: Promise<Result>): Promise<number> {
   return ms / 1000;
 }
 
-function line(cells: readonly string[]): string {
-  return cells.map((cell, index) => (index === 0 ? cell.padEnd(36) : cell.padStart(10))).join("");
+function line(values: readonly string[]): string {
+  return values.map((value, index) => (index === 0 ? value.padEnd(36) : value.padStart(10))).join("");
 }
 
 async function startCounter(cinderUrl: string): Promise<Counter> {

@@ -63,7 +63,7 @@ async function cinderStage(lab: OpenStackLab): Promise<CinderStage> {
   const volume = (body as { volume: { id: string } }).volume.id;
   translation.learn(CINDER_VOLUME, volume);
 
-  const settle = async (paths: readonly string[]) => {
+  const waitForWork = async (paths: readonly string[]) => {
     // MySQL keeps created_at in whole seconds, and lists are sorted by it.
     if (paths.length > 0) await sleep(1100);
     const deadline = Date.now() + 60_000;
@@ -78,13 +78,13 @@ async function cinderStage(lab: OpenStackLab): Promise<CinderStage> {
     const [row] = Object.values(body as Record<string, { status?: string }>);
     return row?.status ?? "gone";
   };
-  await settle([`${volumes}/${volume}`]);
+  await waitForWork([`${volumes}/${volume}`]);
 
   return {
     url,
     translation,
     tokens: accounts.tokens,
-    settle,
+    waitForWork,
     setVolume: (id, fields) => update(lab, "cinder.volumes", { id }, fields),
     setSnapshot: (id, fields) => update(lab, "cinder.snapshots", { id }, fields),
     removeSnapshot: (id) => update(lab, "cinder.snapshots", { id }, DELETED),
@@ -111,7 +111,7 @@ async function keystoneStage(lab: OpenStackLab): Promise<Stage> {
   const keystone = keystoneAdmin(lab);
   const translation = new Translation();
   translation.learn(KEYSTONE_PASSWORD, lab.adminConnection.password);
-  // The recorded endpoints are in the catalogue for seconds: whoever takes one of them is led to the right service.
+  // The recorded endpoints are in the catalogue for a few seconds. A client that takes one of them reaches the right service.
   translation.learn("http://127.0.0.1:8776", new URL(lab.cinderUrl).origin);
   translation.learn("http://127.0.0.1:8774", new URL(lab.novaUrl).origin);
   const services = async () => {

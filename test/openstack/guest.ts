@@ -87,9 +87,9 @@ function idOf({ status, body }: LabAnswer, kind: string): string {
   return id;
 }
 
-async function until(look: () => Promise<string>, wanted: string, limitMs: number): Promise<void> {
+async function until(fetch: () => Promise<string>, wanted: string, limitMs: number): Promise<void> {
   const deadline = Date.now() + limitMs;
-  for (let seen = await look(); seen !== wanted; seen = await look()) {
+  for (let seen = await fetch(); seen !== wanted; seen = await fetch()) {
     if (seen === "error" || Date.now() > deadline) throw new Error(`"${seen}" instead of "${wanted}"`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

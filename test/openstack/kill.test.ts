@@ -1,5 +1,4 @@
-// Kills against a real Cinder: the cases and the judge of test/engine/kill.test.ts, judged by the rows alone, as nobody
-// sees this wire.
+// The kill suite against a real Cinder. The assertions see only Cinder's rows, since nothing records the requests.
 
 import { describeEngine } from "../engine/harness";
 import { onBackend } from "../kill/cases/snapshot";
@@ -10,7 +9,7 @@ import { describeOpenStack } from "./lab";
 
 describeOpenStack("a real Cinder", (lab) => {
   describeEngine("kills", () => {
-    const kind = onBackend(() => labBackend(lab()));
-    killTests({ kind, plan: planFromEnvironment(kind, 3), lanes: 1 });
+    const resource = onBackend(() => labBackend(lab()));
+    killTests({ resource, plan: planFromEnvironment(resource, 3), workers: 1 });
   });
 });

@@ -38,9 +38,9 @@ describeOpenStack("the lab", (lab) => {
   }, 120_000);
 });
 
-async function until(look: () => Promise<string>, wanted: string): Promise<void> {
+async function until(fetch: () => Promise<string>, wanted: string): Promise<void> {
   const deadline = performance.now() + 50_000;
-  for (let seen = await look(); seen !== wanted; seen = await look()) {
+  for (let seen = await fetch(); seen !== wanted; seen = await fetch()) {
     if (performance.now() > deadline || seen === "error") throw new Error(`${seen}, and not ${wanted}`);
     await new Promise((resolve) => setTimeout(resolve, 300));
   }

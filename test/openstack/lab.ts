@@ -80,7 +80,7 @@ const WITHOUT_NOVA = join(FOLDER, "without-nova");
 /** Says that a test run, not a person, started the lab: teardown.ts ends it. */
 const STARTED_BY_TESTS = join(FOLDER, "started-by-tests");
 
-/** `describe` for tests on a real OpenStack; where there can't be one they are skipped, and the reason is said. */
+/** `describe` for tests on a real OpenStack. On a machine that cannot run one it skips them and prints the reason. */
 export function describeOpenStack(name: string, tests: (lab: () => OpenStackLab) => void): void {
   const reason = impossible();
   if (reason !== undefined) {
@@ -117,7 +117,7 @@ export async function setUp(): Promise<void> {
   } catch (error) {
     process.stderr.write(`\nno Nova on this machine, going on without it: ${String(error)}\n`);
     if (wasThere) return writeFileSync(WITHOUT_NOVA, "could not be added to the lab that was there");
-    // A lab that has begun to have Nova goes on trying.
+    // A lab that has begun to set up Nova keeps trying.
     await run("down.sh", 120_000);
     await run("up.sh", UP_DEADLINE_MS).catch(() => {});
     if (existsSync(FOLDER)) writeFileSync(WITHOUT_NOVA, "could not be brought up: the reason is above");
@@ -180,7 +180,7 @@ function impossible(): string | undefined {
   return undefined;
 }
 
-/** Its output is the test run's own: minutes of silence look like a hang. */
+/** Shows the script's output: minutes of silence would look like a hang. */
 function run(script: string, deadlineMs: number, args: readonly string[] = []): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(join(__dirname, script), args, {
@@ -244,7 +244,7 @@ async function signIn(as: LabConnection): Promise<string> {
   });
   const token = response.headers.get("x-subject-token");
   const text = await response.text();
-  if (token === null) throw new Error(`the lab's Keystone said ${response.status}: ${text.slice(0, 300)}`);
+  if (token === null) throw new Error(`the lab's Keystone answered ${response.status}: ${text.slice(0, 300)}`);
   tokens.set(as.username, token);
   return token;
 }

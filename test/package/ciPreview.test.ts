@@ -156,9 +156,9 @@ testWith("comment.sh: says what it would do, posts, and finds its own comment ag
 });
 
 testWith("ephemeral.sh: up, up again after a push, destroy from a fresh checkout, and again", needs, async () => {
-  const cloud = emulator.env();
+  const cloud = emulator.openstack.env();
   const names = () => {
-    emulator.cinder.settle();
+    emulator.cinder.advance();
     return [...emulator.cinder.snapshots.values()].map(({ name, volume_id }) => ({ name, volume_id }));
   };
   const volume = "22222222-2222-4222-8222-222222222222";

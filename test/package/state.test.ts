@@ -85,7 +85,7 @@ for (const release of releases) {
 
       // The snapshot that was only read stays.
       await place.pulumi(["destroy", "--yes", "--skip-preview"]);
-      emulator.cinder.settle();
+      emulator.cinder.advance();
       expect([...emulator.cinder.snapshots.keys()]).toEqual([foreign]);
     } finally {
       place.close();
@@ -107,7 +107,7 @@ for (const release of releases) {
         fs.writeFileSync(path.join(place.folder, "old.json"), replaced(JSON.stringify(recorded.state), ids));
         await place.pulumi(["stack", "import", "--file", "old.json"]);
         await place.pulumi(["destroy", "--yes", "--skip-preview"]);
-        emulator.cinder.settle();
+        emulator.cinder.advance();
         expect([...emulator.cinder.snapshots.values()].map(({ name }) => name)).toEqual(["foreign"]);
       } finally {
         place.close();
@@ -140,7 +140,7 @@ if (recording !== undefined) {
         expect(up.output).toContain("the next `pulumi up` goes on waiting for it");
         const state = await place.exported();
         await new Promise((resolve) => setTimeout(resolve, 500));
-        emulator.cinder.settle();
+        emulator.cinder.advance();
         const snapshots = [...emulator.cinder.snapshots.values()];
         expect(state.deployment.resources).toHaveLength(6);
         fs.writeFileSync(path.join(folder, `${recording}.json`), `${JSON.stringify({ snapshots, state }, null, 2)}\n`);
@@ -157,7 +157,7 @@ function open(enginePath: string, folder: string, foreign: string, late: string)
     "Pulumi.yaml": JSON.stringify({ name: "old", runtime: { name: "nodejs", options: { typescript: false } } }),
     "index.js": program,
   };
-  return workplace({ folder, enginePath, files, env: { ...emulator.env(), FOREIGN: foreign, LATE: late } });
+  return workplace({ folder, enginePath, files, env: { ...emulator.openstack.env(), FOREIGN: foreign, LATE: late } });
 }
 
 function replaced(text: string, ids: readonly [string, string][]): string {

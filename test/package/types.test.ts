@@ -8,7 +8,11 @@ import { run } from "../../tools/engine/processes";
 import { TYPESCRIPTS } from "./combinations";
 import { installed, repository, testWith } from "./prepared";
 
-const PROGRAMS = ["everyExport.ts", "everyEmulatorExport.ts"];
+const FOLDER = path.join(__dirname, "programs");
+const PROGRAMS = [
+  "everyEmulatorExport.ts",
+  ...fs.readdirSync(path.join(FOLDER, "exports")).map((name) => path.join("exports", name)),
+];
 /** `skipLibCheck` off: our declarations, and all that they lead to, are right by themselves. */
 const SETTINGS = [
   { type: "commonjs", module: "node16", moduleResolution: "node16", skipLibCheck: true },
@@ -51,7 +55,7 @@ test("the programs use every export", () => {
   const { exports } = JSON.parse(fs.readFileSync(path.join(repository, "package.json"), "utf8")) as {
     exports: Record<string, string | { types: string }>;
   };
-  const text = PROGRAMS.map((name) => fs.readFileSync(path.join(__dirname, "programs", name), "utf8")).join("\n");
+  const text = PROGRAMS.map((name) => fs.readFileSync(path.join(FOLDER, name), "utf8")).join("\n");
   const used = new Set(text.match(/\w+/g));
   for (const entry of Object.values(exports)) {
     if (typeof entry === "string") continue;
@@ -89,10 +93,10 @@ async function compiles(
 function inside(base: string, name: string, type: string): string {
   const folder = path.join(base, "programs", `${name}-${type}`);
   fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder, { recursive: true });
+  fs.mkdirSync(path.join(folder, "exports"), { recursive: true });
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ private: true, type }));
   for (const program of PROGRAMS) {
-    fs.copyFileSync(path.join(__dirname, "programs", program), path.join(folder, program));
+    fs.copyFileSync(path.join(FOLDER, program), path.join(folder, program));
   }
   return folder;
 }
@@ -102,5 +106,8 @@ function exportsOf(declarations: string): string[] {
   const checker = program.getTypeChecker();
   const file = program.getSourceFile(declarations);
   const symbol = file && checker.getSymbolAtLocation(file);
-  return symbol === undefined ? [] : checker.getExportsOfModule(symbol).map(({ name }) => name);
+  const exported = symbol === undefined ? [] : checker.getExportsOfModule(symbol);
+  const whole = exported.find(({ name }) => name === "export=");
+  const all = whole === undefined ? exported : checker.getPropertiesOfType(checker.getTypeOfSymbol(whole));
+  return all.map(({ name }) => name);
 }

@@ -1,5 +1,5 @@
-// The life of an AssistedSnapshot on a real `pulumi`. The same scenarios run on the emulator, and on a real Nova with a
-// guest in QEMU.
+// The life of an AssistedSnapshot on a real `pulumi`. The same scenario runs on the emulator, and on a real Nova with a guest
+// in QEMU.
 
 import { newStack, type Result, type Stack } from "../engine/harness";
 
@@ -50,7 +50,7 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
     return { id: found.id, outputs: found.outputs ?? {} };
   };
   const declare = (overlays: Record<string, object>) => stack.setProgram(program(hypervisor.volumeId, overlays));
-  test("refused before it is sent; failed, and told; in place, seen by the hypervisor; merged back", async () => {
+  test("an overlay: refused before a request is sent; failed, and reported; in place, seen by the hypervisor; merged", async () => {
     const { volumeId, idleVolumeId } = hypervisor;
     declare({});
     await ok(stack.up());
@@ -60,7 +60,7 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
     const newFile = `overlay-${snapshotId}`;
     const overlay = { volumeId, newFile, fileToMerge: base, mergeTargetFile: null, manageStatus: true };
 
-    // Each of these would have been a yes of Nova's, or an error that nobody sees.
+    // Nova would have accepted each of these, or failed without a report.
     declare({
       otherVolume: { ...overlay, volumeId: idleVolumeId },
       noSnapshot: { ...overlay, snapshotId: "99999999-9999-4999-8999-999999999999" },
@@ -72,7 +72,7 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
     expect(refused).toContain("snapshot_admin_actions:reset_status");
     expect(await hypervisor.chain()).toEqual(before);
 
-    // The file is not there: the hypervisor can't, and Cinder's record tells.
+    // The file does not exist, so the hypervisor fails, and Cinder's record shows that.
     declare({ overlay });
     expect(await fails(stack.up())).toContain(`could not switch the disk to ${newFile}`);
     expect((await resource("overlay")).outputs).toMatchObject({ pending: { operation: "create", failed: true } });
@@ -103,7 +103,7 @@ export function assistedSnapshotScenarios(theHypervisor: () => Promise<Hyperviso
   });
 }
 
-/** The snapshot is the volume owner's; whoever asks Nova has to be an administrator. */
+/** The volume's owner makes the snapshot. Only an administrator may ask Nova. */
 function program(volumeId: string, overlays: Record<string, object>): { js: string } {
   return {
     js: `

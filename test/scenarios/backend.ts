@@ -39,11 +39,11 @@ export async function emulatorBackend(timings: { snapshotCreate: number; snapsho
     return found;
   };
   const backend: Backend = {
-    connections: { default: { ...cloud.connection(), username: "scenario", password: secret } },
+    connections: { default: { ...cloud.openstack.connection(), username: "scenario", password: secret } },
     secret,
     volumes: ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"],
     async snapshots() {
-      cloud.cinder.settle();
+      cloud.cinder.advance();
       return [...cloud.cinder.snapshots.values()];
     },
     async rename(id, name) {

@@ -1,4 +1,5 @@
-// The life of a Snapshot on a real `pulumi`, step by step. The same scenarios run on the emulator and on a real Cinder.
+// The life of a Snapshot on a real `pulumi`: one function for each scenario. The emulator's tests and those on a real
+// Cinder run the same scenarios.
 
 import { newStack, type Result, type Stack } from "../engine/harness";
 import type { Backend, BackendSnapshot } from "./backend";
@@ -8,318 +9,381 @@ interface Declared {
   opts?: Record<string, unknown>;
 }
 
-export function snapshotScenarios(theBackend: () => Backend): void {
-  let backend: Backend;
-  let stack: Stack;
-  const said: string[] = [];
+const SCENARIOS: Record<string, (life: Life) => Promise<void>> = {
+  "up, no-op, update, foreign metadata, refresh with drift, destroy": wholeLife,
+  "a snapshot deleted by hand: refresh removes it from the state, up creates another": deletedByHand,
+  "a replacement by another volume, another trigger, --replace: creates the new one first, then deletes the old one":
+    replacement,
+  "a deadline records what was begun, and the next up resumes the wait": deadline,
+  "a deadline, then destroy: deletes what was begun": deadlineThenDestroy,
+  "kill -9 of the CLI in mid create: the next up adopts, nothing is created twice": (life) => killed(life, false),
+  "kill -9 of both in mid create: the next up adopts, nothing is created twice": (life) => killed(life, true),
+  "kill -9 of the provider alone: Pulumi records the create as ended, and the next up adopts all the same":
+    killedProvider,
+  "Ctrl-C in mid create: stops waiting at once, records, and the next up resumes": interruptedByCtrlC,
+  "get reads what exists and leaves it alone; lookups find it": readOnly,
+  "a get of what does not exist is an error, not an empty resource": missingGet,
+  "what Cinder refuses appears in one line, in Cinder's own words": refusedByCinder,
+  "a wrong password: the error names where it came from, and no secret": wrongPassword,
+};
 
-  beforeAll(() => {
-    backend = theBackend();
-  });
+export function snapshotScenarios(theBackend: () => Backend): void {
+  let life: Life;
+  const output: string[] = [];
 
   beforeEach(async () => {
-    stack = await newStack({ program: program({}) });
-    // The way a user sets it: the password as a secret, everything else in clear.
-    for (const [name, connection] of Object.entries(backend.connections)) {
-      for (const [key, value] of Object.entries(connection)) {
-        const secret = /password|secret/i.test(key);
-        await stack.setConfig(`snapclone:connections.${name}.${key}`, String(value), { secret });
-      }
-    }
+    life = await Life.open(theBackend(), output);
   });
+  afterEach(() => life.close());
 
-  afterEach(async () => {
-    await stack.close();
-    for (const { id } of await ours()) await backend.remove(id);
-  });
+  for (const [title, scenario] of Object.entries(SCENARIOS)) test(title, () => scenario(life));
 
-  /** Only this stack's: a real project has other snapshots as well. */
-  const ours = async (): Promise<BackendSnapshot[]> =>
-    (await backend.snapshots()).filter(({ metadata }) =>
-      metadata["snapclone:owner"]?.startsWith("urn:pulumi:dev::snapclone-test::"),
-    );
-
-  const declare = (declared: Record<string, Declared>) => stack.setProgram(program(declared));
-  const ok = async (running: Promise<Result>): Promise<Result> => {
-    const result = await running;
-    said.push(result.stdout, result.stderr);
-    if (result.code !== 0) throw new Error(`exit code ${result.code}\n${result.stdout}\n${result.stderr}`);
-    return result;
-  };
-  const fails = async (running: Promise<Result>): Promise<Result> => {
-    const result = await running;
-    said.push(result.stdout, result.stderr);
-    expect(result.code).not.toBe(0);
-    return result;
-  };
-  const changes = (result: Result) =>
-    result.events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges ?? {};
-  const resource = async (name: string) => {
-    const found = (await stack.resources()).find(({ urn }) => urn.endsWith(`::${name}`));
-    if (!found?.id) throw new Error(`no ${name} in the state`);
-    return { id: found.id, outputs: found.outputs ?? {}, initErrors: found.initErrors ?? [] };
-  };
-  /** What the record says of the create that made it. */
-  const attempt = (row: BackendSnapshot | undefined) => row?.metadata["snapclone:attempt"];
-  const adoptions = ({ events }: Result) =>
-    events.filter(({ diagnosticEvent: word }) => word?.ephemeral !== true && /^adopted the/.test(word?.message ?? ""));
-
-  test("up, no-op, update, foreign metadata, refresh with drift, destroy", async () => {
-    const [volumeId] = backend.volumes;
-    declare({ nightly: { args: { volumeId, description: "the day before", metadata: { keep: "7", team: "shop" } } } });
-    await ok(stack.up());
-
-    const { id, outputs } = await resource("nightly");
-    expect(outputs).toMatchObject({
-      volumeId,
-      status: "available",
-      name: expect.stringMatching(/^nightly-[0-9a-f]{7}$/),
-      description: "the day before",
-      metadata: { keep: "7", team: "shop" },
-      createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
-      sizeGiB: expect.any(Number),
-    });
-    expect(JSON.stringify(outputs.metadata)).not.toContain("snapclone:");
-    const made = (await ours())[0];
-    expect(made).toMatchObject({ id, volume_id: volumeId, status: "available" });
-    // The record was written with the create, and nothing is written when the run ends.
-    expect(attempt(made)).toBe(outputs.__attempt);
-    expect(made?.metadata).not.toHaveProperty("snapclone:phase");
-
-    expect(changes(await ok(stack.up()))).toEqual({ same: 2 });
-
-    // In place: the same id, and nothing of what others have put there is lost.
-    await backend.setMetadata(id, { backup: "tape 7" });
-    const second = { volumeId, name: "weekly", metadata: { keep: "30" } };
-    declare({ nightly: { args: second } });
-    expect(changes(await ok(stack.up()))).toEqual({ same: 1, update: 1 });
-    const [changed] = await ours();
-    expect(changed).toMatchObject({ id, name: "weekly", metadata: { keep: "30", backup: "tape 7" } });
-    expect(changed?.description || null).toBeNull();
-    expect(changed?.metadata).not.toHaveProperty("team");
-    expect((await resource("nightly")).outputs).toMatchObject({ name: "weekly", metadata: { keep: "30" } });
-    expect(changes(await ok(stack.up()))).toEqual({ same: 2 });
-
-    // Somebody renames and retags it by hand: refresh takes note, preview shows it, up puts it right.
-    await backend.rename(id, "renamed by hand");
-    await backend.setMetadata(id, { keep: "0" });
-    await ok(stack.refresh());
-    expect((await resource("nightly")).outputs).toMatchObject({ name: "renamed by hand", metadata: { keep: "0" } });
-    const preview = await ok(stack.preview({ args: ["--diff"] }));
-    expect(preview.stdout).toMatch(/name\s*: "renamed by hand" => "weekly"/);
-    expect(preview.stdout).toMatch(/keep: "0" => "30"/);
-    await ok(stack.up());
-    expect((await ours())[0]).toMatchObject({ id, name: "weekly", metadata: { keep: "30", backup: "tape 7" } });
-
-    await ok(stack.destroy());
-    expect(await ours()).toEqual([]);
-    expect(stack.providers()).toEqual([]);
-  });
-
-  test("a snapshot deleted by hand: refresh sees it gone, up makes it again", async () => {
-    declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
-    await ok(stack.up());
-    const { id } = await resource("nightly");
-    await backend.remove(id);
-    expect(changes(await ok(stack.refresh()))).toMatchObject({ delete: 1 });
-    await ok(stack.up());
-    const again = await resource("nightly");
-    expect(again.id).not.toBe(id);
-    expect((await ours()).map((row) => row.id)).toEqual([again.id]);
-    await ok(stack.destroy());
-  });
-
-  test("replacement: another volume, another trigger, --replace; the new one first, then the old one goes", async () => {
-    const [one, two] = backend.volumes;
-    declare({ nightly: { args: { volumeId: one, triggers: ["mon"] } } });
-    await ok(stack.up());
-    const ids = [(await resource("nightly")).id];
-    const replaced = async (result: Result) => {
-      expect(changes(result)).toMatchObject({ replace: 1 });
-      const { id } = await resource("nightly");
-      expect(ids).not.toContain(id);
-      expect((await ours()).map((row) => row.id)).toEqual([id]);
-      ids.push(id);
-    };
-
-    declare({ nightly: { args: { volumeId: two, triggers: ["mon"] } } });
-    await replaced(await ok(stack.up()));
-    declare({ nightly: { args: { volumeId: two, triggers: ["tue"] } } });
-    await replaced(await ok(stack.up()));
-    const urn = (await stack.resources()).find(({ id }) => id === ids.at(-1))?.urn ?? "";
-    await replaced(await ok(stack.up({ args: ["--replace", urn] })));
-    expect(changes(await ok(stack.up()))).toEqual({ same: 2 });
-    await ok(stack.destroy());
-    expect(await ours()).toEqual([]);
-  });
-
-  test("a deadline records what was begun, the next up goes on with it", async () => {
-    const volumeId = backend.volumes[0];
-    declare({ nightly: { args: { volumeId }, opts: { customTimeouts: { create: "1ms" } } } });
-    const late = await fails(stack.up());
-    expect(late.stdout + late.stderr).toContain("the next `pulumi up` resumes the wait");
-    const { id, outputs, initErrors } = await resource("nightly");
-    expect(outputs).toMatchObject({ pending: { operation: "create" }, __provider: expect.any(String) });
-    expect(initErrors).toHaveLength(1);
-
-    declare({ nightly: { args: { volumeId } } });
-    await ok(stack.up());
-    const resumed = await resource("nightly");
-    expect(resumed).toMatchObject({ id, outputs: { status: "available" }, initErrors: [] });
-    expect(resumed.outputs).not.toHaveProperty("pending");
-    expect(await ours()).toHaveLength(1);
-    expect(changes(await ok(stack.up()))).toEqual({ same: 2 });
-    await ok(stack.destroy());
-    expect(await ours()).toEqual([]);
-  });
-
-  test("a deadline, then destroy: what was begun is removed", async () => {
-    declare({ nightly: { args: { volumeId: backend.volumes[0] }, opts: { customTimeouts: { create: "1ms" } } } });
-    await fails(stack.up());
-    await ok(stack.destroy());
-    expect(await ours()).toEqual([]);
-  });
-
-  test.each(["the CLI", "both"])(
-    "kill -9 of %s in mid create: the next up adopts, nothing is made twice",
-    async (whom) => {
-      declare({ nightly: { args: { volumeId: backend.volumes[0], metadata: { keep: "7" } } } });
-      const run = stack.start("up");
-      const [begun] = await until(async () => {
-        const rows = await ours();
-        return rows.length > 0 ? rows : undefined;
-      });
-      const begunBy = attempt(begun);
-      const provider = stack.providers()[0];
-      if (whom === "both" && provider !== undefined) process.kill(provider, "SIGKILL");
-      process.kill(run.pid, "SIGKILL");
-      await run.result.catch(() => undefined);
-      // An orphan has to leave by itself, within seconds.
-      await until(async () => (stack.providers().length === 0 ? true : undefined), 10_000);
-      await ok(stack.cancel());
-
-      // The program may have changed in what can be changed.
-      declare({ nightly: { args: { volumeId: backend.volumes[0], name: "adopted" } } });
-      const up = await ok(stack.up());
-      const { id, outputs } = await resource("nightly");
-      expect(id).toBe(begun?.id);
-      expect(adoptions(up)).toHaveLength(1);
-      expect(outputs).toMatchObject({ name: "adopted", status: "available" });
-      const rows = await ours();
-      expect(rows).toHaveLength(1);
-      expect(rows[0]).toMatchObject({ id, name: "adopted" });
-      // It bears the adopting create's attempt.
-      expect(attempt(rows[0])).toBe(outputs.__attempt);
-      expect(attempt(rows[0])).not.toBe(begunBy);
-      expect(rows[0]?.metadata).not.toHaveProperty("keep");
-      await ok(stack.destroy());
-      expect(await ours()).toEqual([]);
-    },
-  );
-
-  test("kill -9 of the provider alone: Pulumi notes the create as ended, and the next up adopts all the same", async () => {
-    declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
-    const run = stack.start("up");
-    const [begun] = await until(async () => {
-      const rows = await ours();
-      return rows.length > 0 ? rows : undefined;
-    });
-    for (const provider of stack.providers()) process.kill(provider, "SIGKILL");
-    await fails(run.result);
-    const up = await ok(stack.up());
-    expect((await resource("nightly")).id).toBe(begun?.id);
-    expect(adoptions(up)).toHaveLength(1);
-    expect(await ours()).toHaveLength(1);
-    await ok(stack.destroy());
-    expect(await ours()).toEqual([]);
-  });
-
-  test("Ctrl-C in mid create: stops waiting at once, records, and the next up goes on", async () => {
-    declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
-    const run = stack.start("up");
-    const [begun] = await until(async () => {
-      const rows = await ours();
-      return rows.length > 0 ? rows : undefined;
-    });
-    run.child.kill("SIGINT");
-    const stopped = await fails(run.result);
-    const { id, outputs } = await resource("nightly");
-    expect(id).toBe(begun?.id);
-    // A fast backend may be done before the signal arrives; then there is nothing to go on with.
-    if (stopped.stdout.includes("the run was stopped while waiting")) {
-      expect(outputs).toMatchObject({ pending: { operation: "create" } });
-    }
-    await ok(stack.up());
-    expect(await resource("nightly")).toMatchObject({ id, outputs: { status: "available" }, initErrors: [] });
-    expect(await ours()).toHaveLength(1);
-    await ok(stack.destroy());
-  });
-
-  test("get reads what exists and leaves it alone; lookups find it", async () => {
-    declare({ nightly: { args: { volumeId: backend.volumes[0], name: "to be read", metadata: { a: "1" } } } });
-    await ok(stack.up());
-    const { id } = await resource("nightly");
-    const reader = await newStack({
-      name: "reader",
-      program: { js: readerOf(id, backend.volumes[0]) },
-      config: backend.connections,
-    });
-    try {
-      await ok(reader.up());
-      const read = (await reader.resources())[0];
-      expect(read).toMatchObject({ id, outputs: { name: "to be read", metadata: { a: "1" }, status: "available" } });
-      const { deployment } = await reader.export();
-      const outputs = deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
-      expect(outputs).toMatchObject({ byId: id, byName: id, listed: [id], metadata: { a: "1" } });
-      await ok(reader.destroy());
-      expect((await ours()).map((row) => row.id)).toEqual([id]);
-    } finally {
-      await reader.close();
-    }
-    await ok(stack.destroy());
-  });
-
-  test("a get of what does not exist is an error, not an empty resource", async () => {
-    const reader = await newStack({
-      name: "reader",
-      program: { js: `require("pulumi-snapclone").Snapshot.get("x", "99999999-9999-4999-8999-999999999999");` },
-      config: backend.connections,
-    });
-    try {
-      const result = await fails(reader.up());
-      expect(result.stdout).toContain("there is no snapshot with the id 99999999-9999-4999-8999-999999999999");
-    } finally {
-      await reader.close();
-    }
-  });
-
-  test("what Cinder refuses is said in a line with its own words", async () => {
-    declare({ nightly: { args: { volumeId: "99999999-9999-4999-8999-999999999999", name: "of nothing" } } });
-    const result = await fails(stack.up());
-    expect(result.stdout).toContain('cannot create snapshot "of nothing"');
-    expect(result.stdout).toContain("Volume 99999999-9999-4999-8999-999999999999 could not be found.");
-    expect(result.stdout).toMatch(/request id req-/);
-    expect(result.stdout).not.toMatch(/^\s+at .*\.js:\d+/m);
-    expect(await ours()).toEqual([]);
-  });
-
-  test("a wrong password names where it came from, and no secret", async () => {
-    await stack.setConfig("snapclone:connections.default.password", `${backend.secret}-wrong`, { secret: true });
-    declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
-    const result = await fails(stack.up());
-    expect(result.stdout).toContain("snapclone:connections.default");
-    expect(result.stdout).toContain("--run-program");
-  });
-
-  afterAll(async () => {
-    // Whatever was said or stored in all these runs, the password was not among it.
-    for (const text of said) {
-      expect(text).not.toContain(backend.secret);
-      expect(text).not.toContain(encodeURIComponent(backend.secret));
+  afterAll(() => {
+    const { secret } = theBackend();
+    // No output of any of these runs may contain the password or a token.
+    for (const text of output) {
+      expect(text).not.toContain(secret);
+      expect(text).not.toContain(encodeURIComponent(secret));
       expect(text).not.toMatch(/gAAAA[\w-]{20}/);
     }
-    expect(said.length).toBeGreaterThan(0);
+    expect(output.length).toBeGreaterThan(0);
   });
+}
+
+/** One stack on the backend, and what scenarios do with it. */
+class Life {
+  private constructor(
+    readonly backend: Backend,
+    readonly stack: Stack,
+    /** Everything that the commands of all scenarios have printed. */
+    private readonly output: string[],
+  ) {}
+
+  static async open(backend: Backend, output: string[]): Promise<Life> {
+    const stack = await newStack({ program: program({}) });
+    // As a user does: the password as a secret, everything else in clear. One command, since each takes a second.
+    const settings = Object.entries(backend.connections).flatMap(([name, connection]) =>
+      Object.entries(connection).flatMap(([key, value]) => [
+        /password|secret/i.test(key) ? "--secret" : "--plaintext",
+        `snapclone:connections.${name}.${key}=${value}`,
+      ]),
+    );
+    const life = new Life(backend, stack, output);
+    await life.ok(stack.command(["config", "set-all", "--stack", stack.name, "--path", ...settings]));
+    return life;
+  }
+
+  async close(): Promise<void> {
+    await this.stack.close();
+    for (const { id } of await this.ours()) await this.backend.remove(id);
+  }
+
+  /** Only this stack's: a real project has other snapshots as well. */
+  async ours(): Promise<BackendSnapshot[]> {
+    return (await this.backend.snapshots()).filter(({ metadata }) =>
+      metadata["snapclone:owner"]?.startsWith("urn:pulumi:dev::snapclone-test::"),
+    );
+  }
+
+  declare(declared: Record<string, Declared>): void {
+    this.stack.setProgram(program(declared));
+  }
+
+  async ok(running: Promise<Result>): Promise<Result> {
+    const result = await this.finished(running);
+    if (result.code !== 0) throw new Error(`exit code ${result.code}\n${result.stdout}\n${result.stderr}`);
+    return result;
+  }
+
+  async fails(running: Promise<Result>): Promise<Result> {
+    const result = await this.finished(running);
+    expect(result.code).not.toBe(0);
+    return result;
+  }
+
+  async resource(name: string) {
+    const found = (await this.stack.resources()).find(({ urn }) => urn.endsWith(`::${name}`));
+    if (!found?.id) throw new Error(`no ${name} in the state`);
+    return { id: found.id, outputs: found.outputs ?? {}, initErrors: found.initErrors ?? [] };
+  }
+
+  /** Starts an `up` and waits until the backend has what it creates. */
+  async upUntilBegun() {
+    const run = this.stack.start("up");
+    const [begun] = await until(async () => {
+      const rows = await this.ours();
+      return rows.length > 0 ? rows : undefined;
+    });
+    return { run, begun };
+  }
+
+  private async finished(running: Promise<Result>): Promise<Result> {
+    const result = await running;
+    this.output.push(result.stdout, result.stderr);
+    return result;
+  }
+}
+
+async function wholeLife(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  const [volumeId] = backend.volumes;
+  life.declare({
+    nightly: { args: { volumeId, description: "the day before", metadata: { keep: "7", team: "shop" } } },
+  });
+  await life.ok(stack.up());
+
+  const { id, outputs } = await life.resource("nightly");
+  expect(outputs).toMatchObject({
+    volumeId,
+    status: "available",
+    name: expect.stringMatching(/^nightly-[0-9a-f]{7}$/),
+    description: "the day before",
+    metadata: { keep: "7", team: "shop" },
+    createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+    sizeGiB: expect.any(Number),
+  });
+  expect(JSON.stringify(outputs.metadata)).not.toContain("snapclone:");
+  const made = (await life.ours())[0];
+  expect(made).toMatchObject({ id, volume_id: volumeId, status: "available" });
+  // The create wrote the record. The end of the run writes nothing.
+  expect(attempt(made)).toBe(outputs.__attempt);
+  expect(made?.metadata).not.toHaveProperty("snapclone:phase");
+
+  expect(changes(await life.ok(stack.up()))).toEqual({ same: 2 });
+
+  // In place: the id stays the same, and metadata of others stays.
+  await backend.setMetadata(id, { backup: "tape 7" });
+  const second = { volumeId, name: "weekly", metadata: { keep: "30" } };
+  life.declare({ nightly: { args: second } });
+  expect(changes(await life.ok(stack.up()))).toEqual({ same: 1, update: 1 });
+  const [changed] = await life.ours();
+  expect(changed).toMatchObject({ id, name: "weekly", metadata: { keep: "30", backup: "tape 7" } });
+  expect(changed?.description || null).toBeNull();
+  expect(changed?.metadata).not.toHaveProperty("team");
+  expect((await life.resource("nightly")).outputs).toMatchObject({ name: "weekly", metadata: { keep: "30" } });
+  expect(changes(await life.ok(stack.up()))).toEqual({ same: 2 });
+
+  // After changes by hand, refresh records them, preview shows them, and up restores what the program says.
+  await backend.rename(id, "renamed by hand");
+  await backend.setMetadata(id, { keep: "0" });
+  await life.ok(stack.refresh());
+  expect((await life.resource("nightly")).outputs).toMatchObject({ name: "renamed by hand", metadata: { keep: "0" } });
+  const preview = await life.ok(stack.preview({ args: ["--diff"] }));
+  expect(preview.stdout).toMatch(/name\s*: "renamed by hand" => "weekly"/);
+  expect(preview.stdout).toMatch(/keep: "0" => "30"/);
+  await life.ok(stack.up());
+  expect((await life.ours())[0]).toMatchObject({ id, name: "weekly", metadata: { keep: "30", backup: "tape 7" } });
+
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+  expect(stack.providers()).toEqual([]);
+}
+
+async function deletedByHand(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
+  await life.ok(stack.up());
+  const { id } = await life.resource("nightly");
+  await backend.remove(id);
+  expect(changes(await life.ok(stack.refresh()))).toMatchObject({ delete: 1 });
+  await life.ok(stack.up());
+  const again = await life.resource("nightly");
+  expect(again.id).not.toBe(id);
+  expect((await life.ours()).map((row) => row.id)).toEqual([again.id]);
+  await life.ok(stack.destroy());
+}
+
+async function replacement(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  const [one, two] = backend.volumes;
+  life.declare({ nightly: { args: { volumeId: one, triggers: ["mon"] } } });
+  await life.ok(stack.up());
+  const ids = [(await life.resource("nightly")).id];
+  const replaced = async (result: Result) => {
+    expect(changes(result)).toMatchObject({ replace: 1 });
+    const { id } = await life.resource("nightly");
+    expect(ids).not.toContain(id);
+    expect((await life.ours()).map((row) => row.id)).toEqual([id]);
+    ids.push(id);
+  };
+
+  life.declare({ nightly: { args: { volumeId: two, triggers: ["mon"] } } });
+  await replaced(await life.ok(stack.up()));
+  life.declare({ nightly: { args: { volumeId: two, triggers: ["tue"] } } });
+  await replaced(await life.ok(stack.up()));
+  const urn = (await stack.resources()).find(({ id }) => id === ids.at(-1))?.urn ?? "";
+  await replaced(await life.ok(stack.up({ args: ["--replace", urn] })));
+  expect(changes(await life.ok(stack.up()))).toEqual({ same: 2 });
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+}
+
+async function deadline(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  const volumeId = backend.volumes[0];
+  life.declare({ nightly: { args: { volumeId }, opts: { customTimeouts: { create: "1ms" } } } });
+  const late = await life.fails(stack.up());
+  expect(late.stdout + late.stderr).toContain("the next `pulumi up` resumes the wait");
+  const { id, outputs, initErrors } = await life.resource("nightly");
+  expect(outputs).toMatchObject({ pending: { operation: "create" }, __provider: expect.any(String) });
+  expect(initErrors).toHaveLength(1);
+
+  life.declare({ nightly: { args: { volumeId } } });
+  await life.ok(stack.up());
+  const resumed = await life.resource("nightly");
+  expect(resumed).toMatchObject({ id, outputs: { status: "available" }, initErrors: [] });
+  expect(resumed.outputs).not.toHaveProperty("pending");
+  expect(await life.ours()).toHaveLength(1);
+  expect(changes(await life.ok(stack.up()))).toEqual({ same: 2 });
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+}
+
+async function deadlineThenDestroy(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0] }, opts: { customTimeouts: { create: "1ms" } } } });
+  await life.fails(stack.up());
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+}
+
+/** Kills `pulumi`, and with it the provider or not. */
+async function killed(life: Life, both: boolean): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0], metadata: { keep: "7" } } } });
+  const { run, begun } = await life.upUntilBegun();
+  const provider = stack.providers()[0];
+  if (both && provider !== undefined) process.kill(provider, "SIGKILL");
+  process.kill(run.pid, "SIGKILL");
+  await run.result.catch(() => undefined);
+  // A provider without its CLI must end by itself, within seconds.
+  await until(async () => (stack.providers().length === 0 ? true : undefined), 10_000);
+  await life.ok(stack.cancel());
+
+  // An input that can change in place may change before the next run.
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0], name: "adopted" } } });
+  const up = await life.ok(stack.up());
+  const { id, outputs } = await life.resource("nightly");
+  expect(id).toBe(begun?.id);
+  expect(adoptions(up)).toHaveLength(1);
+  expect(outputs).toMatchObject({ name: "adopted", status: "available" });
+  const rows = await life.ours();
+  expect(rows).toHaveLength(1);
+  expect(rows[0]).toMatchObject({ id, name: "adopted" });
+  // The record now has the attempt of the create that adopted.
+  expect(attempt(rows[0])).toBe(outputs.__attempt);
+  expect(attempt(rows[0])).not.toBe(attempt(begun));
+  expect(rows[0]?.metadata).not.toHaveProperty("keep");
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+}
+
+async function killedProvider(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
+  const { run, begun } = await life.upUntilBegun();
+  for (const provider of stack.providers()) process.kill(provider, "SIGKILL");
+  await life.fails(run.result);
+  const up = await life.ok(stack.up());
+  expect((await life.resource("nightly")).id).toBe(begun?.id);
+  expect(adoptions(up)).toHaveLength(1);
+  expect(await life.ours()).toHaveLength(1);
+  await life.ok(stack.destroy());
+  expect(await life.ours()).toEqual([]);
+}
+
+async function interruptedByCtrlC(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
+  const { run, begun } = await life.upUntilBegun();
+  run.child.kill("SIGINT");
+  const stopped = await life.fails(run.result);
+  const { id, outputs } = await life.resource("nightly");
+  expect(id).toBe(begun?.id);
+  // A fast backend may finish before the signal arrives. Nothing is pending then.
+  if (stopped.stdout.includes("the run was stopped while waiting")) {
+    expect(outputs).toMatchObject({ pending: { operation: "create" } });
+  }
+  await life.ok(stack.up());
+  expect(await life.resource("nightly")).toMatchObject({ id, outputs: { status: "available" }, initErrors: [] });
+  expect(await life.ours()).toHaveLength(1);
+  await life.ok(stack.destroy());
+}
+
+async function readOnly(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0], name: "to be read", metadata: { a: "1" } } } });
+  await life.ok(stack.up());
+  const { id } = await life.resource("nightly");
+  const reader = await newStack({
+    name: "reader",
+    program: { js: readerOf(id, backend.volumes[0]) },
+    config: backend.connections,
+  });
+  try {
+    await life.ok(reader.up());
+    const read = (await reader.resources())[0];
+    expect(read).toMatchObject({ id, outputs: { name: "to be read", metadata: { a: "1" }, status: "available" } });
+    const { deployment } = await reader.export();
+    const outputs = deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
+    expect(outputs).toMatchObject({ byId: id, byName: id, listed: [id], metadata: { a: "1" } });
+    await life.ok(reader.destroy());
+    expect((await life.ours()).map((row) => row.id)).toEqual([id]);
+  } finally {
+    await reader.close();
+  }
+  await life.ok(stack.destroy());
+}
+
+async function missingGet(life: Life): Promise<void> {
+  const { backend } = life;
+  const reader = await newStack({
+    name: "reader",
+    program: { js: `require("pulumi-snapclone").Snapshot.get("x", "99999999-9999-4999-8999-999999999999");` },
+    config: backend.connections,
+  });
+  try {
+    const result = await life.fails(reader.up());
+    expect(result.stdout).toContain("there is no snapshot with the id 99999999-9999-4999-8999-999999999999");
+  } finally {
+    await reader.close();
+  }
+}
+
+async function refusedByCinder(life: Life): Promise<void> {
+  const { stack } = life;
+  life.declare({ nightly: { args: { volumeId: "99999999-9999-4999-8999-999999999999", name: "of nothing" } } });
+  const result = await life.fails(stack.up());
+  expect(result.stdout).toContain('cannot create snapshot "of nothing"');
+  expect(result.stdout).toContain("Volume 99999999-9999-4999-8999-999999999999 could not be found.");
+  expect(result.stdout).toMatch(/request id req-/);
+  expect(result.stdout).not.toMatch(/^\s+at .*\.js:\d+/m);
+  expect(await life.ours()).toEqual([]);
+}
+
+async function wrongPassword(life: Life): Promise<void> {
+  const { backend, stack } = life;
+  await stack.setConfig("snapclone:connections.default.password", `${backend.secret}-wrong`, { secret: true });
+  life.declare({ nightly: { args: { volumeId: backend.volumes[0] } } });
+  const result = await life.fails(stack.up());
+  expect(result.stdout).toContain("snapclone:connections.default");
+  expect(result.stdout).toContain("--run-program");
+}
+
+function changes({ events }: Result): Record<string, number> {
+  return events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges ?? {};
+}
+
+/** The attempt in the snapshot's record: the create that made or adopted it. */
+function attempt(row: BackendSnapshot | undefined): string | undefined {
+  return row?.metadata["snapclone:attempt"];
+}
+
+/** Permanent messages that report an adoption. */
+function adoptions({ events }: Result) {
+  return events.filter(
+    ({ diagnosticEvent: message }) => message?.ephemeral !== true && /^adopted the/.test(message?.message ?? ""),
+  );
 }
 
 function program(declared: Record<string, Declared>): { js: string } {
@@ -344,12 +408,12 @@ exports.listed = listSnapshots({ volumeId: ${JSON.stringify(volumeId)}, metadata
   .then((all) => all.map((found) => found.id));`;
 }
 
-async function until<T>(look: () => Promise<T | undefined>, limitMs = 60_000): Promise<T> {
+async function until<T>(fetch: () => Promise<T | undefined>, limitMs = 60_000): Promise<T> {
   const deadline = Date.now() + limitMs;
   for (;;) {
-    const seen = await look();
+    const seen = await fetch();
     if (seen !== undefined) return seen;
-    if (Date.now() > deadline) throw new Error(`not seen within ${limitMs} ms`);
+    if (Date.now() > deadline) throw new Error(`nothing appeared within ${limitMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

@@ -1,7 +1,7 @@
-// A clock for tests over real sockets: waiting costs nothing, and an exchange with a server counts as much longer than it
-// takes. Whoever only sleeps is woken at once, in the right order; while a request is under way, real time passes, `scale`
-// times as fast, so that an answer that never comes still meets its deadline. No machine is too slow for it: no sleeper
-// is woken early because a real answer is late, except by a deadline that `scale` puts seconds away.
+// A clock for tests over real sockets (like sinon's `shouldAdvanceTime`). While nothing but sleepers is waiting, the clock
+// jumps to the next of them, in the right order. While a request is running, real time passes `scale` times as fast, so that
+// a missing answer still meets its deadline. A slow machine wakes no sleeper early, except at a deadline, which `scale` puts
+// seconds away.
 
 import type { Clock } from "../../provider/core/util/clock";
 
@@ -10,13 +10,13 @@ interface Sleeper {
   wake(): void;
 }
 
-/** Turns of the event loop after which whoever was not asleep has had his say. */
-const TURNS = 3;
-/** Milliseconds between two looks at the time while a request is under way. */
-const LOOK_MS = 2;
+/** Turns of the event loop to wait before time advances, so that pending callbacks of promises can run. */
+const EVENT_LOOP_TURNS = 3;
+/** Milliseconds between two checks of the time while a request is running. */
+const CHECK_INTERVAL_MS = 2;
 
 export class AutoAdvancingClock implements Clock {
-  /** What was slept, in order. */
+  /** The milliseconds of each sleep, in order. */
   readonly slept: number[] = [];
   private jumped = 0;
   private sleepers: Sleeper[] = [];
@@ -26,10 +26,10 @@ export class AutoAdvancingClock implements Clock {
 
   constructor(
     private readonly scale: number,
-    /** Whether the calendar leaps ten years to and fro each time somebody looks at it. */
+    /** True if the date jumps ten years forth and back at each call. */
     private readonly calendarJumps = false,
-    /** Told of each jump: the time of whatever has none of its own to go by. */
-    private readonly passes: (ms: number) => void = () => {},
+    /** Called with the milliseconds of each jump, to advance another clock. */
+    private readonly onAdvance: (ms: number) => void = () => {},
   ) {}
 
   now(): number {
@@ -42,7 +42,7 @@ export class AutoAdvancingClock implements Clock {
     return new Date(Date.now() + years * 365 * 86_400_000);
   }
 
-  /** For as long as `exchange` lasts, time does not jump. */
+  /** Time does not jump while `exchange` is running. */
   async during<T>(exchange: () => Promise<T>): Promise<T> {
     this.exchanges += 1;
     try {
@@ -73,20 +73,20 @@ export class AutoAdvancingClock implements Clock {
     });
   }
 
-  /** Runs as long as anybody sleeps. */
+  /** Runs while there is a sleeper. */
   private async pump(): Promise<void> {
     this.pumping = true;
     for (;;) {
-      for (let turn = 0; turn < TURNS; turn += 1) await new Promise(setImmediate);
+      for (let turn = 0; turn < EVENT_LOOP_TURNS; turn += 1) await new Promise(setImmediate);
       const next = this.sleepers.toSorted((a, b) => a.until - b.until)[0];
       if (next === undefined) break;
       if (this.exchanges > 0 && next.until > this.now()) {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        await new Promise((resolve) => setTimeout(resolve, CHECK_INTERVAL_MS));
         continue;
       }
       const ms = Math.max(0, next.until - this.now());
       this.jumped += ms;
-      this.passes(ms);
+      this.onAdvance(ms);
       this.sleepers = this.sleepers.filter((other) => other !== next);
       next.wake();
     }

@@ -21,7 +21,7 @@ export interface FakeRow extends Partial<OwnershipRecord> {
   source: string;
   name: string;
   status: "making" | "ready" | "broken";
-  /** Of builds before 0.2. */
+  /** Written by builds before 0.2. */
   phase?: "open" | "settled";
   createdAt: string;
 }
@@ -34,18 +34,18 @@ export class FakeBackend {
   posts = 0;
   lists = 0;
   identity = "backend 1";
-  looksUntilReady = 2;
-  /** What the next POST does: carried out and answered, carried out and lost, or turned away. */
+  readsUntilReady = 2;
+  /** What the next POST does: executed and answered, executed and its reply lost, or refused. */
   nextPost: "ok" | "lost" | "refused" = "ok";
-  /** What each following look throws. */
-  trouble: SnapcloneError[] = [];
-  /** How many of the next looks do not see what is there, like a replica that lags. */
-  blindLooks = 0;
-  /** Requests, all of them, by what they were. */
+  /** What each of the next reads throws. */
+  readErrors: SnapcloneError[] = [];
+  /** How many of the next reads find nothing, as on a replica that lags. */
+  staleReads = 0;
+  /** Every request. */
   readonly requests: string[] = [];
   readonly deletions: string[] = [];
-  /** The process dies at this request: before the backend has carried it out, or after. */
-  kill: { at: number; carriedOut: boolean } | undefined;
+  /** The process dies at this request: before the backend has executed it, or after. */
+  kill: { at: number; executed: boolean } | undefined;
   /** The backend's clock minus the world's, in milliseconds. */
   skew = 0;
 
@@ -64,9 +64,9 @@ export class FakeBackend {
     const { kill } = this;
     if (kill !== undefined) {
       kill.at -= 1;
-      // No process any more: whatever it still asks never leaves.
+      // The process is dead: no request leaves it.
       if (kill.at < 0) throw new Killed(what);
-      if (kill.at === 0 && !kill.carriedOut) throw new Killed(`killed before ${what}`);
+      if (kill.at === 0 && !kill.executed) throw new Killed(`killed before ${what}`);
       if (kill.at === 0) {
         work();
         throw new Killed(`killed after ${what}`);
@@ -87,13 +87,13 @@ export class FakeBackend {
     });
   }
 
-  look(id: string): FakeRow | undefined {
-    return this.request(`look ${id}`, () => {
-      const trouble = this.trouble.shift();
-      if (trouble) throw trouble;
-      if (this.blindLooks-- > 0) return undefined;
+  read(id: string): FakeRow | undefined {
+    return this.request(`read ${id}`, () => {
+      const error = this.readErrors.shift();
+      if (error) throw error;
+      if (this.staleReads-- > 0) return undefined;
       const row = this.rows.get(id);
-      if (row?.status === "making" && this.looksUntilReady-- <= 1) row.status = "ready";
+      if (row?.status === "making" && this.readsUntilReady-- <= 1) row.status = "ready";
       return row && { ...row };
     });
   }
@@ -146,7 +146,7 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
       const absence = new AbsenceTimer(context.clock);
       const row = await poll<FakeRow | undefined>({
         description: `fake ${id} to be ready`,
-        fetch: async () => backend.look(id),
+        fetch: async () => backend.read(id),
         evaluate: (seen) => {
           const isGone = absence.isProven(seen !== undefined);
           if (!seen && !isGone) return { is: "pending", progress: "not to be seen yet" };
@@ -162,7 +162,7 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
       return observed(row as FakeRow);
     },
     async read(_backend, id) {
-      const row = backend.look(id);
+      const row = backend.read(id);
       return row && observed(row);
     },
     async update(_backend, id, from, inputs) {

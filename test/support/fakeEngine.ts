@@ -6,8 +6,8 @@ import { check } from "../../provider/core/check";
 import type { AnyDefinition } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
-import type { StackState } from "../../provider/core/ownership";
-import { NoWitness, Run, type RunConfig } from "../../provider/core/run";
+import { type StackState, StateUnavailable } from "../../provider/core/ownership";
+import { Run, type RunConfig } from "../../provider/core/run";
 import type { Clock } from "../../provider/core/util/clock";
 
 export interface FakeEntry {
@@ -68,7 +68,7 @@ export class FakeEngine {
   /** Called before the provider deletes an entry's object. */
   onDelete: (entry: FakeEntry) => void = () => {};
   /** Without it the state can't be asked. */
-  hasWitness = true;
+  isStateReadable = true;
   asked = 0;
   stack: string;
   origin: string;
@@ -132,7 +132,7 @@ export class FakeEngine {
         if (entry) entry.urn = urn;
         const news = { ...args, __owner: urn, __organization: "organization", __provider: "p" };
         await this.step(errors, () =>
-          this.bring(run, save, entry, urn, news, options.replace?.includes(name) ?? false, seed),
+          this.reconcile(run, save, entry, urn, news, options.replace?.includes(name) ?? false, seed),
         );
       }
       // After a failure the engine deletes nothing.
@@ -161,7 +161,7 @@ export class FakeEngine {
       if (options.clearPendingCreates) save(() => (this.state.pending = []));
       for (const entry of [...this.state.entries]) {
         await this.step(errors, async () => {
-          run.markUrn(entry.urn);
+          run.registerUrn(entry.urn);
           const found = await this.call(() => read(this.definition, run, entry.id, entry.outputs));
           if (found.id === undefined) this.drop(entry, save);
           else
@@ -185,7 +185,7 @@ export class FakeEngine {
   /** What `pulumi stack export` shows. */
   ask(): StackState {
     this.asked += 1;
-    if (!this.hasWitness) throw new NoWitness("no `pulumi` is on PATH");
+    if (!this.isStateReadable) throw new StateUnavailable("no `pulumi` is on PATH");
     const { entries, pending } = this.state;
     return {
       entries: entries.map(({ urn, id, leaving, inputs, outputs, created }) => ({
@@ -272,7 +272,7 @@ export class FakeEngine {
     }
   }
 
-  private async bring(
+  private async reconcile(
     run: Run,
     save: (change: () => void) => void,
     entry: FakeEntry | undefined,
@@ -282,13 +282,13 @@ export class FakeEngine {
     seed: () => Uint8Array | undefined,
   ): Promise<void> {
     const { definition } = this;
-    run.markUrn(urn);
+    run.registerUrn(urn);
     if (entry === undefined || forced) {
       await this.replace(run, save, entry, urn, check(definition, {}, news, seed()).inputs);
       return;
     }
     const inputs = check(definition, entry.inputs, news, seed()).inputs;
-    run.markRecorded(definition, entry.id);
+    run.registerRecorded(definition, entry.id);
     const difference = diff(definition, entry.outputs, inputs, run.stackOf(inputs));
     if (difference.replaces?.length) {
       const fresh = check(definition, {}, news, seed()).inputs;
@@ -359,7 +359,7 @@ export class FakeEngine {
 
   private async delete(run: Run, save: (change: () => void) => void, entry: FakeEntry): Promise<void> {
     this.onDelete(entry);
-    run.markUrn(entry.urn);
+    run.registerUrn(entry.urn);
     await this.call(() => remove(this.definition, run, entry.id, entry.outputs));
     this.drop(entry, save);
   }

@@ -4,7 +4,6 @@
 import type { Emulator } from "../../emulator";
 import { type Reply, serviceAt } from "../../emulator/core/http";
 import { entryOf } from "../../emulator/core/requestLog";
-import { credentialsAt } from "../../emulator/credentials";
 import { type CreateOptions, createEmulator } from "../../emulator/emulator";
 
 const URL_OF_ALL = "http://cloud.test";
@@ -23,9 +22,9 @@ export interface InProcessCloud {
 }
 
 export function inProcessCloud(options: CreateOptions): InProcessCloud {
-  const { planes, parts } = createEmulator(options);
+  const { parts, at } = createEmulator(options);
   return {
-    emulator: { ...credentialsAt(URL_OF_ALL), ...planes, close: async () => {} },
+    emulator: { ...at(URL_OF_ALL), close: async () => {} },
     answer({ method, url, headers, body }) {
       const { origin, pathname, search } = new URL(url);
       const service = serviceAt(parts.services, pathname);

@@ -1,4 +1,4 @@
-// What everything that runs the real `pulumi` has in common: an environment of its own, and the engine's event log.
+// For everything that runs the real `pulumi`: a clean environment, and the engine's event log.
 
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -27,10 +27,10 @@ export function cleanEnvironment(folder: string, before: readonly string[]): Rec
   };
 }
 
-/** One line of the engine's event log, as far as tests look at it (apitype.EngineEvent of pulumi/pulumi). */
+/** Reads the engine's event log (apitype.EngineEvent of pulumi/pulumi). */
 export function readEvents<EngineEvent>(file: string | undefined): EngineEvent[] {
   if (file === undefined || !fs.existsSync(file)) return [];
-  // A killed run may have left half a line.
+  // A killed run may leave half a line.
   const lines = fs.readFileSync(file, "utf8").split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line) as EngineEvent);
 }

@@ -15,13 +15,13 @@ import { FakeEngine, type FakeEntry } from "./fakeEngine";
 import { type InProcessCloud, inProcessCloud } from "./inProcessCloud";
 
 export interface Fault {
-  /** The first request of the run that it befalls, from 0. */
+  /** The first request of the run that meets the fault, from 0. */
   nth: number;
-  what: /** The API's proxy answers 503; ViPR never saw it. */
+  kind: /** The API's proxy answers 503. The request does not reach ViPR. */
     | "503"
-    /** From this one on. */
+    /** The same for each later request. */
     | "503 for ever"
-    /** Carried out, and the connection breaks. */
+    /** ViPR executes the request, and the connection breaks. */
     | "lost reply"
     | "killed before"
     | "killed after";
@@ -32,15 +32,15 @@ const A_WHILE_MS = 600_000;
 
 export class ViprFixture {
   cloud: InProcessCloud = inProcessCloud({ clock: "manual" });
-  readonly clock = new SiteClock(this);
+  readonly clock = new EmulatorClock(this);
   engine: FakeEngine;
-  /** Of the run that is under way, or of the last one. */
+  /** Requests of the present run, or of the last one. */
   requests = 0;
-  /** Of the user who logs in next. */
+  /** The name of the user who logs in next. */
   username = "root";
   fault: Fault | undefined;
   isDead = false;
-  /** What was asked for, in order, of the last run. */
+  /** The requests of the last run, in order. */
   asked: string[] = [];
   private https: RunHttp[] = [];
 
@@ -82,29 +82,29 @@ export class ViprFixture {
     } finally {
       this.fault = undefined;
       this.isDead = false;
-      // What still goes on in the background belongs to a process that is gone.
+      // The process is gone: no request may go on in the background.
       for (const http of this.https.splice(0)) http.isCut = true;
     }
   }
 
-  /** What is under way in ViPR comes to its end. */
-  passAWhile(): void {
+  /** Finishes ViPR's running work. */
+  finishBackendWork(): void {
     this.emulator.clock.tick(A_WHILE_MS);
-    this.vipr.settle();
+    this.vipr.advance();
   }
 
   entry(): FakeEntry | undefined {
     return this.engine.state.entries.find(({ leaving }) => !leaving);
   }
 
-  /** Sends it, or doesn't, and answers as the run's fault says. */
-  carryOut(request: HttpRequest<unknown>): RawResponse {
+  /** Sends the request, or does not, and answers as the run's fault says. */
+  exchange(request: HttpRequest<unknown>): RawResponse {
     const { fault } = this;
     const nth = this.requests;
     this.requests += 1;
     this.asked.push(`${request.method} ${new URL(request.url).pathname.replace(/urn:[^/]+/g, "{id}")}`);
-    const isHit = fault !== undefined && (fault.what === "503 for ever" ? nth >= fault.nth : nth === fault.nth);
-    const what = isHit ? fault.what : undefined;
+    const isHit = fault !== undefined && (fault.kind === "503 for ever" ? nth >= fault.nth : nth === fault.nth);
+    const what = isHit ? fault.kind : undefined;
     if (what === "503" || what === "503 for ever") {
       return {
         status: 503,
@@ -141,7 +141,7 @@ export class ViprFixture {
   private open({ patience }: ConnectionRequest): ViprContext {
     const http = new RunHttp(this, patience);
     this.https.push(http);
-    const { url } = this.emulator.viprLogin.connection();
+    const { url } = this.emulator.vipr.connection();
     const settings = {
       url,
       username: this.username,
@@ -156,13 +156,13 @@ export class ViprFixture {
 }
 
 /** The calendar goes with the emulator's time. */
-class SiteClock extends AutoAdvancingClock {
-  constructor(private readonly site: ViprFixture) {
-    super(0, false, (ms) => site.emulator.clock.tick(ms));
+class EmulatorClock extends AutoAdvancingClock {
+  constructor(private readonly fixture: ViprFixture) {
+    super(0, false, (ms) => fixture.emulator.clock.tick(ms));
   }
 
   override date(): Date {
-    return this.site.emulator.clock.now();
+    return this.fixture.emulator.clock.now();
   }
 }
 
@@ -170,15 +170,15 @@ class RunHttp extends HttpClient {
   isCut = false;
 
   constructor(
-    private readonly site: ViprFixture,
+    private readonly fixture: ViprFixture,
     patience: ConnectionRequest["patience"],
   ) {
-    super({ clock: site.clock, patience });
+    super({ clock: fixture.clock, patience });
   }
 
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     if (this.isCut) throw dead();
-    return this.site.carryOut(request);
+    return this.fixture.exchange(request);
   }
 }
 

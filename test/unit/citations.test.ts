@@ -27,10 +27,13 @@ interface Citation {
 }
 
 function sourcesIn(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => /\.(ts|js|mjs|cjs|py|sh|yml)$/.test(name) && !/(^|\/)(node_modules|dist)\//.test(name))
-    .map((name) => `${folder}/${name}`)
-    .filter((name) => name !== relative(ROOT, __filename));
+  return (
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(ts|js|mjs|cjs|py|sh|yml)$/.test(name) && !/(^|\/)(node_modules|dist)\//.test(name))
+      .map((name) => `${folder}/${name}`)
+      // The scaffold's template cites the page that it is written with.
+      .filter((name) => name !== relative(ROOT, __filename) && !name.startsWith("tools/scaffold/template/"))
+  );
 }
 
 /** Without the signs of comments at the beginning of lines: a citation may go on in the next one. */

@@ -57,7 +57,7 @@ export interface Round {
   providerText: string;
 }
 
-/** `enginesDefault`: what the engine does at once when nothing is said. */
+/** `enginesDefault`: the engine's parallelism without `--parallel`. */
 export async function compare(
   engine: FoundEngine,
   emulator: EmulatorProcess,
@@ -105,6 +105,7 @@ export async function runOnce(
   await emulator.reset();
   for (const id of program.volumes ?? []) await emulator.addVolume(id);
   const connection = emulator.connections[program.connection];
+  if (connection === undefined) throw new Error(`the emulator has no connection of kind ${program.connection}`);
   const stack = await newStack({ engine, program: program.text(n), connection, parallel });
   try {
     const up = await stack.run("up");

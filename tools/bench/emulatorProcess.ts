@@ -3,14 +3,13 @@
 
 import { fork } from "node:child_process";
 import { type OpenStackConnection, type RequestLogEntry, startEmulator } from "../../emulator";
-import type { Program } from "./programs";
 
 export type LoggedRequest = Pick<RequestLogEntry, "at" | "service" | "operation" | "status">;
 
 export interface EmulatorProcess {
   connection: OpenStackConnection;
   /** Of each kind, as the stack config has them. */
-  connections: Record<Program["connection"], object>;
+  connections: Record<string, object>;
   /** The OpenStack one as environment variables. */
   env: Record<string, string>;
   /** What has been asked since the last reset, as far as the log reaches back (10 000). */
@@ -73,14 +72,14 @@ async function serve(createMs: number): Promise<void> {
     timings: { snapshotCreate: createMs, snapshotDelete: BACKEND_MS.delete },
     quotas: { snapshots: -1, gigabytes: -1 },
   });
-  const connection = emulator.connection();
+  const connection = emulator.openstack.connection();
   const connections = {
     openstack: connection,
-    powervc: emulator.powervcLogin.connection(),
-    vipr: emulator.viprLogin.connection(),
-    zstack: emulator.zstackLogin.connection(),
+    powervc: emulator.powervc.connection(),
+    vipr: emulator.vipr.connection(),
+    zstack: emulator.zstack.connection(),
   };
-  const started: Started = { url: emulator.url, connection, connections, env: emulator.env() };
+  const started: Started = { url: emulator.url, connection, connections, env: emulator.openstack.env() };
   process.send?.(started);
   // Whoever started it is gone: nobody is left to ask.
   process.once("disconnect", () => process.exit(0));

@@ -4,7 +4,7 @@ import type { FoundEngine } from "../engine";
 import { runOnce } from "./comparison";
 import type { EmulatorProcess } from "./emulatorProcess";
 import { round } from "./figures";
-import { nulls, OTHERS } from "./programs";
+import { nulls, otherPrograms } from "./programs";
 
 export interface OtherResource {
   resource: string;
@@ -30,7 +30,7 @@ export async function measureOthers(
   const nothing = await runOnce(engine, emulator, nulls, n, n);
   const seconds = (value: number) => round(value, 1);
   const measured: OtherResource[] = [];
-  for (const program of OTHERS) {
+  for (const program of otherPrograms()) {
     const run = await runOnce(engine, emulator, program, n, n);
     const byOperation: Record<string, number> = {};
     for (const { operation } of run.upLog) byOperation[operation] = (byOperation[operation] ?? 0) + 1;

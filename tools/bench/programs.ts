@@ -1,12 +1,14 @@
 // The programs that are measured: N of a resource, and N dynamic resources whose provider does nothing.
 
-import { ZSTACK_SEED } from "../../emulator";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { resourceNames } from "../../provider/resources";
 
 export interface Program {
   /** The resource's class. */
   name: string;
   /** The kind of connection that it needs. */
-  connection: "openstack" | "powervc" | "vipr" | "zstack";
+  connection: string;
   /** Volumes that must be there besides the emulator's own. */
   volumes?: readonly string[];
   /** index.js of the project. */
@@ -24,43 +26,13 @@ for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" 
 `,
 };
 
-/** As many as are ever cloned. */
-const BENCH_VOLUMES: readonly string[] = Array.from(
-  { length: 20 },
-  (_, i) => `99999999-0000-4000-8000-${String(i).padStart(12, "0")}`,
-);
-
-/** What is measured in less detail: one size, once. */
-export const OTHERS: readonly Program[] = [
-  {
-    name: "VolumeClone",
-    connection: "powervc",
-    volumes: BENCH_VOLUMES,
-    // A volume each: PowerVC undoes a flow whose volume is in another one's hands.
-    text: (n) => `
-const { VolumeClone } = require("pulumi-snapclone");
-for (let i = 0; i < ${n}; i += 1) new VolumeClone("s" + i, { volumes: [${JSON.stringify(BENCH_VOLUMES)}[i]], displayName: "s" + i });
-`,
-  },
-  {
-    name: "LinkedTargetSet",
-    connection: "vipr",
-    text: (n) => `
-const { LinkedTargetSet } = require("pulumi-snapclone");
-const snapshotSessionId = "urn:storageos:BlockSnapshotSession:aaaaaaaa-1111-4111-8111-111111111111:vdc1";
-for (let i = 0; i < ${n}; i += 1) new LinkedTargetSet("s" + i, { snapshotSessionId, targetName: "s" + i, count: 2 });
-`,
-  },
-  {
-    name: "ClonedVm",
-    connection: "zstack",
-    text: (n) => `
-const { ClonedVm } = require("pulumi-snapclone");
-const vmInstanceUuid = "${ZSTACK_SEED.web}";
-for (let i = 0; i < ${n}; i += 1) new ClonedVm("s" + i, { vmInstanceUuid, names: ["s" + i], deletion: "expunge" });
-`,
-  },
-];
+/** What is measured in less detail (one size, once): the programs in programs/, in the order of the registry. */
+export function otherPrograms(): Program[] {
+  const folder = join(__dirname, "programs");
+  return resourceNames
+    .filter((name) => existsSync(join(folder, `${name}.js`)))
+    .map((name) => (require(join(folder, name)) as { program: Program }).program);
+}
 
 /** Name and text of the package that the null resource's provider is loaded from. */
 export const NULL_PACKAGE = {

@@ -1,5 +1,5 @@
-// Finds the connection that a resource names. What a connection consists of is its kind's business (openstack, vipr, …);
-// here is only where the stack config is read and that one name gives one client a process.
+// Finds the connection that a resource names: reads its entry of the stack config and keeps one client a name and process.
+// The kind of the connection (openstack, vipr, …) decides what an entry holds.
 
 import { homedir } from "node:os";
 import { SnapcloneError } from "../errors";
@@ -10,9 +10,9 @@ export const DEFAULT_CONNECTION = "default";
 
 export interface ConnectionKind<Client> {
   kind: string;
-  /** Throws a "config" error that names every key and file it looked at. Opens no socket. */
+  /** Throws a "config" error that names every key and file that was read. Opens no socket. */
   open(request: ConnectionRequest): Client;
-  /** At the end of the run, within its few seconds: for a login that outlives the process and counts against a limit. */
+  /** Called at the end of the run, which has a few seconds: ends a login that would outlive the process. */
   close?(client: Client): Promise<void>;
 }
 
@@ -23,9 +23,9 @@ export interface ConnectionRequest {
   env: NodeJS.ProcessEnv;
   cwd: string;
   home: string;
-  /** For what the user should know and may ignore (`insecure: true`). */
+  /** For warnings about the settings (`insecure: true`). */
   warn(text: string): void;
-  /** How long requests that are part of no operation are asked again, and where their waits are told. */
+  /** For requests that belong to no operation: how long they are repeated, and where their waits are shown. */
   patience(): Patience;
 }
 
@@ -49,7 +49,7 @@ export class Connections {
     return client;
   }
 
-  /** A connection that can't be closed keeps no other one open: nobody is left to hear of it. */
+  /** Closes all connections. Errors are ignored, since the run is over. */
   async close(): Promise<void> {
     const all = [...this.opened.values()];
     this.opened.clear();
@@ -86,11 +86,4 @@ export class Connections {
       hint: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
     });
   }
-}
-
-/** For an address that credentials go to in plain text, other than this machine's own. */
-export function plainHttpWarning(url: string, source: string): string | undefined {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol !== "http:" || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)) return undefined;
-  return `${source}: credentials and tokens are sent unencrypted to ${parsed.origin} (use https:// where the server has it)`;
 }

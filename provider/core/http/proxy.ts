@@ -23,9 +23,9 @@ export function proxyFor(url: string, env: Environment): HttpProxy | undefined {
   return parseProxy(found.variable, found.value);
 }
 
-/** The lower-case form wins, and where it is there and empty it takes the other one away (Python's getproxies). */
+/** The lower-case form wins, also where it is empty (Python's getproxies). */
 function proxyVariable(name: string, env: Environment): { variable: string; value: string } | undefined {
-  // A CGI server makes HTTP_PROXY of a request's header (CVE-2016-1000110); curl and Python leave it out there.
+  // A CGI server sets HTTP_PROXY from a request's header (CVE-2016-1000110); curl and Python ignore it there.
   const forms = name === "http_proxy" && env.REQUEST_METHOD !== undefined ? [name] : [name, name.toUpperCase()];
   const variable = forms.find((form) => env[form] !== undefined);
   const value = variable === undefined ? "" : (env[variable]?.trim() ?? "");
@@ -36,7 +36,7 @@ function parseProxy(variable: string, value: string): HttpProxy {
   const text = /^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.hostname === "" || !/^https?:$/.test(url.protocol)) {
-    // The value may hold a password where nobody can tell: it is not shown.
+    // The value may hold a password at any place, so it is not shown.
     const what = url && !/^https?:$/.test(url.protocol) ? `a proxy of the kind ${url.protocol}//` : "not an address";
     throw new SnapcloneError({
       kind: "config",
@@ -60,7 +60,7 @@ function decoded(text: string): string {
   }
 }
 
-/** NO_PROXY: hosts and all below them, with or without a port, addresses and networks, or `*` alone. */
+/** NO_PROXY lists hosts (and all below them) with or without a port, addresses and networks, or `*` alone. */
 function isExempt(url: string, env: Environment): boolean {
   const list = env.no_proxy?.trim() || env.NO_PROXY?.trim() || "";
   if (list === "*") return true;
@@ -86,7 +86,7 @@ function covers(entry: string, host: string, port: string): boolean {
 
 function isInNetwork(host: string, network: string, bits: number): boolean {
   const family = isIP(network);
-  // /0 is no network for requests: `*` is the word for everything.
+  // python-requests knows no /0: `*` stands for everything.
   if (family === 0 || isIP(host) !== family || bits < 1 || bits > (family === 4 ? 32 : 128)) return false;
   const type = family === 4 ? "ipv4" : "ipv6";
   const members = new BlockList();
@@ -94,7 +94,7 @@ function isInNetwork(host: string, network: string, bits: number): boolean {
   return members.check(host, type);
 }
 
-/** The proxy answered, and not with a way through: what was to be sent has not been. */
+/** The proxy answered with an error. The request was not sent to the server. */
 export class ProxyRefusal extends Error {
   constructor(
     readonly proxy: HttpProxy,
@@ -105,7 +105,7 @@ export class ProxyRefusal extends Error {
   }
 }
 
-/** No connection to the proxy, or none to anybody through it. */
+/** There is no connection to the proxy. */
 export class ProxyUnreachable extends Error {
   constructor(
     readonly proxy: HttpProxy,
@@ -125,7 +125,7 @@ export interface TunnelOptions {
 /** A socket to `target` (host:port) through the proxy, by CONNECT (RFC 9110 §9.3.6). */
 export function openTunnel(proxy: HttpProxy, { target, timeoutMs, tls }: TunnelOptions): Promise<Socket> {
   const { hostname, port, protocol } = new URL(proxy.origin);
-  // Loaded on first use: who has no proxy does not pay for it.
+  // Loaded on first use: most runs have no proxy.
   const { request: plain } = require("node:http") as typeof import("node:http");
   const { request: secure } = require("node:https") as typeof import("node:https");
   const asked = {

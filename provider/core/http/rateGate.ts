@@ -1,29 +1,29 @@
-// A service's rate limit, shared by all requests of one connection. What a limit turned away is asked again when the
-// server said; until then nobody else asks either, and afterwards few at first: a hundred resources that come back
-// together would use up the next minute's allowance with refusals.
+// A service's rate limit, shared by all requests of one connection. A request that the limit turned away is sent again at
+// the time that the server named. Until then no other request is sent, and afterwards few at first: a hundred resources
+// that came back together would use up the next minute's allowance with refusals.
 
 import { SnapcloneError } from "../errors";
 import { abortableSleep } from "../util/abort";
 import type { Clock } from "../util/clock";
 import { formatDuration } from "../util/duration";
 
-/** What a request may use of the operation that it is part of: an OperationContext is one. */
+/** How long a request may be repeated, and where its waits are shown. An OperationContext is one. */
 export interface Patience {
-  /** On the client's clock: from then on nothing is asked again. */
+  /** On the client's clock. Afterwards nothing is sent again. */
   readonly deadline: number;
-  /** Ends a pause. A request that is under way is not ended by it. */
+  /** Ends a pause. It does not end a request that is under way. */
   readonly signal?: AbortSignal | undefined;
   progress?(text: string): void;
-  /** It is the run's and not one operation's: one wait of many requests is told once. */
+  /** Set for the run's own patience: a wait of many requests is then shown once. */
   readonly isShared?: boolean;
 }
 
-/** Between two requests where the server names no time: doubled with each refusal in a row. */
-const UNTOLD_PAUSE_MS = { first: 1_000, most: 60_000 };
-/** Refusals of one wave come within this time. */
-const TOLD_AGAIN_MS = 5_000;
-/** From here on the limit is taken for gone. */
-const OPEN_AGAIN = 64;
+/** Milliseconds between two requests where the server names no time; doubled with each refusal in a row. */
+const DEFAULT_INTERVAL = { first: 1_000, most: 60_000 };
+/** The refusals of one wave come within this time, so that they are shown once. */
+const SAME_WAVE_MS = 5_000;
+/** When this many requests pass at once, the limit counts as gone. */
+const UNLIMITED_FROM = 64;
 
 export class RateGate {
   private opensAt = Number.NEGATIVE_INFINITY;
@@ -32,25 +32,25 @@ export class RateGate {
   private allowedAtOnce = Number.POSITIVE_INFINITY;
   private underWay = 0;
   private waiting: (() => void)[] = [];
-  private toldUntil = Number.NEGATIVE_INFINITY;
+  private shownUntil = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly service: string,
     private readonly clock: Clock,
   ) {}
 
-  /** Sends what `send` sends, again and again while the service turns it away and `patience` lasts. */
+  /** Calls `send` again as long as the service's limit refuses it and `patience` lasts. */
   async pass<T>(send: () => Promise<T>, patience: Patience): Promise<T> {
-    // A budget beside the deadline: the sum of the pauses, whatever the clock does meanwhile.
-    const turn = { patience, budget: patience.deadline - this.clock.now(), waitedFor: Number.NEGATIVE_INFINITY };
+    // The budget limits the sum of the pauses, in addition to the deadline.
+    const wait = { patience, budget: patience.deadline - this.clock.now(), waitedFor: Number.NEGATIVE_INFINITY };
     for (;;) {
-      await this.enter(turn);
+      await this.enter(wait);
       try {
         const answer = await send();
         this.open();
         return answer;
       } catch (error) {
-        if (!wasTurnedAway(error)) {
+        if (!wasRateLimited(error)) {
           this.open();
           throw error;
         }
@@ -61,22 +61,22 @@ export class RateGate {
     }
   }
 
-  private async enter(turn: { patience: Patience; budget: number; waitedFor: number }): Promise<void> {
-    const { patience } = turn;
+  private async enter(wait: { patience: Patience; budget: number; waitedFor: number }): Promise<void> {
+    const { patience } = wait;
     for (;;) {
       const { opensAt } = this;
       const ms = Math.ceil(opensAt - this.clock.now());
-      if (ms > 0 && opensAt !== turn.waitedFor) {
-        if (ms > turn.budget) throw this.tooLong(ms);
-        this.tellWait(patience, ms);
+      if (ms > 0 && opensAt !== wait.waitedFor) {
+        if (ms > wait.budget) throw this.tooLong(ms);
+        this.showWait(patience, ms);
         await abortableSleep(
           this.clock,
           ms,
           patience.signal,
           `the run was stopped while it waited for ${this.service}'s rate limit; nothing was sent`,
         );
-        turn.budget -= ms;
-        turn.waitedFor = opensAt;
+        wait.budget -= ms;
+        wait.waitedFor = opensAt;
       } else if (this.underWay < this.allowedAtOnce) {
         this.underWay += 1;
         return;
@@ -94,11 +94,11 @@ export class RateGate {
     for (const wake of waiting) wake();
   }
 
-  /** An answer, whatever it says, shows that requests pass again. */
+  /** Any answer but a refusal shows that requests pass again. */
   private open(): void {
     this.refusalsInARow = 0;
     this.allowedAtOnce *= 2;
-    if (this.allowedAtOnce <= OPEN_AGAIN) return;
+    if (this.allowedAtOnce <= UNLIMITED_FROM) return;
     this.allowedAtOnce = Number.POSITIVE_INFINITY;
     this.refusal = undefined;
   }
@@ -106,19 +106,19 @@ export class RateGate {
   private close(refusal: SnapcloneError): void {
     const now = this.clock.now();
     const asked = refusal.retryAfterMs ?? 0;
-    const untold = Math.min(UNTOLD_PAUSE_MS.most, UNTOLD_PAUSE_MS.first * 2 ** this.refusalsInARow);
-    // Refusals of requests that were sent together are one: only what was sent after the wait counts anew.
+    const byDefault = Math.min(DEFAULT_INTERVAL.most, DEFAULT_INTERVAL.first * 2 ** this.refusalsInARow);
+    // Requests that were sent together count as one refusal. A request that was sent after the wait counts again.
     if (now >= this.opensAt) this.refusalsInARow += 1;
-    this.opensAt = Math.max(this.opensAt, now + (asked > 0 ? asked : untold));
+    this.opensAt = Math.max(this.opensAt, now + (asked > 0 ? asked : byDefault));
     this.allowedAtOnce = 1;
     this.refusal = refusal;
   }
 
-  private tellWait(patience: Patience, ms: number): void {
+  private showWait(patience: Patience, ms: number): void {
     const now = this.clock.now();
     if (patience.isShared) {
-      if (now < this.toldUntil) return;
-      this.toldUntil = now + ms + TOLD_AGAIN_MS;
+      if (now < this.shownUntil) return;
+      this.shownUntil = now + ms + SAME_WAVE_MS;
     }
     const maintained = this.refusal?.parts.status === 503;
     const what = maintained
@@ -128,17 +128,17 @@ export class RateGate {
   }
 
   private tooLong(ms: number): SnapcloneError {
-    const wait =
-      ms > 0 ? `; it is to be asked again in ${formatDuration(ms)}, which is later than this operation may take` : "";
+    const pause =
+      ms > 0 ? `; the next attempt is due in ${formatDuration(ms)}, which is later than this operation may take` : "";
     return new SnapcloneError({
       kind: "transient",
       ...this.refusal?.parts,
-      message: `${this.refusal?.parts.message ?? `${this.service} limits its requests`}${wait}. It was not carried out`,
+      message: `${this.refusal?.parts.message ?? `${this.service} limits its requests`}${pause}. The request was not carried out`,
       hint: "Run again later, with fewer resources at once (`--parallel`), or give the operation more time (`customTimeouts`).",
     });
   }
 }
 
-function wasTurnedAway(error: unknown): error is SnapcloneError {
+function wasRateLimited(error: unknown): error is SnapcloneError {
   return error instanceof SnapcloneError && error.parts.rateLimited === true;
 }

@@ -1,4 +1,4 @@
-// How work ends when the run does: one error for it, and one way to leave work that others still wait for.
+// Aborting: the error of a run that is stopped, a way to leave work that others still wait for, and linked signals.
 
 import { SnapcloneError } from "../errors";
 import type { Clock } from "./clock";
@@ -15,7 +15,7 @@ export async function abortableSleep(clock: Clock, ms: number, signal: AbortSign
   }
 }
 
-/** Waits for work that others share: an abort ends this caller's waiting, not the work. */
+/** Waits for work that several callers share. An abort ends this caller's wait, not the work. */
 export async function withAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let leave = () => {};
@@ -29,4 +29,28 @@ export async function withAbort<T>(work: Promise<T>, signal: AbortSignal | undef
   } finally {
     signal.removeEventListener("abort", leave);
   }
+}
+
+export interface LinkedAbort {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+  /** Ends the link to the outer signal. Call it when the work has ended. */
+  release(): void;
+}
+
+/**
+ * A signal that aborts when `outer` does, and that can be aborted by itself. It is not made by AbortSignal.any, since all
+ * waits of a run listen to the run's one signal: Node.js 20 and 22 keep each signal that AbortSignal.any links to a
+ * long-lived one (nodejs/node#55351). `release` removes the listener at once.
+ */
+export function linkedAbort(outer: AbortSignal | undefined): LinkedAbort {
+  const controller = new AbortController();
+  const forward = () => controller.abort(outer?.reason);
+  outer?.addEventListener("abort", forward, { once: true });
+  if (outer?.aborted) forward();
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    release: () => outer?.removeEventListener("abort", forward),
+  };
 }

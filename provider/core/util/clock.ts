@@ -10,14 +10,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** What a timer of Node.js can hold, 24.8 days: a longer one would end at once. */
+/** The longest timer of Node.js, 24.8 days: a longer one would end at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   date: () => new Date(),
   sleep(ms, signal) {
-    // Not node:timers/promises: hundreds of waits are woken together, and there each costs an error with its stack.
+    // Not node:timers/promises: when hundreds of sleeps are aborted together, each would cost an error with its stack.
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason);

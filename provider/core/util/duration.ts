@@ -12,7 +12,7 @@ export function parseDuration(text: string): number | undefined {
   return total > 0 && Number.isFinite(total) ? total : undefined;
 }
 
-/** "0", with or without a unit: no time-out was given, as for Pulumi's own providers. */
+/** "0", with or without a unit: means no time-out, as for Pulumi's own providers. */
 export function isZeroDuration(text: string): boolean {
   return /^0+(\.0+)?(ns|us|µs|ms|s|m|h)?$/.test(text);
 }
@@ -22,7 +22,7 @@ export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const exact = Math.round(ms / 1000);
   if (exact < 60) return `${exact} s`;
-  // Hours are told with minutes: rounded first, or 59.5 of them would be 60.
+  // Rounded to minutes first, since 59.5 min would otherwise read as 60 min.
   const seconds = exact < 3570 ? exact : Math.round(exact / 60) * 60;
   const [big, small, units] =
     seconds < 3600

@@ -1,6 +1,6 @@
-// For "did you mean": the known name that a typo probably meant.
+// "Did you mean": finds the known name that a typo probably meant.
 
-/** undefined where none is near. */
+/** undefined where no known name is near. */
 export function nearest(typo: string, known: readonly string[]): string | undefined {
   const scored = known.map((name) => ({ name, distance: editDistance(typo.toLowerCase(), name.toLowerCase()) }));
   scored.sort((a, b) => a.distance - b.distance);

@@ -1,6 +1,6 @@
-// The one way out: every value that leaves the provider for Pulumi's state passes here. `undefined` in a result makes
-// Pulumi fail the step after the backend has made the object, and in an error it hangs the engine for ever; Date and Map
-// silently become {} (docs/wire/pulumi-engine.md#values).
+// Every value that goes into Pulumi's state passes here. `undefined` in a result makes Pulumi fail the step after the backend
+// has made the object, and in an error it hangs the engine for ever. Date and Map silently become {}
+// (docs/wire/pulumi-engine.md#values).
 
 import { SnapcloneError } from "../errors";
 
@@ -28,7 +28,7 @@ function valueToState(value: unknown, path: readonly string[]): StateValue {
     return value + 0;
   }
   if (Array.isArray(value)) {
-    // A hole would shift what comes after it, so it stays, as null.
+    // A hole stays as null, since dropping it would shift the elements after it.
     return Array.from(value, (inner, index) =>
       inner === undefined ? null : valueToState(inner, [...path, `${index}`]),
     );

@@ -1,162 +1,168 @@
-// The merge of an overlay: only of the one that this resource's record names, checked, asked for once with a complete
-// delete_info, and waited for as far as Cinder's row can show it.
+// Merges an overlay, if the record on Cinder's row is this resource's: checks, asks Nova once with a complete delete_info,
+// and waits for Nova's report in Cinder's row.
 
 import type { OperationContext, Pending, State } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
-import { ASSISTED, type OpenStackContext } from "../context";
+import { withTransientNotFound } from "../cinderErrors";
+import type { OpenStackContext } from "../context";
 import type { DeleteInfo } from "../nova";
-import { nullableFileName } from "./inputs";
-import { claim, inFlight, leftBehind, mustStillBeOurs, resourceOf, serverNow, TakenOver, takeBack } from "./ownership";
 import {
-  type Checked,
-  cinderDoesNotKnow,
-  failed,
-  isReported,
-  mayBeDone,
-  mergeUnknown,
-  mismatch,
-  noMergeReport,
-  refuse,
-  setStatus,
-  unknown,
-  untilReported,
-  unverifiedReason,
-} from "./preconditions";
+  assertClaimHeld,
+  type Claim,
+  claimVolume,
+  expiredClaim,
+  operationInFlight,
+  resourceDigest,
+  restoreRecord,
+} from "./claim";
 import {
-  atRest,
-  type Expected,
-  FINISHED,
-  howToRecord,
-  INTERRUPTED,
+  ClaimLost,
+  driverWarning,
   ignoreErrors,
-  MERGE_INTERVAL,
-  notOurs,
+  mayHaveTakenEffect,
+  mergeFailed,
+  mergeUnknown,
+  noMergeReport,
+  notOursToMerge,
+  recordMissingBeforeMerge,
+  refuse,
+  switchUnknown,
+} from "./errors";
+import { optionalFileName } from "./inputs";
+import {
+  type ExpectedRecord,
+  finalPhase,
+  ownershipMismatch,
   PHASE,
   phaseOf,
-  progressOf,
-  REPORTED,
+  RECORD_KEYS,
   recordOn,
   removeRecord,
-  unlessHidden,
-  wordsOf,
   write,
+} from "./ownership";
+import { type VolumeFacts, volumeProblem } from "./preconditions";
+import {
+  FINISHED,
+  INTERRUPTED,
+  isReported,
+  progressOf,
+  REPORTED,
+  setStatus,
+  unverifiedReason,
+  waitForReport,
 } from "./state";
 
 interface Merge {
   cloud: OpenStackContext;
   info: DeleteInfo;
-  expected: Expected;
+  expected: ExpectedRecord;
   manageStatus: boolean;
   context: OperationContext;
 }
 
-/** Whatever the row says, it ends with the overlay gone and no record left, or with an error. */
+/** From any phase of the row: returns with the overlay and its record gone, or throws. */
 export async function removeOverlay(
   cloud: OpenStackContext,
   row: SnapshotRow,
-  expected: Expected,
+  expected: ExpectedRecord,
   known: State,
   context: OperationContext,
 ): Promise<void> {
   const info = deleteInfo(known);
   const merge: Merge = { cloud, info, expected, manageStatus: known.manageStatus === true, context };
-  const step = phaseOf(row);
-  // Its create had not asked Nova when it failed.
+  const phase = phaseOf(row);
   if (
     isUnsent(known) &&
-    (step === undefined || step === PHASE.asking) &&
-    notOurs(row, expected, "or nobody's") === undefined
+    (phase === undefined || phase === PHASE.asking) &&
+    ownershipMismatch(row, expected, { allowUnowned: true }) === undefined
   ) {
-    return tidy(merge, await write(cloud, row, atRest(row, PHASE.none)));
+    return restoreSnapshot(merge, await write(cloud, row, finalPhase(row, PHASE.none)));
   }
-  mustBeOurs(row, expected);
-  switch (step) {
+  assertOwned(row, expected);
+  switch (phase) {
     case PHASE.merged:
     case PHASE.none:
     case PHASE.preparing:
-      return tidy(merge, row);
+      return restoreSnapshot(merge, row);
     case PHASE.made:
     case PHASE.unseen:
     case PHASE.mergePreparing:
-      return askToMerge(merge, row.id);
+      return requestMerge(merge, row.id);
     case PHASE.asking:
     case PHASE.asked:
-      if (isReported(row, "creating")) return askToMerge(merge, row.id);
-      // Nova has reported that it could not.
-      if (step === PHASE.asked && row.status.toLowerCase() === "error") {
-        return tidy(merge, await write(cloud, row, atRest(row, PHASE.none)));
+      if (isReported(row, "creating")) return requestMerge(merge, row.id);
+      // Nova has reported that the switch failed.
+      if (phase === PHASE.asked && row.status.toLowerCase() === "error") {
+        return restoreSnapshot(merge, await write(cloud, row, finalPhase(row, PHASE.none)));
       }
-      throw unknown(row.id, expected.file, `Cinder's record is "${row.status}" and shows no outcome of the create`);
+      throw switchUnknown(
+        row.id,
+        expected.file,
+        `Cinder's record is "${row.status}" and shows no outcome of the create`,
+      );
     default:
-      return untilMerged(merge, row, step === PHASE.mergeAsked ? undefined : INTERRUPTED);
+      return waitForMerge(merge, row, phase === PHASE.mergeAsked ? undefined : INTERRUPTED);
   }
 }
 
+/** The create failed before it asked Nova, and so did its rollback. */
 function isUnsent({ pending }: State): boolean {
   const { task } = (pending ?? {}) as Partial<Pending>;
   return task?.sent === false;
 }
 
-/** Nova looks at no record: it would merge anybody's overlay. */
-function mustBeOurs(row: SnapshotRow, expected: Expected): void {
-  const { id } = row;
-  if (phaseOf(row) === undefined) {
-    throw new SnapcloneError({
-      kind: "refused",
-      message: `snapshot ${id} no longer bears the record of this resource, so whether there is anything to merge is not known, and nothing was asked of Nova`,
-      hint: `Look at the server's disk (\`virsh domblklist\`), write the record anew (${howToRecord(id, expected, PHASE.made, PHASE.merged)}: ${PHASE.made} if the disk is on ${expected.file}, ${PHASE.merged} if it is not), and run again.`,
-    });
-  }
-  // The rest of a record that was being taken away: there is nothing to merge.
-  const isRest = recordOn(row).owner === undefined && (phaseOf(row) === PHASE.merged || phaseOf(row) === PHASE.none);
-  const whose = isRest ? undefined : notOurs(row, expected);
-  if (whose === undefined) return;
-  throw new SnapcloneError({
-    kind: "refused",
-    message: `${whose}: it is not merged for this resource, and nothing was asked of Nova`,
-    hint: `If this resource's overlay is gone, take it out of the state (\`pulumi state delete <urn>\`). If the overlay is its own all the same, and nobody else manages it, write its record: ${howToRecord(id, expected, phaseOf(row) ?? PHASE.made)}.`,
-  });
+/** Nova knows no records: it would merge an overlay of any resource. */
+function assertOwned(row: SnapshotRow, expected: ExpectedRecord): void {
+  const phase = phaseOf(row);
+  if (phase === undefined) throw recordMissingBeforeMerge(row.id, expected);
+  // What an interrupted `removeRecord` has left: there is nothing to merge.
+  const isRemnant = recordOn(row).owner === undefined && (phase === PHASE.merged || phase === PHASE.none);
+  const mismatch = isRemnant ? undefined : ownershipMismatch(row, expected);
+  if (mismatch !== undefined) throw notOursToMerge(row, expected, mismatch);
 }
 
-/** What Nova merges follows from these four alone. */
+/** Nova merges what these four fields say, and ignores everything else. */
 function deleteInfo(known: State): DeleteInfo {
-  const name = (key: "fileToMerge" | "mergeTargetFile") => {
-    const result = nullableFileName().safeParse(known[key]);
+  const fileName = (key: "fileToMerge" | "mergeTargetFile") => {
+    const result = optionalFileName().safeParse(known[key]);
     if (result.success) return result.data ?? null;
     throw new SnapcloneError({
       kind: "input",
-      message: `${key} in the state is not a file's name: nothing was asked of Nova`,
+      message: `${key} in the state is not a file's name; nothing was asked of Nova`,
     });
   };
   return {
     volume_id: String(known.volumeId),
     type: "qcow2",
-    file_to_merge: name("fileToMerge"),
-    merge_target_file: name("mergeTargetFile"),
+    file_to_merge: fileName("fileToMerge"),
+    merge_target_file: fileName("mergeTargetFile"),
   };
 }
 
-function mayMerge({ volume, row, others }: Checked, { cloud, expected, manageStatus, context }: Merge): Evaluation {
-  const wrong = mismatch(volume, row) ?? notOurs(row, expected);
-  if (wrong) return refuse(wrong);
-  const resource = resourceOf(expected);
-  const left = leftBehind(others, resource, serverNow(cloud, context), context.deadline - context.clock.now());
-  if (left) return refuse(...left);
-  const busy = inFlight(others, resource);
+function evaluateRequest(facts: VolumeFacts, { cloud, expected, manageStatus, context }: Merge): Evaluation {
+  const { row, others } = facts;
+  const problem = volumeProblem(facts) ?? ownershipMismatch(row, expected);
+  if (problem) return refuse(problem);
+  const resource = resourceDigest(expected);
+  const expired = expiredClaim(others, resource, cloud, context);
+  if (expired) return refuse(...expired);
+  const busy = operationInFlight(others, resource);
   if (busy) return { is: "pending", progress: `waiting: ${busy}` };
   const status = row.status.toLowerCase();
+  const reset =
+    "An administrator has to reset the status first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.";
   if (status === "error_deleting" && !manageStatus) {
     return refuse(
-      `snapshot ${row.id} is in status "${row.status}": it takes no further report, so a merge could not be seen`,
-      "An administrator has to reset it first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.",
+      `snapshot ${row.id} is in status "${row.status}", in which Cinder takes no report: a merge could not be seen`,
+      reset,
     );
   }
   if (isReported(row, "deleting") && !manageStatus) {
     return refuse(
-      `Cinder's record of snapshot ${row.id} shows a report on a merge (deleting ${REPORTED}) that was there before`,
-      "The next one could not be told from it. An administrator has to reset the status first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.",
+      `Cinder's record of snapshot ${row.id} shows the report of an earlier merge (deleting ${REPORTED}), and the next report could not be told from it`,
+      reset,
     );
   }
   if (status === "creating" && !isReported(row, "creating")) {
@@ -168,134 +174,119 @@ function mayMerge({ volume, row, others }: Checked, { cloud, expected, manageSta
   return { is: "done", progress: "" };
 }
 
-async function askToMerge(merge: Merge, snapshotId: string): Promise<void> {
+async function requestMerge(merge: Merge, snapshotId: string): Promise<void> {
   const { cloud, info, expected, manageStatus, context } = merge;
-  // A report that is there already can't be told from the one to come.
-  const isFresh = (row: SnapshotRow) =>
-    row.status.toLowerCase() === "deleting" && progressOf(row) !== undefined && !isReported(row, "deleting");
-  const entries = { [ASSISTED.step]: PHASE.mergePreparing };
-  const judge = (facts: Checked) => mayMerge(facts, merge);
-  const claimed = await claim({
+  const claim = await claimVolume({
     cloud,
     volumeId: info.volume_id,
     snapshotId,
-    who: expected,
-    // Nova merges below a stopped server, too, and refuses where it can't (docs/wire/openstack.md#b3).
-    needsGuest: false,
-    judge,
-    entries,
+    owner: expected,
+    // Nova can merge for a stopped server too, and refuses if it can't (docs/wire/openstack.md#b3).
+    needsRunningServer: false,
+    evaluate: (facts) => evaluateRequest(facts, merge),
+    entries: { [RECORD_KEYS.phase]: PHASE.mergePreparing },
     context,
   });
-  const { before, nonceId } = claimed;
-  let { row } = claimed;
-  const managed = manageStatus && progressOf(before) !== undefined && !isFresh(before);
-  let isPut = false;
-  const done = () => {
-    isPut = true;
-  };
-  const takeAllBack = async (step: string) => {
-    // Said first: a run that dies in between leaves no question open.
-    const entries = step === PHASE.merged ? atRest(row, step) : { [ASSISTED.step]: step };
-    row = await write(cloud, row, entries).catch(() => row);
-    if (isPut) await cloud.cinder.resetSnapshotStatus(snapshotId, before.status);
-    if (step === PHASE.mergePreparing) await takeBack(cloud, before, nonceId);
-  };
-
+  const { before, nonceId } = claim;
+  const canReport =
+    before.status.toLowerCase() === "deleting" && progressOf(before) !== undefined && !isReported(before, "deleting");
+  const setsStatus = manageStatus && progressOf(before) !== undefined && !canReport;
+  let { row } = claim;
+  let isStatusSet = false;
   let doubt: string | undefined;
   try {
-    if (managed) row = await setStatus(cloud, row, "deleting", done);
-    row = await write(cloud, row, { [ASSISTED.step]: PHASE.mergeAsking });
-    mustStillBeOurs(row, nonceId);
+    if (setsStatus) {
+      row = await setStatus(cloud, row, "deleting", () => {
+        isStatusSet = true;
+      });
+    }
+    row = await write(cloud, row, { [RECORD_KEYS.phase]: PHASE.mergeAsking });
+    assertClaimHeld(row, nonceId);
     await cloud.nova.deleteAssistedSnapshot(snapshotId, info);
-    row = await write(cloud, row, { [ASSISTED.step]: PHASE.mergeAsked }).catch(() => row);
+    row = await write(cloud, row, { [RECORD_KEYS.phase]: PHASE.mergeAsked }).catch(() => row);
   } catch (error) {
-    if (error instanceof TakenOver) throw error;
-    // Nova's own word that there is nothing to merge.
+    if (error instanceof ClaimLost) throw error;
+    // Nova itself says that there is nothing to merge.
     if (isKind(error, "notFound")) {
-      await ignoreErrors(takeAllBack(PHASE.merged));
-      return tidy(merge, row);
+      row = await write(cloud, row, finalPhase(row, PHASE.merged)).catch(() => row);
+      if (isStatusSet) await ignoreErrors(cloud.cinder.resetSnapshotStatus(snapshotId, before.status));
+      return restoreSnapshot(merge, row);
     }
     if (!isKind(error, "ambiguous")) {
-      isPut ||= managed && mayBeDone(error);
-      await ignoreErrors(takeAllBack(PHASE.mergePreparing));
+      isStatusSet ||= setsStatus && mayHaveTakenEffect(error);
+      await ignoreErrors(rollBack(merge, { ...claim, row }, isStatusSet));
       throw error;
     }
     doubt = error.parts.message;
-    if (!managed && !isFresh(before)) throw mergeUnknown(snapshotId, info, doubt);
+    if (!setsStatus && !canReport) throw mergeUnknown(snapshotId, info, doubt);
   }
-  return untilMerged(merge, row, doubt);
+  return waitForMerge(merge, row, doubt);
 }
 
-/** Nova was asked, by this run or by an earlier one; `doubt` is why that is not sure. */
-async function untilMerged(merge: Merge, first: SnapshotRow, doubt: string | undefined): Promise<void> {
+/** Nova was not asked, or it has refused. */
+async function rollBack({ cloud }: Merge, { row, before, nonceId }: Claim, isStatusSet: boolean): Promise<void> {
+  // The phase first: if the run dies in between, the next run knows that Nova was not asked.
+  await ignoreErrors(write(cloud, row, { [RECORD_KEYS.phase]: PHASE.mergePreparing }));
+  if (isStatusSet) await cloud.cinder.resetSnapshotStatus(row.id, before.status);
+  await restoreRecord(cloud, before, nonceId);
+}
+
+/** `doubt` is why it is not certain that Nova was asked, by this run or by an earlier one. */
+async function waitForMerge(merge: Merge, first: SnapshotRow, doubt: string | undefined): Promise<void> {
   const { cloud, info, context } = merge;
   const { id } = first;
-  const asked = doubt === undefined;
-  const row = await untilReported(cloud.assistedMerging, first, "deleting", {
-    work: "merge",
-    asked,
-    judge: (seen, report) => report ?? judgeMerge(cloud, seen, id, info, asked),
-    tooLate: (error) =>
-      asked ? noMergeReport(id, info, error) : mergeUnknown(id, info, `${doubt}; ${error.parts.message}`),
+  const accepted = doubt === undefined;
+  const row = await waitForReport(cloud, first, {
+    status: "deleting",
+    noun: "merge",
+    accepted,
+    evaluatePresence: (found) => (found ? undefined : { is: "done", progress: "the snapshot is gone" }),
+    evaluateFailure: async (row) => {
+      if (row.status.toLowerCase() !== "error_deleting") return undefined;
+      // The overlay is still there. Once the cause is removed, it can be deleted again.
+      await ignoreErrors(write(cloud, row, finalPhase(row, PHASE.made)));
+      return mergeFailed(id, info);
+    },
+    unknown: (reason) => mergeUnknown(id, info, reason),
+    timedOut: (error) =>
+      accepted ? noMergeReport(id, info, error) : mergeUnknown(id, info, `${doubt}; ${error.parts.message}`),
     context,
   });
   if (!row) return;
   if (!isReported(row, "deleting")) {
     context.warn(
-      `the merge of snapshot ${id} (${JSON.stringify(info)}) was asked for and could not be seen to be done: ${unverifiedReason(row, "deleting")}`,
+      `Nova was asked for the merge of snapshot ${id} (${JSON.stringify(info)}), and its outcome could not be seen: ${unverifiedReason(row, "deleting")}`,
     );
   }
-  await tidy(merge, row);
-}
-
-async function judgeMerge(
-  cloud: OpenStackContext,
-  row: SnapshotRow | undefined,
-  id: string,
-  info: DeleteInfo,
-  asked: boolean,
-): Promise<Evaluation> {
-  if (!row) return { is: "done", progress: "the snapshot is gone" };
-  switch (row.status.toLowerCase()) {
-    case "error_deleting":
-      // The overlay is still there; whoever has removed the cause may try again.
-      await ignoreErrors(write(cloud, row, atRest(row, PHASE.made)));
-      return failed(
-        `Nova could not merge snapshot ${id}: Cinder's record went to "error_deleting". Asked was ${JSON.stringify(info)}`,
-        `${MERGE_INTERVAL} A merge needs names of files in the disk's chain, which must be linked by relative names. Correct fileToMerge and mergeTargetFile if they are wrong (after \`pulumi refresh\` that changes the state alone), have the status reset, and delete again.`,
-      );
-    default:
-      if (asked) return { is: "done", progress: wordsOf(row) };
-      return {
-        is: "failed",
-        error: mergeUnknown(id, info, `the record is in status "${row.status}", which shows nothing`),
-      };
-  }
+  await restoreSnapshot(merge, row);
 }
 
 /**
- * There is no overlay any more: Cinder's row becomes what it was before. In this order, so that a delete that comes again
- * asks Nova for nothing, wherever this one ends.
+ * There is no overlay any more: restores Cinder's snapshot. In this order, so that a repeated delete does not ask Nova again,
+ * wherever this one is stopped.
  */
-async function tidy({ cloud, info, expected, manageStatus, context }: Merge, row: SnapshotRow): Promise<void> {
-  const step = phaseOf(row);
-  const isSaid = step === PHASE.merged || step === PHASE.none || step === PHASE.preparing;
-  const message = isSaid ? row : await write(cloud, row, atRest(row, PHASE.merged));
-  if (phaseOf(message) === PHASE.merged) {
+async function restoreSnapshot(
+  { cloud, info, expected, manageStatus, context }: Merge,
+  row: SnapshotRow,
+): Promise<void> {
+  const phase = phaseOf(row);
+  const isFinal = phase === PHASE.merged || phase === PHASE.none || phase === PHASE.preparing;
+  const last = isFinal ? row : await write(cloud, row, finalPhase(row, PHASE.merged));
+  if (phaseOf(last) === PHASE.merged) {
     const { file_to_merge, merge_target_file } = info;
-    const what = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;
-    context.warn(cinderDoesNotKnow(info.volume_id, what));
+    const change = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;
+    context.warn(driverWarning(info.volume_id, change));
   }
-  // Nova's report never came, or nobody has ended what it was to report on: Cinder lets no such snapshot be deleted.
+  // Nova's report never came, or nobody has ended the status that could show it. Cinder does not delete such a snapshot.
   if (manageStatus && /^(creating|deleting)$/i.test(row.status)) {
-    // A reset leaves the progress as Nova has reported it (docs/wire/openstack.md#a12).
-    const { status } = row;
-    if (isReported(row, "deleting"))
-      await unlessHidden(cloud.cinder.updateSnapshotStatus(row.id, status, FINISHED, true));
-    await unlessHidden(cloud.cinder.resetSnapshotStatus(row.id, "available"));
+    // A reset keeps the progress, which is Nova's report (docs/wire/openstack.md#a12).
+    if (isReported(row, "deleting")) {
+      await withTransientNotFound(cloud.cinder.updateSnapshotStatus(row.id, row.status, FINISHED, true));
+    }
+    await withTransientNotFound(cloud.cinder.resetSnapshotStatus(row.id, "available"));
   }
   try {
-    await removeRecord(cloud, message);
+    await removeRecord(cloud, last);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
     context.warn(`the record of the overlay stays on snapshot ${row.id}: ${error.parts.message}`);

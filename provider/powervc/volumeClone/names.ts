@@ -1,12 +1,13 @@
-// PowerVC's rules for the names of clones, forwards and backwards (docs/wire/powervc.md#f2). The table of the
-// document has one dash more than its examples: the examples count. N is the place in the program's list.
+// PowerVC's rules for the names of clones, from a display name to the names and back (docs/wire/powervc.md#f2). The table
+// in IBM's document has one dash more than its examples. This file follows the examples. The number in a name is the
+// position in the program's list.
 
 import { type Member, OWNERSHIP_KEYS } from "./ownership";
 
-/** Joins texts that should be one. No input may have a line break, so what it makes equals none. */
+/** Joins texts that should be equal but are not. No input may contain a line break, so the result equals no input. */
 export const SEPARATOR = "\n";
 
-/** undefined: nothing tells which volume it is a clone of. */
+/** undefined if nothing tells which volume the member is a clone of. */
 export function wantedName(member: Member, displayName: string | undefined, volumes: readonly string[]) {
   const index = volumes.indexOf(member.source ?? "");
   if (index < 0) return undefined;
@@ -16,9 +17,9 @@ export function wantedName(member: Member, displayName: string | undefined, volu
 }
 
 /**
- * The display name that these names come from, in this order of the volumes. Where they come from none, or from several,
- * all of them in one text: it differs from any that a program can ask for, and so shows what somebody has renamed, or what
- * a failed update has not.
+ * The display name that these names come from, given the order of the volumes. If they come from none or from several, the
+ * result is all names in one text. That text differs from every display name, so the next preview shows a clone that
+ * somebody renamed, or that a failed update did not reach.
  */
 export function displayNameOf(members: readonly Member[], volumes: readonly string[]): string | undefined {
   const count = volumes.length;
@@ -36,6 +37,7 @@ export function displayNameOf(members: readonly Member[], volumes: readonly stri
   return all.length > 1 ? all.join(SEPARATOR) : `${all[0]}${SEPARATOR}`;
 }
 
+/** The name that PowerVC gives a clone without a display name. */
 function nameWithout({ row }: Member, count: number): string {
   return count === 1 ? (row.metadata[OWNERSHIP_KEYS.name] ?? row.name ?? "") : `volume-${row.id}`;
 }

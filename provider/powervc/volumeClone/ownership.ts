@@ -1,32 +1,40 @@
-// How a set of clones is found again. PowerVC lists neither its tasks nor its clones, and takes no word of ours but the
-// display name, so there are three places, one for each stage of a set's life (docs/wire/powervc.md#f1, #h):
+// How a set of clones is found again. PowerVC lists neither its tasks nor its clones, and stores nothing of ours except the
+// display name. So the set is recorded in three places, one for each stage of its life (docs/wire/powervc.md#f1, #h):
 //
-// - The *pending create*: metadata of the first source volume, written before the request and rewritten with the task's id
-//   after it. It has the ownership record and its own time, and goes as soon as the clones bear the record.
-// - The *name*: the request asks for `snapclone-<24 hex>` as display name, so that every clone bears it whatever the
-//   prefix. The name that the program wants comes after that.
-// - The *tags*: metadata of each clone, from the moment when PowerVC has told which clone is whose. The ownership record is
-//   among them.
+// - The *pending create* is metadata of the first source volume. It is written before the request and rewritten with the
+//   task's id after it. It holds the ownership record and the time, and is removed when the clones have the record.
+// - The *temporary name* `snapclone-<24 hex>` is the display name of the request. PowerVC gives it to every clone, whatever
+//   the prefix is. The clones are renamed to what the program wants when PowerVC has finished.
+// - The *tags* are metadata of each clone. They are written when PowerVC has told which clone is whose, and contain the
+//   ownership record.
 //
-// Whatever copies a volume may copy its metadata, so each record names the volume that it was written on, and means
-// nothing on any other.
+// A copy of a volume may have the volume's metadata. So each record names the volume that it was written on, and counts
+// on no other volume.
 
 import { randomBytes } from "node:crypto";
-import type { AnyDefinition, ListScope, OwnedObject, OwnershipRecord, Task } from "../../core/definition";
+import type {
+  AcceptedOperation,
+  ListScope,
+  OperationContext,
+  OwnedObject,
+  OwnershipRecord,
+  Task,
+} from "../../core/definition";
 import { isKind } from "../../core/errors";
 import { shortOwner } from "../../core/ownership";
-import { type Metadata, type VolumeRow, whatIsMissing } from "../../openstack/cinder";
+import type { Metadata, VolumeRow } from "../../openstack/cinder";
+import { missingObject } from "../../openstack/cinderErrors";
 import type { PowerVcContext } from "../context";
 
-/** A pending create is one value of at most 255 characters, so that it costs one request to write and one to remove. */
+/** A pending create must fit into one metadata value of 255 characters: then it takes one request to write or remove. */
 export const RECORD_LENGTHS = { owner: 100, inputs: 16, attempt: 16 };
-const VALUE_LENGTH = 255;
-/** Enough of a UUID to tell one volume from its copies, and one group from the next. */
+const MAX_VALUE_LENGTH = 255;
+/** Characters of a UUID that tell a volume from its copies, and a group from the next one. */
 const SHORT_ID = 8;
 
 const SET_ID = "snapclone-[0-9a-f]{24}";
-const NAMED = new RegExp(`^(.*)(${SET_ID})(?:-\\d+)?$`, "s");
-/** `intent` is the form of builds before 0.2: several keys, no time. */
+const TEMPORARY_NAME = new RegExp(`^(.*)(${SET_ID})(?:-\\d+)?$`, "s");
+/** Builds before 0.2 wrote `intent`, with several keys and without a time. */
 const PENDING_CREATE = new RegExp(`^snapclone:(${SET_ID}):(pending|intent)$`);
 
 export const OWNERSHIP_KEYS = {
@@ -34,52 +42,57 @@ export const OWNERSHIP_KEYS = {
   owner: "snapclone:owner",
   inputs: "snapclone:inputs",
   attempt: "snapclone:attempt",
-  /** Of builds before 0.2: `open` or `settled`. */
+  /** Written by builds before 0.2: `open` or `settled`. */
   phase: "snapclone:phase",
   set: "snapclone:set",
   /** The clone's own id. */
   volume: "snapclone:volume",
   source: "snapclone:source",
-  /** `2/3`: which of the program's volumes it is a clone of. */
+  /** `2/3` is the clone of the second of three volumes in the program's list. */
   index: "snapclone:index",
   prefix: "snapclone:prefix",
-  /** What PowerVC would call it without a display name, where that can't be told later. */
+  /** The name that PowerVC gives a single clone without a display name. It can't be derived later. */
   name: "snapclone:name",
   task: "snapclone:task",
 } as const;
 
-/** The Pulumi id of a set: made here, since it has to be known before PowerVC says anything. */
+/** The Pulumi id of a set. The provider makes it, because the id must be known before PowerVC answers. */
 export function newSetId(): string {
   return `snapclone-${randomBytes(12).toString("hex")}`;
 }
 
-/** A set that PowerVC was asked for, or was about to be. */
+/** A set that PowerVC was asked for, or was about to be asked for. */
 export interface PendingCreate {
   id: string;
-  /** The volume that it is written on, the first of the set. */
-  place: string;
-  /** By the backend's clock, ISO 8601. Absent in the form of builds before 0.2. */
+  /** The volume that it is written on: the first source of the set. */
+  volumeId: string;
+  /** Time of the request by the backend's clock, ISO 8601. Builds before 0.2 wrote none. */
   since?: string | undefined;
-  /** The group that the volume was in before, or its beginning: the flow puts the volume into a group of its own. */
+  /**
+   * Id, or beginning of the id, of the group that the volume was in before the request. PowerVC's flow moves the volume into
+   * a group of its own.
+   */
   groupBefore?: string | undefined;
   taskId?: string | undefined;
-  /** `stack` is absent in the form of builds before 0.2. */
+  /** Builds before 0.2 wrote no `stack`. */
   record: Omit<OwnershipRecord, "stack"> & { stack?: string | undefined };
-  /** The metadata keys that it consists of; the first makes it one. */
+  /** The metadata keys that it consists of. The first key alone makes it a pending create. */
   keys: readonly string[];
 }
 
-/** A clone of a set, and whose clone it is, where that is known. */
+/** A clone of a set, and the volume that it is a clone of, if that is known. */
 export interface Member {
   row: VolumeRow;
   source: string | undefined;
 }
 
+// --- the pending create, on the first source volume
+
 export async function writePendingCreate(cloud: PowerVcContext, pendingCreate: PendingCreate): Promise<void> {
-  const { id, place, since = "", groupBefore = "-", taskId = "-", record } = pendingCreate;
+  const { id, volumeId, since = "", groupBefore = "-", taskId = "-", record } = pendingCreate;
   const value = (task: string) =>
     [
-      place.slice(0, SHORT_ID),
+      volumeId.slice(0, SHORT_ID),
       groupBefore.slice(0, SHORT_ID),
       since,
       record.stack,
@@ -88,44 +101,62 @@ export async function writePendingCreate(cloud: PowerVcContext, pendingCreate: P
       task,
       record.owner,
     ].join(" ");
-  // The clones' names find them without the task, if later.
-  const text = value(taskId).length <= VALUE_LENGTH ? value(taskId) : value("-");
+  // Leave out a task id that does not fit: the clones are found by their names as well, only later.
+  const text = value(taskId).length <= MAX_VALUE_LENGTH ? value(taskId) : value("-");
   const key = pendingKey(id);
   cloud.pendingCreates.set(id, { ...pendingCreate, keys: [key] });
-  await cloud.cinder.createVolumeMetadata(place, { [key]: text });
-  // The form of builds before 0.2 would have one of those adopt the set.
-  if (!pendingCreate.keys.includes(key)) await removeKeys(cloud, place, pendingCreate.keys);
+  await cloud.cinder.createVolumeMetadata(volumeId, { [key]: text });
+  // A build before 0.2 adopts what has the old keys.
+  if (!pendingCreate.keys.includes(key)) await removeKeys(cloud, volumeId, pendingCreate.keys);
 }
 
-/** The state holds the set, or its clones bear the record. What is gone already is no failure. */
-export async function clearPendingCreate(cloud: PowerVcContext, id: string, place: string): Promise<void> {
-  await removeKeys(cloud, place, cloud.pendingCreates.get(id)?.keys ?? [pendingKey(id)]);
+/** Called when the state has the set, or its clones have the record. It is no error if the keys are already gone. */
+export async function clearPendingCreate(cloud: PowerVcContext, id: string, volumeId: string): Promise<void> {
+  await removeKeys(cloud, volumeId, cloud.pendingCreates.get(id)?.keys ?? [pendingKey(id)]);
   cloud.pendingCreates.delete(id);
 }
 
-async function removeKeys(cloud: PowerVcContext, place: string, keys: readonly string[]): Promise<void> {
-  // First the key that makes it a pending create: without that one the others mean nothing.
+/** Warns if the login may not remove metadata. No later run could remove it either, so a person has to. */
+export async function clearPendingCreateOrWarn(
+  cloud: PowerVcContext,
+  id: string,
+  volumeId: string,
+  context: Pick<OperationContext, "warn">,
+): Promise<void> {
+  const [key = pendingKey(id)] = cloud.pendingCreates.get(id)?.keys ?? [];
+  try {
+    await clearPendingCreate(cloud, id, volumeId);
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+    context.warn(
+      `the note of the request could not be removed from the volume ${volumeId}: ${error.parts.message}. Remove it: \`openstack volume unset --property ${key} ${volumeId}\``,
+    );
+  }
+}
+
+async function removeKeys(cloud: PowerVcContext, volumeId: string, keys: readonly string[]): Promise<void> {
+  // The first key goes first: without it the other keys mean nothing.
   for (const key of keys) {
     try {
-      await cloud.cinder.deleteVolumeMetadataKey(place, key);
+      await cloud.cinder.deleteVolumeMetadataKey(volumeId, key);
     } catch (error) {
-      if (!isKind(error, "notFound") || whatIsMissing(error) === undefined) throw error;
+      if (!isKind(error, "notFound") || missingObject(error) === undefined) throw error;
     }
   }
 }
 
-/** The pending creates that are written on this volume. */
+/** The pending creates in the metadata of this volume. */
 export function pendingCreatesOn(row: VolumeRow): PendingCreate[] {
   return Object.entries(row.metadata).flatMap(([key, value]): PendingCreate[] => {
     const [, id, form] = PENDING_CREATE.exec(key) ?? [];
     if (id === undefined) return [];
     if (form === "intent") return oldIntent(row, id, value);
-    const [place = "", group = "", since, stack, inputs = "", attempt, task, ...owner] = value.split(" ");
-    if (!row.id.startsWith(place) || place.length < SHORT_ID) return [];
+    const [writtenOn = "", group = "", since, stack, inputs = "", attempt, task, ...owner] = value.split(" ");
+    if (!row.id.startsWith(writtenOn) || writtenOn.length < SHORT_ID) return [];
     return [
       {
         id,
-        place: row.id,
+        volumeId: row.id,
         since: since || undefined,
         groupBefore: textOf(group),
         taskId: textOf(task),
@@ -141,17 +172,17 @@ export function pendingCreatesOn(row: VolumeRow): PendingCreate[] {
   });
 }
 
-/** Of builds before 0.2: `…:intent` is "<volume> <inputs> <group>", `…:owner` and `…:task` stand beside it. */
+/** Builds before 0.2 wrote `…:intent` as "<volume> <inputs> <group>", and `…:owner` and `…:task` as keys of their own. */
 function oldIntent(row: VolumeRow, id: string, value: string): PendingCreate[] {
-  const [place, inputs = "", group = "-"] = value.split(" ");
-  if (place !== row.id) return [];
+  const [writtenOn, inputs = "", group = "-"] = value.split(" ");
+  if (writtenOn !== row.id) return [];
   const beginning = `snapclone:${id}:`;
   const others = Object.keys(row.metadata).filter((key) => key.startsWith(beginning) && !PENDING_CREATE.test(key));
   const owner = row.metadata[`${beginning}owner`] ?? "";
   return [
     {
       id,
-      place,
+      volumeId: row.id,
       groupBefore: textOf(group),
       taskId: row.metadata[`${beginning}task`],
       record: { owner: shortened(owner), inputs: inputs.slice(0, RECORD_LENGTHS.inputs) },
@@ -162,7 +193,7 @@ function oldIntent(row: VolumeRow, id: string, value: string): PendingCreate[] {
 
 /** Builds before 0.2 stored owners of up to 255 characters. */
 function shortened(owner: string): string {
-  return shortOwner({ recordLengths: RECORD_LENGTHS } as AnyDefinition, "", owner);
+  return shortOwner({ recordLengths: RECORD_LENGTHS }, "", owner);
 }
 
 function textOf(part: string | undefined): string | undefined {
@@ -173,16 +204,55 @@ export function pendingKey(id: string): string {
   return `snapclone:${id}:pending`;
 }
 
-/** What waits need to go on, in this run and in a later one. */
+/** What this run and later runs need to go on waiting. The keys are in users' states: `place` is the first source volume. */
 export function taskOf(
-  { place, since, groupBefore, taskId, record }: PendingCreate,
+  { volumeId, since, groupBefore, taskId, record }: PendingCreate,
   more: { backend?: string | undefined; sourceName?: string | undefined },
 ): Task {
-  const all = { place, since, groupBefore, taskId, ...record, ...more };
+  const all = { place: volumeId, since, groupBefore, taskId, ...record, ...more };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-/** The sets of this stack that these volumes show, and those with an `open` mark of an earlier build. */
+/** The pending create of accepted work: from this run, from the task in the state, or from the first volume itself. */
+export async function pendingCreateOf(
+  cloud: PowerVcContext,
+  { id, task, initialState }: Pick<AcceptedOperation, "id" | "task" | "initialState">,
+  volumes: readonly string[],
+): Promise<PendingCreate> {
+  const seen = cloud.pendingCreates.get(id);
+  if (seen) return seen;
+  const { place = volumes[0] ?? "", since, groupBefore, taskId, stack, owner, inputs = "", attempt } = textsIn(task);
+  const known: PendingCreate = {
+    id,
+    volumeId: place,
+    since,
+    groupBefore,
+    taskId,
+    record: { owner: owner ?? "", inputs, ...(stack === undefined ? {} : { stack }), ...(attempt ? { attempt } : {}) },
+    keys: [],
+  };
+  // Read the volume unless the task has everything. A killed run may have sent the request again since the task was
+  // stored, and builds before 0.2 wrote the owner on the volume only.
+  const isComplete =
+    initialState !== undefined || cloud.requested.has(id) || (taskId !== undefined && owner !== undefined);
+  if (isComplete) return known;
+  const row = await cloud.volume(place);
+  const written = row && pendingCreatesOn(row).find((one) => one.id === id);
+  if (written) cloud.pendingCreates.set(id, written);
+  return written ? { ...written, taskId: written.taskId ?? taskId } : known;
+}
+
+/** The entries of a map whose values are text. */
+export function textsIn(value: unknown): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
+// --- the sets of a stack
+
+/** The sets of this stack among these volumes, and the sets that a build before 0.2 left `open`. */
 export function ownedSets(cloud: PowerVcContext, rows: readonly VolumeRow[], { stack }: ListScope): OwnedObject[] {
   const pending = new Map(rows.flatMap(pendingCreatesOn).map((one) => [one.id, one]));
   for (const one of pending.values()) cloud.pendingCreates.set(one.id, one);
@@ -195,7 +265,7 @@ export function ownedSets(cloud: PowerVcContext, rows: readonly VolumeRow[], { s
   return [...new Set([...pending.keys(), ...tagged.keys()])]
     .map((id) => ownedSet(id, rows, pending.get(id), tagged.get(id) ?? []))
     .filter((set) => {
-      if (set.phase === "open") cloud.openMarks.add(set.id);
+      if (set.phase === "open") cloud.openSets.add(set.id);
       return set.stack === stack || (set.stack === undefined && set.phase === "open");
     });
 }
@@ -208,16 +278,16 @@ function ownedSet(
 ): OwnedObject {
   const tags = tagged[0]?.row.metadata ?? {};
   const clones = tagged.flatMap(({ row, source }) => (source ? [[source, row.id]] : []));
-  // Where an adoption was killed half-way, the pending create has what it wrote first.
+  // The pending create counts more than the tags: an adoption writes it first, and may have been killed after that.
   const record = pendingCreate?.record ?? recordIn(tags);
-  // Unnamed and untagged clones of a flow under way can't be told from anybody's.
+  // Clones without name and tags, of a flow that still runs, look like any other volume.
   const made = membersOf(rows, id, []).flatMap(({ row }) => createdAt(row) ?? []);
-  const place =
-    pendingCreate?.place ?? tagged.find(({ row }) => row.metadata[OWNERSHIP_KEYS.index]?.startsWith("1/"))?.source;
-  const source = rows.find((row) => row.id === place);
+  const volumeId =
+    pendingCreate?.volumeId ?? tagged.find(({ row }) => row.metadata[OWNERSHIP_KEYS.index]?.startsWith("1/"))?.source;
+  const source = rows.find((row) => row.id === volumeId);
   const known: PendingCreate = pendingCreate ?? {
     id,
-    place: place ?? "",
+    volumeId: volumeId ?? "",
     taskId: textOf(tags[OWNERSHIP_KEYS.task]),
     record,
     keys: [],
@@ -249,7 +319,7 @@ function recordIn(tags: Metadata): PendingCreate["record"] {
   };
 }
 
-/** The ownership record as tags; none for a resource without an owner. */
+/** The ownership record as tags. A resource without an owner has none. */
 export function recordTags(record: OwnershipRecord | undefined): Metadata {
   if (record === undefined || record.owner === "") return {};
   const { stack, owner, inputs, attempt } = record;
@@ -261,36 +331,74 @@ export function recordTags(record: OwnershipRecord | undefined): Metadata {
   };
 }
 
-/** Which of these volumes are clones of the set. A source volume never is, whatever it is called. */
+// --- the clones of a set
+
+/** The clones of the set among these volumes. A source volume is never one of them, whatever its name is. */
 export function membersOf(rows: readonly VolumeRow[], id: string, sources: readonly string[]): Member[] {
   return rows.flatMap((row) => {
     if (sources.includes(row.id)) return [];
     const { [OWNERSHIP_KEYS.set]: set, [OWNERSHIP_KEYS.source]: tagged } = row.metadata;
     if (set !== undefined && isTagged(row)) return set === id ? { row, source: tagged } : [];
-    if (NAMED.exec(row.name ?? "")?.[2] !== id) return [];
+    if (TEMPORARY_NAME.exec(row.name ?? "")?.[2] !== id) return [];
     const of = row.source_volid ?? undefined;
-    // A copy of a clone may bear the clone's name.
+    // A copy of a clone may have the clone's name.
     if (of !== undefined && sources.length > 0 && !sources.includes(of)) return [];
     return { row, source: of ?? (sources.length === 1 ? sources[0] : undefined) };
   });
 }
 
-/** What PowerVC puts before names (`powervc-config storage clone-name-prefix`): seen on a clone, the default else (docs/wire/powervc.md#f2). */
-export function prefixOf(name: string | null, tags: VolumeRow["metadata"]): string {
-  return NAMED.exec(name ?? "")?.[1] ?? tags[OWNERSHIP_KEYS.prefix] ?? "clone-";
+/** All tags of a clone of this set. `shared` are the tags that all clones of the set have in common. */
+export function tagsFor(
+  { row, source = "" }: Member,
+  shared: Metadata,
+  volumes: readonly string[],
+  sourceName: string,
+): Metadata {
+  const before = isTagged(row) ? row.metadata : {};
+  const prefix = prefixOf(row.name, before);
+  const name = before[OWNERSHIP_KEYS.name] ?? `${prefix}${sourceName || source}`.slice(0, MAX_VALUE_LENGTH);
+  return {
+    ...emptiedCopies(row),
+    ...shared,
+    [OWNERSHIP_KEYS.volume]: row.id,
+    [OWNERSHIP_KEYS.source]: source,
+    [OWNERSHIP_KEYS.index]: indexTag(volumes, source),
+    [OWNERSHIP_KEYS.prefix]: prefix,
+    ...(volumes.length === 1 ? { [OWNERSHIP_KEYS.name]: name } : {}),
+  };
 }
 
-/** Has tags, and they are its own. */
+/** If the source is a clone of ours, PowerVC copies its tags. This empties those that `tagsFor` may not overwrite. */
+function emptiedCopies(row: VolumeRow): Metadata {
+  const copied = [OWNERSHIP_KEYS.task, OWNERSHIP_KEYS.attempt, OWNERSHIP_KEYS.phase].filter(
+    (key) => !isTagged(row) && row.metadata[key],
+  );
+  return Object.fromEntries(copied.map((key) => [key, ""]));
+}
+
+export function indexTag(volumes: readonly string[], source: string | undefined): string {
+  return `${volumes.indexOf(source ?? "") + 1}/${volumes.length}`;
+}
+
+/**
+ * The prefix that PowerVC puts before names (`powervc-config storage clone-name-prefix`), as a clone's name or tags show it.
+ * Default: PowerVC's default (docs/wire/powervc.md#f2).
+ */
+export function prefixOf(name: string | null, tags: VolumeRow["metadata"]): string {
+  return TEMPORARY_NAME.exec(name ?? "")?.[1] ?? tags[OWNERSHIP_KEYS.prefix] ?? "clone-";
+}
+
+/** True if the volume has tags that were written on it, and not on a volume that it is a copy of. */
 export function isTagged({ id, metadata }: VolumeRow): boolean {
   return metadata[OWNERSHIP_KEYS.volume] === id;
 }
 
-/** Not yet given the name that the program wants. */
-export function isTechnicalName(name: string | null): boolean {
-  return NAMED.test(name ?? "");
+/** True for the name that a clone has until it gets the name that the program wants. */
+export function isTemporaryName(name: string | null): boolean {
+  return TEMPORARY_NAME.test(name ?? "");
 }
 
-/** UTC, and Cinder does not say so (docs/wire/openstack.md#a3). */
+/** Cinder's times are UTC, without a zone (docs/wire/openstack.md#a3). */
 export function createdAt({ created_at }: VolumeRow): string | undefined {
   return created_at === null ? undefined : `${created_at.replace(/Z$/, "")}Z`;
 }

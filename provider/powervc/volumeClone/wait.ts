@@ -1,47 +1,48 @@
-// How the flow of tasks that clones volumes comes to its end: by PowerVC's word on its task, and, where there is no such
-// word, by what it leaves to be seen on the volumes.
+// Waits for PowerVC's flow of tasks, which clones the volumes. PowerVC's answers about its task say how the flow ended. If
+// PowerVC does not know the task, the volumes themselves show it.
 
-import type { OperationContext } from "../../core/definition";
+import type { AcceptedOperation, OperationContext } from "../../core/definition";
 import { type Evaluation, poll } from "../../core/poll";
 import { formatDuration } from "../../core/util/duration";
 import type { VolumeRow } from "../../openstack/cinder";
 import type { Progress } from "../client";
 import type { PowerVcContext } from "../context";
-import { type Member, membersOf } from "./ownership";
+import { otherBackend } from "./errors";
+import { type Member, membersOf, type PendingCreate, textsIn } from "./ownership";
 
 export interface Flow {
   id: string;
   sources: readonly string[];
   taskId: string | undefined;
-  /** When PowerVC was asked, or was about to be, by its own clock. */
+  /** When the request was sent, or was about to be sent, by PowerVC's clock. */
   since?: string | undefined;
-  /** The source that the request was noted on; the first of them where that is not known. */
-  place?: string;
-  /** The group that this one was in before, or the beginning of its id. */
+  /** The source that the pending create is written on. Default: the first. */
+  volumeId?: string;
+  /** Id, or beginning of the id, of the group that this source was in before the request. */
   groupBefore: string | undefined;
-  /** This process has just asked for it: there is nothing to be seen yet. */
+  /** This process has just sent the request, so nothing is visible yet. */
   isNew?: boolean;
 }
 
 export type Outcome =
   | { is: "made"; clones: Readonly<Record<string, string>>; flow: Readonly<Record<string, string>> }
   | { is: "failed"; message: string; clones: Readonly<Record<string, string>> }
-  /** Nothing of it is to be seen, and has not been for a good while. */
+  /** Nothing is visible of the flow, and has not been for `QUIET_MS`. */
   | { is: "nothing" };
 
-/** Group clones take minutes; the document gives no interval. */
-const PACE = { first: 1_000, most: 10_000 };
+/** Group clones take minutes. IBM's document gives no interval. */
+const INTERVAL = { first: 1_000, most: 10_000 };
 /**
- * From the request to the moment when the flow puts the source volumes into a group of its own, nothing shows: two tasks
- * of the document's list come before that (create_group_type, create_src_vol_group). Far longer than these take.
+ * Nothing is visible of a flow until it moves the source volumes into a group of its own. Two tasks of the document's list
+ * come before that (create_group_type, create_src_vol_group). They take far less than this.
  */
-const NOTHING_SHOWS_MS = 120_000;
-/** Of these, so much is looked for in any case: one look may meet a replica that lags behind. */
-const LOOKED_FOR_MS = 10_000;
+const QUIET_MS = 120_000;
+/** The volumes are watched for at least this part of `QUIET_MS`: a single list may come from a replica that lags behind. */
+const MIN_WATCH_MS = 10_000;
 
 type Seen = { progress: Progress } | { rows: readonly VolumeRow[] };
 
-const NOTHING_YET: Progress = {
+const NO_PROGRESS: Progress = {
   percent: undefined,
   flows: {},
   completed: {},
@@ -49,6 +50,20 @@ const NOTHING_YET: Progress = {
   clones: {},
   failure: undefined,
 };
+
+export function flowOf({ id, volumeId, since, groupBefore, taskId }: PendingCreate, sources: readonly string[]): Flow {
+  return { id, sources, taskId, volumeId, since, groupBefore };
+}
+
+/** On another backend nothing is visible of the set, which would prove nothing about it. */
+export async function refuseOtherBackend(
+  cloud: PowerVcContext,
+  { id, task }: Pick<AcceptedOperation, "id" | "task">,
+): Promise<void> {
+  const { backend } = textsIn(task);
+  const present = backend === undefined ? undefined : await cloud.session.identity("blockStorage");
+  if (present !== backend) throw otherBackend(id, backend, present);
+}
 
 export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: OperationContext): Promise<Outcome> {
   const steps = new Steps();
@@ -59,29 +74,32 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
     fetch: async (signal) => {
       const progress = flow.taskId === undefined ? undefined : await cloud.client.progress(flow.taskId, signal);
       if (progress) return { progress };
-      // Tasks are forgotten, for example when PowerVC starts anew (docs/wire/powervc.md#h): then the volumes have to tell.
+      // PowerVC forgets tasks, for example when it restarts (docs/wire/powervc.md#h).
       return { rows: await cloud.listAll(signal) };
     },
     evaluate: (seen): Evaluation => {
-      if ("progress" in seen) traces.told = { ...traces.told, ...seen.progress.clones };
+      if ("progress" in seen) traces.mapped = { ...traces.mapped, ...seen.progress.clones };
       outcome = "progress" in seen ? judgeProgress(seen.progress, flow, steps) : traces.judge(seen.rows);
       const progress = "progress" in seen ? steps.text(seen.progress) : traces.text;
       return { is: outcome ? "done" : "pending", progress };
     },
-    ...(flow.isNew ? { initial: { progress: NOTHING_YET } } : {}),
-    interval: PACE,
-    estimator: cloud.experience.cloning,
+    ...(flow.isNew ? { initial: { progress: NO_PROGRESS } } : {}),
+    interval: INTERVAL,
+    estimator: cloud.estimators.cloning,
     context: context,
   });
   return outcome ?? { is: "nothing" };
 }
 
-/** "progress 100" does not mean success: the flows' states count, whatever the flows are called (docs/wire/powervc.md#f1-progress). */
+/**
+ * The flows' states count, whatever the flows are called. "progress 100" does not mean success
+ * (docs/wire/powervc.md#f1-progress).
+ */
 function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome | undefined {
   steps.note(seen);
   const { clones, flows, failure } = seen;
   const states = Object.values(flows).map((state) => state.toUpperCase());
-  // TaskFlow ends in REVERTED, or in FAILURE when taking back has failed too; until then it is on its way there.
+  // A flow of TaskFlow that fails ends in REVERTED, or in FAILURE if reverting has failed too.
   const bad = Object.entries(flows).find(([, state]) => /^(REVERTED|FAILURE)$/i.test(state));
   const ended =
     states.length === 0 ? seen.percent === 100 : states.every((state) => /^(SUCCESS|REVERTED|FAILURE)$/.test(state));
@@ -91,17 +109,17 @@ function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome
     const why = failure === undefined ? "it gives no reason" : withoutStop(failure);
     return { is: "failed", message: `PowerVC's clone task ${how}${steps.failedAt()}: ${why}`, clones };
   }
-  // An answer without any flow proves nothing unless all of the clones are in it.
+  // An answer without any flow proves nothing unless it names a clone of each volume.
   if (states.length === 0 && sources.some((source) => clones[source] === undefined)) return undefined;
   return { is: "made", clones, flow: flows };
 }
 
-/** Our sentence goes on after PowerVC's. */
+/** PowerVC's text becomes part of a sentence. */
 function withoutStop(text: string): string {
   return text.trim().replace(/\.+$/, "");
 }
 
-/** What the flow is doing, and what it was doing when it failed. */
+/** The step that the flow is at, and the step at which it failed. */
 class Steps {
   private failed: string | undefined;
   private last: string | undefined;
@@ -116,7 +134,7 @@ class Steps {
       for (const [task, state] of Object.entries(completed)) if (isSuccess(state)) this.succeeded.add(task);
       return;
     }
-    // All that was done is taken back, and says so; the one among it that was never seen to succeed is where it failed.
+    // Reverted tasks are listed as completed. If only one of them was never seen to succeed, the flow failed at that one.
     const unseen = Object.entries(completed).filter(([task, state]) => !isSuccess(state) && !this.succeeded.has(task));
     if (unseen.length === 1) this.failed ??= nameOf(unseen[0]?.[0]);
   }
@@ -138,7 +156,7 @@ class Steps {
   }
 }
 
-/** TaskFlow's own atom, among the tasks in the document's sample (taskflow/storage.py). */
+/** An atom of TaskFlow itself (taskflow/storage.py), which IBM's sample lists among the tasks. */
 const INJECTOR = "_TaskFlow_INJECTOR";
 
 function isSuccess(state: string): boolean {
@@ -151,7 +169,7 @@ function current(pending: Readonly<Record<string, string>>): string | undefined 
   return nameOf(running?.[0]);
 }
 
-/** `wait_for_group_snapshot_7cd566e9-ca88e5fc` is `wait_for_group_snapshot` to people; so is what ends in our own name. */
+/** Shortens `wait_for_group_snapshot_7cd566e9-ca88e5fc` to `wait_for_group_snapshot`, and removes our temporary name. */
 function nameOf(task: string | undefined): string | undefined {
   return task
     ?.replace(/-[0-9a-f]{8}$/, "")
@@ -160,14 +178,14 @@ function nameOf(task: string | undefined): string | undefined {
     .replace(/_+$/, "");
 }
 
-/** Without a task: what can be seen of the flow on the volumes, and for how long nothing has moved. */
+/** Without a task: what the volumes show of the flow, and for how long nothing has changed. */
 class Traces {
   text = "";
-  /** Source to clone, as far as PowerVC has told before it forgot. */
-  told: Readonly<Record<string, string>> = {};
+  /** From source to clone, as PowerVC's answers named them before it forgot the task. */
+  mapped: Readonly<Record<string, string>> = {};
   private quietSince: number | undefined;
   private before = "";
-  private hasShown = false;
+  private wasVisible = false;
 
   constructor(
     private readonly flow: Flow,
@@ -176,27 +194,29 @@ class Traces {
   ) {}
 
   judge(rows: readonly VolumeRow[]): Outcome | undefined {
-    const { sources, place = sources[0], groupBefore } = this.flow;
+    const { sources, volumeId = sources[0], groupBefore } = this.flow;
     const members = this.identified(rows);
-    const group = rows.find((row) => row.id === place)?.group_id ?? undefined;
-    const isSame = group !== undefined && groupBefore !== undefined && group.startsWith(groupBefore);
-    const inFlow = (group !== undefined && !isSame) || members.some(({ row }) => row.group_id != null);
+    const group = rows.find((row) => row.id === volumeId)?.group_id ?? undefined;
+    const isSameGroup = group !== undefined && groupBefore !== undefined && group.startsWith(groupBefore);
+    const inFlow = (group !== undefined && !isSameGroup) || members.some(({ row }) => row.group_id != null);
     const made = members.filter(({ row }) => /^(available|in-use)$/i.test(row.status));
-    const there = `${made.length} of ${sources.length} clones there`;
-    this.text = inFlow ? `${there}, the source is in PowerVC's group ${group ?? "no more"}` : there;
+    const count = `${made.length} of ${sources.length} clones exist`;
+    this.text = inFlow
+      ? `${count}, the source is in ${group ? `PowerVC's group ${group}` : "no group any more"}`
+      : count;
     if (!inFlow && made.length === members.length && members.length >= sources.length) return whole(members, sources);
 
     const picture = JSON.stringify([group, members.map(({ row }) => [row.id, row.status, row.group_id])]);
     const now = this.context.clock.now();
-    const shows = inFlow || members.length > 0;
-    this.hasShown ||= shows;
+    const isVisible = inFlow || members.length > 0;
+    this.wasVisible ||= isVisible;
     if (inFlow || picture !== this.before || this.quietSince === undefined) {
-      // Where nothing has shown at all, it has not since PowerVC was asked.
-      this.quietSince = this.hasShown ? now : now - Math.min(this.age(), NOTHING_SHOWS_MS - LOOKED_FOR_MS);
+      // If nothing was ever visible, nothing has been since the request.
+      this.quietSince = this.wasVisible ? now : now - Math.min(this.age(), QUIET_MS - MIN_WATCH_MS);
     }
     this.before = picture;
-    const left = NOTHING_SHOWS_MS - (now - this.quietSince);
-    if (!shows) this.text = `nothing shows yet of the set ${this.flow.id}; ${this.limitText(left)}`;
+    const left = QUIET_MS - (now - this.quietSince);
+    if (!isVisible) this.text = `nothing is visible yet of the set ${this.flow.id}; ${this.limitText(left)}`;
     if (left > 0) return undefined;
     if (members.length === 0) return { is: "nothing" };
     const message = `PowerVC does not know the task any more, and made ${made.length} of ${sources.length} clones`;
@@ -205,13 +225,13 @@ class Traces {
 
   private limitText(left: number): string {
     const { taskId, isNew } = this.flow;
-    const asksAgain = isNew ? "this run looks no longer" : "PowerVC is asked for it again";
-    // To ten seconds, so that not every look is a line.
+    const next = isNew ? "this run stops waiting for it" : "the request is sent again";
+    // Rounded up to ten seconds, so that the text does not change with each fetch.
     const time = formatDuration(Math.max(0, Math.ceil(left / 10_000) * 10_000));
-    return `${taskId === undefined ? asksAgain : "it counts as failed"} in ${time}`;
+    return `${taskId === undefined ? next : "it counts as failed"} in ${time}`;
   }
 
-  /** How long ago PowerVC was asked, as far as that is known. */
+  /** Time since the request, if that is known. */
   private age(): number {
     const since = Date.parse(this.flow.since ?? "");
     return Number.isNaN(since) ? 0 : Math.max(0, this.cloud.now().getTime() - since);
@@ -219,36 +239,36 @@ class Traces {
 
   private identified(rows: readonly VolumeRow[]): Member[] {
     const { id, sources } = this.flow;
-    const inverse = new Map(Object.entries(this.told).map(([source, clone]) => [clone, source]));
+    const sourceOf = new Map(Object.entries(this.mapped).map(([source, clone]) => [clone, source]));
     const members = membersOf(rows, id, sources).map((member) => ({
       ...member,
-      source: member.source ?? inverse.get(member.row.id),
+      source: member.source ?? sourceOf.get(member.row.id),
     }));
-    return bySize(members, rows, sources);
+    return matchedBySize(members, rows, sources);
   }
 }
 
 /**
- * Tells by size and type which of the untold clones is whose, where only one assignment is possible. A clone has its
- * source's size; it has the source's type unless another was asked for.
+ * Finds the sources of clones by size and type, if only one assignment is possible. A clone has its source's size, and its
+ * source's type unless the request names another.
  */
-function bySize(members: readonly Member[], rows: readonly VolumeRow[], sources: readonly string[]): Member[] {
-  const untold = members.filter(({ source }) => source === undefined);
+function matchedBySize(members: readonly Member[], rows: readonly VolumeRow[], sources: readonly string[]): Member[] {
+  const unmatched = members.filter(({ source }) => source === undefined);
   const left = sources
     .filter((source) => !members.some((member) => member.source === source))
     .flatMap((source) => rows.find(({ id }) => id === source) ?? []);
-  if (untold.length === 0 || untold.length !== left.length) return [...members];
+  if (unmatched.length === 0 || unmatched.length !== left.length) return [...members];
   const keys: ((row: VolumeRow) => string)[] = [
     ({ size }) => String(size),
     ({ size, volume_type }) => JSON.stringify([size, volume_type]),
   ];
   for (const key of keys) {
-    const ofClones = untold.map(({ row }) => key(row));
+    const ofClones = unmatched.map(({ row }) => key(row));
     const ofSources = left.map(key);
-    const isOneToOne = new Set(ofClones).size === untold.length || untold.length === 1;
+    const isOneToOne = new Set(ofClones).size === unmatched.length || unmatched.length === 1;
     if (!isOneToOne || JSON.stringify([...ofClones].sort()) !== JSON.stringify([...ofSources].sort())) continue;
     return members.map((member) => {
-      const at = untold.indexOf(member);
+      const at = unmatched.indexOf(member);
       return at < 0 ? member : { ...member, source: left[ofSources.indexOf(ofClones[at] ?? "")]?.id };
     });
   }
@@ -259,7 +279,7 @@ function whole(members: readonly Member[], sources: readonly string[]): Outcome 
   const clones = mapOf(members);
   if (sources.every((source) => clones[source] !== undefined)) return { is: "made", clones, flow: {} };
   const ids = members.map(({ row }) => row.id).join(", ");
-  const message = `PowerVC does not know the task any more: the clones are there (${ids}), and nothing tells which is whose`;
+  const message = `PowerVC does not know the task any more: the clones exist (${ids}), and nothing tells which is whose`;
   return { is: "failed", message, clones };
 }
 

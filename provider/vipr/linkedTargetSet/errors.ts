@@ -1,14 +1,14 @@
-// What can go wrong with a LinkedTargetSet, in words.
+// Errors and warnings of a LinkedTargetSet, and their texts.
 
 import { isKind, SnapcloneError } from "../../core/errors";
 import { codeOf, type SnapshotSession, type Task } from "../client";
 import type { LinkedTargetSetInputs } from "./inputs";
-import { type SessionGroup, sourceOf, straysOf, type TargetSetState } from "./state";
+import { type SessionGroup, sourceOf, type TargetSetState, unlinkedTargetsOf } from "./state";
 
-/** More than this are counted and not named. */
-const NAMED_AT_ONCE = 10;
+/** A text names at most this many targets. */
+const MAX_NAMED = 10;
 
-/** That one thing is missing does not make the set gone: only a look at all of it tells. */
+/** A "not found" about one target or session must not end the resource: the set is gone only if all its targets are. */
 export function missingMemberIsNotGone(error: unknown): unknown {
   return isKind(error, "notFound") ? new SnapcloneError({ ...error.parts, kind: "refused" }) : error;
 }
@@ -22,33 +22,33 @@ export function taskFailed(
   return new SnapcloneError({
     kind: "failed",
     message: `${endOf(task)}.${there}`,
-    hint: "Look at the storage array and its provider (SMI-S).",
+    hint: "Check the storage array and its SMI-S provider.",
   });
 }
 
-/** How a task ended, without a full stop. */
+/** How a task ended, as a sentence without its full stop. */
 export function endOf({ service_error: error, message, description, name, id }: Task): string {
   const why = error
     ? `code ${error.code}, ${[error.description, error.details].filter(Boolean).join(": ")}`
-    : message || "it does not say why";
+    : message || "ViPR gives no reason";
   return `ViPR's task ${id} (${description ?? name ?? "no description"}) ended in error: ${why.trim().replace(/\.$/, "")}`;
 }
 
 export function tooFewTargets({ groups }: TargetSetState, { count }: LinkedTargetSetInputs): SnapcloneError {
-  const message = `ViPR says that the targets are linked, and ${groups.length} of ${count} are`;
-  return new SnapcloneError({ kind: "failed", message, hint: "Look at the tasks of the snapshot session." });
+  const message = `ViPR's task ended well, and ${groups.length} of ${count} targets are linked`;
+  return new SnapcloneError({ kind: "failed", message, hint: "Check the tasks of the snapshot session in ViPR." });
 }
 
 export function stillLinked(left: SessionGroup): SnapcloneError {
-  const message = `ViPR says that they are unlinked, and these are not: ${namesOf(left)}`;
+  const message = `ViPR's task ended well, and these targets are still linked: ${namesOf(left)}`;
   return new SnapcloneError({ kind: "failed", message });
 }
 
-export function unlinkableTargets(strays: SessionGroup): SnapcloneError {
+export function unlinkableTargets(targets: SessionGroup): SnapcloneError {
   return new SnapcloneError({
     kind: "failed",
-    message: `ViPR has these targets, on the array as well, and no snapshot session to unlink them from: ${namesOf(strays)}`,
-    hint: "Look at them in ViPR, and delete them there: POST /block/snapshots/{id}/deactivate. Then run again.",
+    message: `these targets exist in ViPR and on the array, and there is no snapshot session to unlink them from: ${namesOf(targets)}`,
+    hint: "Check that nobody needs them, and delete them in ViPR: POST /block/snapshots/{id}/deactivate. Then run again.",
   });
 }
 
@@ -57,50 +57,61 @@ export function noSession(id: string, error?: SnapcloneError): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
     message: isDeleted
-      ? `the snapshot session ${id} is deleted; ViPR only has not cleared it away yet`
+      ? `the snapshot session ${id} is deleted, although ViPR still shows it`
       : `there is no snapshot session ${id}`,
     hint: "Name a session that exists: GET /block/volumes/{id}/protection/snapshot-sessions lists those of a volume.",
   });
 }
 
-export function otherSource(set: TargetSetState, session: SnapshotSession): SnapcloneError {
+export function deletedSession({ id, name }: SnapshotSession): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
-    message: `the snapshot session "${session.name}" (${session.id}) is of another source (${sourceOf(session)}) than the targets (${set.source}): they can't be relinked to it`,
-    hint: 'Nothing was changed. Run the same command again: it now knows, and replaces the set. To have that at once another time, give the resource the option replaceOnChanges: ["snapshotSessionId"].',
+    message: `the snapshot session "${name}" (${id}) is deleted, although ViPR still shows it`,
+    hint: "Name a session that exists.",
+  });
+}
+
+export function incompatibleSession(set: TargetSetState, session: SnapshotSession): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `the snapshot session "${session.name}" (${session.id}) is of another source (${sourceOf(session)}) than the targets (${set.source}), so they can't be relinked to it`,
+    hint: 'Nothing was changed. The state now records that the session does not fit: run the same command again, and it replaces the set. To replace the set at once in future, give the resource the option replaceOnChanges: ["snapshotSessionId"].',
   });
 }
 
 export function nameIsTaken(id: string): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
-    message: `ViPR has targets named ${id}g… already, and this run did not make them`,
-    hint: "Run the same command again: each run gives new names.",
+    message: `ViPR already has targets with names that begin with ${id}g, and this run did not make them`,
+    hint: "Run the same command again: each run uses new names.",
   });
 }
 
-/** What a user is told of a set that no update puts right. `volumes`: of the consistency group, where it was asked. */
-export function remarksOn(set: TargetSetState, wantedSession: string | undefined, volumes = 0): string[] {
-  const remarks: string[] = [];
-  const strays = straysOf(set);
-  if (strays.length > 0) {
+/**
+ * Warnings about a set for what no update corrects. `volumes` is the number of volumes of the consistency group, if it was
+ * fetched.
+ */
+export function warningsAbout(set: TargetSetState, wantedSession: string | undefined, volumes = 0): string[] {
+  const warnings: string[] = [];
+  const unlinked = unlinkedTargetsOf(set);
+  if (unlinked.length > 0) {
     const session = set.sessions.get(wantedSession ?? "");
     const why = session && !session.inactive ? "" : `; the snapshot session ${wantedSession} is deleted`;
-    remarks.push(
-      `ViPR has targets of this set that no snapshot session has, so they don't count and can't be relinked or unlinked: ${namesOf(strays)}${why}. ` +
+    warnings.push(
+      `ViPR has targets of this set that no snapshot session has. They don't count, and can't be relinked or unlinked: ${namesOf(unlinked)}${why}. ` +
         "Delete them in ViPR if nobody needs them: POST /block/snapshots/{id}/deactivate",
     );
   }
   if (set.uncertain.length > 0) {
-    remarks.push(
-      `of these targets others of the same group are missing, or never were: ${namesOf(set.uncertain.flat())}. An earlier ` +
-        "version has not noted how many there should be, so they don't count and are not unlinked. Unlink them in ViPR if nobody needs them",
+    warnings.push(
+      `the groups of these targets are smaller than other groups: ${namesOf(set.uncertain.flat())}. A version before 0.2 ` +
+        "has not recorded how many targets a group should have, so these don't count and are not unlinked. Unlink them in ViPR if nobody needs them",
     );
   }
   if (set.foreign.length > 0) {
     const names = listed(set.foreign.map(({ id, name }) => `${name} (${id})`));
-    remarks.push(
-      `these targets bear names of this set, and it has not made them: ${names}. They don't count and are left alone`,
+    warnings.push(
+      `these targets have names of this set, and the set has not made them: ${names}. They don't count and are left alone`,
     );
   }
   const sizes = set.batches.flatMap(({ parts, targetIds }) =>
@@ -108,15 +119,15 @@ export function remarksOn(set: TargetSetState, wantedSession: string | undefined
   );
   const largest = Math.max(volumes, ...sizes);
   const smaller = set.groups.filter((group) => group.length < largest);
-  if (smaller.length > 0) remarks.push(grownGroup(smaller, largest));
-  return remarks;
+  if (smaller.length > 0) warnings.push(consistencyGroupHasGrown(smaller, largest));
+  return warnings;
 }
 
-/** Targets were linked when the consistency group had fewer volumes. */
-function grownGroup(smaller: readonly SessionGroup[], volumes: number): string {
+/** These targets were linked when the consistency group had fewer volumes. */
+function consistencyGroupHasGrown(smaller: readonly SessionGroup[], volumes: number): string {
   return (
-    `the consistency group has grown to ${volumes} volumes since these targets were linked, and they are no copy of all of it: ` +
-    `${namesOf(smaller.flat())}. They stay. To have whole ones, replace the set: \`pulumi up --replace <urn>\``
+    `the consistency group has grown to ${volumes} volumes since these targets were linked, so they are no copy of the whole group: ` +
+    `${namesOf(smaller.flat())}. They stay. To get a copy of the whole group, replace the set: \`pulumi up --replace <urn>\``
   );
 }
 
@@ -125,6 +136,6 @@ function namesOf(members: SessionGroup): string {
 }
 
 function listed(names: readonly string[]): string {
-  const more = names.length - NAMED_AT_ONCE;
-  return [...names.slice(0, NAMED_AT_ONCE), ...(more > 0 ? [`and ${more} more`] : [])].join(", ");
+  const more = names.length - MAX_NAMED;
+  return [...names.slice(0, MAX_NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join(", ");
 }

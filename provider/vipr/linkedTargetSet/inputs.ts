@@ -1,9 +1,9 @@
-// What a LinkedTargetSet may be declared with. ViPR itself lets much through that is no use
+// Inputs of a LinkedTargetSet: their types and their schemas. They refuse values that ViPR accepts and that are of no use
 // (docs/wire/vipr.md#validation-of-link-targets).
 
 import { z } from "zod";
 import { requiredOr } from "../../core/inputs";
-import { TARGET_NAME_MOST } from "./state";
+import { MAX_TARGET_NAME_LENGTH } from "./names";
 
 export interface LinkedTargetSetInputs {
   snapshotSessionId: string;
@@ -20,7 +20,7 @@ export function count() {
     .number(requiredOr("must be a whole number from 1 to 1024"))
     .int("must be a whole number from 1 to 1024")
     .min(1, "must be at least 1")
-    .max(1024, "must not be more than 1024, which is all that a source can have");
+    .max(1024, "must not be more than 1024, which is the most that a source can have");
 }
 
 export function sessionId() {
@@ -43,7 +43,7 @@ export function sessionId() {
     });
 }
 
-/** ViPR itself takes an empty name, and none at all, for one (docs/wire/vipr.md#validation-of-link-targets). */
+/** ViPR accepts an empty name, and no name at all (docs/wire/vipr.md#validation-of-link-targets). */
 export function targetName() {
   return z
     .string(requiredOr("must be a string"))
@@ -52,12 +52,12 @@ export function targetName() {
       const refuse = (message: string) => context.addIssue({ code: "custom", message });
       if (name === "") refuse("must not be empty");
       else if (/\p{Cc}/u.test(name)) refuse("must not contain line breaks, tabs or other control characters");
-      // What is left of it on the array (docs/wire/vipr.md#names).
+      // The array's name consists of these characters alone (docs/wire/vipr.md#names).
       else if (!/[a-zA-Z0-9_#@+-]/.test(name))
-        refuse("must have letters, digits or _ # @ + - in it: ViPR leaves out all else");
-      if (name.length > TARGET_NAME_MOST) {
+        refuse("must contain a letter, a digit or one of _ # @ + -: ViPR removes all other characters");
+      if (name.length > MAX_TARGET_NAME_LENGTH) {
         refuse(
-          `must not be longer than ${TARGET_NAME_MOST} characters: ViPR allows 63, and the rest tells the targets apart`,
+          `must not be longer than ${MAX_TARGET_NAME_LENGTH} characters: ViPR allows 63, and the other characters tell the targets apart`,
         );
       }
     });

@@ -1,112 +1,80 @@
-// What of ViPR's linked targets makes up one set. ViPR's tasks never name the targets that they have made (reference
-// vipr.md docs/wire/vipr.md#s0-4), and a name is all that a target can be given when it is made. So names tell what a
-// request has just linked; from then on the state knows the set's targets by their ids, and how many belong together.
+// Which of ViPR's linked targets make up a set, and how the outputs show the set. ViPR's tasks never name the targets that
+// they have made (docs/wire/vipr.md#s0-4), and a target can be given only a name when it is made. So the names show what a
+// request has just linked. From then on the state records the ids of the targets, and how many belong together.
 
-import { createHash, randomBytes } from "node:crypto";
-import type { Observed, OwnedObject, OwnershipRecord, Pending, State, Task } from "../../core/definition";
+import { orUndefined } from "../../core/absence";
+import type { Observed, Pending, State, Task } from "../../core/definition";
 import { type Found, isConsistencyGroup, type LinkedTarget, type SnapshotSession, type Volume } from "../client";
-import { orMissing, type ViprContext } from "../context";
+import type { ViprContext } from "../context";
+import { compareNames, compareParts, type NameParts, parseName, parseSetId } from "./names";
 
-/** A target as the outputs show it. */
+/** An item of the output `targets`. */
 export interface TargetOutput {
   id: string;
   name: string;
   wwn?: string;
   nativeId?: string;
-  /** The session that it is linked to. */
+  /** The session that the target is linked to. */
   snapshotSessionId: string;
-  /** The volume that it is a copy of. */
+  /** The volume that the target is a copy of. */
   sourceVolumeId?: string;
   capacityGiB?: number;
 }
 
-/** A target that was unlinked and kept: a volume now. */
+/** An item of the output `promotedVolumes`: a target that was unlinked and kept, and is a volume now. */
 export interface PromotedVolume {
   id: string;
   name: string;
   wwn?: string;
 }
 
-/** What one request has linked, noted when it was done. An output. */
+/** An item of the output `batches`: what one request has linked, recorded when the request had ended. */
 export interface Batch {
   batch: number;
   /**
-   * How many targets belong together: one, or one for each volume that the consistency group had then. Absent in a set of a
-   * build before 0.2, which noted none.
+   * How many targets belong together: one, or one for each volume that the consistency group had then. Builds before 0.2
+   * recorded no number.
    */
   parts?: number;
-  /** Those that are still there. */
+  /** The targets that still exist. */
   targetIds: readonly string[];
 }
 
-export interface Member {
+export interface Member extends NameParts {
   row: LinkedTarget;
-  /** How many times targets had been linked for this set, this time included. */
-  batch: number;
-  /** ViPR's own number within the batch, from 1. */
-  index: number;
-  /** In a consistency group: which of its volumes. */
-  part: string;
-  /** undefined: not linked, because it is being provisioned, or was not, or because its session is gone. */
+  /** Absent while the target is provisioned, if its provisioning has failed, and if its session is gone. */
   session?: SnapshotSession;
 }
 
-/** What is linked, unlinked and relinked as a whole: one target, or one for each volume of the consistency group. */
+/** Targets that are linked, unlinked and relinked together: one, or one for each volume of the consistency group. */
 export type SessionGroup = readonly Member[];
 
 export interface TargetSetState {
   id: string;
   members: readonly Member[];
   groups: readonly SessionGroup[];
-  /** Groups of which a part is missing that was noted: no copy of the consistency group, so they don't count. */
+  /** Groups with fewer parts than recorded. They are no copy of the consistency group, so they don't count. */
   broken: readonly SessionGroup[];
-  /** Groups smaller than others of their batch, where no size was noted. */
+  /** Groups that are smaller than others of their batch, if no size was recorded. */
   uncertain: readonly SessionGroup[];
+  /** Members without a session. */
   unlinked: readonly Member[];
-  /** They bear a name of the set, and the set has not made them. */
+  /** Targets that have a name of the set and were not made for it. */
   foreign: readonly LinkedTarget[];
   batches: readonly Batch[];
   sessions: ReadonlyMap<string, SnapshotSession>;
   /** The volume or consistency group that the targets are copies of. */
   source?: string;
   promoted: readonly PromotedVolume[];
-  /** A session that the set was to move to and can't. */
+  /** A session that the set should move to, and that has another source. */
   incompatibleSession?: string;
 }
 
-// --- names: <targetName>-<record>g<batch>-<index>[-<part>]; the last two are ViPR's (docs/wire/vipr.md#names)
-
-export const RECORD_LENGTHS = { owner: 8, inputs: 4, attempt: 6 };
-const ID = /^(.+)-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{6})$/s;
-const NAME = /^(.+-[0-9a-f]{18})g(\d+)-(\d+)(?:-(.+))?$/s;
-/**
- * ViPR refuses more (docs/wire/vipr.md#validation-of-link-targets), after it has made what comes before
- * (docs/wire/vipr.md#s0-6).
- */
-const NAME_MOST = 63;
-/** `-`, record, `g`, three digits, `-`, four digits. */
-const SUFFIX_MOST = 28;
-export const TARGET_NAME_MOST = NAME_MOST - SUFFIX_MOST;
-const BATCHES_MOST = 999;
-
-/** The id of a new set: what its targets' names begin with. */
-export function newId(targetName: string, { owner, inputs, attempt = "" }: OwnershipRecord): string {
-  // Without an owner (a resource that is only tried out) nothing is ever adopted.
-  const who = owner === "" ? "0".repeat(RECORD_LENGTHS.owner) : owner;
-  const which = /^[0-9a-f]{6}$/.test(attempt) ? attempt : randomBytes(3).toString("hex");
-  return `${targetName}-${who}${inputs}${which}`;
-}
-
-function partsOfId(id: string): { targetName: string; owner: string; inputs: string; attempt: string } | undefined {
-  const [, targetName, owner, inputs, attempt] = ID.exec(id) ?? [];
-  if (targetName === undefined || owner === undefined || inputs === undefined || attempt === undefined)
-    return undefined;
-  return { targetName, owner, inputs, attempt };
-}
+const MAX_BATCH = 999;
 
 /**
- * A number that no target of the set has had, as far as can be seen: ViPR's own begin at 1 in every call
- * (docs/wire/vipr.md#s0-5).
+ * A batch number that no visible target of the set has had. It keeps names apart, because ViPR's own numbers begin at 1 in
+ * each request (docs/wire/vipr.md#s0-5).
  */
 export function nextBatch({ batches, members, foreign, promoted }: TargetSetState): number {
   const used = new Set([
@@ -115,172 +83,36 @@ export function nextBatch({ batches, members, foreign, promoted }: TargetSetStat
     ...[...foreign, ...promoted].flatMap(({ name }) => parseName(name)?.batch ?? []),
   ]);
   const next = Math.max(0, ...used) + 1;
-  if (next <= BATCHES_MOST) return next;
-  const free = Array.from({ length: BATCHES_MOST }, (_, index) => index + 1).find((batch) => !used.has(batch));
+  if (next <= MAX_BATCH) return next;
+  const free = Array.from({ length: MAX_BATCH }, (_, index) => index + 1).find((batch) => !used.has(batch));
   return free ?? next;
 }
 
-export function batchName(id: string, batch: number): string {
-  return `${id}g${batch}`;
-}
-
-function parseName(name: string): { id: string; batch: number; index: number; part: string } | undefined {
-  const [, id, batch, index, part = ""] = NAME.exec(name) ?? [];
-  return id === undefined ? undefined : { id, batch: Number(batch), index: Number(index), part };
-}
-
-// --- the ownership record: in the name, and in tags where it had to be written anew
-
-const TAGS = {
-  stack: "snapclone:stack=",
-  owner: "snapclone:owner=",
-  inputs: "snapclone:inputs=",
-  attempt: "snapclone:attempt=",
-} as const;
-/** Builds before 0.2 adopt what has no such tag. */
-const SETTLED = "snapclone:settled";
-
-/** What narrows the list to the sets that may be those of one resource. */
-interface Place {
-  targetName: string;
-  owner: string;
-  /** The owner as builds before 0.2 wrote it: a digest of the URN alone. */
-  formerOwner: string;
-}
-
-export function listScopeOf(targetName: string, owner: string, urn: string): string {
-  const formerOwner = createHash("sha256").update(urn).digest("hex").slice(0, RECORD_LENGTHS.owner);
-  return JSON.stringify({ targetName, owner, formerOwner } satisfies Place);
-}
-
-/** Every set whose name or tags say that it is of this stack, and the sets of earlier builds that have the URN's mark. */
-export async function listSets(controller: ViprContext, stack: string, place: string): Promise<OwnedObject[]> {
-  const wanted = JSON.parse(place) as Place;
-  const prefix = `${wanted.targetName}-`;
-  const { latestSearch } = controller;
-  controller.latestSearch = undefined;
-  const found = latestSearch?.prefix === prefix ? latestSearch.found : await controller.client.searchTargets(prefix);
-  const rows = await rowsOf(
-    controller,
-    found.filter(({ id }) => !controller.unlinked.has(id)),
-    (name) => partsOfId(parseName(name)?.id ?? "")?.targetName === wanted.targetName,
-  );
-  const sets = new Map<string, LinkedTarget[]>();
-  for (const row of rows) {
-    const id = parseName(row.name)?.id ?? "";
-    if (!row.inactive) sets.set(id, [...(sets.get(id) ?? []), row]);
-  }
-  for (const id of sets.keys()) controller.seen.add(id);
-  return [...sets].flatMap(([id, members]) => ownedObject(id, members, stack, wanted) ?? []);
-}
-
-/** After a delete: ids of all targets that bear the set's names. */
-export async function searchSet(controller: ViprContext, id: string, signal: AbortSignal): Promise<string[]> {
-  const prefix = `${partsOfId(id)?.targetName ?? id}-`;
-  const found = await controller.client.searchTargets(prefix, signal);
-  controller.latestSearch = { prefix, found };
-  return found.filter(({ match }) => match === undefined || match.startsWith(`${id}g`)).map((one) => one.id);
-}
-
-function ownedObject(
-  id: string,
-  members: readonly LinkedTarget[],
-  stack: string,
-  place: Place,
-): OwnedObject | undefined {
-  const named = partsOfId(id);
-  if (named === undefined) return undefined;
-  const made = Math.min(...members.map(({ creation_time }) => creation_time ?? Number.NaN));
-  const object = {
-    id,
-    task: {},
-    inputs: named.inputs,
-    createdAt: Number.isNaN(made) ? undefined : new Date(made).toISOString(),
-    state: { targetName: named.targetName },
-  };
-  const tagged = recordInTags(members, named.inputs);
-  if (tagged) return { ...object, ...tagged };
-  if (named.owner === place.owner) return { ...object, stack, owner: named.owner, attempt: named.attempt };
-  if (named.owner !== place.formerOwner) return undefined;
-  const isSettled = members.some(({ tags }) => tags.includes(SETTLED));
-  return { ...object, owner: place.owner, phase: isSettled ? "settled" : "open" };
-}
-
-/** One target's tags are enough: whoever was interrupted has tagged the first ones. */
-function recordInTags(members: readonly LinkedTarget[], inputs: string): OwnershipRecord | undefined {
-  const inOrder = [...members].sort((a, b) => compareNames(a.name, b.name));
-  for (const { tags } of inOrder) {
-    const value = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
-    const owner = value(TAGS.owner);
-    if (owner === undefined) continue;
-    const attempt = value(TAGS.attempt);
-    return {
-      stack: value(TAGS.stack) ?? "",
-      owner,
-      inputs: value(TAGS.inputs) ?? inputs,
-      ...(attempt === undefined ? {} : { attempt }),
-    };
-  }
-  return undefined;
-}
-
-/** Names can't change in ViPR: the record goes into tags, which survive a relink (docs/wire/vipr.md#related). */
-export async function writeRecord(
-  controller: ViprContext,
-  id: string,
-  { stack, owner, inputs, attempt }: OwnershipRecord,
-  known: State,
-): Promise<void> {
-  const recorded = new Set(recordedIds(known));
-  const rows = await rowsNamed(controller, `${id}g`, (name) => parseName(name)?.id === id);
-  const members = rows
-    .filter((row) => !row.inactive && (recorded.size === 0 || recorded.has(row.id)))
-    .sort((a, b) => compareNames(a.name, b.name));
-  const add = [
-    `${TAGS.stack}${stack}`,
-    `${TAGS.owner}${owner}`,
-    `${TAGS.inputs}${inputs}`,
-    ...(attempt === undefined ? [] : [`${TAGS.attempt}${attempt}`]),
-    SETTLED,
-  ];
-  const tag = async (row: LinkedTarget) => {
-    const remove = row.tags.filter((old) => !add.includes(old) && /^snapclone:\w+=/.test(old));
-    // One that has just gone is for the next look to see.
-    await orMissing(controller.client.tagTarget(row.id, { add, ...(remove.length === 0 ? {} : { remove }) }));
-  };
-  const [first, ...rest] = members;
-  // One is enough, so that one is there for certain before the others are under way.
-  if (first) await tag(first);
-  await Promise.all(rest.map(tag));
-}
-
-// --- looking
-
-export interface Look {
+export interface FetchOptions {
   signal?: AbortSignal | undefined;
-  /** Sessions that may matter besides those that the state names. */
+  /** Sessions that may have targets of the set, besides those that the state names. */
   sessions?: readonly string[];
-  /** What was just linked, or is being linked. */
+  /** The link request that this run has sent. */
   linked?: LinkRequest | undefined;
 }
 
-/** One request's targets are called `<id>g<batch>-1` to `<id>g<batch>-<count>`. */
+/** The targets of one request have the names `<id>g<batch>-1` to `<id>g<batch>-<count>`. */
 export type LinkRequest = Readonly<Record<"batch" | "count", number>>;
 
-/** What a link that was accepted has asked for. */
+/** The link request of an accepted task. */
 export function linkedBy({ kind, batch, count }: Task): LinkRequest | undefined {
   return kind === "link" && typeof batch === "number" && typeof count === "number" ? { batch, count } : undefined;
 }
 
 /**
- * All that there is of a set. `known` is what the state or the inputs say. What is recorded and not found by its name is
- * asked for by its id: a search leaves out what the user may not see, and that must not look as if it were gone.
+ * Fetches a set with all its targets. `known` is the state or the inputs. A recorded target that the search by name leaves
+ * out is fetched by its id: a search leaves out what the user may not see, and that must not seem to be gone.
  */
-export async function lookAt(
+export async function fetchSet(
   controller: ViprContext,
   id: string,
   known: State,
-  { signal, sessions: others = [], linked }: Look = {},
+  { signal, sessions: others = [], linked }: FetchOptions = {},
 ): Promise<TargetSetState> {
   const { client } = controller;
   const rows = await rowsOfSet(controller, id, recordedIds(known), signal);
@@ -297,20 +129,20 @@ export async function lookAt(
   const pending = (known.pending as Pending | undefined)?.task;
   const asked = linked ?? (pending && linkedBy(pending));
   const isOurs = membership(known, source, asked);
-  const members = active.filter(isOurs).sort(inOrder);
-  link(members, sessions);
+  const members = active.filter(isOurs).sort(compareParts);
+  assignSessions(members, sessions);
   if (members.some(({ session }) => !session) && source !== undefined) {
-    // Relinked by hand to a session that we know nothing of.
-    const all = (await orMissing(client.listSessions(source, signal))) ?? [];
+    // Somebody may have relinked a target to a session that the state does not name.
+    const all = (await orUndefined(client.listSessions(source, signal))) ?? [];
     await addSessions(controller, sessions, all, signal);
-    link(members, sessions);
+    assignSessions(members, sessions);
   }
 
-  const batches = notedBatches(known, members, rows.filter(isOurs), asked?.batch);
+  const batches = batchesOf(known, members, rows.filter(isOurs), asked?.batch);
   const linkedTo = members.find(({ session }) => session)?.session;
   const named = sessions.get(wanted ?? "");
-  const isUnfit = linkedTo && named && !isOfSameSource(linkedTo, named);
-  const incompatible = isUnfit ? named.id : asText(known.unfitSessionId);
+  const isIncompatible = linkedTo && named && !isOfSameSource(linkedTo, named);
+  const incompatible = isIncompatible ? named.id : asText(known.unfitSessionId);
   return {
     id,
     members,
@@ -325,13 +157,13 @@ export async function lookAt(
   };
 }
 
-/** Ids of the targets that the state knows as the set's. */
+/** Ids of the set's targets in the state. */
 export function recordedIds(known: State): string[] {
-  const noted = asList<Batch>(known.batches).flatMap(({ targetIds }) => targetIds);
-  return [...new Set([...noted, ...asList<TargetOutput>(known.targets).map(({ id }) => id)])].filter(isText);
+  const inBatches = asList<Batch>(known.batches).flatMap(({ targetIds }) => targetIds);
+  return [...new Set([...inBatches, ...asList<TargetOutput>(known.targets).map(({ id }) => id)])].filter(isText);
 }
 
-/** Targets that bear the set's names, and those that the state knows, inactive ones included. */
+/** Targets that have a name of the set, and targets that the state names, inactive ones included. */
 async function rowsOfSet(
   controller: ViprContext,
   id: string,
@@ -339,12 +171,12 @@ async function rowsOfSet(
   signal: AbortSignal | undefined,
 ): Promise<Member[]> {
   const { client } = controller;
-  const rows = await rowsNamed(controller, `${id}g`, (name) => parseName(name)?.id === id, signal);
+  const rows = await fetchNamed(controller, id, signal);
   const found = new Map(rows.map((row) => [row.id, row]));
   const missing = () => recorded.filter((target) => !found.has(target));
   if (missing().length > 1) for (const row of await client.bulkTargets(missing(), signal)) found.set(row.id, row);
-  // A bulk request leaves out what the user may not see: one by one, ViPR says which it is.
-  const shown = await Promise.all(missing().map((target) => orMissing(client.showTarget(target, signal))));
+  // A bulk request leaves out what the user may not see. A request for a single target is refused instead.
+  const shown = await Promise.all(missing().map((target) => orUndefined(client.showTarget(target, signal))));
   for (const row of shown) if (row) found.set(row.id, row);
   return [...found.values()].flatMap((row) => {
     const parsed = parseName(row.name);
@@ -352,17 +184,14 @@ async function rowsOfSet(
   });
 }
 
-/** Targets whose names begin so, inactive ones included. */
-async function rowsNamed(
-  controller: ViprContext,
-  prefix: string,
-  isWanted: (name: string) => boolean,
-  signal?: AbortSignal,
-): Promise<LinkedTarget[]> {
-  return rowsOf(controller, await controller.client.searchTargets(prefix, signal), isWanted, signal);
+/** Targets that have a name of the set, inactive ones included. */
+export async function fetchNamed(controller: ViprContext, id: string, signal?: AbortSignal): Promise<LinkedTarget[]> {
+  const found = await controller.client.searchTargets(`${id}g`, signal);
+  return fetchTargets(controller, found, (name) => parseName(name)?.id === id, signal);
 }
 
-async function rowsOf(
+/** The targets of a search whose names are wanted. */
+export async function fetchTargets(
   { client }: ViprContext,
   found: readonly Found[],
   isWanted: (name: string) => boolean,
@@ -374,23 +203,23 @@ async function rowsOf(
 }
 
 /**
- * Which targets that bear the set's names are the set's: those that the state knows by their ids; and, of requests later than
- * the last one that the state knows, those that the request can have made.
+ * Decides which targets with a name of the set belong to it: those that the state records by their ids, those of the request
+ * in `linked`, and those of batches that the state does not know yet.
  */
 function membership(
   known: State,
   source: string | undefined,
   linked: LinkRequest | undefined,
 ): (one: Member) => boolean {
-  const noted = asList<Batch>(known.batches);
-  const isNoted = Array.isArray(known.batches);
+  const recorded = asList<Batch>(known.batches);
+  const hasBatches = Array.isArray(known.batches);
   const ids = new Set(recordedIds(known));
-  const last = isNoted ? Math.max(0, ...noted.map(({ batch }) => batch)) : lastRecordedBatch(known);
+  const last = hasBatches ? Math.max(0, ...recorded.map(({ batch }) => batch)) : lastRecordedBatch(known);
   return (one) => {
-    // Earlier builds recorded whatever bore the name.
-    if (ids.has(one.row.id)) return isNoted || fitsSource(one, source);
-    const isAsked = one.batch === linked?.batch ? one.index <= linked.count : one.batch > last;
-    return isAsked && fitsSource(one, source);
+    // Builds before 0.2, which recorded no batches, recorded every target with a name of the set.
+    if (ids.has(one.row.id)) return hasBatches || fitsSource(one, source);
+    const isRequested = one.batch === linked?.batch ? one.index <= linked.count : one.batch > last;
+    return isRequested && fitsSource(one, source);
   };
 }
 
@@ -400,8 +229,8 @@ function lastRecordedBatch(known: State): number {
 }
 
 /**
- * ViPR adds a part to the name only where the session is of a consistency group, and leaves it out of the label that the
- * targets of one group share (docs/wire/vipr.md#names).
+ * ViPR adds a part to the name only if the session is of a consistency group. The label that the targets of a group share
+ * does not have the part (docs/wire/vipr.md#names).
  */
 function fitsSource({ row, part }: Member, source: string | undefined): boolean {
   if (source === undefined) return true;
@@ -411,36 +240,41 @@ function fitsSource({ row, part }: Member, source: string | undefined): boolean 
   return !row.consistency_group || row.consistency_group.id === source;
 }
 
-/** What was noted, without what is gone; and the notes for what is seen for the first time. */
-function notedBatches(known: State, members: readonly Member[], all: readonly Member[], asked = 0): Batch[] {
-  const noted = asList<Batch>(known.batches);
-  const ofEarlierBuild = Array.isArray(known.batches) ? 0 : lastRecordedBatch(known);
-  // A number whose targets all failed is not given again: ViPR shows them for a while, as inactive.
-  const last = Math.max(asked, ofEarlierBuild, ...[...noted, ...all].map(({ batch }) => batch));
+/** The recorded batches without the targets that are gone, and records of the batches that are seen for the first time. */
+function batchesOf(known: State, members: readonly Member[], all: readonly Member[], requested = 0): Batch[] {
+  const recorded = asList<Batch>(known.batches);
+  const lastOfOldBuild = Array.isArray(known.batches) ? 0 : lastRecordedBatch(known);
+  // Keep the last batch even if all its targets have failed, so that its number is not used again: ViPR shows its targets
+  // as inactive for a while.
+  const last = Math.max(requested, lastOfOldBuild, ...[...recorded, ...all].map(({ batch }) => batch));
   const numbers = new Set([...members.map(({ batch }) => batch), ...(last > 0 ? [last] : [])]);
   return [...numbers]
     .sort((a, b) => a - b)
     .map((batch) => {
-      const own = members.filter((member) => member.batch === batch);
-      const earlier = noted.find((note) => note.batch === batch);
-      const parts =
-        earlier !== undefined
-          ? earlier.parts
-          : batch <= ofEarlierBuild
-            ? recordedSize(known, batch)
-            : // ViPR makes all targets of a request before it answers, and shows the failed ones as inactive (docs/wire/vipr.md#s4).
-              Math.max(...sizesOf(all.filter((member) => member.batch === batch)));
-      const size = parts === undefined || !Number.isFinite(parts) ? {} : { parts };
-      return { batch, ...size, targetIds: own.map(({ row }) => row.id) };
+      const targetIds = members.filter((member) => member.batch === batch).map(({ row }) => row.id);
+      const earlier = recorded.find((one) => one.batch === batch);
+      if (earlier) return { batch, ...partsOf(earlier.parts), targetIds };
+      const inBatch = all.filter((member) => member.batch === batch);
+      const parts = batch <= lastOfOldBuild ? recordedSize(known, batch) : largestGroup(inBatch);
+      return { batch, ...partsOf(parts), targetIds };
     });
 }
 
-function sizesOf(members: readonly Member[]): number[] {
-  // One and the same name may be there twice: of a link that was not carried out, and of the one that was sent again.
-  return groupsByIndex(members).map((group) => new Set(group.map(({ part }) => part)).size);
+function partsOf(parts: number | undefined): { parts?: number } {
+  return parts === undefined || !Number.isFinite(parts) ? {} : { parts };
 }
 
-/** Of a state of a build before 0.2: how many belong together, if its targets leave no doubt. */
+/**
+ * ViPR makes all targets of a request before it answers, and shows the failed ones as inactive (docs/wire/vipr.md#s4), so
+ * the largest group is complete.
+ */
+function largestGroup(members: readonly Member[]): number {
+  // A name may exist twice: of a request that ViPR did not carry out, and of the same request when it was sent again.
+  const sizes = groupsByIndex(members).map((group) => new Set(group.map(({ part }) => part)).size);
+  return Math.max(...sizes);
+}
+
+/** How many targets belong together in a state of a build before 0.2, if all groups have the same size. */
 function recordedSize({ targets, sourceId }: State, batch: number): number | undefined {
   const isOfGroup = isConsistencyGroup(asText(sourceId) ?? "");
   const recorded = asList<TargetOutput>(targets)
@@ -461,14 +295,14 @@ function groupsByIndex(members: readonly Member[]): Member[][] {
   return [...groups.values()];
 }
 
-/** Whole is what has as many linked parts as were noted when it was linked. */
+/** A group is whole if it has as many linked parts as were recorded when it was linked. */
 function groupsOf(
   members: readonly Member[],
   batches: readonly Batch[],
 ): Pick<TargetSetState, "groups" | "broken" | "uncertain"> {
   const linked = groupsByIndex(members.filter(({ session }) => session));
-  const noted = new Map(batches.map(({ batch, parts }) => [batch, parts]));
-  const sizeOf = (group: SessionGroup): number | undefined => noted.get(group[0]?.batch ?? 0);
+  const sizes = new Map(batches.map(({ batch, parts }) => [batch, parts]));
+  const sizeOf = (group: SessionGroup): number | undefined => sizes.get(group[0]?.batch ?? 0);
   const largest = (batch: number | undefined) =>
     Math.max(...linked.filter((group) => group[0]?.batch === batch).map(({ length }) => length));
   const isWhole = (group: SessionGroup) => group.length >= (sizeOf(group) ?? largest(group[0]?.batch));
@@ -483,43 +317,42 @@ export function isProvisioned({ wwn, native_id }: LinkedTarget): boolean {
   return Boolean(wwn || native_id);
 }
 
-/** What the next update takes away: what is left of broken groups, and what was never provisioned. */
+/** The targets that the next update removes: those of broken groups, and those that were never provisioned. */
 export function remainsOf({ broken, unlinked }: TargetSetState): Member[] {
   return [...broken.flat(), ...unlinked.filter(({ row }) => !isProvisioned(row))];
 }
 
-/** Targets on the array that no session has: what is left when a session was deleted under them. */
-export function straysOf({ unlinked }: TargetSetState): Member[] {
+/** Targets that exist on the array and have no session: somebody has deleted the session under them. */
+export function unlinkedTargetsOf({ unlinked }: TargetSetState): Member[] {
   return unlinked.filter(({ row }) => isProvisioned(row));
 }
 
-/** The set as outputs. */
 export function observedOf(set: TargetSetState, known: State): Observed {
   const linked = set.members.flatMap((member) => (member.session ? [{ ...member, session: member.session }] : []));
   const wanted = asText(known.snapshotSessionId);
   const elsewhere = linked.find(({ session }) => session.id !== wanted)?.session.id;
-  const strays = straysOf(set);
+  const unlinked = unlinkedTargetsOf(set);
   return {
     state: {
-      targetName: partsOfId(set.id)?.targetName,
-      // If only one is somewhere else, that is the difference to show.
+      targetName: parseSetId(set.id)?.targetName,
+      // If one target is linked to another session, the preview must show that as a difference.
       snapshotSessionId: elsewhere ?? wanted,
       count: set.groups.length,
       targets: linked.map(asOutput),
       promotedVolumes: [...set.promoted],
       sourceId: set.source,
-      // What the targets have last been refreshed by: if that is not what the program says, the difference is there.
+      // The triggers of the last refresh that ended well. If the program has others, the preview shows a difference.
       ...(known.refreshedBy === undefined ? {} : { refreshTriggers: nonEmpty(known.refreshedBy) }),
       refreshedBy: known.refreshedBy,
       unfitSessionId: set.incompatibleSession,
       batches: [...set.batches],
       remains: remainsOf(set).map(({ row }) => row.id),
-      unlinkedTargets: strays.map(({ row: { id, name } }) => ({ id, name })),
+      unlinkedTargets: unlinked.map(({ row: { id, name } }) => ({ id, name })),
     },
   };
 }
 
-/** The volume, or the consistency group and the group on the array (docs/wire/vipr.md#refresh). */
+/** True if both are of one volume, or of one consistency group and one replication group (docs/wire/vipr.md#refresh). */
 export function isOfSameSource(a: SnapshotSession, b: SnapshotSession): boolean {
   return sourceOf(a) === sourceOf(b) && (a.replication_group_instance ?? "") === (b.replication_group_instance ?? "");
 }
@@ -537,16 +370,19 @@ async function addSessions(
   const missing = [...new Set(ids)].filter((id) => !to.has(id));
   const bulk = missing.length > 1 ? await client.bulkSessions(missing, signal) : [];
   for (const session of bulk) to.set(session.id, session);
-  // A bulk request leaves out what the user may not see as well: one by one, ViPR says which it is.
+  // A bulk request leaves out what the user may not see. A request for a single session is refused instead.
   for (const id of missing) {
     if (to.has(id)) continue;
-    const session = await orMissing(client.showSession(id, signal));
+    const session = await orUndefined(client.showSession(id, signal));
     if (session) to.set(id, session);
   }
 }
 
-/** `linked_targets` may name what is not there any more (docs/wire/vipr.md#s0-11); what is not in it is not linked. */
-function link(members: readonly Member[], sessions: ReadonlyMap<string, SnapshotSession>): void {
+/**
+ * A target is linked to a session that names it in `linked_targets`. That list may also name targets that do not exist any
+ * more (docs/wire/vipr.md#s0-11).
+ */
+function assignSessions(members: readonly Member[], sessions: ReadonlyMap<string, SnapshotSession>): void {
   for (const session of sessions.values()) {
     if (session.inactive) continue;
     const ids = new Set(session.linked_targets.map(({ id }) => id));
@@ -555,7 +391,7 @@ function link(members: readonly Member[], sessions: ReadonlyMap<string, Snapshot
 }
 
 /**
- * Volumes that bear the name of a target of the set were one: ViPR gives them the target's name
+ * A volume with the name of a target of the set was that target: ViPR gives the volume the target's name
  * (docs/wire/vipr.md#what-unlink-does).
  */
 async function promotedOf(
@@ -590,17 +426,6 @@ function asOutput({ row, session }: Member & { session: SnapshotSession }): Targ
     ...(row.parent ? { sourceVolumeId: row.parent.id } : {}),
     ...(capacity > 0 ? { capacityGiB: capacity } : {}),
   };
-}
-
-/** As they were linked: by batch, by ViPR's number, by the volume's place in its group. */
-function inOrder(a: Pick<Member, "batch" | "index" | "part">, b: Pick<Member, "batch" | "index" | "part">): number {
-  return a.batch - b.batch || a.index - b.index || a.part.localeCompare(b.part, "en", { numeric: true });
-}
-
-/** A volume that was renamed since goes last. */
-function compareNames(a: string, b: string): number {
-  const placeIn = (name: string) => parseName(name) ?? { batch: Number.MAX_SAFE_INTEGER, index: 0, part: name };
-  return inOrder(placeIn(a), placeIn(b));
 }
 
 function nonEmpty(value: unknown): unknown {

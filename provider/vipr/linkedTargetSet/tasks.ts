@@ -1,14 +1,15 @@
-// Requests that ViPR answers with a task: sent once, found again if the reply was lost, waited for; and the wait for
-// what others have begun on the same session.
+// Requests that ViPR answers with a task: each is sent once, and its task is found if the reply was lost. Before that, the
+// tasks that are already running on the same session must end.
 
-import type { Task as AcceptedTask, OperationContext } from "../../core/definition";
+import { orUndefined } from "../../core/absence";
+import type { Task as AcceptedTask, OperationContext, Pending, State } from "../../core/definition";
 import { isKind, type SnapcloneError } from "../../core/errors";
-import { abortableSleep } from "../../core/util/abort";
+import { retryUntilFound } from "../../core/retryUntilFound";
 import { isDispatched, type Task } from "../client";
-import { hasEnded, orMissing, type ViprContext } from "../context";
-import type { LinkRequest } from "./state";
+import { hasEnded, type ViprContext } from "../context";
+import { asList, fetchSet, isText, type LinkRequest, type TargetOutput, type TargetSetState } from "./state";
 
-/** What ViPR's tasks are called that change who is linked to what (docs/wire/vipr.md#task-model). */
+/** Names of the tasks that link, unlink or relink targets (docs/wire/vipr.md#task-model). */
 const LINKING = /SNAPSHOT SESSION/;
 const NAMES = {
   link: /^LINK SNAPSHOT SESSION/,
@@ -17,25 +18,22 @@ const NAMES = {
 } as const;
 type Kind = keyof typeof NAMES;
 
-/** After a lost reply: how long to look for the task that it would have told of, in milliseconds between looks. */
-const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
-
 export interface TaskRequest {
   kind: Kind;
   session: string;
-  /** One request. */
+  /** Sends the request once. */
   send(): Promise<Task>;
-  /** What the targets will have been refreshed by when the task has ended well. */
+  /** The `refreshTriggers` that the targets have when the task has ended well. */
   refreshedBy: unknown;
-  /** Of a link. */
+  /** Only for a link. */
   linked?: LinkRequest;
-  /** Ids of the tasks that the session had before, where they were just listed. */
+  /** Ids of the tasks that the session had before the request. Default: `runTask` lists them. */
   before?: ReadonlySet<string>;
-  /** What has to be said of a task that ended in error. */
+  /** The error for a task that ended badly. */
   failed(task: Task): SnapcloneError;
 }
 
-/** Sends the request and waits for its task. A lost reply is made up for by the session's own tasks. */
+/** Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks. */
 export async function runTask(
   controller: ViprContext,
   { kind, session, send, refreshedBy: by, linked, before: listed, failed }: TaskRequest,
@@ -55,7 +53,7 @@ export async function runTask(
     ...acceptedTask(kind, session, task, linked),
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
   });
-  const end = await controller.ended(task.id, doing(kind), context, task);
+  const end = await controller.waitForTask(task.id, describeTask(kind), context, task);
   if (end?.state === "error") throw failed(end);
   context.done();
 }
@@ -71,19 +69,15 @@ async function lostTask(
   before: ReadonlySet<string>,
   context: OperationContext,
 ): Promise<Task | undefined> {
-  for (const pause of LOST_REPLY_LOOKS_MS) {
-    await abortableSleep(context.clock, pause, context.signal);
-    const tasks = await client.listSessionTasks(session, context.signal).catch(() => []);
-    // The client sends again what ViPR's API could not pass on, and each time leaves a task in error.
-    const found = tasks.find((task) => !before.has(task.id) && NAMES[kind].test(task.name ?? "") && isDispatched(task));
-    if (found) return found;
-  }
-  return undefined;
+  // Each request that ViPR's API could not dispatch has left a task in error, and the client has sent it again.
+  const isOurs = (task: Task) => !before.has(task.id) && NAMES[kind].test(task.name ?? "") && isDispatched(task);
+  const search = async () => (await client.listSessionTasks(session, context.signal)).find(isOurs);
+  return retryUntilFound(search, context);
 }
 
 /**
- * Waits for what is at work on these sessions: ViPR itself lets one request run into another (docs/wire/vipr.md#s0-13).
- * Returns the ids of their tasks.
+ * Waits until no task links or unlinks targets of these sessions. ViPR does not keep one such task from disturbing another
+ * (docs/wire/vipr.md#s0-13). Returns the ids of all tasks of the sessions.
  */
 export async function waitForSessions(
   controller: ViprContext,
@@ -92,14 +86,36 @@ export async function waitForSessions(
 ): Promise<Set<string>> {
   const seen = new Set<string>();
   for (const session of new Set(sessions)) {
-    const tasks = (await orMissing(controller.client.listSessionTasks(session, context.signal))) ?? [];
+    const tasks = (await orUndefined(controller.client.listSessionTasks(session, context.signal))) ?? [];
     for (const task of tasks) {
       seen.add(task.id);
       if (hasEnded(task) || !LINKING.test(task.name ?? "")) continue;
-      await controller.ended(task.id, `${task.description ?? task.name} before`, context, task);
+      await controller.waitForTask(task.id, `${task.description ?? task.name} before`, context, task);
     }
   }
   return seen;
+}
+
+/** Fetches a set while no task runs on its sessions, so a target that is not linked now will not become linked. */
+export async function fetchIdleSet(
+  controller: ViprContext,
+  id: string,
+  known: State,
+  context: OperationContext,
+  more: { sessions?: readonly unknown[]; linked?: LinkRequest | undefined } = {},
+): Promise<TargetSetState> {
+  const { signal } = context;
+  const pending = (known.pending as Pending | undefined)?.task;
+  const { linked } = more;
+  const recorded = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
+  const sessions = [known.snapshotSessionId, ...recorded, pending?.session, ...(more.sessions ?? [])].filter(isText);
+  await waitForSessions(controller, sessions, context);
+  const set = await fetchSet(controller, id, known, { signal, sessions, linked });
+  if (set.unlinked.length === 0) return set;
+  // The unlinked targets may come from a request to a session of the source that the state does not name.
+  const others = [...set.sessions.keys()].filter((session) => !sessions.includes(session));
+  await waitForSessions(controller, others, context);
+  return fetchSet(controller, id, known, { signal, sessions: [...sessions, ...others], linked });
 }
 
 export function acceptedTask(kind: Kind, session: string, task: Task, linked?: LinkRequest): AcceptedTask {
@@ -110,6 +126,6 @@ export function refreshedBy({ refreshedBy: by }: AcceptedTask): unknown {
   return typeof by === "string" ? JSON.parse(by) : undefined;
 }
 
-export function doing(kind: unknown): string {
+export function describeTask(kind: unknown): string {
   return typeof kind === "string" && kind in NAMES ? `${kind}ing targets` : "working on targets";
 }

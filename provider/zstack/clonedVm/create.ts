@@ -1,45 +1,32 @@
-// Asking ZStack for clones, once, and waiting for the end of it: what its job says, or the VMs themselves where the job says
-// nothing. The facts are in docs/wire/zstack.md.
+// The clone request and the evaluation of its job and its VMs. Nothing in this file sends a request. The facts are in
+// docs/wire/zstack.md.
 
 import { z } from "zod";
-import type { OperationContext, Task } from "../../core/definition";
-import { isKind, SnapcloneError } from "../../core/errors";
-import { poll } from "../../core/poll";
-import { abortableSleep } from "../../core/util/abort";
-import {
-  faultIn,
-  hasCode,
-  isOutcomeUnknown,
-  type JobAnswer,
-  SESSION_LOST,
-  type Submitted,
-  type VmRow,
-} from "../client";
-import { finalName, GRACE_MS, temporaryName, type Waiting, type ZStackContext } from "../context";
+import type { Task } from "../../core/definition";
+import { SnapcloneError } from "../../core/errors";
+import type { Evaluation } from "../../core/poll";
+import type { Clock } from "../../core/util/clock";
+import { compareVersions } from "../../core/util/version";
+import type { CloneRequest, JobAnswer, VmRow } from "../client";
+import { UNKNOWN_OUTCOME_GRACE_MS } from "../context";
+import { faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
+import { missingResult } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
+import { finalName, type PendingCreate, temporaryName } from "./ownership";
 
-/** States in which nothing more comes by itself. One that nobody has heard of is waited out. */
-export const RESTING = /^(Created|Running|Stopped|Paused|Unknown|NoState|Error|Crashed)$/;
-/**
- * A clone that stays in one of these never became a VM to use: without a root volume, or broken
- * (docs/wire/zstack.md#s3-1, #s3-4).
- */
-export const UNFINISHED = /^(Created|Error)$/;
-const PACE = { first: 1_000, most: 5_000 };
-/** After a lost reply: how long to look for the job, in milliseconds between looks. */
-const LOST_REPLY_LOOKS_MS = [0, 1_000, 2_000, 4_000];
-/** A job that the server does not know, and of which nothing was ever seen, has never reached it. */
+/** States that a VM does not leave by itself. A wait does not end in an unknown state. */
+export const STABLE = /^(Created|Running|Stopped|Paused|Unknown|NoState|Error|Crashed)$/;
+/** A clone that stays in such a state has no root volume or is broken (docs/wire/zstack.md#s3-1, #s3-4). */
+const BROKEN = /^(Created|Error)$/;
+/** If ZStack does not know the job, and no VM ever showed, the request never arrived. */
 const NEVER_SEEN_GRACE_MS = 60_000;
 /**
- * From this age on a job's progress is asked for, too: that keeps the session alive, as polling a job does not
+ * From this age on, waits also query a job's progress. That keeps the session alive; polling the job does not
  * (docs/wire/zstack.md#s1-2).
  */
 const PROGRESS_AFTER_MS = 5_000;
 
-/**
- * Inputs that an older server drops in silence, so that the clone would be another than was asked for
- * (docs/wire/zstack.md#s2-7, #s3-1).
- */
+/** Inputs that older servers ignore without an error (docs/wire/zstack.md#s2-7, #s3-1), each with its first version. */
 const SINCE: readonly (readonly [keyof ClonedVmInputs, string])[] = [
   ["full", "2.5.0"],
   ["primaryStorageUuidForRootVolume", "3.1.0"],
@@ -49,52 +36,44 @@ const SINCE: readonly (readonly [keyof ClonedVmInputs, string])[] = [
   ["hostUuid", "4.6.11"],
 ];
 
-// --- asking
+// --- the request
 
-/** Inputs that this server would drop are refused before anything is sent. */
-export async function refuseUnsupported(
-  cloud: ZStackContext,
-  inputs: ClonedVmInputs,
-  context: Pick<OperationContext, "warn">,
-): Promise<void> {
-  const gated = SINCE.filter(([input]) => inputs[input] !== undefined && inputs[input] !== false);
-  const needed = inputs.strategy === "CreateStopped" ? [...gated, ["strategy", "3.9.0"] as const] : gated;
-  if (needed.length === 0) return;
-  const version = await cloud.version();
+/** The inputs that not every version of ZStack knows, each with its first version. */
+export function versionedInputs(inputs: ClonedVmInputs): readonly (readonly [string, string])[] {
+  const given = SINCE.filter(([input]) => inputs[input] !== undefined && inputs[input] !== false);
+  return inputs.strategy === "CreateStopped" ? [...given, ["strategy", "3.9.0"]] : given;
+}
+
+/** Throws if this version would ignore an input; warns if the version is unknown. */
+export function refuseUnsupported(
+  inputs: readonly (readonly [string, string])[],
+  version: string | undefined,
+  warn: (text: string) => void,
+): void {
   if (version === undefined) {
-    const list = needed.map(([input]) => input).join(", ");
-    context.warn(
-      `ZStack does not tell its version: whether it knows ${list} is not checked, and an old one drops them`,
+    const list = inputs.map(([input]) => input).join(", ");
+    warn(
+      `ZStack does not report its version, so the provider cannot check that it supports ${list}. An old ZStack ignores them.`,
     );
     return;
   }
-  const missing = needed.filter(([, since]) => !atLeast(version, since));
+  const missing = inputs.filter(([, since]) => !isAtLeast(version, since));
   if (missing.length === 0) return;
   const list = missing.map(([input, since]) => `${input} (since ${since})`).join(", ");
   throw new SnapcloneError({
     kind: "refused",
-    message: `this ZStack is ${version} and would drop ${list} in silence`,
-    hint: "Leave it out, or use a newer ZStack.",
+    message: `this ZStack is ${version} and would drop ${list} without an error`,
+    hint: "Leave the input out, or use a newer ZStack.",
   });
 }
 
-export function sendClone(
-  cloud: ZStackContext,
-  inputs: ClonedVmInputs,
-  names: readonly string[],
-  set: string,
-  options: { job: string; timeoutSeconds?: number; more?: readonly string[] },
-): Promise<Submitted> {
-  const { affinityGroupUuid, volumeProvisioningStrategy, systemTags: tags = [], full } = inputs;
-  const provisioning =
-    volumeProvisioningStrategy === undefined
-      ? undefined
-      : [`volumeProvisioningStrategy::${volumeProvisioningStrategy}`];
-  const request = {
+export function cloneRequest(inputs: ClonedVmInputs, names: readonly string[], set: string): CloneRequest {
+  const { volumeProvisioningStrategy: strategy, full = false } = inputs;
+  const provisioning = strategy === undefined ? undefined : [`volumeProvisioningStrategy::${strategy}`];
+  return {
     names: names.map((name) => temporaryName(name, set)),
     strategy: inputs.strategy ?? "InstantStart",
-    full: full === true,
-    // Provisioning is a tag of the volumes, the affinity group one of the VM (the vendor's page for CloneVmInstance).
+    full,
     rootVolumeSystemTags: provisioning,
     dataVolumeSystemTags: full ? provisioning : undefined,
     primaryStorageUuidForRootVolume: inputs.primaryStorageUuidForRootVolume,
@@ -102,167 +81,106 @@ export function sendClone(
     clusterUuid: inputs.clusterUuid,
     hostUuid: inputs.hostUuid,
   };
-  const group = affinityGroupUuid === undefined ? [] : [`affinityGroupUuid::${affinityGroupUuid}`];
-  const { more = [], ...rest } = options;
-  return cloud.wire.cloneVmInstance(inputs.vmInstanceUuid, request, {
-    ...rest,
-    systemTags: [...group, ...tags, ...more],
-  });
+}
+
+/** Provisioning is a tag of volumes, the affinity group a tag of the VM (the vendor's page for CloneVmInstance). */
+export function vmSystemTags({ affinityGroupUuid, systemTags = [] }: ClonedVmInputs): string[] {
+  return [...(affinityGroupUuid === undefined ? [] : [`affinityGroupUuid::${affinityGroupUuid}`]), ...systemTags];
 }
 
 /**
- * After a lost reply the job tells: its id was ours. Sent again only where the server would know it again
- * (docs/wire/zstack.md#s5).
+ * ZStack had no REST API before 1.9 (docs/wire/zstack.md#s3-1). A lower version is ZSvirt's, which started to count anew
+ * and supports everything (docs/wire/zstack.md#s0).
  */
-export async function sendOnce(
-  cloud: ZStackContext,
-  send: () => Promise<Submitted>,
-  job: string,
-  context: OperationContext,
-): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await send();
-      return;
-    } catch (error) {
-      if (!isKind(error, "ambiguous")) throw error;
-      if (await isKnown(cloud, job, context)) return;
-      const version = await cloud.version().catch(() => undefined);
-      if (attempt > 1 || version === undefined || !atLeast(version, "4.5.0")) throw error;
-    }
-  }
+export function isAtLeast(version: string, wanted: string): boolean {
+  return compareVersions(version, "1.9") < 0 || compareVersions(version, wanted) >= 0;
 }
 
-async function isKnown(cloud: ZStackContext, job: string, { clock, signal }: OperationContext): Promise<boolean> {
-  for (const pause of LOST_REPLY_LOOKS_MS) {
-    await abortableSleep(clock, pause, signal);
-    const answer = await cloud.wire.queryJob(job, signal).catch(() => undefined);
-    if (answer && answer.is !== "gone") return true;
-  }
-  return false;
-}
+// --- the job
 
-/** A plain 400 may mean that this edition has no such call. */
-export async function explained(cloud: ZStackContext, error: SnapcloneError): Promise<SnapcloneError> {
-  if (error.kind !== "refused" || error.parts.status !== 400) return error;
-  const apis = await cloud.wire.getSupportAPIs().catch(() => undefined);
-  if (apis === undefined || apis.includes("APICloneVmInstanceMsg")) return error;
-  const message = "this edition of ZStack cannot clone VMs (it has no APICloneVmInstanceMsg)";
-  return new SnapcloneError({ ...error.parts, message, hint: "The call is part of the enterprise editions." });
-}
-
-// --- waiting for the end of it
-
-/** Clones that were asked for and have not come to their end, as far as anybody knows. */
-export interface Work {
+/** A clone request that may not have come to its end. */
+export interface CloneJob {
   job: string;
   until: number | undefined;
-  /** How many VMs it makes. */
+  /** How many VMs the job makes. */
   clones: number | undefined;
   /** For messages. */
-  what: string;
-  /** Another run asked for it, so that it may be over already. */
+  description: string;
+  /** An earlier run sent the request, so the job may have ended already. */
   isEarlier: boolean;
 }
 
-/** Of a task in the state; undefined for one that is not about clones. */
-export function workOf(task: Task | undefined): Work | undefined {
+/** Reads a task from the state. undefined if the task does not clone. */
+export function cloneJobOf(task: Task | undefined): CloneJob | undefined {
   const { job, until, names } = task ?? {};
   if (typeof job !== "string" || !/^[0-9a-f]{32}$/i.test(job)) return undefined;
   const clones = Array.isArray(names) ? names.length : undefined;
-  const what = clones === 1 ? `cloning ${names}` : `cloning ${clones ?? ""} VMs`;
-  return { job, until: typeof until === "number" ? until : undefined, clones, what, isEarlier: false };
+  const description = clones === 1 ? `cloning ${names}` : `cloning ${clones ?? ""} VMs`;
+  return { job, until: typeof until === "number" ? until : undefined, clones, description, isEarlier: false };
 }
 
-/** What the ends of jobs tell of single VMs. */
-export interface Outcome {
-  /** Why something that was asked for was not made. */
-  reasons: string[];
-  /** By uuid: why ZStack says that it failed. */
-  failed: Map<string, string>;
-  /** ZStack says that these are whole. */
-  whole: Set<string>;
-  /** The job was turned away, since the session was lost. */
-  isTurnedAway: boolean;
-}
-
-interface Look {
-  answer: JobAnswer;
-  progress?: string | undefined;
-  /** Only where the job does not tell. */
-  rows?: VmRow[];
-}
-
-/**
- * Waits until it has come to its end. Where its job says nothing (a time-out of ZStack's own, a job that is not known, one
- * that is stuck), the VMs tell: all are there and at rest, or nothing has changed for a grace time.
- */
-export async function waitForWork(
-  cloud: ZStackContext,
-  work: Work,
-  queryClones: (signal: AbortSignal) => Promise<VmRow[]>,
-  waiting: Waiting,
-): Promise<JobAnswer> {
-  const { job, what } = work;
-  const { clock } = waiting;
-  const begun = clock.now();
-  const change = { of: "", at: begun };
-  let wasSeen = false;
-  const { answer } = await poll<Look>({
-    description: what,
-    ...(work.isEarlier ? {} : { initial: { answer: { is: "running" } } }),
-    fetch: async (signal) => {
-      const answer = await cloud.wire.queryJob(job, signal);
-      if (answer.is !== "gone") wasSeen = true;
-      if (answer.is === "done" && !hasResult(answer.body)) throw withoutResult(job);
-      if (hasEnded(answer)) return { answer };
-      const isUnclear = answer.is !== "running" || isStuck(work, cloud.now());
-      if (!isUnclear && clock.now() - begun < PROGRESS_AFTER_MS) return { answer };
-      const progress = await cloud.wire.progress(job, signal).catch(() => undefined);
-      return isUnclear ? { answer, progress, rows: await queryClones(signal) } : { answer, progress };
-    },
-    evaluate: ({ answer, progress, rows }) => {
-      const shown = `${what}${progress === undefined ? "" : ` ${progress} %`}`;
-      if (hasEnded(answer)) return { is: "done", progress: `${what}: ended` };
-      if (rows === undefined) return { is: "pending", progress: shown };
-      const seen = JSON.stringify([progress, rows.map(({ uuid, state }) => `${uuid} ${state}`).sort()]);
-      if (seen !== change.of) Object.assign(change, { of: seen, at: clock.now() });
-      if (rows.length > 0 || progress !== undefined) wasSeen = true;
-      const isFinished = rows.every(({ state }) => RESTING.test(state) && !UNFINISHED.test(state));
-      if (isFinished && rows.length >= (work.clones ?? Number.POSITIVE_INFINITY)) {
-        return { is: "done", progress: `${what}: all are there` };
-      }
-      const grace = wasSeen ? GRACE_MS : NEVER_SEEN_GRACE_MS;
-      if (clock.now() - change.at >= grace) return { is: "done", progress: `${what}: nothing more comes` };
-      const why = answer.is === "gone" ? "ZStack does not know their job" : "ZStack has stopped waiting for them";
-      return { is: "pending", progress: `${shown}: ${why}, ${rows.length} VMs are to be seen` };
-    },
-    interval: PACE,
-    estimator: cloud.cloneDuration,
-    context: waiting,
+/** The jobs of earlier runs: those of pending creates, and the state's own task. */
+export function earlierJobs(pendingCreates: readonly PendingCreate[], task: Task | undefined): CloneJob[] {
+  const description = "clones that an earlier run requested";
+  const jobs = pendingCreates.map(({ job, until, clones }): CloneJob => {
+    return { job, until, clones, description, isEarlier: true };
   });
-  return answer;
+  const own = cloneJobOf(task);
+  if (own && !jobs.some(({ job }) => job === own.job)) jobs.push({ ...own, isEarlier: true });
+  return jobs;
+}
+
+/** What one query of a running job has shown. */
+export interface JobState {
+  answer: JobAnswer;
+  percent?: string | undefined;
+  /** The set's VMs; queried only if the job's answer does not show the outcome. */
+  rows?: readonly VmRow[];
 }
 
 /**
- * Adds to `outcome` what the end of a job says. A failed clone's entry has an error, and may have its inventory
- * (docs/wire/zstack.md#s3-4).
+ * Decides when a clone job has ended. If the job's own answer does not show that (a timeout inside ZStack, an unknown job, a
+ * stuck job), the VMs show it: all exist and are stable, or nothing has changed for a grace time.
  */
-export function readEnd(cloud: ZStackContext, answer: JobAnswer, job: string, set: string, outcome: Outcome): void {
-  if (answer.is === "failed") {
-    if (hasCode(cloud.wire.jobError(answer.fault, job), SESSION_LOST)) outcome.isTurnedAway = true;
-    else outcome.reasons.push(answer.fault.message);
+export class JobProgress {
+  private readonly begun: number;
+  private readonly change: { of: string; at: number };
+  private wasSeen = false;
+
+  constructor(
+    private readonly job: CloneJob,
+    private readonly clock: Clock,
+  ) {
+    this.begun = clock.now();
+    this.change = { of: "", at: this.begun };
   }
-  if (answer.is !== "done") return;
-  for (const { error, inventory } of resultSchema.safeParse(answer.body).data?.result?.inventories ?? []) {
-    const fault = faultIn({ error });
-    if (fault && !inventory) outcome.reasons.push(fault.message);
-    if (!inventory) continue;
-    if (!fault) outcome.whole.add(inventory.uuid);
-    // A start that timed out may still succeed: the VM tells.
-    if (!fault || isOutcomeUnknown(fault)) continue;
-    const name = typeof inventory.name === "string" ? `"${finalName(inventory.name, set)}": ` : "";
-    outcome.failed.set(inventory.uuid, `${name}${fault.message}`);
+
+  /** What else to query after this answer. `serverNow`: seconds since 1970. */
+  nextQuery(answer: JobAnswer, serverNow: number): "nothing" | "progress" | "progress and VMs" {
+    if (answer.is !== "gone") this.wasSeen = true;
+    if (answer.is === "done" && !hasResult(answer.body)) throw missingResult(this.job.job);
+    if (hasEnded(answer)) return "nothing";
+    // A job whose management node has crashed is "processing" for ever (docs/wire/zstack.md#s2-4).
+    const isStuck = this.job.until !== undefined && serverNow >= this.job.until;
+    if (answer.is !== "running" || isStuck) return "progress and VMs";
+    return this.clock.now() - this.begun < PROGRESS_AFTER_MS ? "nothing" : "progress";
+  }
+
+  evaluate({ answer, percent, rows }: JobState): Evaluation {
+    const { description, clones = Number.POSITIVE_INFINITY } = this.job;
+    const { clock, change } = this;
+    const progress = `${description}${percent === undefined ? "" : ` ${percent} %`}`;
+    if (hasEnded(answer)) return { is: "done", progress: `${description}: the job has ended` };
+    if (rows === undefined) return { is: "pending", progress };
+    const seen = JSON.stringify([percent, rows.map(({ uuid, state }) => `${uuid} ${state}`).sort()]);
+    if (seen !== change.of) Object.assign(change, { of: seen, at: clock.now() });
+    if (rows.length > 0 || percent !== undefined) this.wasSeen = true;
+    const areFinished = rows.every(({ state }) => STABLE.test(state) && !BROKEN.test(state));
+    if (areFinished && rows.length >= clones) return { is: "done", progress: `${description}: all VMs exist` };
+    const grace = this.wasSeen ? UNKNOWN_OUTCOME_GRACE_MS : NEVER_SEEN_GRACE_MS;
+    if (clock.now() - change.at >= grace) return { is: "done", progress: `${description}: nothing changes any more` };
+    const why = answer.is === "gone" ? "ZStack does not know the job" : "ZStack no longer waits for the job";
+    return { is: "pending", progress: `${progress}: ${why}, ${rows.length} VMs exist` };
   }
 }
 
@@ -270,9 +188,22 @@ function hasEnded(answer: JobAnswer): boolean {
   return answer.is === "done" || (answer.is === "failed" && !isOutcomeUnknown(answer.fault));
 }
 
-/** Its management node has crashed: the row says "processing" for ever (docs/wire/zstack.md#s2-4). */
-function isStuck({ until }: Work, now: number): boolean {
-  return until !== undefined && now >= until;
+// --- the result
+
+/** What the ends of jobs report about single VMs. */
+export interface JobOutcome {
+  /** Why a requested clone does not exist. */
+  reasons: string[];
+  /** By uuid, why ZStack reports that the VM failed. */
+  failed: Map<string, string>;
+  /** The uuids of the VMs that ZStack reports without an error. */
+  succeeded: Set<string>;
+  /** ZStack rejected the request before it did anything, since the session was lost. */
+  isSessionLost: boolean;
+}
+
+export function newOutcome(reasons: string[]): JobOutcome {
+  return { reasons, failed: new Map(), succeeded: new Set(), isSessionLost: false };
 }
 
 const resultSchema = z.looseObject({
@@ -288,26 +219,65 @@ const resultSchema = z.looseObject({
     .optional(),
 });
 
-/** Of a clone there always is a result, if of none that was made (docs/wire/zstack.md#s3-4). */
+/** A clone job always has a result, even if it made no VM (docs/wire/zstack.md#s3-4). */
 export function hasResult(body: unknown): boolean {
   return resultSchema.safeParse(body).data?.result !== undefined;
 }
 
-function withoutResult(job: string): SnapcloneError {
-  const message = "ZStack's answer says that the clones' job has ended, and has no result of it";
-  return new SnapcloneError({ kind: "malformed", message, request: `job ${job}` });
+/** Adds the end of a job to `outcome`. The entry of a failed clone may have an inventory (docs/wire/zstack.md#s3-4). */
+export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): void {
+  if (answer.is === "failed") {
+    if (answer.fault.codes.includes(SESSION_LOST)) outcome.isSessionLost = true;
+    else outcome.reasons.push(answer.fault.message);
+  }
+  if (answer.is !== "done") return;
+  for (const { error, inventory } of resultSchema.safeParse(answer.body).data?.result?.inventories ?? []) {
+    const fault = faultIn({ error });
+    if (fault && !inventory) outcome.reasons.push(fault.message);
+    if (!inventory) continue;
+    if (!fault) outcome.succeeded.add(inventory.uuid);
+    // A start that timed out may still succeed: the VM's state shows the outcome.
+    if (!fault || isOutcomeUnknown(fault)) continue;
+    const name = typeof inventory.name === "string" ? `"${finalName(inventory.name, set)}": ` : "";
+    outcome.failed.set(inventory.uuid, `${name}${fault.message}`);
+  }
 }
 
 /**
- * Versions below 1.9 had no REST API (docs/wire/zstack.md#s3-1): such a number is ZSvirt's, which counts anew and has
- * all of it (docs/wire/zstack.md#s0).
+ * Divides untagged clones into complete and broken ones, and adds the reasons. `disks` is the number of data volumes that the
+ * source had at the time of the request: the source may have changed since. `taken` are the names of existing members.
  */
-function atLeast(version: string, wanted: string): boolean {
-  const numbers = (text: string) => text.split(".").map((part) => Number.parseInt(part, 10) || 0);
-  const compare = (a: number[], b: number[]) => {
-    const at = b.findIndex((part, index) => (a[index] ?? 0) !== part);
-    return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
-  };
-  const own = numbers(version);
-  return compare(own, [1, 9]) < 0 || compare(own, numbers(wanted)) >= 0;
+export function divideClones(
+  rows: readonly VmRow[],
+  { set, disks, taken }: { set: string; disks: number; taken: ReadonlySet<string> },
+  { failed, succeeded, reasons }: JobOutcome,
+): { complete: VmRow[]; broken: VmRow[] } {
+  const names = new Set(taken);
+  const complete: VmRow[] = [];
+  const broken: VmRow[] = [];
+  for (const row of rows.toSorted((a, b) => (a.uuid < b.uuid ? -1 : 1))) {
+    const name = finalName(row.name, set);
+    const count = dataVolumes(row).length;
+    const why =
+      (failed.has(row.uuid) ? `failed (${failed.get(row.uuid)})` : undefined) ??
+      (BROKEN.test(row.state) ? `was left in state ${row.state}` : undefined) ??
+      (count < disks && !succeeded.has(row.uuid) ? `has ${count} of ${disks} data volumes` : undefined) ??
+      (names.has(name) ? "was cloned twice" : undefined);
+    if (why === undefined) {
+      names.add(name);
+      complete.push(row);
+    } else {
+      broken.push(row);
+      reasons.push(`"${name}" ${why}, and was removed`);
+    }
+  }
+  // ZStack itself removes a clone whose first start fails: only the entry in the result has the reason.
+  for (const [uuid, message] of failed) {
+    if (!rows.some((row) => row.uuid === uuid)) reasons.push(`${message} (ZStack removed it)`);
+  }
+  return { complete, broken };
+}
+
+export function dataVolumes({ allVolumes }: VmRow): string[] {
+  return (allVolumes ?? []).filter(({ type }) => type === "Data").map(({ uuid }) => uuid);
 }

@@ -1,4 +1,4 @@
-// What the inputs of a ClonedVm may be: docs/wire/zstack.md#s3-1, #s3-6 and #query-gotchas.
+// The inputs of a ClonedVm and their rules (docs/wire/zstack.md#s3-1, #s3-6, #query-gotchas).
 
 import { z } from "zod";
 import { requiredOr } from "../../core/inputs";
@@ -32,29 +32,26 @@ export function uuid(what: string) {
     .pipe(z.string().regex(/^[0-9a-f]{32}$/, `must be the uuid of ${what}: 32 hex digits`));
 }
 
-/** RestServer looks for these anywhere in a condition: such a name would be asked for and never be found. */
+/** RestServer finds these anywhere in a condition: a query for a name that contains one finds nothing. */
 const OPERATORS = /!=|>=|<=|!\?=|!~=|~=|\?=/;
 
 export function names() {
   const name = z
-    // The server cuts trailing blanks off (docs/wire/zstack.md#bug-072): with them, every refresh would show a drift.
+    // The server removes trailing blanks (docs/wire/zstack.md#bug-072), so every refresh would show a drift.
     .string("must be a string")
     .trim()
     .min(1, "must not be empty")
-    // While it is being cloned, a VM's name has 36 more, and its volumes' and images' names some on top.
+    // The temporary name has 36 characters more, and ZStack derives longer names of volumes and images from that name.
     .max(128, "must not be longer than 128 characters")
     .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters")
-    .refine(
-      (text) => !OPERATORS.test(text),
-      "must not contain != >= <= ~= ?=: ZStack's queries take them for operators",
-    )
-    .refine((text) => !/\.sc-[0-9a-f]{32}$/.test(text), "must not end like the provider's own provisional names");
+    .refine((text) => !OPERATORS.test(text), "must not contain != >= <= ~= ?=: ZStack's queries read them as operators")
+    .refine((text) => !/\.sc-[0-9a-f]{32}$/.test(text), "must not end like the provider's own temporary names");
   return z
     .array(name, requiredOr("must be a list of names"))
     .min(1, "must have at least one name")
     .superRefine((all, context) => {
       for (const [index, one] of all.entries()) {
-        // MySQL compares case-blind, so the server takes both for one.
+        // MySQL ignores case when it compares, so the server would find both VMs by either name.
         if (all.findIndex((other) => other.toLowerCase() === one.toLowerCase()) === index) continue;
         const message = `"${one}" is there twice; each clone needs a name of its own`;
         context.addIssue({ code: "custom", message, path: [index], input: one });
@@ -67,7 +64,7 @@ export function oneOf<const Word extends string>(...words: Word[]) {
 }
 
 export function description() {
-  // Null can't be set, "" can (docs/wire/zstack.md#update).
+  // The server cannot set null, but it can set "" (docs/wire/zstack.md#update).
   return z.string("must be a string").trim().max(2048, "must not be longer than 2048 characters");
 }
 

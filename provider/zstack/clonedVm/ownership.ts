@@ -1,94 +1,258 @@
-// Our user tags: what they say and how they are read. A user tag takes any text, unlike a system tag
-// (docs/wire/zstack.md docs/wire/zstack.md#s3-6). There are two kinds:
+// The ownership of clones. Tags on VMs record it. Until a clone has its tag, its temporary name shows its set. User tags may
+// have any text, unlike system tags (docs/wire/zstack.md#s3-6). There are two kinds:
 //
 //   snapclone::intent::<set>::<job>::<until>::<time>::<clones>::<disks>::<stack>::<attempt>::<inputs>::<owner>
-//     on the source VM, from before a clone is asked for until the clones bear tags of their own;
+//     is the tag of a pending create: on the source VM, from before the clone request until all clones have their tags;
 //   snapclone::set::<set>::<time>::<disks>::<stack>::<attempt>::<inputs>::<owner>::<name>
-//     on each clone, for as long as it lives. `name` is the one in the program: the server's own name may change.
+//     is the tag of a member: on each clone, for as long as it exists. `name` is the program's name for the clone; the
+//     name on the server may change.
 //
-// Times are the backend's, in seconds since 1970. The owner is a URN, which holds `::` itself.
+// Times are the backend's, in seconds since 1970. The owner is a URN, which contains `::` itself.
 
-import type { OwnershipRecord } from "../../core/definition";
+import type { ListScope, OwnedObject, OwnershipRecord } from "../../core/definition";
 import type { TagRow } from "../client";
+import { isGone, type Step, type WaitContext, type ZStackContext } from "../context";
+import type { Members } from "./members";
 
-/** What builds before 0.2 gave a clone from its request on: three hours and some slack. They noted only the end of that. */
+/** Builds before 0.2 noted only the end of a clone's time: three hours and five minutes after its request. */
 const OLD_LIFE_SECONDS = 3 * 3600 + 300;
 const PREFIX = "snapclone::";
 const PART = "::";
-/** The attempt of a dry run: no create is ever pending under it, so nobody adopts what a dry run has made. */
+/** The attempt of a dry run. No create ever has this attempt, so no create adopts what a dry run has made. */
 export const DRY_RUN = "dry-run";
 
-/** Clones that were asked for and do not bear tags of their own yet. */
-export interface Intent {
+/** Clones that were requested and do not all have their tags yet. */
+export interface PendingCreate {
   set: string;
   job: string;
-  /** Seconds since 1970: the server has given up by then. */
+  /** Seconds since 1970. The server has given up by then. */
   until: number;
   time: number | undefined;
-  /** How many VMs the job makes; undefined in intents of builds before 0.2. */
+  /** How many VMs the job makes. undefined in tags of builds before 0.2. */
   clones: number | undefined;
-  /** How many data volumes each of them gets; undefined in intents of builds before 0.2. */
+  /** How many data volumes each clone gets. undefined in tags of builds before 0.2. */
   disks: number | undefined;
-  /** undefined: an update asked for it (builds before 0.2), so the state has the set. */
+  /** undefined if an update of a build before 0.2 requested the clones: the state has their set. */
   record: OwnershipRecord | undefined;
   isOld: boolean;
 }
 
-export interface MemberRecord {
+export interface MemberTag {
   set: string;
   time: number | undefined;
   /** Data volumes that were cloned with the VM. */
   disks: readonly string[];
   record: OwnershipRecord | undefined;
-  /** The program's name for it; undefined in tags of builds before 0.2. */
+  /** The program's name for the clone. undefined in tags of builds before 0.2. */
   name: string | undefined;
 }
 
-/** The uuid of a tag, and of the VM that bears it. */
-export interface Placed {
-  tag: string;
-  on: string;
+export interface TagReference {
+  tagUuid: string;
+  vmUuid: string;
 }
 
 /** All tags of one set. */
 export interface SetTags {
-  intents: readonly (Intent & Placed)[];
-  members: readonly (MemberRecord & Placed)[];
+  pendingCreates: readonly (PendingCreate & TagReference)[];
+  members: readonly (MemberTag & TagReference)[];
   /** Builds before 0.2 tagged each cloned data volume. */
   oldDisks: readonly { volume: string; vm: string }[];
   /** Builds before 0.2 noted an adoption on the source. */
-  oldAdoptions: readonly Placed[];
+  oldAdoptions: readonly TagReference[];
 }
 
-export const NO_TAGS: SetTags = { intents: [], members: [], oldDisks: [], oldAdoptions: [] };
+export const NO_TAGS: SetTags = { pendingCreates: [], members: [], oldDisks: [], oldAdoptions: [] };
 
-export function isOwnTag(tag: string): boolean {
-  return tag.startsWith(PREFIX);
-}
+// --- the sets of a stack
 
-/** A condition that lists all tags of one set. */
-export function tagsOfSet(set: string): string {
-  return `tag~=${PREFIX}%${set}%`;
-}
-
-/** A condition that lists all tags of a stack's sets, old ones included: each record names its owner's URN. */
-export function tagsOfStack(urnPrefix: string): string {
-  return `tag~=${PREFIX}%${PART}${urnPrefix}%`;
-}
-
-/** `urn:pulumi:dev::shop::` of a URN of the stack dev of the project shop. */
+/** `urn:pulumi:dev::shop::` for a URN of the stack dev of the project shop. */
 export function urnPrefix(owner: string): string {
   const [urn = "", project = ""] = owner.split(PART);
   return owner === "" ? "" : `${urn}${PART}${project}${PART}`;
 }
 
-export function intentTag({ set, job, until, time, clones, disks, record }: Omit<Intent, "isOld">): string {
+/** Lists the stack's sets. Reads and deletes of the same run use this list, too (`cachedTags`). */
+export async function listOwned(cloud: ZStackContext, { stack, place }: ListScope): Promise<OwnedObject[]> {
+  cloud.tagList = cloud.client.queryUserTags([tagsOfStack(place)]);
+  // Without a handler, a rejection that nobody awaits would end the process.
+  cloud.tagList.catch(() => {});
+  const owned = [...readTags(await cloud.tagList)].flatMap(([id, tags]) => {
+    const object = ownedObject(id, tags, stack);
+    return object ? [{ object, tags }] : [];
+  });
+  // A set is gone if all its VMs are in the recycle bin, although they keep their tags there for a week.
+  const candidates = owned.filter(({ tags }) => tags.pendingCreates.length === 0);
+  const vms = candidates.flatMap(({ tags }) => tags.members.map(({ vmUuid }) => vmUuid));
+  const living = new Set(await cloud.living(vms));
+  return owned
+    .filter(({ tags }) => tags.pendingCreates.length > 0 || tags.members.some(({ vmUuid }) => living.has(vmUuid)))
+    .map(({ object }) => object);
+}
+
+function ownedObject(id: string, tags: SetTags, stack: string): OwnedObject | undefined {
+  const owned = [...tags.pendingCreates, ...tags.members].find(({ record }) => record?.stack === stack);
+  const source = owned ?? tags.pendingCreates.find(({ isOld, record }) => isOld && record);
+  const record = source?.record;
+  if (!source || !record) return undefined;
+  const isOld = "isOld" in source && source.isOld;
+  const [pending] = tags.pendingCreates;
+  const names = tags.members.flatMap(({ name }) => name ?? []);
+  return {
+    id,
+    task: pending ? { job: pending.job, until: pending.until } : {},
+    stack: isOld ? undefined : record.stack,
+    // The end of a run reports what a dry run has left; no create adopts it.
+    owner: record.attempt === DRY_RUN ? "" : record.owner,
+    inputs: record.inputs,
+    attempt: record.attempt,
+    phase: isOld ? "open" : undefined,
+    createdAt: createdAt(source),
+    label: names.length === 0 ? undefined : names.join(", "),
+    state: {},
+  };
+}
+
+function createdAt(tag: PendingCreate | MemberTag): string | undefined {
+  // In tags of builds before 0.2, `until` is OLD_LIFE_SECONDS after the request, unless customTimeouts set another time.
+  const seconds = tag.time ?? ("until" in tag ? tag.until - OLD_LIFE_SECONDS : undefined);
+  return seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
+}
+
+/** The tags of a set in the list of `listOwned`. undefined if that list has none, or is older than a change to the set. */
+export async function cachedTags(cloud: ZStackContext, set: string): Promise<TagRow[] | undefined> {
+  const all = (await cloud.tagList?.catch(() => undefined)) ?? [];
+  const rows = all.filter(({ tag }) => tag.includes(set));
+  return rows.length === 0 || cloud.changedSets.has(set) ? undefined : rows;
+}
+
+// --- writing tags
+
+export function tagStep(cloud: ZStackContext, vm: string, tag: string, name: string): Step<readonly TagRow[]> {
+  return {
+    operation: `tag "${name}"`,
+    member: name,
+    submit: (job) => cloud.client.createUserTag("VmInstanceVO", vm, tag, job),
+    isDone: (rows) => rows.some((row) => isTagOn(row, vm, tag)),
+  };
+}
+
+export function untagStep(cloud: ZStackContext, { tagUuid, vmUuid }: TagReference): Step<readonly TagRow[]> {
+  return {
+    operation: `remove a tag of ${vmUuid}`,
+    submit: (job) => cloud.client.deleteTag(tagUuid, job),
+    isDone: (rows) => !rows.some(({ uuid }) => uuid === tagUuid),
+  };
+}
+
+/** `present`: the user tags that the VM has. `managed`: those that the provider may remove. */
+export function userTagSteps(
+  cloud: ZStackContext,
+  { uuid, name }: { uuid: string; name: string },
+  present: readonly TagRow[],
+  { wanted, managed }: { wanted: readonly string[]; managed: readonly string[] | "all" },
+): Step<readonly TagRow[]>[] {
+  const missing = wanted.filter((tag) => !present.some((one) => one.tag === tag));
+  const surplus = present.filter(({ tag }) => !wanted.includes(tag) && (managed === "all" || managed.includes(tag)));
+  return [
+    ...missing.map((tag) => tagStep(cloud, uuid, tag, name)),
+    ...surplus.map((one) => untagStep(cloud, { tagUuid: one.uuid, vmUuid: uuid })),
+  ];
+}
+
+export async function removeTags(
+  cloud: ZStackContext,
+  tags: readonly TagReference[],
+  context: WaitContext,
+): Promise<void> {
+  if (tags.length === 0) return;
+  const vms = [...new Set(tags.map(({ vmUuid }) => vmUuid))];
+  const steps = tags.map((one) => untagStep(cloud, one));
+  await cloud.runSteps("tags to be removed", steps, (signal) => cloud.tagsOn(vms, signal), context);
+}
+
+/** Writes `record` on all VMs of the set and on the source of its pending creates, then removes older records. */
+export async function writeRecord(
+  { cloud, id, context, all, tags, tagRows }: Members,
+  record: OwnershipRecord,
+): Promise<void> {
+  cloud.changedSets.add(id);
+  // A VM in the recycle bin needs its tag while its cloned volumes exist: the tag names them.
+  const tagged = all.filter(({ row, disks }) => row !== undefined && (!isGone(row) || disks.length > 0));
+  const wanted = [
+    ...tagged.map(({ uuid, name, disks, tag }) => {
+      return { vm: uuid, name, text: memberTag({ set: id, time: tag?.time, disks, record, name }) };
+    }),
+    ...tags.pendingCreates.map((one) => {
+      return { vm: one.vmUuid, name: `the source VM ${one.vmUuid}`, text: pendingCreateTag({ ...one, record }) };
+    }),
+  ];
+  const missing = wanted.filter(({ vm, text }) => !tagRows.some((row) => isTagOn(row, vm, text)));
+  const steps = missing.map(({ vm, text, name }) => tagStep(cloud, vm, text, name));
+  const vms = [...new Set(missing.map(({ vm }) => vm))];
+  const query = (signal: AbortSignal) => cloud.tagsOn(vms, signal);
+  const rows =
+    steps.length === 0 ? tagRows : await cloud.runSteps("the ownership record to be written", steps, query, context);
+  const current = rows.filter(({ uuid, tag }) => uuid !== "" && wanted.some(({ text }) => text === tag));
+  const older = [...tags.members, ...tags.pendingCreates, ...tags.oldAdoptions].filter(
+    ({ tagUuid }) => !current.some(({ uuid }) => uuid === tagUuid),
+  );
+  if (older.length > 0) await removeTags(cloud, older, context);
+}
+
+export function isTagOn(row: TagRow, vm: string, text: string): boolean {
+  return row.resourceUuid === vm && row.tag === text;
+}
+
+// --- the temporary name
+
+/**
+ * The name of a clone until it has its tag. It is the only sign of the set that a clone has from its first moment: ZStack
+ * drops the user tags of a clone request and refuses unknown system tags (docs/wire/zstack.md#s3-6).
+ */
+export function temporaryName(name: string, set: string): string {
+  return `${name}.sc-${set}`;
+}
+
+export function isTemporary(name: string, set: string): boolean {
+  return name.endsWith(temporaryName("", set));
+}
+
+export function finalName(name: string, set: string): string {
+  return isTemporary(name, set) ? name.slice(0, -temporaryName("", set).length) : name;
+}
+
+// --- the text of the tags
+
+export function isOwnTag(tag: string): boolean {
+  return tag.startsWith(PREFIX);
+}
+
+/** The query condition for all tags of one set. */
+export function tagsOfSet(set: string): string {
+  return `tag~=${PREFIX}%${set}%`;
+}
+
+/** The query condition for all tags of a stack's sets, old forms included: each record contains its owner's URN. */
+export function tagsOfStack(urnPrefix: string): string {
+  return `tag~=${PREFIX}%${PART}${urnPrefix}%`;
+}
+
+export function pendingCreateTag({
+  set,
+  job,
+  until,
+  time,
+  clones,
+  disks,
+  record,
+}: Omit<PendingCreate, "isOld">): string {
   const parts = [set, job, until, time ?? 0, clones ?? 0, disks ?? 0, ...recordParts(record)];
   return `${PREFIX}intent${PART}${parts.join(PART)}`;
 }
 
-export function memberTag({ set, time, disks, record, name = "" }: MemberRecord): string {
-  const parts = [set, time ?? 0, disks.join(","), ...recordParts(record), escaped(name)];
+export function memberTag({ set, time, disks, record, name = "" }: MemberTag): string {
+  const parts = [set, time ?? 0, disks.join(","), ...recordParts(record), escapeName(name)];
   return `${PREFIX}set${PART}${parts.join(PART)}`;
 }
 
@@ -96,34 +260,34 @@ function recordParts(record: OwnershipRecord | undefined): string[] {
   return [record?.stack ?? "", record?.attempt ?? "", record?.inputs ?? "", record?.owner ?? ""];
 }
 
-/** The name is the last part, so it must not hold the separator. */
-function escaped(name: string): string {
+/** The name is the last part, so it must not contain the separator. */
+function escapeName(name: string): string {
   return name.replaceAll("%", "%25").replaceAll(":", "%3A");
 }
 
-function unescaped(name: string): string {
+function unescapeName(name: string): string {
   return name.replaceAll("%3A", ":").replaceAll("%25", "%");
 }
 
-/** By set. What is no tag of ours, or of a form that nobody has heard of, is left out. */
+/** Groups tags by set. Leaves out foreign tags and unknown forms. */
 export function readTags(rows: readonly TagRow[]): Map<string, SetTags> {
   const sets = new Map<string, { [Key in keyof SetTags]: SetTags[Key][number][] }>();
   for (const { tag, uuid, resourceUuid } of rows) {
     const [, kind, set = "", third = ""] = tag.split(PART);
     if (!isOwnTag(tag) || !isUuid(set)) continue;
-    const tags = sets.get(set) ?? { intents: [], members: [], oldDisks: [], oldAdoptions: [] };
+    const tags = sets.get(set) ?? { pendingCreates: [], members: [], oldDisks: [], oldAdoptions: [] };
     sets.set(set, tags);
-    const placed: Placed = { tag: uuid, on: resourceUuid };
-    const intent = readIntent(tag);
-    if (intent) tags.intents.push({ ...intent, ...placed });
-    if (kind === "set") tags.members.push({ ...readMember(tag, set), ...placed });
+    const reference: TagReference = { tagUuid: uuid, vmUuid: resourceUuid };
+    const pending = readPendingCreate(tag);
+    if (pending) tags.pendingCreates.push({ ...pending, ...reference });
+    if (kind === "set") tags.members.push({ ...readMember(tag, set), ...reference });
     if (kind === "disk") tags.oldDisks.push({ volume: resourceUuid, vm: third });
-    if (kind === "adopted") tags.oldAdoptions.push(placed);
+    if (kind === "adopted") tags.oldAdoptions.push(reference);
   }
   return sets;
 }
 
-function readIntent(tag: string): Intent | undefined {
+function readPendingCreate(tag: string): PendingCreate | undefined {
   const [, kind, set = "", job = "", until = "", ...rest] = tag.split(PART);
   if (!isUuid(job) || !/^\d+$/.test(until)) return undefined;
   const common = { set, job, until: Number(until) };
@@ -144,13 +308,13 @@ function readIntent(tag: string): Intent | undefined {
   return { ...common, time: common.until - OLD_LIFE_SECONDS, clones: undefined, disks: undefined, record, isOld: true };
 }
 
-function readMember(tag: string, set: string): MemberRecord {
+function readMember(tag: string, set: string): MemberTag {
   const [, , , time, disks = "", stack = "", attempt = "", inputs = "", ...rest] = tag.split(PART);
   if (rest.length === 0) return { set, time: undefined, disks: [], record: undefined, name: undefined };
-  // By its last separator: the owner may hold others.
+  // The name begins after the last separator: the owner may contain others.
   const tail = rest.join(PART);
   const at = tail.lastIndexOf(PART);
-  const name = unescaped(at < 0 ? tail : tail.slice(at + PART.length));
+  const name = unescapeName(at < 0 ? tail : tail.slice(at + PART.length));
   const owner = at < 0 ? "" : tail.slice(0, at);
   return {
     set,

@@ -1,61 +1,84 @@
-// What a set of clones is to the state: outputs written for Pulumi, and old state read back.
+// A set of clones in Pulumi's state: writing outputs, and reading those of earlier runs and builds.
 
 import type { Observed, State, Task } from "../../core/definition";
-import { finalName } from "../context";
-import type { Member, RemovalOptions } from "./delete";
-import type { Members } from "./members";
+import { isGone, type ZStackContext } from "../context";
+import type { DeleteOptions } from "./delete";
+import type { Member, Members } from "./members";
+import { finalName, isUuid } from "./ownership";
 
-/** A clone as the state has it. */
+/** A clone in the state. */
 export interface KnownVm {
   uuid: string;
-  /** The program's name for it. */
+  /** The program's name for the VM. */
   name: string | undefined;
-  /** Data volumes that were cloned with it. */
+  /** Data volumes that were cloned with the VM. */
   disks: readonly string[];
 }
 
-/** `known` has the inputs whose outputs are wanted: a description that the program does not give is none of ours. */
-export async function observed(set: Members, known: State, signal: AbortSignal): Promise<Observed> {
+/** The rest of a VM that is gone. */
+interface Leftover {
+  uuid: string;
+  name: string;
+  volumes: readonly string[];
+}
+
+/** `known` has the inputs to report: a description that the program does not set is not the provider's. */
+export async function observed(members: Members, known: State): Promise<Observed> {
   const order = asTexts(known.names);
-  const place = ({ name }: Member) => (order.includes(name) ? order.indexOf(name) : order.length);
-  const members = set.living
-    .filter((member) => set.named(member.name) === member)
-    .toSorted((a, b) => place(a) - place(b) || (a.name < b.name ? -1 : 1));
-  const descriptions = members.map(({ row }) => row.description ?? "");
-  const managed = asTexts(known.userTags);
-  const onAll = managed.filter((tag) =>
-    members.every(({ uuid }) => set.userTagsOf(uuid).some((one) => one.tag === tag)),
-  );
-  const isBusy = isCloning(known) || set.tags.intents.length > 0;
-  const tagsOn = new Set(members.flatMap(({ uuid }) => set.userTagsOf(uuid).map(({ tag }) => tag)));
-  const ours = managedTags(known).filter((tag) => managed.includes(tag) || tagsOn.has(tag));
-  const left = await set.leftovers(removalOf(known), signal);
+  const indexOf = ({ name }: Member) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const living = members.living
+    .filter((member) => members.named(member.name) === member)
+    .toSorted((a, b) => indexOf(a) - indexOf(b) || (a.name < b.name ? -1 : 1));
+  const pendingJobs = members.tags.pendingCreates.map(({ job }) => job);
+  const { onAll, managed } = observedTags(members, living, known);
+  const leftovers = await findLeftovers(members, deleteOptions(known));
+  const duplicates = members.duplicates.map(({ uuid, name }) => ({ uuid, name }));
+  const descriptions = living.map(({ row }) => row.description ?? "");
+  const states = living.map(({ row }) => row.state);
   return {
     state: {
-      // While they are still being made, there is no telling which there will be. Else the server's own names: a clone
+      // While clones are being made, their number is unknown. Otherwise these are the names on the server, so that a clone
       // that somebody has renamed differs from the program.
-      ...(isBusy ? {} : { names: members.map(({ row }) => row.name) }),
-      ...(known.description === undefined ? {} : { description: common(descriptions, known.description) }),
-      ...(known.powerState === undefined
-        ? {}
-        : {
-            powerState: common(
-              members.map(({ row }) => row.state),
-              known.powerState,
-            ),
-          }),
+      ...(isCloning(known) || pendingJobs.length > 0 ? {} : { names: living.map(({ row }) => row.name) }),
+      ...(known.description === undefined ? {} : { description: commonValue(descriptions, known.description) }),
+      ...(known.powerState === undefined ? {} : { powerState: commonValue(states, known.powerState) }),
       ...(known.userTags === undefined ? {} : { userTags: onAll }),
-      // A change that fails must not forget what it was to take away.
-      ...(ours.length === 0 ? {} : { __managedTags: ours }),
-      vms: members.map((member) => view(member, set.id)),
-      ...(left.length === 0 ? {} : { leftovers: left }),
-      ...(set.doubles.length === 0 ? {} : { doubles: set.doubles.map(({ uuid, name }) => ({ uuid, name })) }),
-      ...(set.tags.intents.length === 0 ? {} : { unfinished: set.tags.intents.map(({ job }) => job) }),
+      ...(managed.length === 0 ? {} : { __managedTags: managed }),
+      vms: living.map((member) => vmOutput(member, members.id)),
+      ...(leftovers.length === 0 ? {} : { leftovers }),
+      ...(duplicates.length === 0 ? {} : { doubles: duplicates }),
+      ...(pendingJobs.length === 0 ? {} : { unfinished: pendingJobs }),
     },
   };
 }
 
-function view({ uuid, name, row, disks }: Member, set: string): Record<string, unknown> {
+/** `managed` keeps tags that are no longer wanted and still exist: after a failed update, the next one removes them. */
+function observedTags(members: Members, living: readonly Member[], known: State) {
+  const wanted = asTexts(known.userTags);
+  const tagsOf = ({ uuid }: Member) => members.userTagsOf(uuid).map(({ tag }) => tag);
+  const existing = new Set(living.flatMap(tagsOf));
+  return {
+    onAll: wanted.filter((tag) => living.every((member) => tagsOf(member).includes(tag))),
+    managed: managedTags(known).filter((tag) => wanted.includes(tag) || existing.has(tag)),
+  };
+}
+
+/** Finds cloned volumes that no other VM uses, and VMs in the recycle bin that are to be expunged. */
+async function findLeftovers(members: Members, { expunge, keep }: DeleteOptions): Promise<Leftover[]> {
+  const { cloud, context, all } = members;
+  const gone = all.filter(({ row }) => isGone(row));
+  const disks = keep ? [] : gone.flatMap((member) => member.disks);
+  const rows = disks.length === 0 ? [] : await cloud.volumes(disks, context.signal);
+  const isLeft = (disk: string, vm: string) =>
+    rows.some(({ uuid, status, vmInstanceUuid: at }) => uuid === disk && status !== "Deleted" && (!at || at === vm));
+  return gone.flatMap(({ uuid, name, row, disks: own }) => {
+    const volumes = own.filter((disk) => isLeft(disk, uuid));
+    const isBinned = expunge && members.isKnown(uuid) && row?.state === "Destroyed";
+    return volumes.length > 0 || isBinned ? [{ uuid, name, volumes }] : [];
+  });
+}
+
+function vmOutput({ uuid, name, row, disks }: Member, set: string): Record<string, unknown> {
   const nics = row?.vmNics ?? [];
   return {
     uuid,
@@ -83,23 +106,22 @@ function view({ uuid, name, row, disks }: Member, set: string): Record<string, u
   };
 }
 
-/** One word for all of them: the wanted one if it is so, else one that differs, so that a refresh shows the drift. */
-function common(values: readonly string[], wanted: unknown): unknown {
+/** One value for all VMs: `wanted` if all have it, otherwise one that differs, so that a refresh shows the drift. */
+function commonValue(values: readonly string[], wanted: unknown): unknown {
   return values.find((value) => value !== wanted) ?? wanted;
 }
 
-/** User tags that are the provider's to take away: those in the program, and those that it has put there before. */
+/** User tags that the provider may remove: those in the program, and those that it has added before. */
 export function managedTags({ userTags, __managedTags: before }: State): string[] {
   return [...new Set([...asTexts(userTags), ...asTexts(before)])];
 }
 
-export function asRecords(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter((one) => typeof one === "object" && one !== null) : [];
+/** Takes inputs or a state. */
+export function deleteOptions({ deletion, keepDataVolumes }: State): DeleteOptions {
+  return { expunge: deletion === "expunge", keep: keepDataVolumes === true };
 }
 
-export function asTexts(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
-}
+// --- reading the state
 
 export function knownVms({ vms, leftovers }: State): KnownVm[] {
   const clonedDisks = (volumes: unknown) =>
@@ -112,34 +134,11 @@ export function knownVms({ vms, leftovers }: State): KnownVm[] {
   ];
 }
 
-/** Of inputs, or of a state. */
-export function removalOf({ deletion, keepDataVolumes }: State): RemovalOptions {
-  return { expunge: deletion === "expunge", keep: keepDataVolumes === true };
+export function sourceOf({ vmInstanceUuid }: State): string | undefined {
+  return typeof vmInstanceUuid === "string" && isUuid(vmInstanceUuid) ? vmInstanceUuid : undefined;
 }
 
-/** Uuids that the outputs name, by what they are of. */
-export function knownPlaces({ vms, primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume }: State) {
-  const rows = asRecords(vms);
-  const given = [primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume];
-  return {
-    zones: uuids(rows.map(({ zoneUuid }) => zoneUuid)),
-    "primary-storage": uuids([
-      ...given,
-      ...rows.flatMap(({ volumes }) => asRecords(volumes).map(({ primaryStorageUuid }) => primaryStorageUuid)),
-    ]),
-    "l3-networks": uuids(rows.flatMap(({ nics }) => asRecords(nics).map(({ l3NetworkUuid }) => l3NetworkUuid))),
-  };
-}
-
-function uuids(values: readonly unknown[]): string[] {
-  return [...new Set(values.flatMap(asUuid))];
-}
-
-function asUuid(value: unknown): string[] {
-  return typeof value === "string" && /^[0-9a-f]{32}$/i.test(value) ? [value] : [];
-}
-
-/** Clones that ZStack was asked for, and of which no run has seen the end. */
+/** True if clones were requested and no run has seen their job's end. */
 export function isCloning({ pending }: State): boolean {
   if (typeof pending !== "object" || pending === null || Reflect.get(pending, "failed") === true) return false;
   return pendingTask({ pending })?.job !== undefined;
@@ -148,4 +147,60 @@ export function isCloning({ pending }: State): boolean {
 export function pendingTask({ pending }: State): Task | undefined {
   const task: unknown = typeof pending === "object" && pending !== null ? Reflect.get(pending, "task") : undefined;
   return typeof task === "object" && task !== null ? (task as Task) : undefined;
+}
+
+const INFRASTRUCTURE = {
+  zones: "the zone",
+  "primary-storage": "the primary storage",
+  "l3-networks": "the network",
+} as const;
+
+/**
+ * Returns why it proves nothing that the clones are not found: this login sees neither their source nor any infrastructure
+ * that the outputs name. Returns undefined if the login sees one of these.
+ */
+export async function doubtAbsence(
+  cloud: ZStackContext,
+  known: State,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const source = sourceOf(known);
+  if (source !== undefined && (await cloud.vms([source], signal)).length > 0) return undefined;
+  const uuids = knownInfrastructure(known);
+  const collections = Object.keys(INFRASTRUCTURE) as (keyof typeof INFRASTRUCTURE)[];
+  for (const collection of collections) {
+    const asked = uuids[collection];
+    if (asked.length > 0 && (await cloud.client.queryVisible(collection, asked, signal)).length > 0) return undefined;
+  }
+  const others = collections.flatMap((collection) =>
+    uuids[collection].map((uuid) => `${INFRASTRUCTURE[collection]} ${uuid}`),
+  );
+  return [
+    `the state has clones of the VM ${source}${others.length === 0 ? "" : ` in ${others.join(", ")}`},`,
+    `and this login (${cloud.account} at ${cloud.settings.base}) sees none of these:`,
+    "it reaches another ZStack, or the account has lost its rights",
+  ].join(" ");
+}
+
+function knownInfrastructure({ vms, primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume }: State) {
+  const rows = asRecords(vms);
+  const uuids = (values: readonly unknown[]) => [...new Set(values.flatMap(asUuid))];
+  const storages = rows.flatMap(({ volumes }) => asRecords(volumes).map((volume) => volume.primaryStorageUuid));
+  return {
+    zones: uuids(rows.map(({ zoneUuid }) => zoneUuid)),
+    "primary-storage": uuids([primaryStorageUuidForRootVolume, primaryStorageUuidForDataVolume, ...storages]),
+    "l3-networks": uuids(rows.flatMap(({ nics }) => asRecords(nics).map(({ l3NetworkUuid }) => l3NetworkUuid))),
+  };
+}
+
+export function asRecords(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "object" && one !== null) : [];
+}
+
+export function asTexts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string") : [];
+}
+
+function asUuid(value: unknown): string[] {
+  return typeof value === "string" && /^[0-9a-f]{32}$/i.test(value) ? [value] : [];
 }

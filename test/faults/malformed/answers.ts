@@ -1,5 +1,5 @@
-// Answers that no service should give, one or for ever, to any request of any operation: ten thousand, of all resources
-// together. In process, without a socket: FAULTS_SEED repeats a run.
+// Ten thousand malformed answers, to any request of any operation of all resources together. In process, without a socket.
+// FAULTS_SEED repeats a run.
 
 import fc from "fast-check";
 import type { Operation, ResourceUnderTest } from "../resourceUnderTest";
@@ -8,34 +8,34 @@ import { casesOf, operationsOf } from "./mutations";
 
 const SEED = Number(process.env.FAULTS_SEED ?? 20_261_121);
 
-/** So many answers at least, in so many operations: some end at the first bad answer, some meet many. */
+/** At least `answers` malformed answers in `cases` operations. Some operations end at the first one, others get many. */
 export function testMalformedAnswers(
-  subject: ResourceUnderTest,
+  resource: ResourceUnderTest,
   { answers, cases }: { answers: number; cases: number },
 ): void {
   jest.setTimeout(400_000);
 
-  // The pauses are drawn by lot, and with them which request meets which answer.
+  // Pauses are random, and the order of requests depends on them.
   beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
   afterAll(() => jest.restoreAllMocks());
 
-  test(`${subject.title}: at least ${answers} malformed answers (seed ${SEED}), no hang, no surprise, nothing undefined, nothing made twice`, async () => {
-    const site = new EmulatorFixture(subject);
+  test(`${resource.title}: at least ${answers} malformed answers (seed ${SEED}), no hang, no surprise, nothing undefined, nothing made twice`, async () => {
+    const fixture = new EmulatorFixture(resource);
     const lengths = new Map<Operation, number>();
-    for (const operation of operationsOf(subject)) lengths.set(operation, await site.requestsOf(operation));
-    let spoiltAnswers = 0;
+    for (const operation of operationsOf(resource)) lengths.set(operation, await fixture.requestsOf(operation));
+    let mutatedAnswers = 0;
     const outcomes = new Map<string, number>();
     await fc.assert(
-      fc.asyncProperty(casesOf(subject), async (one) => {
+      fc.asyncProperty(casesOf(resource), async (one) => {
         // A wait may send more than where all goes well.
-        const { outcome, spoilt } = await site.meet({ ...one, nth: one.nth % (lengths.get(one.operation) ?? 1) });
-        spoiltAnswers += spoilt;
+        const { outcome, mutated } = await fixture.meet({ ...one, nth: one.nth % (lengths.get(one.operation) ?? 1) });
+        mutatedAnswers += mutated;
         outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       }),
       { numRuns: cases, seed: SEED },
     );
-    // A generator that only ever hits what nobody reads would prove nothing.
+    // A generator that hit only fields that the provider ignores would prove nothing.
     for (const seen of ["ok", "fails", "recorded"]) expect(outcomes.get(seen) ?? 0).toBeGreaterThan(cases / 100);
-    expect(spoiltAnswers).toBeGreaterThanOrEqual(answers);
+    expect(mutatedAnswers).toBeGreaterThanOrEqual(answers);
   });
 }

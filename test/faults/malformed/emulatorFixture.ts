@@ -1,5 +1,5 @@
-// One case: an operation of a resource against a cloud in this process that answers some of its requests badly, what must
-// hold whatever comes of it, and the same again without bad answers.
+// One case: an operation of a resource against a cloud in this process that gives malformed answers to some requests, what
+// must hold whatever the outcome is, and the same command again without them.
 
 import { validateHeaderValue } from "node:http";
 import { inspect, isDeepStrictEqual } from "node:util";
@@ -9,22 +9,22 @@ import { HttpClient, type HttpRequest, type RawResponse } from "../../../provide
 import { PartialFailure } from "../../../provider/core/lifecycle";
 import { AutoAdvancingClock } from "../../support/autoAdvancingClock";
 import { type InProcessCloud, inProcessCloud } from "../../support/inProcessCloud";
-import { again, perform, prepare, type Stored, UserRun, wanted } from "../operations";
+import { again, expectedCount, perform, prepare, type Stored, UserRun } from "../operations";
 import type { Operation, RequestSite, ResourceUnderTest } from "../resourceUnderTest";
 import { type Case, lowerCase, mutate, parsed } from "./mutations";
 
 const TIMEOUTS = { create: "4m", update: "4m", delete: "4m" };
-/** Of the clock's own time, and more than all the pauses of an operation together may be. */
+/** Time of the test's clock: more than all pauses of an operation together. */
 const LIMIT_MS = 900_000;
 /** Longer than any work of the emulator takes. */
 const A_WHILE_MS = 600_000;
 
-/** One cloud for all cases of a resource, as new for each of them; its time passes when the provider's does. */
+/** One cloud for all cases of a resource, reset for each. Its time advances with the provider's. */
 export class EmulatorFixture {
   private readonly cloud = inProcessCloud({ clock: "manual" });
   private readonly clock = new AutoAdvancingClock(0, false, (ms) => this.cloud.emulator.clock.tick(ms));
 
-  constructor(private readonly subject: ResourceUnderTest) {}
+  constructor(private readonly resource: ResourceUnderTest) {}
 
   /** How many an operation sends where all goes well. */
   async requestsOf(operation: Operation): Promise<number> {
@@ -36,9 +36,9 @@ export class EmulatorFixture {
     return http.requests;
   }
 
-  /** One operation against some spoilt answers, and the same again without them. */
-  async meet(one: Case): Promise<{ outcome: "ok" | "fails" | "recorded"; spoilt: number }> {
-    const { subject, clock } = this;
+  /** One operation with some malformed answers, and the same command again without them. */
+  async meet(one: Case): Promise<{ outcome: "ok" | "fails" | "recorded"; mutated: number }> {
+    const { resource, clock } = this;
     const { emulator } = this.cloud;
     const before = await this.begin(one.operation);
 
@@ -51,68 +51,68 @@ export class EmulatorFixture {
 
     const { error, stored } = result;
     if (error !== undefined && !(error instanceof SnapcloneError || error instanceof PartialFailure)) throw error;
-    const said = `${error?.message ?? ""}\n${user.log.join("\n")}`;
-    for (const secret of ["please report it", ...subject.secrets(emulator)]) {
-      if (said.includes(secret)) problems.push(`it says "${secret}": ${said}`);
+    const output = `${error?.message ?? ""}\n${user.log.join("\n")}`;
+    for (const secret of ["please report it", ...resource.secrets(emulator)]) {
+      if (output.includes(secret)) problems.push(`it says "${secret}": ${output}`);
     }
     if (stored && (stored.id.trim() === "" || !isDeepStrictEqual(JSON.parse(JSON.stringify(stored)), stored))) {
       problems.push(`the state is not JSON: ${inspect(stored)}`);
     }
     http.cut();
 
-    if (subject.looked) {
+    if (resource.followAdvice) {
       this.passAWhile();
-      subject.looked(emulator);
+      resource.followAdvice(emulator);
     }
     const calm = this.newHttp();
     await again(one.operation, this.newRun(calm), before, result);
     calm.cut();
     this.passAWhile();
-    const left = subject.statuses(emulator).join();
-    const { objects } = subject.count(emulator);
-    const due = wanted(one.operation, subject);
-    const isDone = objects === due && left === Array.from({ length: due }, () => subject.fine).join();
-    if (!isDone) problems.push(`in the end there are ${objects} ${subject.objects}: ${left}`);
+    const left = resource.statuses(emulator).join();
+    const { objects } = resource.count(emulator);
+    const due = expectedCount(one.operation, resource);
+    const isDone = objects === due && left === Array.from({ length: due }, () => resource.healthyStatus).join();
+    if (!isDone) problems.push(`in the end there are ${objects} ${resource.objects}: ${left}`);
     if (problems.length > 0) throw new Error(problems.join("\n"));
     const outcome = error === undefined ? "ok" : error instanceof PartialFailure ? "recorded" : "fails";
-    return { outcome, spoilt: http.spoiltAnswers };
+    return { outcome, mutated: http.mutatedAnswers };
   }
 
   /** Everything as at the start, and what the operation finds. */
   private async begin(operation: Operation): Promise<Stored | undefined> {
     this.cloud.emulator.reset();
-    this.subject.ready(this.cloud.emulator);
+    this.resource.prepare(this.cloud.emulator);
     const http = this.newHttp();
     const before = await prepare(operation, this.newRun(http), TIMEOUTS);
     http.cut();
     return before;
   }
 
-  private newHttp(plan?: Case): SpoilingHttp {
-    return new SpoilingHttp(this.subject, this.cloud, this.clock, plan);
+  private newHttp(plan?: Case): MutatingHttp {
+    return new MutatingHttp(this.resource, this.cloud, this.clock, plan);
   }
 
   private newRun(http: HttpClient): UserRun {
-    return new UserRun(this.subject, this.clock, this.subject.open(this.cloud.emulator, this.clock, http));
+    return new UserRun(this.resource, this.clock, this.resource.open(this.cloud.emulator, this.clock, http));
   }
 
   private passAWhile(): void {
     this.cloud.emulator.clock.tick(A_WHILE_MS);
-    this.subject.settle(this.cloud.emulator);
+    this.resource.advance(this.cloud.emulator);
   }
 }
 
-/** The provider's HTTP client over the in-process cloud, which spoils some answers in a row. */
-class SpoilingHttp extends HttpClient {
+/** The provider's HTTP client over the in-process cloud, which malforms some answers in a row. */
+class MutatingHttp extends HttpClient {
   readonly problems: string[] = [];
   requests = 0;
-  spoiltAnswers = 0;
+  mutatedAnswers = 0;
   private isCut = false;
-  /** Of the last request that makes something, by its kind. */
+  /** The status of the last creating request, by its site. */
   private readonly lastStatus = new Map<RequestSite, number>();
 
   constructor(
-    private readonly subject: ResourceUnderTest,
+    private readonly resource: ResourceUnderTest,
     private readonly cloud: InProcessCloud,
     clock: AutoAdvancingClock,
     private readonly plan?: Case,
@@ -120,7 +120,7 @@ class SpoilingHttp extends HttpClient {
     super({ clock });
   }
 
-  /** What still goes on in the background is not to meet the next case. */
+  /** Stops requests that are still running in the background, so that they cannot disturb the next case. */
   cut(): void {
     this.isCut = true;
   }
@@ -129,33 +129,33 @@ class SpoilingHttp extends HttpClient {
     if (this.isCut) throw unreachable(request);
     this.checkLegal(request);
     const { plan } = this;
-    const how = plan?.spoils[this.requests - plan.nth];
+    const mutation = plan?.mutations[this.requests - plan.nth];
     this.requests += 1;
-    const status = how && plan?.status;
-    const making = this.makingOf(request);
-    const last = making && this.lastStatus.get(making);
-    if (!making?.repeatable && last !== undefined && !isPromise(last)) {
+    const status = mutation && plan?.status;
+    const create = this.createSiteOf(request);
+    const last = create && this.lastStatus.get(create);
+    if (!create?.idempotent && last !== undefined && !isPromise(last)) {
       this.problems.push(`a second ${request.method} ${request.url} after a ${last}`);
     }
     const reply =
-      status !== undefined && this.isTurnedAway(status, making)
+      status !== undefined && this.isTurnedAway(status, create)
         ? { status, headers: {}, body: '{"emulator":"not carried out"}' }
-        : this.carryOut(request);
-    const { objects } = this.subject.count(this.cloud.emulator);
-    if (objects > this.subject.wanted) this.problems.push(`${objects} were made`);
-    const answer = how ? mutate(reply, status, how) : reply;
-    if (how) this.spoiltAnswers += 1;
-    if (making) this.lastStatus.set(making, answer.status);
+        : this.forward(request);
+    const { objects } = this.resource.count(this.cloud.emulator);
+    if (objects > this.resource.expectedCount) this.problems.push(`${objects} were made`);
+    const answer = mutation ? mutate(reply, status, mutation) : reply;
+    if (mutation) this.mutatedAnswers += 1;
+    if (create) this.lastStatus.set(create, answer.status);
     return { status: answer.status, headers: lowerCase(answer.headers), text: answer.body, json: parsed(answer.body) };
   }
 
-  private isTurnedAway(status: number, making: RequestSite | undefined): boolean {
+  private isTurnedAway(status: number, create: RequestSite | undefined): boolean {
     if (isPromise(status)) return true;
-    const isBelieved = making !== undefined && this.subject.believesRefusals === true && status >= 400 && status < 500;
-    return status >= 300 && (isBelieved || !this.plan?.carriedOut);
+    const isTrusted = create !== undefined && this.resource.trustsRefusals === true && status >= 400 && status < 500;
+    return status >= 300 && (isTrusted || !this.plan?.carriedOut);
   }
 
-  private carryOut(request: HttpRequest<unknown>): Reply {
+  private forward(request: HttpRequest<unknown>): Reply {
     const { method, url, headers, body } = request;
     const sent = { accept: "application/json", "content-type": "application/json", ...headers };
     const reply = this.cloud.answer({ method, url, headers: sent, body });
@@ -163,16 +163,16 @@ class SpoilingHttp extends HttpClient {
     throw unreachable(request);
   }
 
-  /** The place of a request that makes something. */
-  private makingOf({ method, url }: HttpRequest<unknown>): RequestSite | undefined {
+  /** The site of a creating request. */
+  private createSiteOf({ method, url }: HttpRequest<unknown>): RequestSite | undefined {
     const { pathname, search } = new URL(url);
-    return Object.values(this.subject.places).find(
+    return Object.values(this.resource.sites).find(
       ({ role, call }) =>
-        (role === "make" || role === "rework") && call.method === method && call.path.test(pathname + search),
+        (role === "create" || role === "changeOnce") && call.method === method && call.path.test(pathname + search),
     );
   }
 
-  /** Whether it could go over a wire. */
+  /** Notes a problem if the request could not be sent over a network. */
   private checkLegal({ method, url, headers = {} }: HttpRequest<unknown>): void {
     if (!URL.canParse(url)) this.problems.push(`no address: ${method} ${url}`);
     for (const [name, value] of Object.entries(headers)) {
@@ -185,7 +185,7 @@ class SpoilingHttp extends HttpClient {
   }
 }
 
-/** A 401 and a 429 promise that nothing was done; any other error may be said of what was. */
+/** A 401 or a 429 promises that the request was not executed. Any other error may follow an executed request. */
 function isPromise(status: number): boolean {
   return status === 401 || status === 429;
 }

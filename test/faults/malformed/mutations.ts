@@ -1,4 +1,4 @@
-// Answers that no service should give: what there is of them, and how a good answer becomes one.
+// Malformed answers: which ones exist, and how a good answer becomes one of them.
 
 import fc from "fast-check";
 import type { Reply } from "../../../emulator/core/http";
@@ -12,7 +12,7 @@ export interface Case {
   /** Whether a request that is answered with an error was carried out all the same. */
   carriedOut: boolean;
   status: number | undefined;
-  spoils: readonly Mutation[];
+  mutations: readonly Mutation[];
 }
 
 export type Mutation =
@@ -29,53 +29,24 @@ const STATUSES = [
   ...[200, 202, 204, 299, 300, 302, 304, 400, 401, 403, 404, 406, 409, 413, 418, 429, 500, 501, 503, 599],
 ];
 
-/** Not "adopt": a list that is in good form and leaves out a mark cannot be told from the truth. */
-export function operationsOf({ places }: ResourceUnderTest): Operation[] {
-  return [...new Set(Object.values(places).map(({ of }) => of))].filter((operation) => operation !== "adopt");
+/** Without "adopt": a well-formed list that omits a record looks like a true one. */
+export function operationsOf({ sites }: ResourceUnderTest): Operation[] {
+  return [...new Set(Object.values(sites).map(({ of }) => of))].filter((operation) => operation !== "adopt");
 }
 
-export function casesOf(subject: ResourceUnderTest): fc.Arbitrary<Case> {
+export function casesOf(resource: ResourceUnderTest): fc.Arbitrary<Case> {
   return fc.record({
-    operation: fc.constantFrom<Operation>("create", ...operationsOf(subject)),
+    operation: fc.constantFrom<Operation>("create", ...operationsOf(resource)),
     nth: fc.nat(104),
     carriedOut: fc.boolean(),
     status: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom(...STATUSES)),
-    spoils: fc.array(spoilsOf(subject), { minLength: 1, maxLength: 60 }),
+    mutations: fc.array(mutationsOf(resource), { minLength: 1, maxLength: 60 }),
   });
 }
 
-function spoilsOf({ words, places }: ResourceUnderTest): fc.Arbitrary<Mutation> {
-  const value = fc.oneof(
-    fc.jsonValue({ maxDepth: 3 }),
-    fc.constantFrom<unknown>(
-      null,
-      "",
-      " ",
-      ".",
-      "..",
-      "a/b",
-      "a\nb",
-      "\0",
-      "💥",
-      "undefined",
-      "__proto__",
-      0,
-      -1,
-      1e308,
-      [],
-      {},
-    ),
-    fc.constantFrom(...words, "quantum-folding"),
-    fc.constantFrom("http://elsewhere.test/v3", "ftp://x", "http://", "3.99", "9.9.9", "v3.0", "2099-01-01T00:00:00Z"),
-    fc.constantFrom<unknown>(
-      JSON.parse('{"__proto__":"x"}'),
-      { constructor: "x" },
-      { toString: 7 },
-      [[[[[]]]]],
-      "x".repeat(5_000),
-    ),
-  );
-  const roots = new Set(Object.values(places).flatMap(({ fields }) => fields.map((field) => field.split(".")[0])));
+function mutationsOf({ statusWords, sites }: ResourceUnderTest): fc.Arbitrary<Mutation> {
+  const value = fieldValues(statusWords);
+  const roots = new Set(Object.values(sites).flatMap(({ fields }) => fields.map((field) => field.split(".")[0])));
   const openings = ["error", ...roots].map((root) => `{${JSON.stringify(root)}:`);
   return fc.oneof(
     { weight: 2, arbitrary: fc.record({ with: fc.constant("other JSON" as const), value }) },
@@ -96,66 +67,104 @@ function spoilsOf({ words, places }: ResourceUnderTest): fc.Arbitrary<Mutation> 
       depth: fc.integer({ min: 10, max: 4_000 }),
       opening: fc.constantFrom("[", ...openings),
     }),
-    fc.record({
-      with: fc.constant("a header" as const),
-      name: fc.constantFrom(
-        "content-type",
-        "retry-after",
-        "x-subject-token",
-        "x-sds-auth-token",
-        "date",
-        "location",
-        "x-openstack-request-id",
-      ),
-      value: fc.constantFrom(
-        "",
-        "text/html",
-        "-1",
-        "0",
-        "1e9",
-        "Infinity",
-        "NaN",
-        "Thu, 01 Jan 2099 00:00:00 GMT",
-        "never",
-        "a b",
-      ),
-    }),
+    HEADER,
   );
 }
 
-/** The answer with what is wrong with it. */
-export function mutate(reply: Reply, status: number | undefined, how: Mutation): Reply {
+/** Values for a field: of any type, odd, or plausible and wrong. */
+function fieldValues(statusWords: readonly string[]): fc.Arbitrary<unknown> {
+  return fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom<unknown>(
+      null,
+      "",
+      " ",
+      ".",
+      "..",
+      "a/b",
+      "a\nb",
+      "\0",
+      "💥",
+      "undefined",
+      "__proto__",
+      0,
+      -1,
+      1e308,
+      [],
+      {},
+    ),
+    fc.constantFrom(...statusWords, "quantum-folding"),
+    fc.constantFrom("http://elsewhere.test/v3", "ftp://x", "http://", "3.99", "9.9.9", "v3.0", "2099-01-01T00:00:00Z"),
+    fc.constantFrom<unknown>(
+      JSON.parse('{"__proto__":"x"}'),
+      { constructor: "x" },
+      { toString: 7 },
+      [[[[[]]]]],
+      "x".repeat(5_000),
+    ),
+  );
+}
+
+const HEADER = fc.record({
+  with: fc.constant("a header" as const),
+  name: fc.constantFrom(
+    "content-type",
+    "retry-after",
+    "x-subject-token",
+    "x-sds-auth-token",
+    "date",
+    "location",
+    "x-openstack-request-id",
+  ),
+  value: fc.constantFrom(
+    "",
+    "text/html",
+    "-1",
+    "0",
+    "1e9",
+    "Infinity",
+    "NaN",
+    "Thu, 01 Jan 2099 00:00:00 GMT",
+    "never",
+    "a b",
+  ),
+});
+
+/** The answer with the mutation. */
+export function mutate(reply: Reply, status: number | undefined, mutation: Mutation): Reply {
   const changed = { ...reply, status: status ?? reply.status };
-  switch (how.with) {
+  switch (mutation.with) {
     case "a header":
-      return { ...changed, headers: { ...lowerCase(reply.headers), [how.name]: how.value } };
+      return { ...changed, headers: { ...lowerCase(reply.headers), [mutation.name]: mutation.value } };
     case "other JSON":
-      return { ...changed, body: JSON.stringify(how.value) };
+      return { ...changed, body: JSON.stringify(mutation.value) };
     case "less of it":
-      return { ...changed, body: reply.body.slice(0, Math.floor(reply.body.length * how.share)) };
+      return { ...changed, body: reply.body.slice(0, Math.floor(reply.body.length * mutation.share)) };
     case "text":
-      return { ...changed, body: how.text };
+      return { ...changed, body: mutation.text };
     case "depth":
       return {
         ...changed,
-        body: `${how.opening.repeat(how.depth)}1${(how.opening === "[" ? "]" : "}").repeat(how.depth)}`,
+        body: `${mutation.opening.repeat(mutation.depth)}1${(mutation.opening === "[" ? "]" : "}").repeat(mutation.depth)}`,
       };
     default:
-      return { ...changed, body: withField(reply.body, how) };
+      return { ...changed, body: withField(reply.body, mutation) };
   }
 }
 
 /** The same text with one field of its JSON replaced or left out. */
-function withField(text: string, how: Extract<Mutation, { at: number }>): string {
+function withField(text: string, mutation: Extract<Mutation, { at: number }>): string {
   const body = parsed(text);
   const paths = pathsOf(body);
-  const path = paths[how.at % Math.max(1, paths.length)];
+  const path = paths[mutation.at % Math.max(1, paths.length)];
   if (path === undefined) return text;
-  const mark = "the field that is replaced";
-  const marked = JSON.stringify(replaced(body, path, how.with === "a field less" ? undefined : mark));
-  if (how.with === "a field less") return marked;
-  return marked.replace(JSON.stringify(mark), () =>
-    how.with === "another value" ? JSON.stringify(how.value) : how.digits,
+  const placeholder = "the field that is replaced";
+  const withPlaceholder = JSON.stringify(
+    replaced(body, path, mutation.with === "a field less" ? undefined : placeholder),
+  );
+  if (mutation.with === "a field less") return withPlaceholder;
+  return withPlaceholder.replace(JSON.stringify(placeholder), () =>
+    mutation.with === "another value" ? JSON.stringify(mutation.value) : mutation.digits,
   );
 }
 

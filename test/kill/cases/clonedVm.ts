@@ -1,7 +1,7 @@
-// ClonedVm under the kill tests: two clones a resource, each resource with a VM of its own to clone.
+// ClonedVm in the kill suite: two clones a resource, each resource with a VM of its own to clone.
 
-import { startEmulator, type ZStackVm } from "../../../emulator/index";
-import { COMMON_STORIES } from "../plan";
+import { type Emulator, startEmulator, type ZStackVm } from "../../../emulator/index";
+import { COMMON_SCENARIOS } from "../plan";
 import {
   type Args,
   type BackendFixture,
@@ -15,15 +15,15 @@ import {
 } from "../resourceCase";
 
 const SIZE = 3;
-/** Digits of a version 4 UUID: ZStack looks at that. */
+/** The digits of a version 4 UUID, which ZStack demands. */
 const SOURCES = [1, 2, 3].map((n) => `a000000${n}11114111811111111111111${n}`);
 
 export const clonedVm: ResourceCase = {
   type: "ClonedVm",
-  stories: COMMON_STORIES,
+  scenarios: COMMON_SCENARIOS,
   size: SIZE,
-  ground,
-  program: (_ground, size) =>
+  openBackend,
+  program: (_backend, size) =>
     programOf(size, (name, at) => ({
       vmInstanceUuid: SOURCES[at],
       names: [`${name}-a`, `${name}-b`],
@@ -31,65 +31,42 @@ export const clonedVm: ResourceCase = {
       userTags: ["team::shop"],
     })),
   changed: (args) => ({ ...args, description: "anew", userTags: ["tier::gold"] }),
-  wanted: ({ vmInstanceUuid, names, description, userTags }) =>
+  expectedCopies: ({ vmInstanceUuid, names, description, userTags }) =>
     (names as string[]).map((name) => ({
-      from: String(vmInstanceUuid),
-      shows: { name, state: "Running", description, userTags },
+      source: String(vmInstanceUuid),
+      attributes: { name, state: "Running", description, userTags },
     })),
-  idsOf: ({ outputs }) => ((outputs.vms ?? []) as Args[]).map(({ uuid }) => String(uuid)),
-  isWhole: ({ names, vms }) => Array.isArray(vms) && vms.length === (names as string[]).length,
+  copyIdsOf: ({ outputs }) => ((outputs.vms ?? []) as Args[]).map(({ uuid }) => String(uuid)),
+  isComplete: ({ names, vms }) => Array.isArray(vms) && vms.length === (names as string[]).length,
 };
 
-async function ground(stackName: string): Promise<BackendFixture> {
+async function openBackend(stackName: string): Promise<BackendFixture> {
   const cloud = await startEmulator({
     latencyMs: LATENCY_MS,
     timings: { zstackImage: 500, zstackClone: 300, zstackAction: 200 },
   });
   const { zstack, requests } = cloud;
-  const witness = new RequestSpy(requests, {
+  const spy = new RequestSpy(requests, {
     create: /^vms\.cloneVmInstance$/,
     delete: /^vms\.destroy$/,
-    look: /^(jobs|vms)\.query$/,
+    poll: /^(jobs|vms)\.query$/,
   });
-  /** By clone; a description that the program wants comes later. */
+  /** Sources by clone. Kept apart, since a later update replaces the description that names the source. */
   const sourceOf = new Map<string, string>();
   const isClone = ({ uuid, description }: ZStackVm) => {
     const source = /^cloned from vm\[uuid:(\w+)\]$/.exec(description ?? "")?.[1];
     if (source !== undefined) sourceOf.set(uuid, source);
     return source !== undefined;
   };
-  witness.watch(zstack.vms, isClone);
-  const ownerOf = (source: string) => urnOf(stackName, "ClonedVm", namesOf(SIZE)[SOURCES.indexOf(source)] ?? "");
-  const marksOn = (uuid: string) => zstack.tagsOf(uuid).filter((tag) => tag.startsWith("snapclone::"));
-  /** The tag of a clone, or what its source says of the set that its temporary name has. */
-  const recordOf = ({ uuid, name }: ZStackVm, from: string): string | undefined => {
-    const set = /\.sc-(\w{32})$/.exec(name)?.[1];
-    const intent = marksOn(from).find((tag) => set !== undefined && tag.startsWith(`snapclone::intent::${set}::`));
-    return marksOn(uuid)[0] ?? intent;
-  };
-  const copyOf = (vm: ZStackVm): Copy => {
-    const { uuid, name, state, description } = vm;
-    const from = sourceOf.get(uuid) ?? "";
-    const record = recordOf(vm, from);
-    // A clone's tag ends in its name.
-    const owner = /::(urn:pulumi:.*)$/.exec(record ?? "")?.[1] ?? "";
-    const userTags = zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
-    return {
-      id: uuid,
-      owner: record?.startsWith("snapclone::set::") ? owner.slice(0, owner.lastIndexOf("::")) : owner || ownerOf(from),
-      from,
-      shows: { name, state, description, userTags },
-      open: record !== undefined,
-      leaving: state === "Destroying",
-    };
-  };
+  spy.watch(zstack.vms, isClone);
+  const { copyOf, ownerOf, recordsOn } = copyReader(cloud, stackName, sourceOf);
   const beginDestroy = zstack.beginDestroy.bind(zstack);
   zstack.beginDestroy = (row) => {
     const copy = copyOf(row);
     const others = [...zstack.vms.values()].filter(
-      (other) => other !== row && sourceOf.get(other.uuid) === copy.from && other.name === row.name,
+      (other) => other !== row && sourceOf.get(other.uuid) === copy.source && other.name === row.name,
     );
-    witness.deleted(
+    spy.recordDeletion(
       copy,
       others.some(({ state }) => state === "Running"),
     );
@@ -98,11 +75,11 @@ async function ground(stackName: string): Promise<BackendFixture> {
   const prepare = () => {
     for (const uuid of SOURCES) zstack.furnish(zstack.addVm({ uuid, name: `source ${uuid[7]}`, state: "Running" }));
     sourceOf.clear();
-    witness.forget();
+    spy.clear();
   };
   prepare();
   return {
-    connections: { default: { ...cloud.zstackLogin.connection() } },
+    connections: { default: { ...cloud.zstack.connection() } },
     sources: SOURCES as [string, string],
     async copies() {
       return zstack
@@ -110,12 +87,44 @@ async function ground(stackName: string): Promise<BackendFixture> {
         .filter(({ uuid }) => sourceOf.has(uuid))
         .map(copyOf);
     },
-    traces: () => SOURCES.filter((uuid) => marksOn(uuid).length > 0).map(ownerOf),
+    recordOwners: () => SOURCES.filter((uuid) => recordsOn(uuid).length > 0).map(ownerOf),
     async reset() {
       cloud.reset();
       prepare();
     },
-    witness,
+    spy,
     close: () => cloud.close(),
   };
+}
+
+function copyReader({ zstack }: Emulator, stackName: string, sourceOf: ReadonlyMap<string, string>) {
+  const ownerOf = (source: string) => urnOf(stackName, "ClonedVm", namesOf(SIZE)[SOURCES.indexOf(source)] ?? "");
+  const recordsOn = (uuid: string) => zstack.tagsOf(uuid).filter((tag) => tag.startsWith("snapclone::"));
+  /** The clone's own tag, or else the pending record on its source for the set in the clone's temporary name. */
+  const recordOf = ({ uuid, name }: ZStackVm, source: string): string | undefined => {
+    const set = /\.sc-(\w{32})$/.exec(name)?.[1];
+    const pendingCreate = recordsOn(source).find(
+      (tag) => set !== undefined && tag.startsWith(`snapclone::intent::${set}::`),
+    );
+    return recordsOn(uuid)[0] ?? pendingCreate;
+  };
+  const copyOf = (vm: ZStackVm): Copy => {
+    const { uuid, name, state, description } = vm;
+    const source = sourceOf.get(uuid) ?? "";
+    const record = recordOf(vm, source);
+    // A clone's tag ends in the clone's name.
+    const owner = /::(urn:pulumi:.*)$/.exec(record ?? "")?.[1] ?? "";
+    const userTags = zstack.tagsOf(uuid).filter((tag) => !tag.startsWith("snapclone::"));
+    return {
+      id: uuid,
+      owner: record?.startsWith("snapclone::set::")
+        ? owner.slice(0, owner.lastIndexOf("::"))
+        : owner || ownerOf(source),
+      source,
+      attributes: { name, state, description, userTags },
+      hasRecord: record !== undefined,
+      isDeleting: state === "Destroying",
+    };
+  };
+  return { copyOf, ownerOf, recordsOn };
 }

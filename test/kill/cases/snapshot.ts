@@ -1,26 +1,26 @@
-// Snapshot under the kill tests: several of one volume, told apart by the record in their metadata.
+// Snapshot in the kill suite: several of one volume, told apart by the record in their metadata.
 
 import { startEmulator } from "../../../emulator/index";
 import type { Backend, BackendSnapshot } from "../../scenarios/backend";
-import { STORIES } from "../plan";
+import { SCENARIOS } from "../plan";
 import { type BackendFixture, type Copy, LATENCY_MS, programOf, RequestSpy, type ResourceCase } from "../resourceCase";
 
 export const snapshot: ResourceCase = {
   type: "Snapshot",
-  stories: STORIES,
+  scenarios: SCENARIOS,
   size: 5,
-  ground: emulatorGround,
+  openBackend: openEmulator,
   program: ({ sources: [volumeId] }, size) =>
     programOf(size, (name) => ({ volumeId, name: `${name} of the day`, metadata: { keep: "7", team: "shop" } })),
   changed: ({ volumeId, name }) => ({ volumeId, name: `${name} anew`, metadata: { keep: "30", tier: "gold" } }),
-  wanted: ({ volumeId, name, metadata }) => [
+  expectedCopies: ({ volumeId, name, metadata }) => [
     {
-      from: String(volumeId),
-      shows: { status: "available", name, metadata: sorted(metadata as Record<string, string>) },
+      source: String(volumeId),
+      attributes: { status: "available", name, metadata: sorted(metadata as Record<string, string>) },
     },
   ],
-  idsOf: ({ id }) => [id],
-  isWhole: ({ status }) => status === "available",
+  copyIdsOf: ({ id }) => [id],
+  isComplete: ({ status }) => status === "available",
   namesCopies: true,
 };
 
@@ -29,7 +29,7 @@ export function onBackend(open: () => Backend): ResourceCase {
   return {
     ...snapshot,
     size: 3,
-    async ground(stackName) {
+    async openBackend(stackName) {
       const backend = open();
       const ours = async () =>
         (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
@@ -46,40 +46,40 @@ export function onBackend(open: () => Backend): ResourceCase {
   };
 }
 
-async function emulatorGround(): Promise<BackendFixture> {
+async function openEmulator(): Promise<BackendFixture> {
   const cloud = await startEmulator({
     latencyMs: LATENCY_MS,
     timings: { snapshotCreate: 600, snapshotDelete: 300 },
   });
   const { cinder, requests } = cloud;
-  const witness = new RequestSpy(requests, {
+  const spy = new RequestSpy(requests, {
     create: /^snapshots\.create$/,
     delete: /^snapshots\.delete$/,
-    // The first list of a run looks for what is ours; the others wait for something.
-    look: /^snapshots\.(detail|show)$/,
+    // Lists and reads: the first list of a run finds what this stack owns, the others wait for something.
+    poll: /^snapshots\.(detail|show)$/,
   });
-  witness.watch(cinder.snapshots);
+  spy.watch(cinder.snapshots);
   const startDelete = cinder.startSnapshotDelete.bind(cinder);
   cinder.startSnapshotDelete = (row, requestId) => {
     const others = [...cinder.snapshots.values()].filter((other) => other !== row && ownerOf(other) === ownerOf(row));
-    witness.deleted(
+    spy.recordDeletion(
       copyOf(row),
       others.some(({ status }) => status === "available"),
     );
     startDelete(row, requestId);
   };
   return {
-    connections: { default: { ...cloud.connection() } },
+    connections: { default: { ...cloud.openstack.connection() } },
     sources: ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"],
     async copies() {
-      cinder.settle();
+      cinder.advance();
       return [...cinder.snapshots.values()].map(copyOf);
     },
     async reset() {
       cloud.reset();
-      witness.forget();
+      spy.clear();
     },
-    witness,
+    spy,
     close: () => cloud.close(),
   };
 }
@@ -89,10 +89,10 @@ function copyOf(row: BackendSnapshot): Copy {
   return {
     id: row.id,
     owner: ownerOf(row),
-    from: row.volume_id,
-    shows: { status: row.status, name: row.name, metadata: sorted(Object.fromEntries(foreign)) },
-    open: row.metadata["snapclone:attempt"] !== undefined,
-    leaving: row.status === "deleting",
+    source: row.volume_id,
+    attributes: { status: row.status, name: row.name, metadata: sorted(Object.fromEntries(foreign)) },
+    hasRecord: row.metadata["snapclone:attempt"] !== undefined,
+    isDeleting: row.status === "deleting",
   };
 }
 

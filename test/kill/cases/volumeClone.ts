@@ -1,8 +1,8 @@
-// VolumeClone under the kill tests: sets of two volumes, each set with sources of its own, on a PowerVC that copies a
-// source's notes with its metadata.
+// VolumeClone in the kill suite: sets of two volumes, each set with its own sources, on a PowerVC that copies a source's
+// metadata, with the provider's records in it.
 
-import { startEmulator, type VolumeRow } from "../../../emulator/index";
-import { COMMON_STORIES } from "../plan";
+import { type Emulator, startEmulator, type VolumeRow } from "../../../emulator/index";
+import { COMMON_SCENARIOS } from "../plan";
 import {
   type BackendFixture,
   type Copy,
@@ -19,65 +19,40 @@ const SIZE = 3;
 
 export const volumeClone: ResourceCase = {
   type: "VolumeClone",
-  stories: COMMON_STORIES,
+  scenarios: COMMON_SCENARIOS,
   size: SIZE,
-  ground,
-  program: (_ground, size) =>
+  openBackend,
+  program: (_backend, size) =>
     programOf(size, (name, at) => ({ volumes: sourcesOf(at), displayName: name, description: "of the day" })),
   changed: ({ volumes, displayName }) => ({ volumes, displayName: `${displayName}-anew`, description: "anew" }),
-  wanted: ({ volumes, displayName, description }) =>
-    (volumes as string[]).map((from, at) => ({
-      from,
-      shows: { status: "available", name: `clone-${displayName}-${at + 1}`, description },
+  expectedCopies: ({ volumes, displayName, description }) =>
+    (volumes as string[]).map((source, at) => ({
+      source,
+      attributes: { status: "available", name: `clone-${displayName}-${at + 1}`, description },
     })),
-  idsOf: ({ outputs }) => Object.values((outputs.clones ?? {}) as Record<string, string>),
-  // Not by the flow: where its number was lost with the reply, the clones were found by their names.
-  isWhole: ({ clonedVolumes, volumes }) =>
+  copyIdsOf: ({ outputs }) => Object.values((outputs.clones ?? {}) as Record<string, string>),
+  // The flow's id is no criterion: if the reply was lost, the provider found the clones by their names.
+  isComplete: ({ clonedVolumes, volumes }) =>
     Array.isArray(clonedVolumes) && clonedVolumes.length === (volumes as string[]).length,
 };
 
-async function ground(stackName: string): Promise<BackendFixture> {
+async function openBackend(stackName: string): Promise<BackendFixture> {
   const cloud = await startEmulator({ latencyMs: LATENCY_MS, timings: { cloneStep: 40, volumeDelete: 300 } });
   const { cinder, powervc, requests } = cloud;
-  const witness = new RequestSpy(requests, {
+  const spy = new RequestSpy(requests, {
     create: /^clones\.create$/,
     delete: /^volumes\.delete$/,
-    look: /^(clones\.progress|volumes\.(detail|show))$/,
+    poll: /^(clones\.progress|volumes\.(detail|show))$/,
   });
-  const ownerOf = (source: string) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[setOf(source)] ?? "");
   const isClone = ({ source_volid }: VolumeRow) => source_volid !== null;
-  witness.watch(cinder.volumes, isClone);
-  const copyOf = (row: VolumeRow): Copy => {
-    const { id, source_volid, name, status, description, metadata } = row;
-    const from = source_volid ?? "";
-    const own = metadata["snapclone:volume"] === id;
-    const set = own ? metadata["snapclone:set"] : /snapclone-[0-9a-f]{24}/.exec(name ?? "")?.[0];
-    // A set that is being made is noted on its first volume. Until the flow has named the clones, only whose source it is
-    // tells.
-    const isPending = SOURCES.some((source) =>
-      Object.keys(cinder.volumes.get(source)?.metadata ?? {}).some((key) =>
-        set === undefined
-          ? source === sourcesOf(setOf(from))[0] && key.endsWith(":pending")
-          : key === `snapclone:${set}:pending`,
-      ),
-    );
-    const open =
-      isPending || (own && metadata["snapclone:owner"] !== undefined) || /snapclone-[0-9a-f]{24}/.test(name ?? "");
-    return {
-      id,
-      owner: ownerOf(from),
-      from,
-      shows: { status, name, description },
-      open,
-      leaving: status === "deleting",
-    };
-  };
+  spy.watch(cinder.volumes, isClone);
+  const { copyOf, ownerOf } = copyReader(cloud, stackName);
   const startDelete = cinder.startVolumeDelete.bind(cinder);
   cinder.startVolumeDelete = (row, ...more) => {
     const others = [...cinder.volumes.values()].filter(
       (other) => other !== row && other.source_volid === row.source_volid,
     );
-    witness.deleted(
+    spy.recordDeletion(
       copyOf(row),
       others.some(({ status }) => status === "available"),
     );
@@ -85,17 +60,17 @@ async function ground(stackName: string): Promise<BackendFixture> {
   };
   const prepare = () => {
     for (const id of SOURCES) cinder.createVolume({ id, name: `source ${id[7]}`, metadata: { team: "shop" } });
-    witness.forget();
+    spy.clear();
   };
   prepare();
   return {
-    connections: { default: { ...cloud.powervcLogin.connection() } },
+    connections: { default: { ...cloud.powervc.connection() } },
     sources: SOURCES as [string, string],
     async copies() {
-      powervc.settle();
+      powervc.advance();
       return [...cinder.volumes.values()].filter(isClone).map(copyOf);
     },
-    traces: () =>
+    recordOwners: () =>
       SOURCES.filter((id) =>
         Object.keys(cinder.volumes.get(id)?.metadata ?? {}).some((key) => /snapclone/.test(key)),
       ).map(ownerOf),
@@ -103,9 +78,39 @@ async function ground(stackName: string): Promise<BackendFixture> {
       cloud.reset();
       prepare();
     },
-    witness,
+    spy,
     close: () => cloud.close(),
   };
+}
+
+function copyReader({ cinder }: Emulator, stackName: string) {
+  const ownerOf = (source: string) => urnOf(stackName, "VolumeClone", namesOf(SIZE)[setOf(source)] ?? "");
+  const copyOf = (row: VolumeRow): Copy => {
+    const { id, source_volid, name, status, description, metadata } = row;
+    const source = source_volid ?? "";
+    const own = metadata["snapclone:volume"] === id;
+    const set = own ? metadata["snapclone:set"] : /snapclone-[0-9a-f]{24}/.exec(name ?? "")?.[0];
+    // A pending set has a record on its first source volume. Until PowerVC's flow has named the clones, only their
+    // source says which set they belong to.
+    const isPending = SOURCES.some((noted) =>
+      Object.keys(cinder.volumes.get(noted)?.metadata ?? {}).some((key) =>
+        set === undefined
+          ? noted === sourcesOf(setOf(source))[0] && key.endsWith(":pending")
+          : key === `snapclone:${set}:pending`,
+      ),
+    );
+    const hasRecord =
+      isPending || (own && metadata["snapclone:owner"] !== undefined) || /snapclone-[0-9a-f]{24}/.test(name ?? "");
+    return {
+      id,
+      owner: ownerOf(source),
+      source,
+      attributes: { status, name, description },
+      hasRecord,
+      isDeleting: status === "deleting",
+    };
+  };
+  return { copyOf, ownerOf };
 }
 
 function sourcesOf(at: number): string[] {

@@ -1,7 +1,5 @@
-// The same for `pulumi-snapclone/emulator` and `pulumi-snapclone/dynamic/v1`.
+// Uses every export of `pulumi-snapclone/emulator`, as exports/*.ts do of the others.
 
-import type * as pulumi from "@pulumi/pulumi";
-import { assistedSnapshot, clonedVm, linkedTargetSet, snapshot, volumeClone } from "pulumi-snapclone/dynamic/v1";
 import {
   type ApplicationCredential,
   type Assignment,
@@ -16,6 +14,8 @@ import {
   type CloneRequest,
   type CloneStep,
   type CloneTask,
+  type Credentials,
+  type DeprecatedFaultAction,
   type Emulator,
   type EmulatorOptions,
   FAULT_ACTIONS,
@@ -28,6 +28,7 @@ import {
   KeystoneModel,
   type Login,
   type MessageRow,
+  type NovaFailure,
   NovaModel,
   type NovaTrouble,
   type OpenStackConnection,
@@ -67,12 +68,6 @@ import {
   type ZStackVolume,
 } from "pulumi-snapclone/emulator";
 
-export const provider: pulumi.dynamic.ResourceProvider = snapshot;
-export const overlayProvider: pulumi.dynamic.ResourceProvider = assistedSnapshot;
-export const setProvider: pulumi.dynamic.ResourceProvider = linkedTargetSet;
-export const clones: pulumi.dynamic.ResourceProvider = clonedVm;
-export const volumes: pulumi.dynamic.ResourceProvider = volumeClone;
-
 const clock: ClockMode = "instant";
 const timings: Partial<Timings> = { snapshotCreate: 100 };
 const quotas: Partial<Quotas> = { snapshots: 3 };
@@ -80,10 +75,12 @@ const options: EmulatorOptions = { clock, timings, quotas, seed: 7 };
 
 export async function tour(): Promise<string[]> {
   const emulator: Emulator = await startEmulator(options);
-  const login: Login = emulator.admin;
-  const connection: OpenStackConnection = login.connection();
+  const login: Credentials<OpenStackConnection> = emulator.openstack;
+  const connection: OpenStackConnection = login.connection("admin");
   const action: FaultAction | undefined = FAULT_ACTIONS[0];
   const match: FaultMatch = { service: "cinder", nth: 2 };
+  const earlier: DeprecatedFaultAction = "lose-reply";
+  emulator.faults.add({ match, action: earlier });
   const rule: FaultRule = action === undefined ? { match, status: 503 } : { match, action };
   const fault: FaultHandle = emulator.faults.add(rule);
   const behaviour: Behaviour = { match: { name: /^nightly/ }, create: "error" };
@@ -95,7 +92,7 @@ export async function tour(): Promise<string[]> {
   const volume: VolumeRow | undefined = emulator.cinder.volumes.get(SEED_VOLUMES.data);
   const flow: FlowBehaviour = { step: CLONE_STEPS[0] ?? "create_group_type", fails: "no space", times: 1 };
   const powervc = emulator.powervc instanceof PowerVcModel && emulator.powervc.behaviour(flow);
-  const login2: PowerVcConnection = emulator.powervcLogin.connection();
+  const login2: PowerVcConnection = emulator.powervc.connection();
   const rows: SnapshotRow[] = [...emulator.cinder.snapshots.values()];
   await emulator.close();
   return [
@@ -107,22 +104,23 @@ export async function tour(): Promise<string[]> {
 }
 
 export function novaTour({ nova }: Emulator): string[] {
-  const trouble: NovaTrouble = "error";
-  nova.failNext("create", trouble);
+  const failure: NovaFailure = "error";
+  const sameFailure: NovaTrouble = failure;
+  nova.failNext("create", sameFailure);
   const file: FileRow = nova.createFile(SEED_VOLUMES.logs, "overlay");
   const server: ServerRow | undefined = nova.serverOf(SEED_VOLUMES.logs);
   return [String(nova instanceof NovaModel), file.name, String(server?.vm_state), ...nova.chain(SEED_VOLUMES.logs)];
 }
 
-export function viprTour({ vipr, viprAuth, viprLogin, faults }: Emulator): string[] {
-  const login: Login<ViprConnection> = viprLogin;
+export function viprTour({ vipr, faults }: Emulator): string[] {
+  const login: Login<ViprConnection> = vipr;
   const connection: ViprConnection = login.connection();
   const behaviour: ViprBehaviour = { operation: "link", succeed: 1 };
   vipr.failNext(behaviour);
   faults.add({ match: { operation: "tasks.show" }, ...VIPR_UNAVAILABLE.locator });
   const user: ViprUser = { name: "u", password: "p", role: "monitor" };
-  viprAuth.addUser(user);
-  const models = vipr instanceof ViprModel && viprAuth instanceof ViprAuth;
+  vipr.auth.addUser(user);
+  const models = vipr instanceof ViprModel && vipr.auth instanceof ViprAuth;
   const targets: ViprTarget[] = vipr.active();
   return [connection.url, String(models), ...targets.map(({ id }) => id), ...vipr.linkedNames(SEED_SESSIONS.monday)];
 }
@@ -135,7 +133,7 @@ export interface Rows {
 }
 
 export function zstackTour(emulator: Emulator, settings: Partial<ZStackSettings>): (string | undefined)[] {
-  const connection: ZStackConnection = emulator.zstackLogin.connection();
+  const connection: ZStackConnection = emulator.zstack.connection();
   const behaviour: CloneBehaviour = { match: { name: /^web/ }, outcome: "no-host", times: 1 };
   emulator.zstack.cloneBehaviour(behaviour).remove();
   Object.assign(emulator.zstack.settings, settings);

@@ -29,7 +29,7 @@ test("few are asked for one by one, at once", async () => {
   expect(calls).toEqual(["a", "b"]);
 });
 
-test("two hundred looks that fall together are one list", async () => {
+test("two hundred fetches at the same time are one list", async () => {
   const ids = Array.from({ length: 200 }, (_, n) => `s${n}`);
   const { clock, calls, shared, never } = setUp(Object.fromEntries(ids.map((id) => [id, "making"])));
   for (const _ of ids) shared.register();
@@ -55,7 +55,7 @@ test("lists keep their distance", async () => {
   expect(clock.now()).toBeGreaterThanOrEqual(9 * 400);
 });
 
-test("a list that fails is everybody's failure of this look, and nobody's of the next", async () => {
+test("a list that fails fails the fetches that wait for it, and none of the next", async () => {
   const { clock, shared, never } = setUp({ a: "x" });
   for (let n = 0; n < 3; n += 1) shared.register();
   Reflect.set(Reflect.get(shared, "options"), "fetchAll", () => Promise.reject(new Error("503")));

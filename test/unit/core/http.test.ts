@@ -132,13 +132,13 @@ test.each([
   async (status, headers, body, first) => {
     const refusal = limited(status, headers, body);
     behaviours = [refusal, refusal, refusal, refusal, answer(202, '{"thing":"x"}')];
-    const told: string[] = [];
-    const operation = { deadline: clock.now() + 3_600_000, progress: (text: string) => void told.push(text) };
+    const shown: string[] = [];
+    const operation = { deadline: clock.now() + 3_600_000, progress: (text: string) => void shown.push(text) };
     await request("POST", { operation });
     expect(seen).toHaveLength(5);
     expect(Math.abs((slept[0] ?? 0) - first)).toBeLessThanOrEqual(1);
-    expect(told).toHaveLength(4);
-    expect(told[0]).toMatch(
+    expect(shown).toHaveLength(4);
+    expect(shown[0]).toMatch(
       status === 503 ? /^waiting for Thing, which is overloaded/ : /^waiting for Thing's rate limit, /,
     );
   },
@@ -161,12 +161,12 @@ test("the service's own reading of a 413 does not make a limit final", async () 
   expect(seen).toHaveLength(2);
 });
 
-test("a limit that lasts longer than the operation may take is told at once, and nothing is ambiguous", async () => {
+test("a limit that lasts longer than the operation may take is an error at once, and not an ambiguous one", async () => {
   behaviours = [limited(429, { "retry-after": "7200" })];
   const parts = await failure(request("POST", { operation: { deadline: clock.now() + 300_000 } }));
   expect(parts).toMatchObject({ kind: "transient", status: 429 });
   expect(parts.message).toMatch(
-    /to be asked again in 2 h, which is later than this operation may take. It was not carried/,
+    /the next attempt is due in 2 h, which is later than this operation may take. The request was not carried/,
   );
   expect(slept).toEqual([]);
 });
@@ -209,10 +209,10 @@ test("the wait is shared: 60 requests through a limit of 20 a second are all car
       response.writeHead(within ? 200 : 429, within ? {} : { "retry-after": "1" }).end('{"thing":"x"}');
     },
   ];
-  const told: string[] = [];
+  const shown: string[] = [];
   const patient = new HttpClient({
     env: {},
-    patience: () => ({ deadline: systemClock.now() + 60_000, progress: (text) => void told.push(text) }),
+    patience: () => ({ deadline: systemClock.now() + 60_000, progress: (text) => void shown.push(text) }),
   });
   const all = Array.from({ length: 60 }, (_, n) =>
     patient.request({ method: "POST", url, service: "Thing", headers: { "x-n": `${n}` } }),
@@ -223,8 +223,8 @@ test("the wait is shared: 60 requests through a limit of 20 a second are all car
   expect(carriedOut).toHaveLength(60);
   // The first wave is what was under way at once; afterwards each window costs a few.
   expect(refusals).toBeLessThan(60 + 40);
-  expect(told[0]).toMatch(/^waiting for Thing's rate limit, (1 s|\d+ ms)$/);
-  expect(told.length).toBeLessThan(4);
+  expect(shown[0]).toMatch(/^waiting for Thing's rate limit, (1 s|\d+ ms)$/);
+  expect(shown.length).toBeLessThan(4);
 });
 
 test("another service is not held up by a limit", async () => {

@@ -41,7 +41,7 @@ describe("create", () => {
 
   test("shows the progress in the resource's row", async () => {
     const { cloud, definition, clock, log, run } = setUp();
-    cloud.looksUntilReady = 5;
+    cloud.readsUntilReady = 5;
     await clock.run(() => create(definition, run, NEWS));
     expect(log).toEqual(["status: making", "status: ready"]);
   });
@@ -128,7 +128,7 @@ describe("create", () => {
 
   test("a deadline after acceptance is recorded with its task; the next update waits on and posts nothing", async () => {
     const { cloud, definition, clock, newRun, run } = setUp();
-    cloud.looksUntilReady = 1_000_000;
+    cloud.readsUntilReady = 1_000_000;
     const failure = await failureOf(
       clock.run(() => create(definition, run, { ...NEWS, __timeouts: { create: "1m" } })),
     );
@@ -145,7 +145,7 @@ describe("create", () => {
     );
     expect(failure.reasons[0]).toContain("the next `pulumi up` resumes the wait");
 
-    cloud.looksUntilReady = 1;
+    cloud.readsUntilReady = 1;
     const { outs } = await clock.run(() => update(definition, newRun(), "fake-1", failure.properties, NEWS));
     expect(outs).toEqual({ ...NEWS, ...HIDDEN, status: "ready" });
     expect(cloud.posts).toBe(1);
@@ -153,8 +153,8 @@ describe("create", () => {
 
   test("a failed creation is recorded as such", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.look = (id) => ({
-      ...(cloud.rows.get(id) as NonNullable<ReturnType<FakeBackend["look"]>>),
+    cloud.read = (id) => ({
+      ...(cloud.rows.get(id) as NonNullable<ReturnType<FakeBackend["read"]>>),
       status: "broken",
     });
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
@@ -164,7 +164,7 @@ describe("create", () => {
 
   test("a refused look is no failed creation: the next up goes on with it", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = [new SnapcloneError({ kind: "refused", message: "malformed request url", status: 400 })];
+    cloud.readErrors = [new SnapcloneError({ kind: "refused", message: "malformed request url", status: 400 })];
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure.properties.pending).not.toHaveProperty("failed");
   });
@@ -182,7 +182,7 @@ describe("create", () => {
 
   test("what vanishes while it is being made, and is in no list, is not recorded", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.look = (id) => {
+    cloud.read = (id) => {
       cloud.rows.delete(id);
       return undefined;
     };
@@ -191,15 +191,15 @@ describe("create", () => {
     expect(String(thrown)).toContain("vanished");
   });
 
-  test.each([1, 3])("%d looks that miss it right after the create prove nothing", async (blindLooks) => {
+  test.each([1, 3])("%d reads that miss the object right after the create prove nothing", async (staleReads) => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.blindLooks = blindLooks;
+    cloud.staleReads = staleReads;
     expect((await clock.run(() => create(definition, run, NEWS))).outs).toMatchObject({ status: "ready" });
   });
 
   test("looks that miss what the list shows leave it recorded", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.blindLooks = Number.POSITIVE_INFINITY;
+    cloud.staleReads = Number.POSITIVE_INFINITY;
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure).toMatchObject({ id: "fake-1", properties: { pending: { task: { kind: "make" } } } });
   });
@@ -219,14 +219,14 @@ describe("create", () => {
 
   test("trouble that passes does not end the wait", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = Array.from({ length: 5 }, () => new SnapcloneError({ kind: "transient", message: "503" }));
+    cloud.readErrors = Array.from({ length: 5 }, () => new SnapcloneError({ kind: "transient", message: "503" }));
     await clock.run(() => create(definition, run, NEWS));
     expect(cloud.posts).toBe(1);
   });
 
   test("forbidden while waiting ends the wait, and what was accepted is recorded", async () => {
     const { cloud, definition, clock, run } = setUp();
-    cloud.trouble = [new SnapcloneError({ kind: "forbidden", message: "no" })];
+    cloud.readErrors = [new SnapcloneError({ kind: "forbidden", message: "no" })];
     const failure = await failureOf(clock.run(() => create(definition, run, NEWS)));
     expect(failure.properties.pending).toEqual(expect.objectContaining({ operation: "create" }));
     expect(failure.properties.pending).not.toHaveProperty("failed");
@@ -235,7 +235,7 @@ describe("create", () => {
   test("when the run is stopped, it records what is pending, and starts nothing more", async () => {
     const { cloud, definition, clock, run } = setUp();
     let looks = 0;
-    cloud.look = (id) => {
+    cloud.read = (id) => {
       looks += 1;
       if (looks === 3) run.stop("cancelled");
       return cloud.rows.get(id);
@@ -252,7 +252,7 @@ describe("create", () => {
 test("what is mended is not said to be replaced", async () => {
   const { cloud, definition, clock, run } = setUp();
   definition.onFailedCreate = "update";
-  cloud.looksUntilReady = 9;
+  cloud.readsUntilReady = 9;
   const failure = await clock.run(async () => {
     const creating = failureOf(create(definition, run, NEWS));
     await clock.sleep(1);
@@ -366,11 +366,11 @@ describe("read", () => {
 
   test("of what is still being made looks for half a minute before it counts as gone", async () => {
     const { cloud, definition, clock, newRun, run } = setUp();
-    cloud.looksUntilReady = 1_000_000;
+    cloud.readsUntilReady = 1_000_000;
     const failure = await failureOf(
       clock.run(() => create(definition, run, { ...NEWS, __timeouts: { create: "1m" } })),
     );
-    cloud.blindLooks = 3;
+    cloud.staleReads = 3;
     expect((await clock.run(() => read(definition, newRun(), failure.id, failure.properties))).id).toBe("fake-1");
     cloud.rows.clear();
     const before = clock.now();

@@ -16,7 +16,7 @@ type Program = Record<string, { source: string; name?: string }>;
 
 /** What befalls an `up`. */
 interface UpFlags {
-  kill?: { at: number; carriedOut: boolean } | undefined;
+  kill?: { at: number; executed: boolean } | undefined;
   saveFails?: boolean | undefined;
   replace?: readonly string[] | undefined;
   deletesElsewhere?: boolean | undefined;
@@ -45,7 +45,7 @@ const stack = fc.constantFrom<0 | 1>(0, 0, 0, 1);
 const names = fc.subarray(["a", "b"]);
 const args = fc.record({ source: fc.constantFrom("mon", "tue"), name: fc.constantFrom("x", "y") });
 const program = fc.record({ a: args, b: args }, { requiredKeys: ["a"] }).map((all) => all as Program);
-const kill = fc.record({ at: fc.integer({ min: 1, max: 9 }), carriedOut: fc.boolean() });
+const kill = fc.record({ at: fc.integer({ min: 1, max: 9 }), executed: fc.boolean() });
 const flags = fc.record(
   {
     kill: fc.option(kill, { nil: undefined }),
@@ -94,7 +94,7 @@ class World {
   private readonly foreign: string;
 
   constructor() {
-    this.backend.looksUntilReady = 0;
+    this.backend.readsUntilReady = 0;
     const engine = (origin: string) =>
       new FakeEngine(this.definition, { clock: this.clock, origin, isDead: () => this.backend.dead });
     this.engines = [engine("one"), engine("two")];
@@ -140,7 +140,7 @@ class World {
         return;
       }
       case "witness":
-        engine.hasWitness = one.there;
+        engine.isStateReadable = one.there;
         return;
       case "state rename":
         return engine.edit(({ entries }) => {
@@ -273,7 +273,7 @@ function expectSound(
     const isTold = orphanLines.some((line) => line.includes(`${row.id} `));
     if (isHeld && isTold) throw new Error(`${row.id} is held by the state, and named as being in none`);
     const isYoung = age <= 6 * DAY;
-    if (!isHeld && isYoung && engine.hasWitness && !named.includes(row.id)) {
+    if (!isHeld && isYoung && engine.isStateReadable && !named.includes(row.id)) {
       throw new Error(
         `nobody was told of ${row.id} (${row.owner}, ${row.createdAt}, now ${clock.date().toISOString()})`,
       );

@@ -1,7 +1,11 @@
+// CinderClient against responses that a test writes.
+
 import fc from "fast-check";
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
-import { blockStorageAddress, CinderClient, whatIsMissing } from "../../../provider/openstack/cinder";
+import { CinderClient } from "../../../provider/openstack/cinder";
+import { missingObject } from "../../../provider/openstack/cinderErrors";
 import { KeystoneSession } from "../../../provider/openstack/keystone";
+import { blockStorageAddress } from "../../../provider/openstack/urls";
 import {
   type Call,
   type Cloud,
@@ -54,7 +58,7 @@ afterEach(async () => {
   for (const end of endings.splice(0)) await end();
 });
 
-/** A Cinder that answers its versions and leaves the rest to the test. */
+/** A Cinder that lists its versions. The test writes every other response. */
 async function cinderOf(
   answer: (call: Call) => Reply | Promise<Reply>,
   { max = "3.70", endpoint = "/v3" }: { max?: string; endpoint?: string } = {},
@@ -85,7 +89,7 @@ async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   return error;
 }
 
-describe("the address", () => {
+describe("blockStorageAddress", () => {
   const p = PROJECT;
   const cases: [string, string, string][] = [
     ["http://h:8776", "http://h:8776", `http://h:8776/v3/${p}`],
@@ -100,14 +104,14 @@ describe("the address", () => {
       `https://h/powervc/openstack/volume/v3/${p}`,
     ],
   ];
-  it.each(cases)("%s", (endpoint, root, api) => {
+  it.each(cases)("blockStorageAddress: %s", (endpoint, root, api) => {
     expect(blockStorageAddress(endpoint, p)).toEqual({ root, api });
   });
 });
 
-it("an id that cannot stand in an address, or a version that cannot stand in a header, is malformed", async () => {
+it("create and show: an id that cannot stand in a URL is malformed, and so is a version that cannot stand in a header", async () => {
   const { cinder } = await cinderOf(({ method }) => ({ status: 202, body: { snapshot: row(`x/${method}`) } }));
-  // A snapshot that would be recorded under this id could never be found again: the create has to look for its mark.
+  // A snapshot recorded under this id could never be found again: the create has to search for its record.
   expect((await failure(cinder.createSnapshot({ volume_id: VOLUME }))).kind).toBe("ambiguous");
   expect((await failure(cinder.showSnapshot(SNAPSHOT))).kind).toBe("malformed");
   const strange = await cinderOf(() => ({ body: { snapshots: [] } }), { max: "3.70\nx: y" });
@@ -115,7 +119,7 @@ it("an id that cannot stand in an address, or a version that cannot stand in a h
   expect(strange.sent().every(({ headers }) => headers["openstack-api-version"] !== undefined)).toBe(true);
 });
 
-it("metadata that are merged twice are merged once: the request is repeated", async () => {
+it("metadata: the merging request is repeated, since it is idempotent", async () => {
   const replies: Reply[] = [{ status: 503, body: "" }, "reset", { body: { metadata: { a: "1" } } }];
   const { cinder } = await cinderOf(() => replies.shift() ?? { status: 500, body: "" });
   expect(await cinder.createSnapshotMetadata(SNAPSHOT, { a: "1" })).toEqual({ a: "1" });
@@ -124,23 +128,27 @@ it("metadata that are merged twice are merged once: the request is repeated", as
 describe("the microversion", () => {
   const list = { body: { snapshots: [] } };
   const cases: [string, (call: Call) => Reply, string][] = [
-    ["the lower of both", (call) => (call.path === "/" ? versions("3.70") : list), "3.66"],
-    ["of an older Cinder", (call) => (call.path === "/" ? versions("3.59") : list), "3.59"],
-    ["of one that can do nothing more", (call) => (call.path === "/" ? versions("3.0") : list), "3.0"],
-    ["from /v3/ where the root has no route", (call) => (call.path === "/v3/" ? versions("3.62") : NO_ROUTE), "3.62"],
+    ["is the lower of both", (call) => (call.path === "/" ? versions("3.70") : list), "3.66"],
+    ["is an older Cinder's", (call) => (call.path === "/" ? versions("3.59") : list), "3.59"],
+    ["is 3.0 for a Cinder without later versions", (call) => (call.path === "/" ? versions("3.0") : list), "3.0"],
     [
-      "from /v3/ where the root is a web page",
+      "is read from /v3/ if the root has no route",
+      (call) => (call.path === "/v3/" ? versions("3.62") : NO_ROUTE),
+      "3.62",
+    ],
+    [
+      "is read from /v3/ if the root is a web page",
       (call) =>
         call.path === "/v3/" ? versions("3.62") : { headers: { "content-type": "text/html" }, body: "<html>" },
       "3.62",
     ],
     [
-      "from /v3/ where the root is Keystone's",
+      "is read from /v3/ if the root is Keystone's",
       (call) => (call.path === "/v3/" ? versions("3.62") : { status: 300, body: { versions: { values: [] } } }),
       "3.62",
     ],
     [
-      "from a 406, where no list of versions is to be had",
+      "is read from a 406 if there is no list of versions",
       (call) =>
         call.path.endsWith("/snapshots")
           ? fault(406, "computeFault", "Version 3.66 is not supported by the API. Minimum is 3.0 and maximum is 3.43.")
@@ -148,24 +156,24 @@ describe("the microversion", () => {
       "3.43",
     ],
     [
-      "from the answer's header",
+      "is read from the response's header",
       (call) =>
         call.path.endsWith("/snapshots") ? { ...list, headers: { "openstack-api-version": "volume 3.66" } } : NO_ROUTE,
       "3.66",
     ],
     [
-      "of an API that knows none",
+      "is 3.0 for an API without microversions",
       (call) => (call.path.endsWith("/snapshots") ? list : versions("2.93", "v2.1")),
       "3.0",
     ],
   ];
-  it.each(cases)("%s", async (_name, answer, expected) => {
+  it.each(cases)("microversion: %s", async (_name, answer, expected) => {
     const { cinder } = await cinderOf(answer, { max: "" });
     expect(await cinder.microversion()).toBe(expected);
     expect(await cinder.atLeast("3.5")).toBe(expected !== "3.0");
   });
 
-  it("is asked for once by 50 at a time, and goes with every request", async () => {
+  it("microversion: 50 requests at a time negotiate once, and each sends the version", async () => {
     const { cinder, cloud, sent } = await cinderOf(() => ({ body: { snapshot: row(SNAPSHOT) } }));
     await Promise.all(Array.from({ length: 50 }, () => cinder.showSnapshot(SNAPSHOT)));
     expect([cloud.count("GET", /^\/$/), cloud.calls.filter(isLogin).length]).toEqual([1, 1]);
@@ -173,7 +181,7 @@ describe("the microversion", () => {
     expect(sent()).toHaveLength(50);
   });
 
-  it("is asked for again after a failure, and after a 406", async () => {
+  it("microversion: is negotiated again after a failure, and after a 406", async () => {
     const maxima = ["", "3.66", "3.59"];
     const { cinder } = await cinderOf(
       (call) => {
@@ -192,7 +200,7 @@ describe("the microversion", () => {
     expect(await cinder.microversion()).toBe("3.59");
   });
 
-  it("decides over force (docs/wire/openstack.md#a5)", async () => {
+  it("create: sends force only below 3.66 (docs/wire/openstack.md#a5)", async () => {
     for (const [max, force, expected] of [
       ["3.65", true, true],
       ["3.65", false, false],
@@ -213,7 +221,7 @@ describe("lists", () => {
     { rel: "next", href: `http://internal.invalid:1/v3/p/snapshots?limit=2&marker=${marker}` },
   ];
 
-  it("that are too large to be read are asked for again in smaller pages", async () => {
+  it("list: a page that is too large is requested again in smaller pages", async () => {
     const all = Array.from({ length: 600 }, (_, n) => row(`s-${n}`, { description: "x".repeat(30_000) }));
     const { cinder, sent } = await cinderOf((call) => {
       const from = all.findIndex(({ id }) => id === call.query.get("marker")) + 1;
@@ -231,7 +239,7 @@ describe("lists", () => {
     ).toEqual(["status=available", "status=available&limit=250", "status=available&limit=250&marker=s-249"]);
   });
 
-  it("are read to the end by markers alone, filters on every page, offset on the first", async () => {
+  it("list: every page has the marker and the filters, and only the first has the offset", async () => {
     const pages: Record<string, object> = {
       "": { snapshots: [row("a"), row("b")], snapshots_links: link("b"), count: 3 },
       b: { snapshots: [row("c"), row("d")], snapshots_links: link("d") },
@@ -247,7 +255,7 @@ describe("lists", () => {
     expect(new Set(sent().map((call) => call.path))).toEqual(new Set([`/v3/${PROJECT}/snapshots/detail`]));
   });
 
-  it("that lead back to a page end in an error", async () => {
+  it("list: a link back to an earlier page is an error", async () => {
     const { cinder } = await cinderOf((call) => ({
       body: { snapshots: [row("a")], snapshots_links: link(call.query.get("marker") === "x" ? "y" : "x") },
     }));
@@ -256,7 +264,7 @@ describe("lists", () => {
     expect((await failure(nowhere.cinder.listSnapshots())).kind).toBe("malformed");
   });
 
-  it("begin again when the last of a page is deleted meanwhile, and never report a list as gone", async () => {
+  it("list: begins again if the last row of a page was deleted, and is never reported as gone", async () => {
     let lost = 1;
     const { cinder, sent } = await cinderOf((call) => {
       if (!call.query.has("marker")) return { body: { snapshots: [row("a")], snapshots_links: link("a") } };
@@ -271,7 +279,7 @@ describe("lists", () => {
     expect((await failure(cinder.listSnapshots())).kind).toBe("transient");
   });
 
-  it("by metadata hold only what has it, also where Cinder ignores the filter", async () => {
+  it("list: returns only rows with the wanted metadata, even if Cinder ignores the filter", async () => {
     const mine = row("mine", { metadata: { "snapclone:phase": "open", other: "x" } });
     const { cinder, sent } = await cinderOf(() => ({ body: { snapshots: [mine, row("foreign")] } }), { max: "3.21" });
     const { snapshots } = await cinder.listSnapshotsDetail({ metadata: { "snapclone:phase": "open" } });
@@ -280,7 +288,7 @@ describe("lists", () => {
   });
 });
 
-describe("refusals (docs/wire/openstack.md#a10)", () => {
+describe("errors (docs/wire/openstack.md#a10)", () => {
   const v = `Volume ${VOLUME}`;
   const cases: [string, Reply, ErrorKind, "snapshot" | "volume" | "metadataKey" | undefined, string][] = [
     [
@@ -302,7 +310,7 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
       fault(404, "itemNotFound", `Snapshot ${SNAPSHOT} has no metadata with key c.`),
       "notFound",
       "metadataKey",
-      "the key is not",
+      "the metadata key does not",
     ],
     [
       "a call of a later version",
@@ -412,7 +420,7 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
       fault(400, "badRequest", "Invalid volume: volume is not assigned to a host"),
       "refused",
       undefined,
-      "no place on any backend",
+      "not on any backend yet",
     ],
     [
       "a snapshot that can't be deleted",
@@ -470,15 +478,15 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
     ],
     ["not implemented", fault(501, "notImplemented", "no"), "refused", undefined, "501"],
   ];
-  it.each(cases)("%s", async (_name, reply, kind, missing, text) => {
+  it.each(cases)("error: %s", async (_name, reply, kind, missing, text) => {
     const { cinder } = await cinderOf(() => reply);
     const error = await failure(cinder.showSnapshot(SNAPSHOT));
-    expect([error.kind, whatIsMissing(error)]).toEqual([kind, missing]);
+    expect([error.kind, missingObject(error)]).toEqual([kind, missing]);
     expect(error.message).toContain(text);
     expect(error.message.length).toBeLessThan(1_500);
   });
 
-  it("never repeat what may have been done, and never a full quota", async () => {
+  it("create: is never repeated if it may have taken effect, nor for a full quota", async () => {
     const replies: [Reply, ErrorKind][] = [
       [{ status: 503, body: "" }, "ambiguous"],
       [fault(500, "computeFault", "oops"), "ambiguous"],
@@ -496,7 +504,7 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
     }
   });
 
-  it("let nothing into an address that would make it another one", async () => {
+  it("metadata key and id: a value that would change the URL is refused", async () => {
     const { cinder, sent } = await cinderOf(() => ({ body: {} }));
     for (const key of ["", ".", "..", "a/b", "é"]) {
       expect((await failure(cinder.deleteSnapshotMetadataKey(SNAPSHOT, key))).kind).toBe("input");
@@ -507,7 +515,7 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
     expect(sent()[0]?.path).toBe(`/v3/${PROJECT}/snapshots/a%2F..%2Fb/metadata/%252e%252e%20%3F%23`);
   });
 
-  it("are explained by Cinder's messages as far as it has any", async () => {
+  it("whyError: repeats Cinder's newest message if there is one", async () => {
     const message = (created_at: string, user_message: string, resource_uuid = SNAPSHOT) => ({
       id: created_at,
       created_at,
@@ -534,7 +542,7 @@ describe("refusals (docs/wire/openstack.md#a10)", () => {
   });
 });
 
-describe("whatever JSON answers", () => {
+describe("with any JSON", () => {
   const text = fc.oneof(fc.string(), fc.jsonValue());
   const snapshot = fc.record(
     {
@@ -566,7 +574,7 @@ describe("whatever JSON answers", () => {
     strings(metadata) &&
     [name, created_at].every((field) => field === null || typeof field === "string");
 
-  it("a call gives a whole value or a SnapcloneError", async () => {
+  it("calls: return a complete value or throw a SnapcloneError", async () => {
     let reply: Reply = "hang";
     const { cinder } = await cinderOf(() => reply);
     const calls: [string, () => Promise<unknown>, (value: never) => boolean][] = [

@@ -1,4 +1,4 @@
-// Folders with clouds files, and nothing of this machine's own configuration in sight.
+// Folders with clouds.yaml files, apart from this machine's own configuration.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,5 @@
+// KeystoneSession against responses that a test writes.
+
 import fc from "fast-check";
 import { z } from "zod";
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
@@ -52,15 +54,15 @@ async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   return error;
 }
 
-describe("one login for all", () => {
-  it("50 first calls make one", async () => {
+describe("shared logins", () => {
+  it("login: 50 first calls share one", async () => {
     const cloud = await cloudOf(() => tokenReply("token-1"));
     const session = sessionOf(cloud);
     expect(new Set(await Promise.all(Array.from({ length: 50 }, () => session.token())))).toEqual(new Set(["token-1"]));
     expect(logins(cloud)).toBe(1);
   });
 
-  it("50 requests that come back with 401 make one more, and each is repeated once", async () => {
+  it("login: 50 requests that are answered with 401 share one more, and each is repeated once", async () => {
     let issued = 0;
     const cloud = await cloudOf((call) => {
       if (isLogin(call)) return tokenReply(`token-${++issued}`);
@@ -74,7 +76,7 @@ describe("one login for all", () => {
     expect(sent.filter((token) => token === "token-1").length).toBeLessThanOrEqual(50);
   });
 
-  it("the receipt of a first factor is told as that", async () => {
+  it("login: the receipt of a first factor is reported as such", async () => {
     const cloud = await cloudOf(() => ({
       status: 401,
       headers: { "openstack-auth-receipt": "gAAAAAreceipt-of-the-first-factor" },
@@ -88,14 +90,14 @@ describe("one login for all", () => {
     expect(logins(cloud)).toBe(1);
   });
 
-  it("access rules of an application credential are named where a service turns a fresh token away", async () => {
+  it("request: an application credential's access rules are named if a service refuses a new token", async () => {
     const cloud = await cloudOf((call) => (isLogin(call) ? tokenReply("token-x") : UNAUTHORIZED));
     const auth = { method: "applicationCredential", id: "i", secret: "app-secret" } as const;
     const error = await failure(ask(sessionOf(cloud, { ...override(cloud), auth })));
     expect(error.message).toContain("none of them allows GET /things");
   });
 
-  it("a login that a limit turns away is asked again at the server's pace", async () => {
+  it("login: after a rate limit it is repeated when the server allows it", async () => {
     let asked = 0;
     const clock = fakeClock();
     const cloud = await cloudOf(() => {
@@ -106,7 +108,7 @@ describe("one login for all", () => {
     expect(asked).toBe(5);
   });
 
-  it("a 401 for a token that was just issued is final", async () => {
+  it("request: a 401 for a new token is final", async () => {
     const cloud = await cloudOf((call) => (isLogin(call) ? tokenReply("token-x") : UNAUTHORIZED));
     const error = await failure(ask(sessionOf(cloud, override(cloud))));
     expect(error.kind).toBe("unauthorized");
@@ -115,7 +117,7 @@ describe("one login for all", () => {
     expect(cloud.count("GET", /things/)).toBe(2);
   });
 
-  it("whoever stops waiting leaves the others their login", async () => {
+  it("login: a caller that aborts does not end the login of the others", async () => {
     let release: (reply: Reply) => void = () => undefined;
     const held = new Promise<Reply>((resolve) => {
       release = resolve;
@@ -136,7 +138,7 @@ describe("one login for all", () => {
 });
 
 describe("a failed login", () => {
-  it("with a refused credential is the answer for the rest of the run: no account is locked by trying", async () => {
+  it("login: a refused credential is not tried again in the run, so that no account is locked", async () => {
     const clock = fakeClock();
     const cloud = await cloudOf(() => UNAUTHORIZED);
     const session = sessionOf(cloud, {}, clock);
@@ -146,7 +148,7 @@ describe("a failed login", () => {
     expect(logins(cloud)).toBe(1);
   });
 
-  it("for want of an answer is tried again, after a moment", async () => {
+  it("login: is tried again after a moment if there was no usable response", async () => {
     const clock = fakeClock();
     const unanswered: Reply[] = [
       { status: 503, body: "" },
@@ -158,24 +160,24 @@ describe("a failed login", () => {
     const session = sessionOf(cloud, {}, clock);
     const kinds: ErrorKind[] = [];
     for (let i = 0; i < 3; i += 1) {
-      // Never "ambiguous": a login has changed nothing, and who is creating a snapshot must not look for one.
+      // Never "ambiguous": a login changes nothing, and the create that needs it must not search for a snapshot.
       kinds.push((await failure(session.token())).kind, (await failure(session.token())).kind);
       clock.advance(2_001);
     }
     expect(kinds).toEqual(["transient", "transient", "transient", "transient", "malformed", "malformed"]);
-    // Three by Http for each want of an answer, and none for the second who asks.
+    // HttpClient sends a login three times if there is no response. The second caller sends none.
     expect(logins(cloud)).toBe(7);
     expect(await session.token()).toBe("token-1");
   });
 
-  it("by a hiccup of Keystone's is repeated at once: it changes nothing there", async () => {
+  it("login: is repeated at once after a 503 and a reset, since it changes nothing", async () => {
     const replies: Reply[] = [{ status: 503, body: "" }, "reset"];
     const cloud = await cloudOf(() => replies.shift() ?? tokenReply("token-1"));
     expect(await sessionOf(cloud).token()).toBe("token-1");
     expect(logins(cloud)).toBe(3);
   });
 
-  it("where nobody listens is told as such, after some pauses", async () => {
+  it("login: a closed port is reported after some pauses", async () => {
     const cloud = await startCloud(() => "hang");
     await cloud.close();
     const clock = fakeClock();
@@ -186,7 +188,7 @@ describe("a failed login", () => {
   });
 });
 
-describe("a token's life", () => {
+describe("token lifetime", () => {
   const HOUR = 3_600_000;
   const lives: [string, Reply, number][] = [
     ["issued_at and expires_at", tokenReply("t"), HOUR - 120_000],
@@ -202,7 +204,7 @@ describe("a token's life", () => {
     ],
     ["a life below twice the margin", tokenReply("t", { expires_at: "2026-11-21T01:02:00.000000Z" }), 60_000],
   ];
-  it.each(lives)("is measured by %s", async (_name, reply, renewal) => {
+  it.each(lives)("token: its lifetime is measured by %s", async (_name, reply, renewal) => {
     const clock = fakeClock();
     const cloud = await cloudOf(() => reply);
     const session = sessionOf(cloud, {}, clock);
@@ -215,7 +217,7 @@ describe("a token's life", () => {
     expect(logins(cloud)).toBe(2);
   });
 
-  it("without a time that can be read, lasts until a service says 401", async () => {
+  it("token: without readable times it lasts until a service answers 401", async () => {
     const clock = fakeClock();
     const cloud = await cloudOf(() => tokenReply("t", { issued_at: "?", expires_at: "?" }));
     const session = sessionOf(cloud, {}, clock);
@@ -225,7 +227,7 @@ describe("a token's life", () => {
     expect(logins(cloud)).toBe(1);
   });
 
-  it("goes on to its end when Keystone is away at the time of renewal", async () => {
+  it("token: is used to its end if Keystone cannot be reached for the renewal", async () => {
     const clock = fakeClock();
     let away = false;
     const cloud = await cloudOf(() => (away ? { status: 503, body: "" } : tokenReply("t")));
@@ -238,7 +240,7 @@ describe("a token's life", () => {
     expect((await failure(session.token())).kind).toBe("transient");
   });
 
-  it("cannot be prolonged when the credential is a token", async () => {
+  it("token: cannot be renewed if the credential is a token", async () => {
     const clock = fakeClock();
     let good = true;
     const unknown = { status: 404, body: { error: { code: 404, message: "Could not recognize Fernet token" } } };
@@ -254,7 +256,7 @@ describe("a token's life", () => {
   });
 });
 
-describe("what is sent", () => {
+describe("requests", () => {
   const domain = { name: "Default" };
   const user = { name: "admin", domain };
   const password = { method: "password", user, password: "correct horse" } as const;
@@ -297,14 +299,14 @@ describe("what is sent", () => {
       { identity: { methods: ["token"], token: { id: "given" } }, scope: { project: { id: "p" } } },
     ],
   ];
-  it.each(cases)("%s", async (_name, auth, expected) => {
+  it.each(cases)("login: sends the body for %s", async (_name, auth, expected) => {
     const cloud = await cloudOf(() => tokenReply("t"));
     await sessionOf(cloud, { auth }).token();
     expect(cloud.calls[0]?.path).toBe("/v3/auth/tokens");
     expect(cloud.calls[0]?.body).toEqual({ auth: expected });
   });
 
-  it("goes to no other origin than the endpoint's, and after no redirect", async () => {
+  it("request: goes to no other origin than the endpoint's, and follows no redirect", async () => {
     const elsewhere = await cloudOf(() => ({ body: {} }));
     const cloud = await cloudOf((call) =>
       isLogin(call) ? tokenReply("t") : { status: 302, headers: { location: `${elsewhere.url}/x` }, body: {} },
@@ -319,7 +321,7 @@ describe("what is sent", () => {
     expect(elsewhere.calls).toEqual([]);
   });
 
-  it("leaves no secret in an error", async () => {
+  it("error: contains no secret", async () => {
     const cloud = await cloudOf((call) =>
       isLogin(call) ? tokenReply("opaque-token-77") : { status: 400, body: `no: ${call.headers["x-auth-token"]}` },
     );
@@ -414,7 +416,7 @@ describe("the catalogue", () => {
       `https://mine:9000/v3/${PROJECT}`,
     ],
   ];
-  it.each(found)("finds %s", async (_name, catalog, changes, url) => {
+  it.each(found)("catalogue: finds %s", async (_name, catalog, changes, url) => {
     const cloud = await cloudOf(() => tokenReply("t", { catalog }));
     expect(await sessionOf(cloud, changes).endpoint("blockStorage")).toBe(url);
   });
@@ -448,7 +450,7 @@ describe("the catalogue", () => {
     ["an address that is none", [{ type: "volumev3", endpoints: [at("a", { url: "%(x)s" })] }], {}, ["%(x)s"]],
     ["an override that is none", [], { endpointOverride: { blockStorage: "cinder:8776" } }, ["cinder:8776"]],
   ];
-  it.each(missing)("says what it has: %s", async (_name, catalog, changes, texts) => {
+  it.each(missing)("catalogue: the error lists what there is: %s", async (_name, catalog, changes, texts) => {
     const cloud = await cloudOf(() => tokenReply("t", { catalog }));
     const error = await failure(sessionOf(cloud, changes).endpoint("blockStorage"));
     expect(error.kind).toBe("config");
@@ -460,7 +462,7 @@ describe("the catalogue", () => {
     ["the whole system", { system: true }],
     ["a domain", { domain: { id: "default" } }],
   ];
-  it.each(scopes)("without a project: %s", async (text, scope) => {
+  it.each(scopes)("catalogue: the error says what the scope is without a project: %s", async (text, scope) => {
     const cloud = await cloudOf(() => tokenReply("t", { project: undefined }));
     const auth = { method: "password", user: { id: "u" }, password: "correct horse", scope } as const;
     const session = sessionOf(cloud, { auth });
@@ -470,13 +472,13 @@ describe("the catalogue", () => {
     }
   });
 
-  it("knows project and user", async () => {
+  it("token: names project and user", async () => {
     const session = sessionOf(await cloudOf(() => tokenReply("t")));
     expect([await session.projectId(), await session.userId()]).toEqual([PROJECT, "u1"]);
   });
 });
 
-describe("Keystone's refusals (docs/wire/openstack.md#c2)", () => {
+describe("errors (docs/wire/openstack.md#c2)", () => {
   const error = (code: number, message: string, more: object = {}) => ({
     status: code,
     body: { error: { code, message, title: "T", ...more } },
@@ -540,7 +542,7 @@ describe("Keystone's refusals (docs/wire/openstack.md#c2)", () => {
       "X-Subject-Token",
     ],
   ];
-  it.each(cases)("%s", async (_name, reply, changes, kind, text) => {
+  it.each(cases)("error: %s", async (_name, reply, changes, kind, text) => {
     const cloud = await cloudOf(() => reply);
     const failed = await failure(sessionOf(cloud, changes).token());
     expect(failed.kind).toBe(kind);
@@ -550,7 +552,7 @@ describe("Keystone's refusals (docs/wire/openstack.md#c2)", () => {
     expect(failed.message).not.toContain("--run-program");
   });
 
-  it("names the trap of a rotated credential in the stack configuration", async () => {
+  it("error: explains how an earlier credential stays in the stack configuration", async () => {
     const cloud = await cloudOf(() => UNAUTHORIZED);
     const failed = await failure(
       sessionOf(cloud, { sourceKind: "stackConfig", source: "snapclone:connections" }).token(),
@@ -560,7 +562,7 @@ describe("Keystone's refusals (docs/wire/openstack.md#c2)", () => {
   });
 });
 
-it("whatever JSON answers a login: a token, or a SnapcloneError", async () => {
+it("login: with any JSON it returns a token or throws a SnapcloneError", async () => {
   let reply: Reply = "hang";
   const cloud = await cloudOf(() => reply);
   const token = fc.record(

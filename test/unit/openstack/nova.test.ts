@@ -1,8 +1,9 @@
-// The client of Nova against answers that no Nova should give: nothing of it may be taken for a yes, or be sent twice.
+// NovaClient against responses that no Nova should send: none of them counts as accepted, and nothing is sent twice.
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
 import { KeystoneSession } from "../../../provider/openstack/keystone";
-import { computeAddress, NovaClient } from "../../../provider/openstack/nova";
+import { NovaClient } from "../../../provider/openstack/nova";
+import { computeAddress } from "../../../provider/openstack/urls";
 import {
   type Call,
   type Cloud,
@@ -51,11 +52,11 @@ test.each([
   ["http://h:8774/v2/38d2d7a82d9c4142a295298087bf9459", "http://h:8774/v2.1"],
   ["https://h/compute/v2.1/38d2d7a82d9c4142a295298087bf9459/", "https://h/compute/v2.1"],
   ["https://h/compute", "https://h/compute/v2.1"],
-])("the address %s", (endpoint, api) => {
+])("computeAddress: %s", (endpoint, api) => {
   expect(computeAddress(endpoint)).toBe(api);
 });
 
-test("both calls are complete, whatever they are given", async () => {
+test("create and delete: requests have all fields, and no others", async () => {
   const { nova, sent } = await novaOf(({ method }) =>
     method === "POST" ? { body: created } : { status: 204, body: "" },
   );
@@ -71,7 +72,7 @@ test("both calls are complete, whatever they are given", async () => {
   expect(JSON.parse(remove?.query.get("delete_info") ?? "")).toEqual(DELETE);
 });
 
-test.each(["", ".", ".."])("no address has the snapshot id %j: nothing is sent", async (id) => {
+test.each(["", ".", ".."])("delete: with the snapshot id %j nothing is sent", async (id) => {
   const { nova, sent } = await novaOf(() => ({ status: 204, body: "" }));
   expect((await failure(nova.deleteAssistedSnapshot(id, DELETE))).kind).toBe("input");
   expect(sent()).toEqual([]);
@@ -116,9 +117,12 @@ const bad: [string, Reply, ErrorKind, ErrorKind][] = [
   ["403 without a rule", { status: 403, body: { forbidden: { code: 403, message: "no" } } }, "forbidden", "forbidden"],
   ["409", { status: 409, body: { conflictingRequest: { code: 409, message: "busy" } } }, "refused", "refused"],
 ];
-test.each(bad)("%s", async (_name, reply, createKind, deleteKind) => {
-  const { nova, sent } = await novaOf(() => reply);
-  expect((await failure(nova.createAssistedSnapshot(VOLUME, CREATE))).kind).toBe(createKind);
-  expect((await failure(nova.deleteAssistedSnapshot(SNAPSHOT, DELETE))).kind).toBe(deleteKind);
-  expect(sent()).toHaveLength(2);
-});
+test.each(bad)(
+  "create and delete: %s is an error, and nothing is sent twice",
+  async (_name, reply, createKind, deleteKind) => {
+    const { nova, sent } = await novaOf(() => reply);
+    expect((await failure(nova.createAssistedSnapshot(VOLUME, CREATE))).kind).toBe(createKind);
+    expect((await failure(nova.deleteAssistedSnapshot(SNAPSHOT, DELETE))).kind).toBe(deleteKind);
+    expect(sent()).toHaveLength(2);
+  },
+);

@@ -1,4 +1,4 @@
-// A cloud of one process whose every answer the test writes: for what no real service and no emulator would say.
+// An HTTP server whose responses the test writes, for responses that no real service and no emulator would send.
 
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,7 +13,7 @@ export interface Call {
   body: unknown;
 }
 
-/** "hang" never answers, "reset" breaks the connection off. A string body goes out as it is. */
+/** "hang" never answers, "reset" closes the connection. A string body is sent as it is. */
 export type Reply = { status?: number; headers?: Record<string, string>; body?: unknown } | "hang" | "reset";
 
 export interface Cloud {
@@ -107,7 +107,7 @@ export function settingsFor(url: string, changes: Partial<OpenStackSettings> = {
   };
 }
 
-/** Time that stands still until it is told to move; whoever sleeps moves it. */
+/** A clock that only moves by `advance` and by `sleep`. */
 export function fakeClock(): Clock & { advance(ms: number): void } {
   let now = 5_000;
   return {

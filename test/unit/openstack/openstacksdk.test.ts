@@ -1,4 +1,4 @@
-// Holds our reading of clouds.yaml and OS_* against openstacksdk itself, where Python has it.
+// Compares our reading of clouds.yaml and OS_* with openstacksdk's own, if this machine has it.
 
 import { execFileSync } from "node:child_process";
 import type { OpenStackSettings } from "../../../provider/openstack/connection";
@@ -135,13 +135,13 @@ const CASES: Record<string, Case> = {
   },
 };
 
-// One process for all: forks are cheap, Python's imports are not. The loader is read anew in each, as it looks up the
-// working folder and HOME while it is imported.
+// One process forks for each case, since Python's imports are slow. Each fork reloads the loader, which reads the working
+// folder and HOME when it is imported.
 const SCRIPT = `
 import importlib, json, os, sys, warnings
 warnings.simplefilter("ignore")
 import openstack.config.loader
-def look(case):
+def read(case):
     os.chdir(case["cwd"])
     os.environ.clear()
     os.environ.update(case["env"])
@@ -157,7 +157,7 @@ for case in json.load(sys.stdin):
     sys.stdout.flush()
     if os.fork() == 0:
         try:
-            out = look(case)
+            out = read(case)
         except BaseException as error:
             out = {"error": repr(error)}
         print(json.dumps(out), flush=True)
@@ -189,7 +189,7 @@ const python = ["/usr/bin/python3", "python3"].find((command) => {
 });
 
 if (python === undefined) {
-  test.skip("not compared: no python3 with openstacksdk on this machine", () => undefined);
+  test.skip("clouds.yaml: not compared, since this machine has no python3 with openstacksdk", () => undefined);
 } else {
   const places = Object.values(CASES).map((given) => place(given));
   const output = execFileSync(python, ["-c", SCRIPT], {
@@ -202,7 +202,7 @@ if (python === undefined) {
     .split("\n")
     .map((line) => JSON.parse(line) as Theirs);
   test.each(Object.entries(CASES).map(([title, given], index) => [title, given, index] as const))(
-    "%s",
+    "clouds.yaml: %s is read as openstacksdk reads it",
     (_title, given, index) => {
       const at = places[index];
       const expected = theirs[index];
@@ -213,7 +213,7 @@ if (python === undefined) {
   );
 }
 
-/** Both sides in one form: ids over names, as keystoneauth sends them (identity/v3/base.py). */
+/** Theirs in the form of ours. Ids go before names, as keystoneauth sends them (identity/v3/base.py). */
 function normal(theirs: Theirs) {
   const { auth } = theirs;
   const domain = (whose: string) =>

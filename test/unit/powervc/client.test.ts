@@ -1,4 +1,4 @@
-// PowerVC's answers as no emulator gives them: what the document leaves open, and what nobody should send.
+// The PowerVC client and answers that the emulator never gives: what IBM's document leaves open, and malformed answers.
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
 import { KeystoneSession } from "../../../provider/openstack/keystone";
@@ -46,7 +46,7 @@ async function kindOf(work: Promise<unknown>): Promise<ErrorKind | "none"> {
   return error.kind;
 }
 
-describe("the task's id", () => {
+describe("cloneVolumes: the task's id", () => {
   const accepted = (inner: unknown, status = 200): Reply => ({ status, body: { "clone-volumes": inner } });
   it.each<[string, Reply]>([
     ["from the address, whatever host it names", accepted({ task_uri: URI })],
@@ -65,7 +65,7 @@ describe("the task's id", () => {
   it.each<[string, Reply]>([
     ["no address", accepted({})],
     ["an address without it", accepted({ task_uri: "https://h/v3/p/clone-volumes/get_progress" })],
-    ["one that is no id", accepted({ task_id: "../../tokens" })],
+    ["an invalid id", accepted({ task_id: "../../tokens" })],
     ["no clone-volumes", { body: {} }],
     ["a list", { body: [] }],
     ["null", accepted({ task_uri: null })],
@@ -74,7 +74,7 @@ describe("the task's id", () => {
     ["a broken connection", "reset"],
     ["500, which the document has", { status: 500, body: "" }],
     ["a redirect", { status: 303, headers: { location: URI } }],
-  ])("cannot be told from %s: the outcome is unknown, and nothing is sent again", async (_name, reply) => {
+  ])("is missing in %s: the outcome is unknown, and the request is not repeated", async (_name, reply) => {
     const { client, sent } = await clientOf(() => reply);
     expect(await kindOf(client.cloneVolumes({ volumes: ["v"] }))).toBe("ambiguous");
     expect(sent()).toHaveLength(1);
@@ -84,7 +84,7 @@ describe("the task's id", () => {
 describe("progress", () => {
   const read = async (body: unknown) => (await clientOf(() => ({ body }))).client.progress(TASK);
 
-  it("as in the document's first sample, beside and inside of the details", async () => {
+  it("reads the fields of the document's first sample beside `details` and inside it", async () => {
     const results = { "60c31a2f-c6a0-40bf-9a89-0d8537c291e3": "f71c14a9-7d4e-473e-81d8-2ee86c3ad32b" };
     const completed_tasks = { "create_group_clone-clone-DEL-a8584df2": "SUCCESS", _TaskFlow_INJECTOR: "SUCCESS" };
     const expected = {
@@ -102,24 +102,28 @@ describe("progress", () => {
   });
 
   it.each<[string, unknown, object]>([
-    ["pending_tasks missing", { progress: 5, flow_details: { f: "RUNNING" } }, { percent: 5, pending: {} }],
+    ["an answer without pending_tasks", { progress: 5, flow_details: { f: "RUNNING" } }, { percent: 5, pending: {} }],
     ["a percentage as text", { progress: "45 %" }, { percent: 45 }],
-    ["no percentage", { flow_details: { f: "REVERTING" } }, { percent: undefined, flows: { f: "REVERTING" } }],
     [
-      "states that are no text",
+      "an answer without a percentage",
+      { flow_details: { f: "REVERTING" } },
+      { percent: undefined, flows: { f: "REVERTING" } },
+    ],
+    [
+      "states that are not text",
       { flow_details: { f: 7 }, pending_tasks: { t: null, u: { toString: 7 } } },
       { flows: { f: "7" }, pending: { t: "null", u: '{"toString":7}' } },
     ],
     ["several flows", { flow_details: { a: "SUCCESS", b: "RUNNING" } }, { flows: { a: "SUCCESS", b: "RUNNING" } }],
     ["results as the list of the table", { details: { results: ["x"] }, progress: 1 }, { clones: {} }],
     ["nulls", { details: null, progress: 3, results: null, flow_details: null }, { percent: 3, clones: {}, flows: {} }],
-    ["a clone that is no text", { details: { results: { a: 7, b: "c" } } }, { clones: { b: "c" } }],
+    ["a clone that is not text", { details: { results: { a: 7, b: "c" } } }, { clones: { b: "c" } }],
     [
-      "a failure that is no text",
+      "a failure that is not text",
       { details: { results: { failure: { code: 7 } } } },
       { failure: '{"code":7}', clones: {} },
     ],
-  ])("%s", async (_name, body, expected) => {
+  ])("accepts %s", async (_name, body, expected) => {
     expect(await read(body)).toMatchObject(expected);
   });
 
@@ -127,32 +131,32 @@ describe("progress", () => {
     ["an empty object", {}],
     ["empty details", { details: {} }],
     ["something else", { message: "hello" }],
-  ])("%s tells nothing of the task", async (_name, body) => {
+  ])("is undefined for %s", async (_name, body) => {
     expect(await read(body)).toBeUndefined();
   });
 
   it.each<[string, Reply, ErrorKind | "none"]>([
     [
-      "Cinder's own 404 is a task that is not known",
+      "is undefined for Cinder's own 404",
       { status: 404, body: { itemNotFound: { code: 404, message: "The resource could not be found." } } },
       "none",
     ],
     [
-      "so is a 404 of no route: PowerVC gave the task's id, so it has clone-volumes",
+      "is undefined for the 404 of an unknown path, because PowerVC gave the task's id",
       { status: 404, body: { message: "x", code: "404 Not Found", title: "Not Found" } },
       "none",
     ],
     [
-      "a page with 404 too: the volumes have to tell, and the next look asks again",
+      "is undefined for a page with 404",
       { status: 404, headers: { "content-type": "text/html" }, body: "<html>" },
       "none",
     ],
-    ["an empty 404 too", { status: 404, body: "" }, "none"],
-    ["a list is malformed", { body: [] }, "malformed"],
-    ["flow_details that are text are malformed", { body: { flow_details: "SUCCESS" } }, "malformed"],
-    ["results that are text are malformed", { body: { details: { results: "SUCCESS" } } }, "malformed"],
-    ["an empty body is malformed", { body: "" }, "malformed"],
-    ["403 is forbidden", { status: 403, body: { forbidden: { code: 403, message: "no" } } }, "forbidden"],
+    ["is undefined for an empty 404", { status: 404, body: "" }, "none"],
+    ["fails for a list", { body: [] }, "malformed"],
+    ["fails for flow_details that are text", { body: { flow_details: "SUCCESS" } }, "malformed"],
+    ["fails for results that are text", { body: { details: { results: "SUCCESS" } } }, "malformed"],
+    ["fails for an empty body", { body: "" }, "malformed"],
+    ["fails for 403", { status: 403, body: { forbidden: { code: 403, message: "no" } } }, "forbidden"],
   ])("%s", async (_name, reply, kind) => {
     const { client } = await clientOf(() => reply);
     expect(await kindOf(client.progress(TASK))).toBe(kind);

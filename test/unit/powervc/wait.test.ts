@@ -1,4 +1,4 @@
-// How PowerVC's answers about a task are judged, one after the other, and what the row and the failure say of them.
+// How the wait judges PowerVC's answers about a task, and what the resource's row and the error show of them.
 
 import type { OperationContext } from "../../../provider/core/definition";
 import { DurationEstimator } from "../../../provider/core/durationEstimator";
@@ -11,8 +11,8 @@ const RUNNING = { cloneFlow: "RUNNING" };
 const SNAPSHOT = "wait_for_group_snapshot_7cd566e9-ca88e5fc";
 const CLONE = "create_group_clone-clone-snapclone-0123456789abcdef01234567-a8584df2";
 
-class OfOneTask {
-  readonly experience = { cloning: new DurationEstimator() };
+class FakeContext {
+  readonly estimators = { cloning: new DurationEstimator() };
   readonly client: { progress(): Promise<Progress> };
 
   constructor(progress: () => Promise<Progress>) {
@@ -20,24 +20,24 @@ class OfOneTask {
   }
 }
 
-async function judged(...answers: Partial<Progress>[]): Promise<{ outcome: Outcome; rows: string[] }> {
+async function outcomeOf(...answers: Partial<Progress>[]): Promise<{ outcome: Outcome; rows: string[] }> {
   const clock = new FakeClock();
   const rows: string[] = [];
   const whole = { percent: undefined, flows: {}, completed: {}, pending: {}, clones: {}, failure: undefined };
   const progress = async () => ({ ...whole, ...(answers.length > 1 ? answers.shift() : answers[0]) });
-  const job = {
+  const context = {
     clock,
     deadline: 3_600_000,
     signal: new AbortController().signal,
     progress: (text: string) => void rows.push(text),
   } as unknown as OperationContext;
   const flow = { id: "snapclone-0", sources: ["a", "b"], taskId: "t", groupBefore: undefined };
-  const outcome = await clock.run(() => flowEnd(new OfOneTask(progress) as unknown as PowerVcContext, flow, job));
+  const outcome = await clock.run(() => flowEnd(new FakeContext(progress) as unknown as PowerVcContext, flow, context));
   return { outcome, rows };
 }
 
-test("the row: percent, and the step under way without PowerVC's numbers and our own names", async () => {
-  const { rows } = await judged(
+test("progress: shows percent and the running step, without PowerVC's numbers and our temporary names", async () => {
+  const { rows } = await outcomeOf(
     { percent: 5, flows: RUNNING, pending: { "delete_group_type-3e2e85ec": "PENDING", [SNAPSHOT]: "RUNNING" } },
     { percent: 10, flows: RUNNING, pending: { [CLONE]: "PENDING" } },
     { percent: 45, flows: RUNNING, completed: { [SNAPSHOT]: "SUCCESS", _TaskFlow_INJECTOR: "SUCCESS" } },
@@ -57,7 +57,7 @@ test("the row: percent, and the step under way without PowerVC's numbers and our
 
 test.each<[string, Partial<Progress>[], RegExp]>([
   [
-    "the task that says FAILURE",
+    "the task with the state FAILURE",
     [
       { flows: { f: "REVERTING" }, completed: { [SNAPSHOT]: "FAILURE" } },
       { flows: { f: "REVERTED" }, failure: "no space" },
@@ -65,7 +65,7 @@ test.each<[string, Partial<Progress>[], RegExp]>([
     /ended in REVERTED at the step wait_for_group_snapshot: no space$/,
   ],
   [
-    "the only one taken back that never was seen to succeed",
+    "the only reverted task that was never seen to succeed",
     [
       { flows: RUNNING, completed: { "a-00000000": "SUCCESS" }, pending: { "b-00000000": "RUNNING" } },
       { flows: { f: "REVERTED" }, completed: { "a-00000000": "REVERTED", [SNAPSHOT]: "REVERTED" }, failure: "no" },
@@ -73,7 +73,7 @@ test.each<[string, Partial<Progress>[], RegExp]>([
     /at the step wait_for_group_snapshot: no$/,
   ],
   [
-    "of several, the one last seen under way, and it is said that it may be another",
+    "among several the last one that was seen running, and the message says so",
     [
       { flows: RUNNING, pending: { [SNAPSHOT]: "RUNNING" } },
       { flows: { f: "REVERTED" }, completed: { "a-00000000": "REVERTED", "b-00000000": "REVERTED" }, failure: "no" },
@@ -81,13 +81,13 @@ test.each<[string, Partial<Progress>[], RegExp]>([
     /REVERTED \(it was last seen at the step wait_for_group_snapshot\): no$/,
   ],
   [
-    "whatever case the server writes it in, and a text that ends in a full stop",
+    "not named if no task tells, whatever the case of the state and the end of the text",
     [{ flows: { f: "Reverted" }, failure: "EXP0023E: no space." }],
     /ended in REVERTED: EXP0023E: no space$/,
   ],
-  ["none, where nothing tells", [{ flows: { f: "FAILURE" } }], /ended in FAILURE: it gives no reason$/],
-])("the step that failed: %s", async (_name, answers, message) => {
-  const { outcome } = await judged(...answers);
+  ["not named if PowerVC gives no reason", [{ flows: { f: "FAILURE" } }], /ended in FAILURE: it gives no reason$/],
+])("the failed step: is %s", async (_name, answers, message) => {
+  const { outcome } = await outcomeOf(...answers);
   expect(outcome).toMatchObject({ is: "failed", message: expect.stringMatching(message) });
 });
 
@@ -99,7 +99,7 @@ test.each<[string, Partial<Progress>[], Outcome["is"]]>([
     "failed",
   ],
   [
-    "a failure among the results, and the flow on its way back",
+    "a failure among the results while the flow is reverting",
     [
       { flows: { f: "REVERTING" }, failure: "x" },
       { flows: { f: "REVERTED" }, failure: "x" },
@@ -116,6 +116,6 @@ test.each<[string, Partial<Progress>[], Outcome["is"]]>([
     "made",
   ],
   ["SUSPENDED is not the end", [{ flows: { f: "SUSPENDED" } }, { flows: { f: "SUCCESS" } }], "made"],
-])("%s", async (_name, answers, is) => {
-  expect((await judged(...answers)).outcome.is).toBe(is);
+])("the outcome: %s", async (_name, answers, is) => {
+  expect((await outcomeOf(...answers)).outcome.is).toBe(is);
 });

@@ -1,7 +1,7 @@
 // An output made from a secret input is secret under whatever name.
 
 import type { AnyDefinition } from "../../../provider/core/definition";
-import { markSecrets } from "../../../provider/pulumi/secrets";
+import { wrapSecrets } from "../../../provider/pulumi/secrets";
 
 const definition = {
   derivedOutputs: { clones: ["displayName", "volumes"], label: ["displayName"] },
@@ -20,14 +20,14 @@ test.each([
   ["an item of a list", ["volumes[0].id"], { clones: secret([{ name: "n" }]) }],
 ])("%s", (_name, __secrets, marked) => {
   const outs = { id: "1", displayName: "n", clones: [{ name: "n" }], label: "n", ...(__secrets ? { __secrets } : {}) };
-  expect(markSecrets(definition, outs)).toEqual({ ...outs, ...marked });
+  expect(wrapSecrets(definition, outs)).toEqual({ ...outs, ...marked });
 });
 
 test("what is not there is not made secret, and a definition without derived outputs marks nothing", () => {
-  expect(markSecrets(definition, { __secrets: ["displayName"], label: "n" })).toEqual({
+  expect(wrapSecrets(definition, { __secrets: ["displayName"], label: "n" })).toEqual({
     __secrets: ["displayName"],
     label: secret("n"),
   });
   const outs = { __secrets: ["name"], name: "n" };
-  expect(markSecrets({} as AnyDefinition, outs)).toEqual(outs);
+  expect(wrapSecrets({} as AnyDefinition, outs)).toEqual(outs);
 });

@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { NoWitness } from "../../../provider/core/run";
+import { StateUnavailable } from "../../../provider/core/ownership";
 import { askState, parseState } from "../../../provider/pulumi/state";
 
 const TYPE = "pulumi-nodejs:dynamic/snapclone:Snapshot";
@@ -67,7 +67,7 @@ describe("a state", () => {
   });
 
   test.each(["", "hello", "[]", "{}", '{"deployment": 7}', "null"])("is not %j", (text) => {
-    expect(() => parseState(text)).toThrow("something that is no state");
+    expect(() => parseState(text)).toThrow("did not answer with a state");
   });
 });
 
@@ -125,7 +125,7 @@ describe("pulumi stack export", () => {
 
   test.each(["echo hello", "echo '{}'", "true"])("that answers with garbage: %s", async (script) => {
     pulumi(script);
-    await expect(ask()).rejects.toThrow("something that is no state");
+    await expect(ask()).rejects.toThrow("did not answer with a state");
   });
 
   test("that fails says why, in a line", async () => {
@@ -137,7 +137,7 @@ describe("pulumi stack export", () => {
     const error: unknown = await ask().catch((thrown: unknown) => thrown);
     expect(String(error)).toContain("exit code 3");
     // The state can be asked in principle: what this run made is named.
-    expect(error).not.toBeInstanceOf(NoWitness);
+    expect(error).not.toBeInstanceOf(StateUnavailable);
   });
 
   test("that answers without end is ended", async () => {
@@ -147,11 +147,11 @@ describe("pulumi stack export", () => {
 
   test("that is not there, can't be run, or saves nothing, is no witness", async () => {
     process.env.PATH = folder;
-    await expect(ask()).rejects.toThrow(new NoWitness("no `pulumi` is on PATH"));
+    await expect(ask()).rejects.toThrow(new StateUnavailable("no `pulumi` is on PATH"));
     fs.writeFileSync(path.join(folder, "pulumi"), "", { mode: 0o644 });
-    await expect(ask()).rejects.toBeInstanceOf(NoWitness);
+    await expect(ask()).rejects.toBeInstanceOf(StateUnavailable);
     process.env.PULUMI_SKIP_CHECKPOINTS = "true";
     await expect(ask()).rejects.toThrow(/PULUMI_SKIP_CHECKPOINTS is set/);
-    await expect(ask()).rejects.toBeInstanceOf(NoWitness);
+    await expect(ask()).rejects.toBeInstanceOf(StateUnavailable);
   });
 });

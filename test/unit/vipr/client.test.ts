@@ -1,4 +1,4 @@
-// The client against answers that no emulator gives: malformed, in XML, cut off, from a proxy.
+// The ViPR client and answers that the emulator never gives: malformed, in XML, cut off, from a proxy.
 
 import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
 import { codeOf, ViprClient } from "../../../provider/vipr/client";
@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const end of endings.splice(0)) await end();
 });
 
-/** A ViPR that lets everybody in and leaves the rest to the test. */
+/** A ViPR that accepts every login. The test gives the other answers. */
 async function viprOf(answer: (call: Call) => Reply, login?: () => Reply) {
   let logins = 0;
   const cloud: Cloud = await startCloud((call) => {
@@ -51,14 +51,14 @@ async function viprOf(answer: (call: Call) => Reply, login?: () => Reply) {
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   const error: unknown = await work.then(
-    () => new Error("it went well"),
+    () => new Error("expected a failure"),
     (reason: unknown) => reason,
   );
   if (!(error instanceof SnapcloneError)) throw error;
   return error;
 }
 
-test("what goes out: the exact media types, the token, never a credential beside it", async () => {
+test("requests: have the exact media types and the token, and never the password beside the token", async () => {
   const { client, cloud } = await viprOf(({ method }) =>
     method === "GET" ? { body: session } : { body: { task: [task] } },
   );
@@ -81,12 +81,12 @@ test("what goes out: the exact media types, the token, never a credential beside
   expect(post?.headers["content-type"]).toBe("application/json");
 });
 
-describe("answers that are not what the API promises", () => {
+describe("an unexpected answer has the right kind of error", () => {
   const cases: [string, Reply, (client: ViprClient) => Promise<unknown>, ErrorKind][] = [
     ["a session without linked_targets", { body: { ...session, linked_targets: undefined } }, show, "malformed"],
     ["a session without inactive", { body: { ...session, inactive: undefined } }, show, "malformed"],
-    ["an id that is none", { body: { ...session, id: "nightly-1" } }, show, "malformed"],
-    ["a list of tasks where a session is due", { body: [task] }, show, "malformed"],
+    ["an id that is no URN", { body: { ...session, id: "nightly-1" } }, show, "malformed"],
+    ["a list of tasks instead of a session", { body: [task] }, show, "malformed"],
     [
       "HTML",
       { headers: { "content-type": "text/html" }, body: "<html><title>Portal</title></html>" },
@@ -97,14 +97,14 @@ describe("answers that are not what the API promises", () => {
     ["nothing", { body: "" }, show, "malformed"],
     ["a bare 404 of a wrong address", { status: 404, body: "" }, show, "refused"],
     ["an unknown path: code 2000 and no details (docs/wire/vipr.md#s5)", refusal(404, 2000), show, "refused"],
-    ["ViPR's own word that it is missing", refusal(404, 2000, `given id ${SESSION}`), show, "notFound"],
+    ["ViPR's own 404", refusal(404, 2000, `given id ${SESSION}`), show, "notFound"],
     [
       "a redirect to somewhere else",
       { status: 302, headers: { location: "/maintenance" }, body: "" },
       show,
       "malformed",
     ],
-    // It may have been carried out: it is looked for, and not sent again.
+    // ViPR may have carried these out, so they are not sent again.
     ["link: no task in the list", { status: 202, body: { task: [] } }, link, "ambiguous"],
     ["link: a bare task", { status: 202, body: task }, link, "ambiguous"],
     ["link: a task without an id", { status: 202, body: { task: [{ ...task, id: undefined }] } }, link, "ambiguous"],
@@ -112,7 +112,7 @@ describe("answers that are not what the API promises", () => {
     ["link: 503 from nginx, which says retryable", refusal(503, 6503, "d", { retryable: true }), link, "ambiguous"],
     ["link: the connection breaks off", "reset", link, "ambiguous"],
     [
-      "link: not handed over (docs/wire/vipr.md#what-link-does)",
+      "link: not dispatched (docs/wire/vipr.md#what-link-does)",
       refusal(503, 9501, "d", { retryable: true }),
       link,
       "transient",
@@ -139,7 +139,7 @@ describe("answers that are not what the API promises", () => {
   }
 });
 
-test("a single object where a list is due, unknown keys and unknown states are taken", async () => {
+test("answers: may have a single object instead of a list, unknown keys and unknown states", async () => {
   const { client } = await viprOf(({ path }) =>
     path.endsWith("tasks") || path.includes("/vdc/")
       ? { body: { task: { ...task, state: "paused_for_review", warning_messages: ["w"] } } }
@@ -149,7 +149,7 @@ test("a single object where a list is due, unknown keys and unknown states are t
   expect(await client.listSessionTasks(SESSION)).toMatchObject([{ state: "paused_for_review" }]);
 });
 
-test("an error in XML is read like one in JSON", async () => {
+test("errors: are read from XML like from JSON", async () => {
   const xml = (code: number, details: string) =>
     `<?xml version="1.0"?><error><code>${code}</code><description>d</description><details>${details}</details><retryable>false</retryable></error>`;
   const { client } = await viprOf(({ method }) => ({
@@ -163,13 +163,13 @@ test("an error in XML is read like one in JSON", async () => {
 });
 
 test.each([
-  ["nginx's own, retryable", refusal(503, 6503, "d", { retryable: true })],
+  ["nginx, retryable", refusal(503, 6503, "d", { retryable: true })],
   [
-    "ViPR's, not retryable, with Retry-After (docs/wire/vipr.md#s0-15)",
+    "ViPR, not retryable, with Retry-After (docs/wire/vipr.md#s0-15)",
     { ...(refusal(503, 30000) as object), headers: { "retry-after": "2" } },
   ],
-  ["an HTML page of a proxy", { status: 504, body: "<html/>" }],
-])("a 503 is asked again where only a question is: %s", async (_what, reply) => {
+  ["a proxy, as an HTML page", { status: 504, body: "<html/>" }],
+])("retries: a GET is repeated after a 503 of %s", async (_what, reply) => {
   const replies: Reply[] = [reply, reply, { body: session }];
   const { client } = await viprOf(() => replies.shift() ?? "reset");
   expect(await client.showSession(SESSION)).toMatchObject({ id: SESSION });
@@ -186,7 +186,7 @@ describe("the token", () => {
       "401 in XML",
       { status: 401, body: "<error><code>10001</code><details>Unable to decode token.</details></error>" },
     ],
-  ])("a stale one costs one login and one repetition: %s", async (_what, turnedAway) => {
+  ])("is renewed once when it is stale, and the requests are repeated: %s", async (_what, turnedAway) => {
     const { client, logins, sent } = await viprOf(({ headers }) =>
       headers["x-sds-auth-token"] === "BAAc-token-1" ? turnedAway : { body: { task: [task] } },
     );
@@ -195,7 +195,7 @@ describe("the token", () => {
     expect(sent()).toHaveLength(6);
   });
 
-  it("one that is never good is an error that says whose it is, not a loop", async () => {
+  it("causes an error that names its origin if ViPR never accepts it, and no loop", async () => {
     const { client, logins, sent } = await viprOf(() => toLogin);
     const error = await failure(client.showSession(SESSION));
     expect(error.kind).toBe("unauthorized");
@@ -203,7 +203,7 @@ describe("the token", () => {
     expect([logins(), sent().length]).toEqual([2, 2]);
   });
 
-  it("a login without one is malformed; neither it nor the password gets into an error", async () => {
+  it("is required in the answer to a login, and never part of an error", async () => {
     const { client } = await viprOf(
       () => ({ body: session }),
       () => ({ body: { user: "root" } }),
@@ -218,20 +218,20 @@ describe("the token", () => {
     expect(message).toContain("[redacted] [redacted] [redacted]");
   });
 
-  it("an unreachable login is tried again later, a refused one never", async () => {
+  it("is requested again later when ViPR was unreachable", async () => {
     const replies: Reply[] = ["reset", "reset", "reset"];
     const { client, logins } = await viprOf(
       () => ({ body: session }),
       () => replies.shift() ?? { status: 401, body: "" },
     );
     expect((await failure(client.showSession(SESSION))).kind).toBe("transient");
-    // The next wave comes while it is being left alone.
+    // The next callers come while the client still pauses.
     expect((await failure(client.showSession(SESSION))).kind).toBe("transient");
     expect(logins()).toBe(3);
   });
 });
 
-test("ids go out in bulk, a thousand at a time", async () => {
+test("bulk requests: have at most a thousand ids", async () => {
   const ids = Array.from({ length: 2500 }, (_, n) => TARGET.replace("c1b2af4a", n.toString(16).padStart(8, "0")));
   const { client, sent } = await viprOf(({ body }) => ({
     body: { block_snapshot: (body as { id: string[] }).id.map((id) => ({ id, name: "n", inactive: false })) },

@@ -4,7 +4,7 @@ import { resolveVipr } from "../../../provider/vipr/connection";
 const GOOD = { kind: "vipr", url: "https://vipr.example.com:4443", username: "root", password: "ChangeMe" };
 
 function resolve(config: unknown, env: Record<string, string> = {}, name = "default") {
-  return resolveVipr({ name, config, env, cwd: "/work/program", home: "/home/u", warn: () => {} });
+  return resolveVipr({ name, config, env, cwd: "/work/program", home: "/home/u" });
 }
 
 function refusal(config: unknown, env: Record<string, string> = {}, name = "default"): string {

@@ -1,9 +1,11 @@
-// The client against servers that say what no emulator would.
+// The client against servers whose answers no emulator gives.
 
 import { createHash } from "node:crypto";
 import { SnapcloneError } from "../../../provider/core/errors";
-import { hasCode, serverDate, signature, ZStackClient } from "../../../provider/zstack/client";
+import { ZStackClient } from "../../../provider/zstack/client";
 import { resolveZStack } from "../../../provider/zstack/connection";
+import { hasCode } from "../../../provider/zstack/errors";
+import { serverDate, signature } from "../../../provider/zstack/signature";
 import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/openstackContext";
 
 const SESSION = "b86c9016b4f24953a9edefb53ca0678c";
@@ -45,15 +47,15 @@ async function zstackOf(
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
   const error: unknown = await work.then(
-    () => new Error("it went well"),
+    () => new Error("no error was thrown"),
     (reason: unknown) => reason,
   );
   if (!(error instanceof SnapcloneError)) throw error;
   return error;
 }
 
-describe("signing in", () => {
-  test("SHA-512 in lower case, one session for all, sent as OAuth and never in clear", async () => {
+describe("login", () => {
+  test("login: hashes the password with SHA-512, and shares one session", async () => {
     const { zstack, cloud } = await zstackOf(() => ({ body: { inventories: [] } }));
     await Promise.all(Array.from({ length: 20 }, () => zstack.queryVmInstances([])));
     const password = createHash("sha512").update("correct horse").digest("hex");
@@ -65,7 +67,7 @@ describe("signing in", () => {
     );
   });
 
-  test("a wrong password is asked about once, and names where it came from and no secret", async () => {
+  test("login: tries a wrong password once, and the error names its source and no secret", async () => {
     let asked = 0;
     const cloud = await startCloud(() => {
       asked += 1;
@@ -91,14 +93,14 @@ describe("signing in", () => {
     ["a server error", { status: 501, body: { inventory: { uuid: "0123456789abcdef0123456789abcde1" } } }],
     ["cut off", { body: '{"inventory":{"uuid":"0123456789abcdef0123456789abcde2' }],
     ["cut off in the middle of it", { body: '{"inventory":{"uuid":"0123456789abcdef' }],
-  ])("a session in an answer that is none (%s) is not quoted", async (_name, reply) => {
+  ])("login: does not quote a session from an unusable answer (%s)", async (_name, reply) => {
     const { zstack } = await zstackOf(() => ({ body: { inventories: [] } }), undefined, reply);
     const { message } = await failure(zstack.queryVmInstances([]));
     expect(message).toContain('{"inventory":{"uuid":"[redacted]');
     expect(message).not.toContain("0123456789abcdef");
   });
 
-  test("a lost session costs a question one new login; twice in a row it is told", async () => {
+  test("queries: log in once if the session is lost, and fail if it is lost again", async () => {
     let lost = 1;
     const { zstack, cloud } = await zstackOf(() => {
       lost -= 1;
@@ -112,7 +114,7 @@ describe("signing in", () => {
     expect(error.message).not.toContain(SESSION);
   });
 
-  test("after a long idle the session is asked after, and used again if it lives", async () => {
+  test("queries: validate the session after a long idle time, and use it again if it is valid", async () => {
     let valid = true;
     const { zstack, cloud, clock } = await zstackOf(({ path }) =>
       path.endsWith("/valid") ? { body: { valid } } : { body: { inventories: [] } },
@@ -129,7 +131,7 @@ describe("signing in", () => {
 });
 
 describe("access keys", () => {
-  test("the test vector of docs/wire/zstack.md#s1-4", () => {
+  test("signature: matches the test vector in docs/wire/zstack.md#s1-4", () => {
     const uri = "/v1/vm-instances/c4d628c203433f64b062ad07c8edf10d/actions";
     expect(signature("2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA", "PUT", "Thu, 05 Jun 2025 15:47:29 CST", uri)).toBe(
       "K/3JlNuA5r8QbWZpl4gNMMnBytw=",
@@ -142,11 +144,11 @@ describe("access keys", () => {
     ["America/New_York", "Thu, 05 Jun 2025 03:47:29 GMT-04:00"],
     ["-03:30", "Thu, 05 Jun 2025 04:17:29 GMT-03:30"],
     ["UTC", "Thu, 05 Jun 2025 07:47:29 GMT"],
-  ])("the date on a clock in %s", (zone, date) => {
+  ])("serverDate: shows the wall clock of %s", (zone, date) => {
     expect(serverDate(new Date("2025-06-05T07:47:29Z"), zone)).toBe(date);
   });
 
-  test("no login; the signature is of the path without the context path and the query", async () => {
+  test("access keys: need no login, and sign the path without context path and query", async () => {
     const secret = "2CF64C9Tx3sUKV6kCmL8BUeq6kJjBDNFxC2TwYdA";
     const config = { accessKeyId: "key", accessKeySecret: secret, timeZone: "+08:00" };
     const { zstack, cloud } = await zstackOf(() => ({ body: { inventories: [] } }), config);
@@ -158,54 +160,58 @@ describe("access keys", () => {
     expect(cloud.calls.filter(isLogin)).toEqual([]);
   });
 
-  test("a plain refusal says what the time zone has to do with it", async () => {
+  test("access keys: the error of a plain 403 names the time zone", async () => {
     const config = { accessKeyId: "key", accessKeySecret: "s3cret", timeZone: "UTC" };
     const { zstack } = await zstackOf(() => ({ status: 403, body: "requestTimeTooSkewed" }), config);
     const error = await failure(zstack.queryVmInstances([]));
     expect([error.kind, error.message]).toEqual([
       "unauthorized",
-      expect.stringContaining("the time zone in use is UTC"),
+      expect.stringContaining("The time zone in use is UTC"),
     ]);
   });
 });
 
-describe("what is accepted", () => {
+describe("changes", () => {
   const send = (zstack: ZStackClient) => zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, timeoutSeconds: 90 });
 
   test.each<[string, Reply, string]>([
-    ["an internal host", { status: 202, body: { location: `http://172.20.14.227:8080/zstack/v1/api-jobs/${VM}` } }, VM],
-    ["no location", { status: 202, body: {} }, JOB],
-    ["a location that is none", { status: 202, body: { location: "http://evil/../../x" } }, JOB],
-    ["a cut-off answer", { status: 202, body: '{"location":"http://172.' }, JOB],
-    ["an empty one", { status: 202, body: "" }, JOB],
-    ["seen before", { status: 400, body: `Duplicate job uuid[${JOB}]` }, JOB],
-  ])("%s", async (_name, reply, job) => {
+    [
+      "a 202 with an internal host",
+      { status: 202, body: { location: `http://172.20.14.227:8080/zstack/v1/api-jobs/${VM}` } },
+      VM,
+    ],
+    ["a 202 without a location", { status: 202, body: {} }, JOB],
+    ["a 202 with an unusable location", { status: 202, body: { location: "http://evil/../../x" } }, JOB],
+    ["a truncated 202", { status: 202, body: '{"location":"http://172.' }, JOB],
+    ["an empty 202", { status: 202, body: "" }, JOB],
+    ["a duplicate job id", { status: 400, body: `Duplicate job uuid[${JOB}]` }, JOB],
+  ])("changes: %s counts as accepted", async (_name, reply, job) => {
     const { zstack, cloud } = await zstackOf(() => reply);
     expect((await send(zstack)).job).toBe(job);
     expect(cloud.calls.at(-1)?.headers).toMatchObject({ "x-job-uuid": JOB, "x-api-timeout": "90" });
   });
 
   test.each<[string, Reply, string, string]>([
-    ["200 is not", { body: { inventory: {} } }, "ambiguous", "200"],
+    ["a 200", { body: { inventory: {} } }, "ambiguous", "200"],
     ["a proxy's page", { status: 502, body: "<html>" }, "ambiguous", "HTML"],
     ["a broken connection", "reset", "ambiguous", "broke off"],
     ["an unknown action", { status: 400, body: "the body doesn't contain action mapping" }, "refused", "mapping"],
     ["a wrong address", { status: 404, body: "no api mapping to /v1/x" }, "config", "Correct the address"],
-    ["a node that starts", fault("SYS.1010"), "transient", "not ready"],
+    ["an error of a starting node", fault("SYS.1010"), "transient", "not ready"],
     [
       "a redirect",
       { status: 301, headers: { location: "https://h" }, body: "" },
       "ambiguous",
       "a redirect to https://h",
     ],
-  ])("%s: never sent twice", async (_name, reply, kind, message) => {
+  ])("cloneVmInstance: is not sent again after %s", async (_name, reply, kind, message) => {
     const { zstack, cloud } = await zstackOf(() => reply);
     const error = await failure(send(zstack));
     expect([error.kind, error.message]).toEqual([kind, expect.stringContaining(message)]);
     expect(cloud.calls.filter(({ method, path }) => method === "PUT" && path.endsWith("/actions"))).toHaveLength(1);
   });
 
-  test("what may be done twice is sent again under the same id", async () => {
+  test("destroyVmInstance: is sent again under the same job id", async () => {
     const replies: Reply[] = ["reset", { status: 502, body: "" }, { status: 400, body: `Duplicate job uuid[${JOB}]` }];
     const { zstack, cloud } = await zstackOf(() => replies.shift() ?? { status: 500, body: "" });
     expect((await zstack.destroyVmInstance(VM, JOB)).job).toBe(JOB);
@@ -214,7 +220,7 @@ describe("what is accepted", () => {
     ).toEqual(new Set([JOB]));
   });
 
-  test("system tags stand beside the action, and only if there are any", async () => {
+  test("cloneVmInstance: puts system tags beside the action, if there are any", async () => {
     const { zstack, cloud } = await zstackOf(() => ({ status: 202, body: {} }));
     await zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB, systemTags: ["x::y"] });
     await zstack.cloneVmInstance(VM, { names: ["a"] }, { job: JOB });
@@ -239,7 +245,7 @@ describe("jobs", () => {
     ["done without success", { body: { success: false } }, { is: "failed", fault: { codes: [] } }],
     ["failed", fault("SYS.1001"), { is: "failed", fault: { codes: ["SYS.1001"] } }],
     ["unknown", { status: 404, body: "the job has been expired" }, { is: "gone" }],
-  ])("%s", async (_name, reply, expected) => {
+  ])("queryJob: reads a job that is %s", async (_name, reply, expected) => {
     const { zstack, cloud } = await zstackOf(() => reply);
     expect(await zstack.queryJob(JOB)).toMatchObject(expected);
     // Without credentials, on the configured address.
@@ -253,14 +259,14 @@ describe("jobs", () => {
     ["a proxy's 503", { status: 503, body: "<html>" }, "transient"],
     ["a page instead of a result", { body: "<html>" }, "malformed"],
     ["a list instead of a result", { body: [] }, "malformed"],
-  ])("%s is no end of a job", async (_name, reply, kind) => {
+  ])("queryJob: %s is not the end of a job", async (_name, reply, kind) => {
     const { zstack } = await zstackOf(() => reply);
     expect((await failure(zstack.queryJob(JOB))).kind).toBe(kind);
   });
 });
 
 describe("errors", () => {
-  test("codes of all causes, the deepest is told, entities are unescaped", async () => {
+  test("errors: have the codes of all causes, quote the deepest one, and unescape entities", async () => {
     const { zstack } = await zstackOf(() =>
       fault("SYS.1006", {
         details: "state[Destroyed] doesn&#39;t allow",
@@ -279,7 +285,7 @@ describe("errors", () => {
     expect(error.kind).toBe("refused");
   });
 
-  test("an error whose cause is a missing thing is not itself a missing thing", async () => {
+  test('errors: a cause "not found" does not make the error one', async () => {
     const { zstack } = await zstackOf(() => fault("SYS.1004", { cause: { code: "SYS.1003", details: "x" } }));
     expect((await failure(zstack.queryVolumes([]))).kind).toBe("refused");
   });
@@ -293,30 +299,30 @@ describe("errors", () => {
     ["SYS.1000", "transient"],
     ["LICENSE.1000", "refused"],
     ["NEW.4711", "refused"],
-  ])("%s of a question", async (code, kind) => {
+  ])("errors: %s of a query has its kind", async (code, kind) => {
     const { zstack } = await zstackOf(() => fault(code));
     expect((await failure(zstack.queryVolumes([]))).kind).toBe(kind);
   });
 
   test.each<[string, unknown]>([
-    ["no list", { inventories: null }],
-    ["rows without a uuid", { inventories: [{ name: "x", state: "Running" }] }],
+    ["an answer without a list", { inventories: null }],
+    ["a row without a uuid", { inventories: [{ name: "x", state: "Running" }] }],
     ["a uuid that can't stand in an address", { inventories: [{ uuid: "../x", name: "x", state: "Running" }] }],
-    ["a name that is none", { inventories: [{ uuid: VM, name: 7, state: "Running" }] }],
-    ["something else", "[]"],
-  ])("%s is malformed", async (_name, body) => {
+    ["a name that is a number", { inventories: [{ uuid: VM, name: 7, state: "Running" }] }],
+    ["a bare list", "[]"],
+  ])("queries: %s is malformed", async (_name, body) => {
     const { zstack } = await zstackOf(() => ({ body }));
     expect((await failure(zstack.queryVmInstances([]))).kind).toBe("malformed");
   });
 
-  test("an id that is none never gets into an address", async () => {
+  test("queryJob: refuses an id that is no uuid before it sends anything", async () => {
     const { zstack, cloud } = await zstackOf(() => ({ body: {} }));
     expect((await failure(zstack.queryJob("../accounts"))).kind).toBe("input");
     expect(cloud.calls).toEqual([]);
   });
 });
 
-test("lists are read to the end", async () => {
+test("queries: read all pages", async () => {
   const row = (index: number) => ({ uuid: index.toString(16).padStart(32, "0"), name: "n", state: "Running" });
   const { zstack, cloud } = await zstackOf(({ query }) => {
     const start = Number(query.get("start"));

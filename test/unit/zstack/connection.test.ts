@@ -76,12 +76,16 @@ test("the environment serves the default connection, in the words of ZStack's Te
     dryRun: true,
   });
   expect(redact("another horse")).toBe("[redacted]");
-  expect(refusal(undefined, env, "dr")).toMatch(/no ZStack connection "dr".*snapclone:connections\.dr: not set$/m);
+  expect(refusal(undefined, env, "dr")).toMatch(
+    /no ZStack connection "dr".*snapclone:connections\.dr: not set; \(2\) ZSTACK_\*: these serve the connection "default" only$/m,
+  );
+  expect(refusal(undefined, { ...env, ZSTACK_PORT: "http" })).toContain("ZSTACK_PORT is not a whole number");
+  expect(refusal(undefined, { ...env, ZSTACK_HOST: "h/zstack" })).toContain("ZSTACK_HOST is not a host name");
 });
 
 test("nothing at all names every place that was looked at", () => {
   const message = refusal(undefined);
-  expect(message).toContain("(1) snapclone:connections.default: not set; (2) ZSTACK_URL, ZSTACK_HOST");
+  expect(message).toContain("(1) stack config snapclone:connections.default: not set; (2) ZSTACK_URL, ZSTACK_HOST");
   expect(message).toContain("docs/connections.md");
 });
 
@@ -95,8 +99,7 @@ test.each([
   [{ ...ACCOUNT, accessKeyId: "x" }, "two ways to sign in"],
   [{ ...ACCOUNT, timeZone: "UTC" }, "`timeZone` is for access keys only"],
   [{ url: "http://h", accessKeyId: "i", accessKeySecret: "s12", timeZone: "CST8" }, "neither a time zone"],
-  [{ ...ACCOUNT, key: "k.pem" }, "`key` is set without `cert`"],
-  [{ ...ACCOUNT, dryRun: "maybe" }, "`dryRun` must be true or false"],
+  [{ ...ACCOUNT, dryRun: "maybe" }, "`dryRun` is neither true nor false"],
   [{ ...ACCOUNT, account_name: "a" }, "unknown field `account_name`; did you mean `accountName`?"],
   [{ ...ACCOUNT, url: ["x"] }, "`url` must be text"],
   ["http://h", "is not an object of fields"],

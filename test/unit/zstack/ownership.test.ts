@@ -1,10 +1,10 @@
-// The texts of our tags: what is written is read back, whatever names and URNs hold, and old forms stay readable.
+// The texts of the provider's tags: names and URNs of any form are read back, and old forms stay readable.
 
 import fc from "fast-check";
 import {
-  type Intent,
-  intentTag,
   memberTag,
+  type PendingCreate,
+  pendingCreateTag,
   readTags,
   tagsOfStack,
   urnPrefix,
@@ -26,7 +26,7 @@ const record = fc.record({
 const row = (tag: string) => ({ uuid: JOB, resourceUuid: SET, tag });
 const only = (tag: string) => readTags([row(tag)]).get(SET);
 
-test("a clone's tag says what was written", () => {
+test("memberTag: is read back as it was written", () => {
   const member = fc.record({
     set: fc.constant(SET),
     time: fc.nat(2_000_000_000),
@@ -36,13 +36,13 @@ test("a clone's tag says what was written", () => {
   });
   fc.assert(
     fc.property(member, (written) => {
-      expect(only(memberTag(written))?.members).toEqual([{ ...written, tag: JOB, on: SET }]);
+      expect(only(memberTag(written))?.members).toEqual([{ ...written, tagUuid: JOB, vmUuid: SET }]);
     }),
   );
 });
 
-test("an intent says what was written", () => {
-  const intent = fc.record<Intent>({
+test("pendingCreateTag: is read back as it was written", () => {
+  const intent = fc.record<PendingCreate>({
     set: fc.constant(SET),
     job: fc.constant(JOB),
     until: fc.nat(2_000_000_000),
@@ -54,35 +54,35 @@ test("an intent says what was written", () => {
   });
   fc.assert(
     fc.property(intent, (written) => {
-      expect(only(intentTag(written))?.intents).toEqual([{ ...written, tag: JOB, on: SET }]);
+      expect(only(pendingCreateTag(written))?.pendingCreates).toEqual([{ ...written, tagUuid: JOB, vmUuid: SET }]);
     }),
   );
 });
 
-test("what it lists a stack's tags by is in all of them, old ones included", () => {
+test("tagsOfStack: matches all tags of a stack, old forms included", () => {
   const like = tagsOfStack(urnPrefix(OWNER)).replace(/^tag~=/, "");
   const pattern = new RegExp(`^${like.replaceAll("%", ".*")}$`);
   const common = { stack: "s", attempt: "a", inputs: "i", owner: OWNER };
   const tags = [
     memberTag({ set: SET, time: 1, disks: [], record: common, name: "web" }),
-    intentTag({ set: SET, job: JOB, until: 1, time: 1, clones: 1, disks: 0, record: common }),
+    pendingCreateTag({ set: SET, job: JOB, until: 1, time: 1, clones: 1, disks: 0, record: common }),
     `snapclone::open::${SET}::${JOB}::1::${"0".repeat(32)}::${OWNER}`,
   ];
   for (const tag of tags) expect(tag).toMatch(pattern);
   expect(tags[0]?.replace("::shop::", "::other::")).not.toMatch(pattern);
 });
 
-test("tags of builds before 0.2", () => {
-  expect(only(`snapclone::open::${SET}::${JOB}::7::ff::${OWNER}`)?.intents).toMatchObject([
+test("readTags: reads tags of builds before 0.2", () => {
+  expect(only(`snapclone::open::${SET}::${JOB}::7::ff::${OWNER}`)?.pendingCreates).toMatchObject([
     { job: JOB, until: 7, isOld: true, record: { stack: "", inputs: "ff", owner: OWNER } },
   ]);
-  expect(only(`snapclone::job::${SET}::${JOB}::7`)?.intents).toMatchObject([{ job: JOB, isOld: true }]);
-  expect(only(`snapclone::set::${SET}`)?.members).toMatchObject([{ on: SET, disks: [] }]);
+  expect(only(`snapclone::job::${SET}::${JOB}::7`)?.pendingCreates).toMatchObject([{ job: JOB, isOld: true }]);
+  expect(only(`snapclone::set::${SET}`)?.members).toMatchObject([{ vmUuid: SET, disks: [] }]);
   expect(only(`snapclone::disk::${SET}::${JOB}`)?.oldDisks).toEqual([{ volume: SET, vm: JOB }]);
   expect(only(`snapclone::adopted::${SET}::run`)?.oldAdoptions).toHaveLength(1);
 });
 
-test("what is none of ours is left alone", () => {
+test("readTags: leaves out foreign tags", () => {
   fc.assert(fc.property(fc.string(), (tag) => expect(readTags([row(tag)]).size).toBe(0)));
   for (const tag of ["snapclone::set::short", `other::set::${SET}`, "snapclone::", "snapclone::set"]) {
     expect(only(tag)).toBeUndefined();

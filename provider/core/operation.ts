@@ -1,0 +1,112 @@
+// What every operation on a resource needs: its checked inputs, the connection's client, and the context that its hooks get.
+
+import type {
+  AnyDefinition,
+  HiddenInputs,
+  ListScope,
+  Operation,
+  OperationContext,
+  OwnershipRecord,
+  Pending,
+  Task,
+} from "./definition";
+import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import type { OwnershipTracker } from "./ownership";
+import type { Run } from "./run";
+import { parseDuration } from "./util/duration";
+
+export type Properties = Record<string, unknown>;
+
+/** An operation that is under way. */
+export interface Target {
+  definition: AnyDefinition;
+  run: Run;
+  client: unknown;
+  context: RunningOperation;
+}
+
+export interface Creation extends Target {
+  tracker: OwnershipTracker;
+  urn: string;
+  record: OwnershipRecord;
+  inputs: Properties;
+}
+
+export function scopeOf({
+  definition,
+  record,
+  urn,
+  inputs,
+}: Pick<Creation, "definition" | "record" | "urn" | "inputs">): ListScope {
+  return { stack: record.stack, place: definition.listScope?.(record, { ...inputs, __owner: urn }) ?? "" };
+}
+
+export function parseInputs(definition: AnyDefinition, news: Properties, operation: string): Properties {
+  const parsed: Properties = {};
+  for (const [key, { schema }] of Object.entries(definition.inputs)) {
+    const result = schema.safeParse(news[key]);
+    if (!result.success) {
+      const message = `the input ${key} is not valid: ${result.error.issues[0]?.message}`;
+      throw new SnapcloneError({ kind: "input", operation, message });
+    }
+    if (result.data !== undefined) parsed[key] = result.data;
+  }
+  return parsed;
+}
+
+export function connect(definition: AnyDefinition, run: Run, inputs: Properties, operation: string): unknown {
+  try {
+    const name = inputs.connection;
+    return run.connections.open(definition.connection, typeof name === "string" ? name : undefined);
+  } catch (error) {
+    throw asSnapcloneError(error, operation);
+  }
+}
+
+/** The context of an operation. It remembers work that the backend has accepted and that has not ended. */
+export class RunningOperation implements OperationContext {
+  readonly clock: Run["clock"];
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+  readonly stack: string;
+
+  constructor(
+    definition: AnyDefinition,
+    private readonly run: Run,
+    private readonly operation: Operation,
+    private readonly hidden: HiddenInputs,
+    /** The request's timeout. The first request of a process comes without it, and then the program's counts. */
+    timeoutMs: number | undefined,
+    private pending?: Pending,
+  ) {
+    // "0" gives no time-out, so the default counts.
+    const given = timeoutMs ?? parseDuration(hidden.__timeouts?.[operation] ?? "");
+    const timeout = given ?? parseDuration(definition.timeouts[operation]);
+    this.clock = run.clock;
+    this.deadline = run.clock.now() + (timeout ?? 0);
+    this.signal = run.signal;
+    this.stack = run.stackOf(hidden);
+  }
+
+  progress(text: string): void {
+    this.run.log("status", text, this.hidden.__owner);
+  }
+
+  warn(text: string): void {
+    this.run.log("warning", text, this.hidden.__owner);
+  }
+
+  accepted(task: Task): void {
+    this.pending = { operation: this.operation, task, since: this.clock.date().toISOString() };
+  }
+
+  done(): void {
+    delete this.pending;
+  }
+
+  /** What the state must hold after this failure. */
+  afterwards(failure: SnapcloneError): Pending | undefined {
+    // Only the backend's own "it failed" ends the work. A refused or unanswered request proves nothing.
+    return this.pending && isKind(failure, "failed") ? { ...this.pending, failed: true } : this.pending;
+  }
+}

@@ -1,0 +1,84 @@
+// A Snapshot's ownership record (docs/ownership.md): metadata on Cinder's snapshot.
+
+import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
+import { type Metadata, type SnapshotRow, utc } from "../cinder";
+import type { OpenStackContext } from "../context";
+import type { SnapshotInputs } from "./inputs";
+import { metadataOf, observed } from "./state";
+
+/**
+ * Keys of the record. Cinder accepts colons, and a single key can be set without touching the others
+ * (docs/wire/openstack.md#metadata-as-record).
+ */
+export const RECORD_KEYS = {
+  stack: "snapclone:stack",
+  owner: "snapclone:owner",
+  inputs: "snapclone:inputs",
+  attempt: "snapclone:attempt",
+  /** The metadata keys that the program gave, joined by commas, which no key may contain. */
+  managed: "snapclone:keys",
+  /** Written by builds before 0.2: `open` or `settled`. */
+  legacyPhase: "snapclone:phase",
+} as const;
+
+/** The snapshots of the stack, and those that builds before 0.2 left `open`: they wrote no stack. */
+export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
+  const alternatives = [{ [RECORD_KEYS.stack]: stack }, { [RECORD_KEYS.legacyPhase]: "open" }];
+  const rows = await cloud.snapshotsWith(alternatives);
+  return rows.filter(({ status }) => !/deleting|deleted/i.test(status)).map(ownedObject);
+}
+
+export async function recordOwnership(
+  cloud: OpenStackContext,
+  id: string,
+  record: OwnershipRecord,
+  known: State,
+  inputs: SnapshotInputs,
+): Promise<void> {
+  const keys = [...Object.keys(metadataOf(known)), ...Object.keys(inputs.metadata ?? {})];
+  // Builds before 0.2 adopt every snapshot in phase `open`, so that an adopted one has to leave it. A state that such a
+  // build has written has an owner and no stack.
+  const isLegacy = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
+  const phase = isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {};
+  await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), ...phase });
+}
+
+/** `keys` are the metadata keys that the program gives. */
+export function recordMetadata({ stack, owner, inputs, attempt }: OwnershipRecord, keys: readonly string[]): Metadata {
+  if (owner === "") return {};
+  const managed = managedText(keys);
+  return {
+    [RECORD_KEYS.stack]: stack,
+    [RECORD_KEYS.owner]: owner,
+    [RECORD_KEYS.inputs]: inputs,
+    ...(attempt === undefined ? {} : { [RECORD_KEYS.attempt]: attempt }),
+    ...(managed === undefined ? {} : { [RECORD_KEYS.managed]: managed }),
+  };
+}
+
+/** undefined if there are no keys, or more than a metadata value holds. */
+export function managedText(keys: readonly string[]): string | undefined {
+  const text = [...new Set(keys)].sort().join(",");
+  return text === "" || text.length > 255 ? undefined : text;
+}
+
+function ownedObject(row: SnapshotRow): OwnedObject {
+  const { [RECORD_KEYS.legacyPhase]: phase, [RECORD_KEYS.managed]: managed = "" } = row.metadata;
+  return {
+    id: row.id,
+    task: {},
+    initialState: row,
+    stack: row.metadata[RECORD_KEYS.stack],
+    owner: row.metadata[RECORD_KEYS.owner] ?? "",
+    inputs: row.metadata[RECORD_KEYS.inputs] ?? "",
+    attempt: row.metadata[RECORD_KEYS.attempt],
+    phase: phase === "open" || phase === "settled" ? phase : undefined,
+    createdAt: utc(row.created_at),
+    label: row.name ?? undefined,
+    // The update after an adoption may remove the keys that the program gave, and no key that others have set.
+    state: {
+      ...observed(row, managed === "" ? [] : managed.split(",")).state,
+      ...(phase === undefined ? {} : { __phase: phase }),
+    },
+  };
+}

@@ -1,0 +1,42 @@
+// How a wait watches one object of Cinder's.
+
+import type { BatchPoller } from "../core/batchPoller";
+import { type Poll, poll } from "../core/poll";
+
+/**
+ * A small snapshot takes half a second (docs/wire/openstack.md#seen-times). Cinder itself polls Nova every 10 s
+ * (docs/wire/openstack.md#b5).
+ */
+export const INTERVAL = { first: 500, most: 10_000 };
+
+export interface ObjectWait<Row>
+  extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "context"> {
+  /** The row as the accepting response showed it. Saves the first request. */
+  initial?: Row | undefined;
+  /** Starts the work once the wait is registered. May return the first row. */
+  begin?(): Promise<Row | undefined>;
+}
+
+/** Polls the object until `evaluate` says that the work has ended. Waits with the same `poller` share its lists. */
+export async function waitForObject<Row>(
+  poller: BatchPoller<Row>,
+  id: string,
+  { begin, ...wait }: ObjectWait<Row>,
+): Promise<Row | undefined> {
+  const unregister = poller.register();
+  try {
+    const initial = begin ? await begin() : wait.initial;
+    return await poll<Row | undefined>({
+      description: wait.description,
+      fetch: (signal) => poller.fetch(id, signal),
+      notified: (signal) => poller.subscribe(id, signal),
+      evaluate: wait.evaluate,
+      ...(initial === undefined ? {} : { initial }),
+      ...(wait.estimator === undefined ? {} : { estimator: wait.estimator }),
+      interval: INTERVAL,
+      context: wait.context,
+    });
+  } finally {
+    unregister();
+  }
+}

@@ -1,0 +1,102 @@
+// Errors of a VolumeClone and their texts.
+
+import { SnapcloneError, truncate } from "../../core/errors";
+import type { VolumeRow } from "../../openstack/cinder";
+import type { PowerVcContext } from "../context";
+import { OWNERSHIP_KEYS, type PendingCreate, pendingKey } from "./ownership";
+
+/** A source volume and its clone. */
+export interface Pair {
+  source: string;
+  clone: string;
+}
+
+export const NEXT_UP_REPLACES =
+  "The other clones are no complete set any more: the next `pulumi up` makes a new consistent set of all volumes, and then deletes the other clones.";
+
+export function otherBackend(id: string, recorded: string | undefined, present: string | undefined): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `the set ${id} is being made on another backend: the state says ${recorded}, and the connection reaches ${present}. Nothing was changed`,
+    hint: "Correct the connection (docs/connections.md).",
+  });
+}
+
+export function clonesGone(gone: readonly string[], total: number): string {
+  return `${gone.length} of ${total} clones are gone: those of ${gone.join(", ")}`;
+}
+
+/** The task ended well and named fewer clones than volumes. */
+export function tooFewClones(pairs: readonly Pair[], volumes: readonly string[]): SnapcloneError {
+  const without = volumes.filter((volume) => !pairs.some(({ source }) => source === volume));
+  const none = without.length > 0 ? `; it names no clone of ${without.join(", ")}` : "";
+  return new SnapcloneError({
+    kind: "failed",
+    message: `PowerVC's clone task ended in success with ${new Set(pairs.map(({ clone }) => clone)).size} of ${volumes.length} clones${none}`,
+  });
+}
+
+/** A delete has waited in vain for the flow that makes the clones. */
+export function flowStillRuns(error: SnapcloneError, { id, taskId, volumeId }: PendingCreate): SnapcloneError {
+  const which = taskId === undefined ? `the flow whose clones have "${id}" in their names` : `the clone task ${taskId}`;
+  return new SnapcloneError({
+    ...error.parts,
+    hint: [
+      `No call cancels a flow of PowerVC's, and no stack would manage the clones that the flow makes after the delete. Have an administrator check ${which}, then run again.`,
+      `If the flow will never end, remove the set from the state: \`pulumi state delete <urn>\`. Then delete by hand the volumes that have ${id} in their names or in the metadata \`${OWNERSHIP_KEYS.set}\`, and remove the note of the request: \`openstack volume unset --property ${pendingKey(id)} ${volumeId}\`.`,
+    ].join("\n"),
+  });
+}
+
+export function nameTooLong(name: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "input",
+    message: `the name "${truncate(name, 40)}" would have ${name.length} characters, and Cinder takes 255`,
+    hint: "Make `displayName` shorter.",
+  });
+}
+
+export function clonesVanished(missing: readonly Pair[], all: readonly Pair[]): SnapcloneError {
+  const which = missing.map(({ source, clone }) => `${clone} of volume ${source}`).join(", ");
+  return new SnapcloneError({
+    kind: "failed",
+    message: `${missing.length} of ${all.length} clones vanished while the set was made: ${which}`,
+    hint: "The other clones are no complete set. Find out who deletes volumes in this project, then run again.",
+  });
+}
+
+export async function clonesUnusable(cloud: PowerVcContext, rows: readonly VolumeRow[]): Promise<SnapcloneError> {
+  const reasons = await Promise.all(rows.map((row) => unusableReason(cloud, row)));
+  return new SnapcloneError({
+    kind: "failed",
+    message: reasons.join("; "),
+    hint: "Check the storage backend of the volume.",
+  });
+}
+
+export async function unusableReason(cloud: PowerVcContext, { id, status }: { id: string; status: string }) {
+  const why = await cloud.cinder.whyError(id);
+  return `the clone ${id} is in status "${status}"${why ? `: ${why}` : ", and Cinder has no message about the reason"}`;
+}
+
+/** undefined if no VM has any of these volumes. */
+export function attachedToVm(rows: readonly Partial<VolumeRow>[]): SnapcloneError | undefined {
+  const held = rows.flatMap((row) =>
+    (row.attachments ?? []).map(({ server_id, device }) => {
+      const where = [server_id ? `the VM ${server_id}` : "a VM", device ? `as ${device}` : ""]
+        .filter(Boolean)
+        .join(" ");
+      return `${volumeLabel(row)} is attached to ${where}`;
+    }),
+  );
+  if (held.length === 0) return undefined;
+  return new SnapcloneError({
+    kind: "refused",
+    message: `${held.join("; ")}. Nothing was deleted`,
+    hint: "Detach it (`openstack server remove volume <VM> <volume>`), then run again.",
+  });
+}
+
+export function volumeLabel({ id, name }: Partial<VolumeRow>): string {
+  return name ? `"${name}" (${id})` : `${id}`;
+}

@@ -1,0 +1,133 @@
+// The ownership record of a set. ViPR stores a name and nothing else when it makes a target, so the record is in the name.
+// Names can't change: when the record changes, it is written as tags, which count more than the name.
+
+import { createHash } from "node:crypto";
+import { orUndefined } from "../../core/absence";
+import type { OwnedObject, OwnershipRecord, State } from "../../core/definition";
+import type { LinkedTarget } from "../client";
+import type { ViprContext } from "../context";
+import { compareNames, parseName, parseSetId, RECORD_LENGTHS } from "./names";
+import { fetchNamed, fetchTargets, recordedIds } from "./state";
+
+const TAGS = {
+  stack: "snapclone:stack=",
+  owner: "snapclone:owner=",
+  inputs: "snapclone:inputs=",
+  attempt: "snapclone:attempt=",
+} as const;
+/** Builds before 0.2 adopt every set without this tag. */
+const SETTLED_TAG = "snapclone:settled";
+
+/** The targets that may belong to one resource. As JSON text it is the `place` of a ListScope. */
+interface Scope {
+  targetName: string;
+  owner: string;
+  /** The owner as builds before 0.2 wrote it: a digest of the URN alone. */
+  formerOwner: string;
+}
+
+export function listScopeOf(targetName: string, owner: string, urn: string): string {
+  const formerOwner = createHash("sha256").update(urn).digest("hex").slice(0, RECORD_LENGTHS.owner);
+  return JSON.stringify({ targetName, owner, formerOwner } satisfies Scope);
+}
+
+/** The sets whose names or tags have this stack, and the sets of builds before 0.2 that have the owner's digest. */
+export async function listSets(controller: ViprContext, stack: string, place: string): Promise<OwnedObject[]> {
+  const scope = JSON.parse(place) as Scope;
+  const prefix = `${scope.targetName}-`;
+  const { latestSearch } = controller;
+  controller.latestSearch = undefined;
+  const found = latestSearch?.prefix === prefix ? latestSearch.found : await controller.client.searchTargets(prefix);
+  const rows = await fetchTargets(
+    controller,
+    found.filter(({ id }) => !controller.unlinkedTargets.has(id)),
+    (name) => parseSetId(parseName(name)?.id ?? "")?.targetName === scope.targetName,
+  );
+  const sets = new Map<string, LinkedTarget[]>();
+  for (const row of rows) {
+    const id = parseName(row.name)?.id ?? "";
+    if (!row.inactive) sets.set(id, [...(sets.get(id) ?? []), row]);
+  }
+  for (const id of sets.keys()) controller.listedSets.add(id);
+  return [...sets].flatMap(([id, members]) => ownedObject(id, members, stack, scope) ?? []);
+}
+
+/** Ids of all targets that have a name of the set. The list at the end of the run uses the same search. */
+export async function searchSet(controller: ViprContext, id: string, signal: AbortSignal): Promise<string[]> {
+  const prefix = `${parseSetId(id)?.targetName ?? id}-`;
+  const found = await controller.client.searchTargets(prefix, signal);
+  controller.latestSearch = { prefix, found };
+  return found.filter(({ match }) => match === undefined || match.startsWith(`${id}g`)).map((one) => one.id);
+}
+
+function ownedObject(
+  id: string,
+  members: readonly LinkedTarget[],
+  stack: string,
+  scope: Scope,
+): OwnedObject | undefined {
+  const named = parseSetId(id);
+  if (named === undefined) return undefined;
+  const made = Math.min(...members.map(({ creation_time }) => creation_time ?? Number.NaN));
+  const object = {
+    id,
+    task: {},
+    inputs: named.inputs,
+    createdAt: Number.isNaN(made) ? undefined : new Date(made).toISOString(),
+    state: { targetName: named.targetName },
+  };
+  const tagged = recordInTags(members, named.inputs);
+  if (tagged) return { ...object, ...tagged };
+  if (named.owner === scope.owner) return { ...object, stack, owner: named.owner, attempt: named.attempt };
+  if (named.owner !== scope.formerOwner) return undefined;
+  const isSettled = members.some(({ tags }) => tags.includes(SETTLED_TAG));
+  return { ...object, owner: scope.owner, phase: isSettled ? "settled" : "open" };
+}
+
+/** The tags of one target are enough. An interrupted run has tagged the first targets only. */
+function recordInTags(members: readonly LinkedTarget[], inputs: string): OwnershipRecord | undefined {
+  const inOrder = [...members].sort((a, b) => compareNames(a.name, b.name));
+  for (const { tags } of inOrder) {
+    const value = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
+    const owner = value(TAGS.owner);
+    if (owner === undefined) continue;
+    const attempt = value(TAGS.attempt);
+    return {
+      stack: value(TAGS.stack) ?? "",
+      owner,
+      inputs: value(TAGS.inputs) ?? inputs,
+      ...(attempt === undefined ? {} : { attempt }),
+    };
+  }
+  return undefined;
+}
+
+/** Writes the record as tags, which survive a relink (docs/wire/vipr.md#related). */
+export async function writeRecord(
+  controller: ViprContext,
+  id: string,
+  { stack, owner, inputs, attempt }: OwnershipRecord,
+  known: State,
+): Promise<void> {
+  const recorded = new Set(recordedIds(known));
+  const rows = await fetchNamed(controller, id);
+  const members = rows
+    .filter((row) => !row.inactive && (recorded.size === 0 || recorded.has(row.id)))
+    .sort((a, b) => compareNames(a.name, b.name));
+  const add = [
+    `${TAGS.stack}${stack}`,
+    `${TAGS.owner}${owner}`,
+    `${TAGS.inputs}${inputs}`,
+    ...(attempt === undefined ? [] : [`${TAGS.attempt}${attempt}`]),
+    SETTLED_TAG,
+  ];
+  const tag = async (row: LinkedTarget) => {
+    const remove = row.tags.filter((old) => !add.includes(old) && /^snapclone:\w+=/.test(old));
+    // A target that has just vanished is no error: the next refresh shows it.
+    await orUndefined(controller.client.tagTarget(row.id, { add, ...(remove.length === 0 ? {} : { remove }) }));
+  };
+  const [first, ...rest] = members;
+  // Tag one target before the others, since the tags of one are enough.
+  if (first) await tag(first);
+  await Promise.all(rest.map(tag));
+}

@@ -1,0 +1,103 @@
+// A new backend is new files and three lines: the scaffold writes one into a copy of the repository, which is then linted,
+// compiled and tested there. Needs no engine; it is here because it takes minutes.
+
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { format, scaffold, type Written } from "../../tools/scaffold/scaffold";
+
+const ROOT = path.resolve(__dirname, "..", "..");
+/** None of the template's names, so that a name that is not replaced does not compile. */
+const NAMES = { backend: "acme", resource: "DiskCopy" };
+
+jest.setTimeout(900_000);
+
+let copy: string;
+let written: Written;
+
+beforeAll(() => {
+  copy = realpathSync(mkdtempSync(path.join(tmpdir(), "snapclone-scaffold-")));
+  const files = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0").filter(Boolean);
+  for (const file of files) cpSync(path.join(ROOT, file), path.join(copy, file));
+  linkModules();
+  git(copy, "init", "--quiet");
+  git(copy, "add", "--all");
+  git(copy, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "before");
+  written = scaffold(copy, NAMES);
+  format(copy, written);
+});
+
+afterAll(() => rmSync(copy, { recursive: true, force: true }));
+
+test("it edits three files, and nothing of the template's names is left", () => {
+  expect(changedFiles()).toEqual(["emulator/services.ts", "provider/resources.ts", "sdk/index.ts"]);
+  expect(written.created.filter((file) => /toy/i.test(file))).toEqual([]);
+  expect(() => git(copy, "grep", "--no-index", "-il", "toy", "--", ...written.created)).toThrow();
+});
+
+test("it passes lint, types and build, and its page is current", () => {
+  node(
+    "@biomejs/biome/bin/biome",
+    "check",
+    ...written.created.filter((file) => /\.(ts|json)$/.test(file)),
+    ...written.edited,
+  );
+  node("typescript/bin/tsc", "-p", "tsconfig.json");
+  node("typescript/bin/tsc", "-p", "test/tsconfig.json");
+  node("markdownlint-cli2/markdownlint-cli2-bin.mjs", path.join("docs", "disk-copy.md"));
+  // The page is current as it was written; the API report has the new class.
+  expect(run([path.join(copy, "dist", "tools", "docs", "cli.js")])).toBe("written: etc/pulumi-snapclone.api.md\n");
+});
+
+test("its tests pass, and so do those that hold for each resource", () => {
+  const patterns = ["unit/(registry|generatedDocs|docs|layers|sdk|acme)", "contract/diskCopy", "malformed/diskCopy"];
+  jestIn("--testPathPatterns", ...patterns);
+  jestIn("--testPathPatterns", "faults/table/diskCopy");
+});
+
+test("besides, only generated files change: the fault table's page and the API report", () => {
+  jestIn("--testPathPatterns", "faults/report");
+  expect(changedFiles()).toEqual(["docs/faults.md", "etc/pulumi-snapclone.api.md", ...written.edited].sort());
+});
+
+test("a second backend of that name is refused, and so is a name of the wrong form", () => {
+  expect(() => scaffold(copy, NAMES)).toThrow(/^already there: /);
+  expect(() => scaffold(copy, { backend: "Acme", resource: "Copy" })).toThrow(/lower-case word/);
+  expect(() => scaffold(copy, { backend: "other", resource: "diskCopy" })).toThrow(/upper camel case/);
+});
+
+/** As installed, but that the package under its own name is the copy. */
+function linkModules(): void {
+  const modules = path.join(copy, "node_modules");
+  mkdirSync(modules);
+  for (const name of readdirSync(path.join(ROOT, "node_modules"))) {
+    symlinkSync(name === "pulumi-snapclone" ? copy : path.join(ROOT, "node_modules", name), path.join(modules, name));
+  }
+}
+
+function changedFiles(): string[] {
+  return git(copy, "diff", "--name-only").split("\n").filter(Boolean).sort();
+}
+
+function jestIn(...args: string[]): void {
+  node("jest/bin/jest.js", "--selectProjects", "unit", "contract", "faults", ...args);
+}
+
+function node(script: string, ...args: string[]): void {
+  run([path.join(copy, "node_modules", script), ...args]);
+}
+
+function run(args: readonly string[]): string {
+  try {
+    const env = { ...process.env, UPDATE: "1" };
+    return execFileSync(process.execPath, args, { cwd: copy, env, encoding: "utf8", stdio: "pipe" });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${args.join(" ")}\n${stdout}\n${stderr}`);
+  }
+}
+
+function git(folder: string, ...args: string[]): string {
+  return execFileSync("git", args, { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+}

@@ -1,0 +1,90 @@
+// A provider and a cloud in one process, without a socket and without waiting, where any request of a run can fail, lose its
+// reply, or be the last one of its process.
+
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
+import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
+
+export const FAULT_KINDS = [
+  "fails once",
+  "is carried out, and its reply lost",
+  "fails, and all that follow",
+  "is carried out, its reply lost, and all that follow fail",
+  "is where the process is killed, before",
+  "is where the process is killed, after",
+] as const;
+
+export interface Fault {
+  /** The request of the run that meets the fault, from 1. */
+  nth: number;
+  kind: (typeof FAULT_KINDS)[number];
+}
+
+const PROXY_ERROR: RawResponse = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
+
+export function inProcessProvider() {
+  const cloud = inProcessCloud({ clock: "manual" });
+  const clock = new EmulatorClock(cloud);
+  return { emulator: cloud.emulator, clock, newHttp: (fault?: Fault) => new FaultyHttp(cloud, clock, fault) };
+}
+
+/** Time and date of the emulator: when the provider's time advances, the emulator's does. */
+class EmulatorClock extends AutoAdvancingClock {
+  constructor(private readonly cloud: InProcessCloud) {
+    super(0, false, (ms) => cloud.emulator.clock.tick(ms));
+  }
+
+  override date(): Date {
+    return this.cloud.emulator.clock.now();
+  }
+}
+
+/** The HTTP client of one run. */
+export class FaultyHttp extends HttpClient {
+  requests = 0;
+  /** The requests that change something. */
+  readonly changes: string[] = [];
+  /** True once the process was killed: no later request is sent. */
+  dead = false;
+
+  constructor(
+    private readonly cloud: InProcessCloud,
+    clock: AutoAdvancingClock,
+    private readonly fault?: Fault,
+  ) {
+    super({ clock });
+  }
+
+  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
+    if (this.dead) throw new Error("killed");
+    this.requests += 1;
+    if (this.fault === undefined || this.requests < this.fault.nth) return this.forward(request);
+    const { nth, kind } = this.fault;
+    if (this.requests > nth) return kind.includes("all that follow") ? PROXY_ERROR : this.forward(request);
+    if (kind.includes("killed")) {
+      if (kind.endsWith("after")) this.forward(request);
+      this.dead = true;
+      throw new Error("killed");
+    }
+    if (!kind.startsWith("fails")) this.forward(request);
+    return PROXY_ERROR;
+  }
+
+  private forward({ method, url, headers, body }: HttpRequest<unknown>): RawResponse {
+    const sent = { accept: "application/json", "content-type": "application/json", ...headers };
+    if (method !== "GET" && !url.endsWith("/auth/tokens")) this.changes.push(`${method} ${url}`);
+    const reply = this.cloud.answer({ method, url, headers: sent, body });
+    if (!reply) throw new Error(`no server has the address ${url}`);
+    const dated = { ...reply.headers, date: this.cloud.emulator.clock.now().toUTCString() };
+    const lower = Object.fromEntries(Object.entries(dated).map(([name, value]) => [name.toLowerCase(), String(value)]));
+    return { status: reply.status, headers: lower, text: reply.body, json: parsed(reply.body) };
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,4 @@
+import { assistedSnapshot } from "../resources/assistedSnapshot";
+import { testFaultTable } from "../table";
+
+testFaultTable(assistedSnapshot);

@@ -1,0 +1,4 @@
+import { clonedVm } from "../resources/clonedVm";
+import { testFaultTable } from "../table";
+
+testFaultTable(clonedVm);

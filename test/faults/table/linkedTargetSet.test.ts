@@ -1,0 +1,4 @@
+import { linkedTargetSet } from "../resources/linkedTargetSet";
+import { testFaultTable } from "../table";
+
+testFaultTable(linkedTargetSet);

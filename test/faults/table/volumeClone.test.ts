@@ -1,0 +1,4 @@
+import { volumeClone } from "../resources/volumeClone";
+import { testFaultTable } from "../table";
+
+testFaultTable(volumeClone);

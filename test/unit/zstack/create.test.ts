@@ -1,0 +1,116 @@
+// The evaluation of clone jobs and their VMs, without a server.
+
+import type { JobAnswer } from "../../../provider/zstack/client";
+import {
+  addJobEnd,
+  type CloneJob,
+  divideClones,
+  isAtLeast,
+  JobProgress,
+  newOutcome,
+} from "../../../provider/zstack/clonedVm/create";
+
+const SET = "0123456789abcdef0123456789abcdef";
+const JOB: CloneJob = { job: "f".repeat(32), until: 1_000, clones: 2, description: "cloning 2 VMs", isEarlier: false };
+const vm = (digit: string, state: string, disks = 0, name = `web-${digit}`) => ({
+  uuid: digit.repeat(32),
+  name: `${name}.sc-${SET}`,
+  state,
+  allVolumes: Array.from({ length: disks }, (_, index) => ({ uuid: `${index}`.repeat(32), type: "Data" })),
+});
+
+let time = 0;
+const clock = { now: () => time, date: () => new Date(time), sleep: () => Promise.resolve() };
+beforeEach(() => {
+  time = 0;
+});
+
+test.each([
+  ["4.6.11", "4.6.11", true],
+  ["4.6.10", "4.6.11", false],
+  ["5", "4.6.11", true],
+  // ZSvirt's versions start anew.
+  ["1.0.0", "4.6.11", true],
+])("isAtLeast: version %s against %s is %s", (version, wanted, expected) => {
+  expect(isAtLeast(version, wanted)).toBe(expected);
+});
+
+describe("JobProgress", () => {
+  const running: JobAnswer = { is: "running" };
+  const gone: JobAnswer = { is: "gone" };
+  const timedOut: JobAnswer = { is: "failed", fault: { codes: ["SYS.1001"], message: "timeout" } };
+  const refused: JobAnswer = { is: "failed", fault: { codes: ["SYS.1006"], message: "no" } };
+  const done: JobAnswer = { is: "done", body: { result: { inventories: [] } } };
+
+  test.each<[string, JobAnswer, number, number, string]>([
+    ["a young running job", running, 1_000, 0, "nothing"],
+    ["an older running job", running, 5_000, 0, "progress"],
+    ["a job beyond its timeout", running, 0, 1_000, "progress and VMs"],
+    ["a job that ZStack does not know", gone, 0, 0, "progress and VMs"],
+    ["a job that timed out inside ZStack", timedOut, 0, 0, "progress and VMs"],
+    ["a refused job", refused, 0, 0, "nothing"],
+    ["a job with its result", done, 0, 0, "nothing"],
+  ])("JobProgress: the next query for %s", (_name, answer, ageMs, serverNow, expected) => {
+    const progress = new JobProgress(JOB, clock);
+    time = ageMs;
+    expect(progress.nextQuery(answer, serverNow)).toBe(expected);
+  });
+
+  test("JobProgress: the end of a job without a result is malformed", () => {
+    expect(() => new JobProgress(JOB, clock).nextQuery({ is: "done", body: {} }, 0)).toThrow(/without a result/);
+  });
+
+  test.each<[string, JobAnswer, ReturnType<typeof vm>[], boolean]>([
+    ["all VMs of an unknown job are stable", gone, [vm("1", "Running"), vm("2", "Stopped")], true],
+    ["a VM is missing", gone, [vm("1", "Running")], false],
+    ["a VM still starts", gone, [vm("1", "Running"), vm("2", "Starting")], false],
+    ["a VM is in a broken state", gone, [vm("1", "Running"), vm("2", "Created")], false],
+    ["a VM is in an unknown state", gone, [vm("1", "Running"), vm("2", "Teleporting")], false],
+    ["the job has failed for good", refused, [], true],
+  ])("JobProgress: evaluates whether the wait ends if %s", (_name, answer, rows, isDone) => {
+    expect(new JobProgress(JOB, clock).evaluate({ answer, rows }).is).toBe(isDone ? "done" : "pending");
+  });
+
+  test.each([
+    ["never showed a VM", [], 60_000],
+    ["has shown a VM", [vm("1", "Running")], 300_000],
+  ])("JobProgress: ends for an unknown job that %s, after a grace time without a change", (_name, rows, graceMs) => {
+    const progress = new JobProgress(JOB, clock);
+    progress.nextQuery(gone, 0);
+    expect(progress.evaluate({ answer: gone, rows }).is).toBe("pending");
+    time = graceMs - 1;
+    expect(progress.evaluate({ answer: gone, rows }).is).toBe("pending");
+    time = graceMs;
+    expect(progress.evaluate({ answer: gone, rows }).is).toBe("done");
+  });
+});
+
+test("divideClones: finds broken clones by their result, state, disks and name, and gives the reasons", () => {
+  const outcome = newOutcome([]);
+  const [failed, gone] = [vm("1", "Running", 2), vm("6", "Running", 2)];
+  const inventories = [
+    { inventory: failed, error: { code: "VM.1001", details: "no start" } },
+    { inventory: gone, error: { code: "VM.1001", details: "no host" } },
+    { error: { code: "SYS.1006", details: "no room" } },
+    { inventory: vm("5", "Running") },
+  ];
+  addJobEnd(outcome, { is: "done", body: { result: { inventories } } }, SET);
+  const rows = [
+    failed,
+    vm("2", "Created", 2),
+    vm("3", "Running", 1),
+    vm("4", "Running", 2, "taken"),
+    // The result reports this clone without an error, so its disks need not be listed yet.
+    vm("5", "Running", 0),
+  ];
+  const { complete, broken } = divideClones(rows, { set: SET, disks: 2, taken: new Set(["taken"]) }, outcome);
+  expect([complete, broken]).toEqual([[rows[4]], rows.slice(0, 4)]);
+  expect(outcome.reasons).toEqual([
+    "SYS.1006: no room",
+    '"web-1" failed ("web-1": VM.1001: no start), and was removed',
+    '"web-2" was left in state Created, and was removed',
+    '"web-3" has 1 of 2 data volumes, and was removed',
+    '"taken" was cloned twice, and was removed',
+    '"web-6": VM.1001: no host (ZStack removed it)',
+  ]);
+});

@@ -1,0 +1,19 @@
+// `npm run docs`: writes the generated parts of docs/*.md and the API reports in etc/.
+
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { resourceNames } from "../../provider/resources";
+import { checkApiReports } from "./apiReport";
+import { renderPage } from "./pages";
+
+// From dist/tools/docs.
+const root = path.resolve(__dirname, "..", "..", "..");
+
+for (const name of resourceNames) {
+  const { file, before, after } = renderPage(root, name);
+  if (before === after) continue;
+  writeFileSync(file, after);
+  console.log(`written: ${path.relative(root, file)}`);
+}
+
+for (const report of checkApiReports(root, true)) console.log(`written: ${report}`);

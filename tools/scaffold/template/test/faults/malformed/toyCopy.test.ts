@@ -1,0 +1,4 @@
+import { toyCopy } from "../resources/toyCopy";
+import { testMalformedAnswers } from "./answers";
+
+testMalformedAnswers(toyCopy, { answers: 150, cases: 100 });

@@ -1,0 +1,4 @@
+import { toyCopy } from "../resources/toyCopy";
+import { testFaultTable } from "../table";
+
+testFaultTable(toyCopy);
