@@ -3,7 +3,7 @@
 import { type ControlRoute, controlRoute, knownFields, ok } from "../core/control";
 import type { FlowBehaviour, PowerVcModel } from "./model";
 
-const BEHAVIOUR_FIELDS = ["step", "fails", "leaves", "takes", "times"] as const;
+const BEHAVIOUR_FIELDS = ["step", "fails", "leaves", "loses", "takes", "times"] as const;
 
 export function powervcControls(powervc: PowerVcModel): ControlRoute[] {
   return [

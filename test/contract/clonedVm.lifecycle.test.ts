@@ -66,6 +66,20 @@ describe("ownership", () => {
     expect(fixture.tags.map((tag) => tag.slice(-12))).toEqual(["shop::web-1", "shop::web-2"].map((end) => `:${end}`));
   });
 
+  test("update: an alias that is killed at any request, and given again, leaves each clone one tag", async () => {
+    const rename = (engine: ZStackFixture["engine"]) => engine.up({ shop: WEB }, {}, { shop: "web" });
+    for (let at = 0; ; at += 1) {
+      fixture = new ZStackFixture();
+      await fixture.up({ web: WEB });
+      await fixture.run(rename, { [at]: at % 2 === 0 ? "killed" : "killed after" });
+      if (fixture.requests <= at) break;
+      expect((await fixture.run(rename)).errors).toEqual([]);
+      const tags = fixture.clones.map(({ uuid }) => fixture.zstack.tagsOf(uuid).map((tag) => tag.slice(-12)));
+      expect([at, tags.sort()]).toEqual([at, [[":shop::web-1"], [":shop::web-2"]]]);
+    }
+    expect(fixture.requests).toBeGreaterThan(4);
+  });
+
   test("refresh: reports sets that no state has, but no VMs in the recycle bin", async () => {
     await fixture.up({ web: WEB, other: { ...WEB, names: ["other"] } });
     const lost = fixture.engine.state.entries.find(({ urn }) => urn.endsWith("web"))?.id ?? "";

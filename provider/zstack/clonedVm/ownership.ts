@@ -191,9 +191,12 @@ export async function writeRecord(
   const steps = missing.map(({ vm, text, name }) => tagStep(cloud, vm, text, name));
   const vms = [...new Set(missing.map(({ vm }) => vm))];
   const query = (signal: AbortSignal) => cloud.tagsOn(vms, signal);
-  const rows =
-    steps.length === 0 ? tagRows : await cloud.runSteps("the ownership record to be written", steps, query, context);
-  const current = rows.filter(({ uuid, tag }) => uuid !== "" && wanted.some(({ text }) => text === tag));
+  const written =
+    steps.length === 0 ? [] : await cloud.runSteps("the ownership record to be written", steps, query, context);
+  // A run that was killed may have written this record on some of the VMs: their tags are current, too.
+  const current = [...tagRows, ...written].filter(
+    ({ uuid, tag }) => uuid !== "" && wanted.some(({ text }) => text === tag),
+  );
   const older = [...tags.members, ...tags.pendingCreates, ...tags.oldAdoptions].filter(
     ({ tagUuid }) => !current.some(({ uuid }) => uuid === tagUuid),
   );
