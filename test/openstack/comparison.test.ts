@@ -13,7 +13,7 @@ import { describeOpenStack, endsWithTheRun, type OpenStackLab } from "./lab";
 const N = 40;
 /** Of openstacksdk: what its users' thread pools have. The engine gets the same. */
 const AT_ONCE = 10;
-/** However many wait: one list answers all, and there is none sooner than 0.4 s after the last (core/sharedLook.ts). */
+/** However many wait: one list answers all, and there is none sooner than 0.4 s after the last (provider/core/batchPoller.ts). */
 const LISTS_A_SECOND = 2.5;
 const PYTHON = "/usr/bin/python3";
 const SDK_SCRIPT = join(__dirname, "..", "..", "tools", "bench", "openstacksdk.py");

@@ -98,3 +98,18 @@ test("one HTTP client, one place that sleeps, Pulumi only at the front", () => {
     ),
   ).toEqual([]);
 });
+
+test("the words of earlier builds, which nobody else uses, name nothing any more", () => {
+  const words =
+    /\b(ledger|debris|errands?|troubles?|turns|slots|experience|sharedLook|yard|lanes|takeStock|rehearse|carryOut)\b(?=\s*[:=(.,;)])|\b(Ledger|Errand|Turns|Slots|Experience|SharedLook|Yard|Course)\b/;
+  const found = ["sdk", "provider", "emulator", "tools", "test"]
+    .flatMap((folder) => sources(join(ROOT, folder)))
+    .flatMap((path) =>
+      readFileSync(path, "utf8")
+        .split("\n")
+        .map((line, at) => ({ path, line, at })),
+    )
+    .filter(({ path, line }) => path !== __filename && words.test(line.replace(/\/\/.*|^\s*\/?\*.*/, "")))
+    .map(({ path, line, at }) => `${relative(ROOT, path)}:${at + 1}: ${line.trim()}`);
+  expect(found).toEqual([]);
+});

@@ -85,7 +85,7 @@ export function explainTls(
     message: `${message} (${code})`,
     hint,
   });
-  const unverified = "`insecure: true` turns verification off, for a laboratory only.";
+  const unverified = "`insecure: true` turns verification off, for tests only.";
   if (protocol === "http:" && isTlsAlert(error)) {
     return config(
       `${service} at ${host} speaks TLS, and its address begins with http://`,

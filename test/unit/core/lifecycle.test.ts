@@ -217,7 +217,7 @@ describe("create", () => {
     });
   });
 
-  test("trouble that passes does not end the wait", async () => {
+  test("an error that passes by itself does not end the wait", async () => {
     const { cloud, definition, clock, run } = setUp();
     cloud.readErrors = Array.from({ length: 5 }, () => new SnapcloneError({ kind: "transient", message: "503" }));
     await clock.run(() => create(definition, run, NEWS));

@@ -290,7 +290,7 @@ function stackDigest(engine: FakeEngine): string {
   return run.stackOf({ __owner: engine.urn("a"), __organization: "organization" });
 }
 
-async function carryOut(steps: readonly Step[]): Promise<World> {
+async function execute(steps: readonly Step[]): Promise<World> {
   const world = new World();
   await world.clock.run(async () => {
     for (const one of steps) await world.take(one);
@@ -300,7 +300,7 @@ async function carryOut(steps: readonly Step[]): Promise<World> {
 
 test("property: nothing is lost, nothing foreign is touched, nothing of ours is in no state and untold", async () => {
   await fc.assert(
-    fc.asyncProperty(steps(12), async (all) => void (await carryOut(all))),
+    fc.asyncProperty(steps(12), async (all) => void (await execute(all))),
     { numRuns: 2_000 },
   );
 }, 120_000);
@@ -310,7 +310,7 @@ test("property: a killed up and the same command again make each resource once",
   await fc.assert(
     fc.asyncProperty(program, fc.array(killed, { minLength: 1, maxLength: 3 }), async (declared, kills) => {
       const steps = kills.map((flags): Step => ({ do: "up", stack: 0, program: declared, flags }));
-      const world = await carryOut([...steps, { do: "up", stack: 0, program: declared, flags: {} }]);
+      const world = await execute([...steps, { do: "up", stack: 0, program: declared, flags: {} }]);
       const owners = [...world.backend.rows.values()].filter(({ id }) => id !== "foreign").map(({ owner }) => owner);
       expect(owners.sort()).toEqual(Object.keys(declared).map((name) => world.engines[0].urn(name)));
       expect(world.backend.posts).toBe(owners.length);
@@ -323,7 +323,7 @@ test("property: whatever came before, two undisturbed ups end in what a first up
   await fc.assert(
     fc.asyncProperty(steps(8), program, async (before, declared) => {
       const calm: Step = { do: "up", stack: 0, program: declared, flags: {} };
-      const world = await carryOut([
+      const world = await execute([
         ...before,
         { do: "witness", stack: 0, there: true },
         // A state may hold what was deleted since.

@@ -90,8 +90,8 @@ test("stopping ends a wait for news", async () => {
   await expect(poll({ ...wait, notified: news })).rejects.toMatchObject({ kind: "stopped" });
 });
 
-test("experience: the look after a few of the same kind comes when the work is done, and hardly before", async () => {
-  const experience = new DurationEstimator();
+test("estimator: after a few of the same kind, the first fetch comes when the work is done, and hardly before", async () => {
+  const estimator = new DurationEstimator();
   const { wait, clock } = setUp([]);
   const waits: { looks: number; late: number }[] = [];
   for (let n = 0; n < 10; n += 1) {
@@ -101,7 +101,7 @@ test("experience: the look after a few of the same kind comes when the work is d
       looks += 1;
       return clock.now() - begun >= 2_000 ? "ready" : "making";
     };
-    await clock.run(() => poll({ ...wait, initial: "making", fetch: look, estimator: experience }));
+    await clock.run(() => poll({ ...wait, initial: "making", fetch: look, estimator }));
     waits.push({ looks, late: clock.now() - begun - 2_000 });
   }
   expect(waits.at(-1)).toMatchObject({ looks: 1 });

@@ -1,16 +1,16 @@
 import { Semaphore } from "../../../provider/core/util/semaphore";
 
 function setUp(most: number) {
-  const slots = new Semaphore(most);
+  const semaphore = new Semaphore(most);
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
   const start = (name: string, signal?: AbortSignal) =>
-    slots.run(async () => {
+    semaphore.run(async () => {
       begun.push(name);
       await new Promise<void>((resolve) => ends.set(name, resolve));
       return name;
     }, signal);
-  return { slots, begun, start, end: (name: string) => ends.get(name)?.() };
+  return { semaphore, begun, start, end: (name: string) => ends.get(name)?.() };
 }
 
 test("so many at a time, the others in their order", async () => {
@@ -46,7 +46,7 @@ test("an abort leaves the queue, and takes nobody's place", async () => {
 });
 
 test("failed work gives its slot back", async () => {
-  const slots = new Semaphore(1);
-  await expect(slots.run(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
-  expect(await slots.run(async () => "yes")).toBe("yes");
+  const semaphore = new Semaphore(1);
+  await expect(semaphore.run(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+  expect(await semaphore.run(async () => "yes")).toBe("yes");
 });
