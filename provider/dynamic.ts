@@ -63,7 +63,8 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         protectSecretInputs(news);
         run.registerRecorded(definitionOf(), id);
         run.registerUrn((news as HiddenInputs).__owner);
-        return diff(definitionOf(), olds, news, run.stackOf(news));
+        const targetOf = (name: string | undefined) => run.connections.target(definitionOf().connection, name);
+        return diff(definitionOf(), olds, news, run.stackOf(news), targetOf);
       }),
     create: (inputs) =>
       toPulumiError(async () => {

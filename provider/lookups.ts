@@ -4,37 +4,90 @@ import { Connections } from "./core/connection/connections";
 import { asSnapcloneError, SnapcloneError } from "./core/errors";
 import { systemClock } from "./core/util/clock";
 import { toState } from "./core/util/toState";
+import { overlayOwner } from "./openstack/assistedSnapshot/ownership";
 import type { SnapshotRow } from "./openstack/cinder";
-import { openstack } from "./openstack/context";
+import { type OpenStackContext, openstack } from "./openstack/context";
+import { managedBy } from "./openstack/snapshot/ownership";
 import { observed } from "./openstack/snapshot/state";
 
-/** A snapshot as the lookups return it: every key of its metadata, not only managed ones. */
+/** A snapshot as the lookups return it. */
 export interface SnapshotInfo {
   id: string;
   volumeId: string;
   name?: string;
   description?: string;
+  /** Every key that somebody has set, except the provider's own: those are in `managedBy` and `overlay`. */
   metadata: Record<string, string>;
+  /** Cinder's status, such as `available`. */
   status: string;
+  /** Cinder's progress, such as `100%`. Absent where the cloud's policy hides it. */
   progress?: string;
+  /** The size of the volume when it was copied, in GiB. */
   sizeGiB: number;
+  /** When the snapshot was made, by Cinder's clock: ISO 8601, UTC. */
   createdAt?: string;
+  /** When the snapshot was last changed: ISO 8601, UTC. Absent until then. */
   updatedAt?: string;
+  /** The project that owns the snapshot. Absent where the cloud's policy hides it. */
   projectId?: string;
+  /** The user who made the snapshot. Absent below API 3.41. */
   userId?: string;
+  /** The group snapshot that it is part of. Absent below API 3.14. */
   groupSnapshotId?: string;
+  /** Whether the snapshot counts against the project's quota. Absent below API 3.65. */
   consumesQuota?: boolean;
+  /** The ownership record of the Pulumi resource that made or adopted the snapshot. Absent on any other snapshot. */
+  managedBy?: ManagedBy;
+  /** The record of an `AssistedSnapshot` that uses this snapshot. Absent if there is none. */
+  overlay?: OverlayOwner;
+}
+
+/**
+ * A snapshot's ownership record. It says who made the snapshot, and not that a state holds it: that only
+ * `pulumi stack export` says (docs/ownership.md).
+ */
+export interface ManagedBy {
+  /** The URN of the resource. */
+  owner: string;
+  /** A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2. */
+  stack?: string;
+  /** A fingerprint of the inputs that can't change in place. */
+  inputs?: string;
+  /** Which create made or adopted the snapshot. */
+  attempt?: string;
+  /** On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`. */
+  phase?: string;
+  /** The age of the snapshot in seconds, by Cinder's clock. It changes with each run: don't export it. */
+  ageSeconds?: number;
+}
+
+/** The part of an overlay's record that tells whose it is, and how far it has got. */
+export interface OverlayOwner {
+  /** The URN of the `AssistedSnapshot`. */
+  owner: string;
+  /** A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2. */
+  stack?: string;
+  /** The file that the disk was switched to. */
+  file?: string;
+  /** How far the overlay has got (docs/assisted-snapshot.md). */
+  phase?: string;
 }
 
 /** Which snapshots to list. Each condition that is given must hold. */
 export interface ListSnapshotsArgs {
+  /** The name of the connection to ask, one of the kind `openstack`. Default: `default`. */
   connection?: string;
+  /** The whole name. */
   name?: string;
+  /** Cinder's status, such as `available` or `error`. */
   status?: string;
+  /** The UUID of the volume that the snapshots are of. */
   volumeId?: string;
-  /** Each of these keys with this value. */
+  /** Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`. */
   metadata?: Record<string, string>;
+  /** Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65. */
   consumesQuota?: boolean;
+  /** The availability zone of the volume. */
   availabilityZone?: string;
   /** Every project's; without effect for anyone but an administrator. */
   allTenants?: boolean;
@@ -44,6 +97,7 @@ export interface ListSnapshotsArgs {
 
 /** Which snapshot to get: by its id, or the one that all the other conditions leave. */
 export interface GetSnapshotArgs extends ListSnapshotsArgs {
+  /** The snapshot's UUID. With it, only `connection` counts of the other arguments. */
   id?: string;
   /** Of several, the newest. Default: several are an error. */
   mostRecent?: boolean;
@@ -70,14 +124,18 @@ export function lookups(stackConfig: string | undefined): Lookups {
   return {
     getSnapshot: (args) => during(`get ${describe(args)}`, () => getSnapshot(open, args)),
     listSnapshots: (args) =>
-      during("list snapshots", async () => ({ snapshots: (await rows(open, args)).map(toInfo) })),
+      during("list snapshots", async () => {
+        const found = await rows(open, args);
+        return { snapshots: found.map((row) => toInfo(row, open.open(openstack, args.connection))) };
+      }),
   };
 }
 
 async function getSnapshot(open: Connections, args: GetSnapshotArgs): Promise<SnapshotInfo> {
+  const cloud = open.open(openstack, args.connection);
   if (args.id !== undefined) {
-    const row = await open.open(openstack, args.connection).snapshot(args.id);
-    if (row) return toInfo(row);
+    const row = await cloud.snapshot(args.id);
+    if (row) return toInfo(row, cloud);
     throw new SnapcloneError({ kind: "notFound", message: "it does not exist, or belongs to another project" });
   }
   const found = await rows(open, args);
@@ -91,7 +149,7 @@ async function getSnapshot(open: Connections, args: GetSnapshotArgs): Promise<Sn
       hint: "Add conditions, or set mostRecent to take the newest.",
     });
   }
-  return toInfo(newest);
+  return toInfo(newest, cloud);
 }
 
 async function rows(open: Connections, args: ListSnapshotsArgs): Promise<SnapshotRow[]> {
@@ -108,8 +166,10 @@ async function rows(open: Connections, args: ListSnapshotsArgs): Promise<Snapsho
   return snapshots;
 }
 
-function toInfo(row: SnapshotRow): SnapshotInfo {
-  return toState({ id: row.id, ...observed(row, "all").state }) as unknown as SnapshotInfo;
+function toInfo(row: SnapshotRow, { session }: OpenStackContext): SnapshotInfo {
+  const now = session.serverTime("blockStorage") ?? systemClock.date();
+  const owners = { managedBy: managedBy(row, now), overlay: overlayOwner(row) };
+  return toState({ id: row.id, ...observed(row, "all").state, ...owners }) as unknown as SnapshotInfo;
 }
 
 /** Pulumi prints the stack of what a program throws: for an expected failure its message says all. */

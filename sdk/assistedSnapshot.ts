@@ -78,7 +78,7 @@ export interface AssistedSnapshotArgs {
    * administrators do this.
    *
    * @default `default`
-   * @onChange Replaces the overlay.
+   * @onChange Replaces the overlay, unless the settings of both names reach the same backend: then in place.
    */
   connection?: pulumi.Input<string>;
 }

@@ -135,7 +135,7 @@ export interface ClonedVmArgs {
    * The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
    *
    * @default `default`
-   * @onChange Replaces the set.
+   * @onChange Replaces the set, unless the settings of both names reach the same backend: then in place.
    */
   connection?: pulumi.Input<string>;
 }

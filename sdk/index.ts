@@ -1,6 +1,12 @@
 // pulumi-snapclone: point-in-time copies of storage and machines as Pulumi resources.
 
-export type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
+export type {
+  GetSnapshotArgs,
+  ListSnapshotsArgs,
+  ManagedBy,
+  OverlayOwner,
+  SnapshotInfo,
+} from "../provider/lookups";
 export { AssistedSnapshot, type AssistedSnapshotArgs } from "./assistedSnapshot";
 export { ClonedVm, type ClonedVmArgs, type ClonedVmInstance } from "./clonedVm";
 export {

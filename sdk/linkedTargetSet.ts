@@ -68,7 +68,7 @@ export interface LinkedTargetSetArgs {
    * The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
    *
    * @default `default`
-   * @onChange Replaces the set.
+   * @onChange Replaces the set, unless the settings of both names reach the same backend: then in place.
    */
   connection?: pulumi.Input<string>;
 }

@@ -62,7 +62,7 @@ export interface SnapshotArgs {
    * The name of the connection to use, one of the kind `openstack` (docs/connections.md).
    *
    * @default `default`
-   * @onChange Replaces the snapshot.
+   * @onChange Replaces the snapshot, unless the settings of both names reach the same backend: then in place.
    */
   connection?: pulumi.Input<string>;
 }

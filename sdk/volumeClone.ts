@@ -19,7 +19,7 @@ export interface VolumeCloneArgs {
    */
   volumes: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * The text that the clones' names are made of, 1 to 240 characters without line breaks. Blanks around it are cut off.
+   * The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
    *
    * @remarks
    * By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
@@ -32,7 +32,7 @@ export interface VolumeCloneArgs {
    */
   displayName?: pulumi.Input<string>;
   /**
-   * The description of each clone, at most 255 characters without line breaks.
+   * The description of each clone, at most 255 characters without line breaks or characters above U+FFFE.
    *
    * @onChange In place.
    */
@@ -55,7 +55,7 @@ export interface VolumeCloneArgs {
    * The name of the connection to use, one of the kind `powervc` (docs/connections.md).
    *
    * @default `default`
-   * @onChange Replaces the clones.
+   * @onChange Replaces the clones, unless the settings of both names reach the same backend: then in place.
    */
   connection?: pulumi.Input<string>;
 }

@@ -233,6 +233,8 @@ export interface HiddenOutputs extends HiddenInputs {
   __stack?: string;
   /** The backend that the object is on. */
   __backend?: string;
+  /** A digest of what the connection's settings reach (`ConnectionKind.target`). */
+  __target?: string;
   /** Written by builds before 0.2: the run that adopted the object. */
   __adopted?: string;
 }

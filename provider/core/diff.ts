@@ -11,13 +11,25 @@ export interface Difference {
   deleteBeforeReplace?: boolean;
 }
 
-/** `stack` is the present one's digest (OwnershipRecord). */
-export function diff(definition: AnyDefinition, olds: State, news: State, stack = ""): Difference {
+/**
+ * `stack` is the present one's digest (OwnershipRecord). `targetOf` is `Connections.target` of a connection's name.
+ */
+export function diff(
+  definition: AnyDefinition,
+  olds: State,
+  news: State,
+  stack = "",
+  targetOf: (connection: string | undefined) => string | undefined = () => undefined,
+): Difference {
   const effects = new Map<string, ChangeEffect>();
   for (const [key, rule] of Object.entries(definition.inputs)) {
     if (!differ(rule, olds[key], news[key])) continue;
     const effect = typeof rule.onChange === "function" ? rule.onChange(olds, news) : rule.onChange;
     if (effect === "ignore") continue;
+    if (key === "connection" && isRenamed(olds, news, targetOf)) {
+      effects.set(key, "update");
+      continue;
+    }
     // An imported entry lacks inputs that were never read. Nothing is replaced for that.
     effects.set(key, effect === "replace" && !isKnown(rule, olds, key) ? "update" : effect);
   }
@@ -42,6 +54,19 @@ export function diff(definition: AnyDefinition, olds: State, news: State, stack 
   if (effects.size > 0) return divergence || pending ? { changes: true } : {};
   // Pending work is a difference, because `update` resumes it. Another owner is one, because `update` rewrites the record.
   return { changes: pending !== undefined || divergence !== undefined || ownerChanged(olds, news, stack) };
+}
+
+/**
+ * Another name with settings that reach the same backend. A diff sends nothing, so the settings must tell: the backend's
+ * own identity (`__backend`) takes a login. The update then reads the object by its id, which proves it.
+ */
+function isRenamed(
+  { __target }: HiddenOutputs & State,
+  { connection }: State,
+  targetOf: (connection: string | undefined) => string | undefined,
+): boolean {
+  if (__target === undefined || unknownPaths(connection).length > 0) return false;
+  return targetOf(typeof connection === "string" ? connection : undefined) === __target;
 }
 
 /** After an alias, a rename or a move, the object's record names the former owner. */

@@ -4,6 +4,7 @@
 import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
 import { isHidden, unknownPaths } from "./check";
+import { DEFAULT_CONNECTION } from "./connection/connections";
 import type {
   AcceptedOperation,
   AnyDefinition,
@@ -309,20 +310,26 @@ export async function update(
       // Work that had failed before is still to be done.
       const pending = context.afterwards(failure) ?? (before?.failed ? before : undefined);
       if (isRecordPresent) throw await recordFailure(target, id, entry, olds, pending, failure);
-      // The record on the object is still the old one, so the state keeps the old owner: the next update sees the difference.
-      const { __owner, __stack = "" } = olds as HiddenOutputs;
+      // The record on the object is still the old one, so the state keeps what it was made from: the next update sees the
+      // difference.
+      const { __owner, __stack = "", connection } = olds as HiddenOutputs & Properties;
       const stored = { ...target, context: { stack: __stack, signal: context.signal } };
-      throw await recordFailure(stored, id, { ...entry, __owner }, olds, pending, failure);
+      throw await recordFailure(stored, id, { ...entry, __owner, connection }, olds, pending, failure);
     }
   });
 }
 
-/** After an alias, a rename or a move, the state names the former owner or stack: the object gets the present one. */
+/**
+ * After an alias, a rename or a move, the state names the former owner or stack: the object gets the present one. The name
+ * of the connection is part of the record's fingerprint of the inputs.
+ */
 async function refreshRecord(target: Target, id: string, olds: Properties, news: Properties, inputs: Properties) {
   const { definition, context } = target;
   const { __owner: urn, __attempt = RECORDED } = news as HiddenInputs;
   const { __owner, __stack } = olds as HiddenOutputs;
-  if (urn === undefined || (__owner === urn && __stack === context.stack)) return;
+  const nameOf = ({ connection }: Properties) => connection ?? DEFAULT_CONNECTION;
+  const isRenamed = nameOf(olds) !== nameOf(inputs);
+  if (urn === undefined || (__owner === urn && __stack === context.stack && !isRenamed)) return;
   await writeRecord(target, id, ownershipRecord(definition, context.stack, urn, __attempt, inputs), olds, inputs);
 }
 

@@ -2,6 +2,7 @@
 
 import { attemptInId } from "./attempt";
 import { isHidden } from "./check";
+import { targetOf } from "./connection/connections";
 import type { AnyDefinition, HiddenInputs, Observed, OperationContext, Pending, Task } from "./definition";
 import { canonical } from "./diff";
 import { type ErrorKind, SnapcloneError } from "./errors";
@@ -92,7 +93,12 @@ export async function outputs(
   // If the backend's identity cannot be had now, the recorded one stays.
   const backend = await definition.identity(client, known, context.signal).catch(() => undefined);
   const owned = (inputs as HiddenInputs).__owner === undefined ? {} : { __stack: context.stack || undefined };
-  return toState({ ...known, ...owned, ...(backend === undefined ? {} : { __backend: backend }), pending });
+  const target = targetOf(definition.connection, client);
+  const place = {
+    ...(backend === undefined ? {} : { __backend: backend }),
+    ...(target === undefined ? {} : { __target: target }),
+  };
+  return toState({ ...known, ...owned, ...place, pending });
 }
 
 const HIDDEN_INPUTS: ReadonlySet<string> = new Set<keyof HiddenInputs>([

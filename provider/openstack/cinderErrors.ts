@@ -63,7 +63,7 @@ const QUOTA =
   "The project's quota is full: delete snapshots that are no longer needed, or ask an administrator for more (`openstack quota show`, `openstack quota set --snapshots … --gigabytes …`). Snapshots count towards the gigabytes too unless Cinder has no_snapshot_gb_quota.";
 
 /** Patterns of Cinder's texts (docs/wire/openstack.md#a2, #a5, #a6, #a7, #a9 and #a10). The first match wins. */
-const HINTS: readonly (readonly [RegExp, string])[] = [
+export const HINTS: readonly (readonly [RegExp, string])[] = [
   [/LimitExceeded|exceed\w*.*quota|quota.*exceed|Maximum number of .* allowed/i, QUOTA],
   [
     /^Malformed request url/,

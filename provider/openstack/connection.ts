@@ -46,7 +46,7 @@ export interface PerService<T> {
   compute?: T;
 }
 
-export interface OpenStackRequest extends Environment, Pick<ConnectionRequest, "name" | "config"> {
+export interface OpenStackRequest extends Environment, Pick<ConnectionRequest, "name" | "config" | "configured"> {
   /** A product that signs in as OpenStack does, and has fields of its own. */
   variant?: Variant;
 }
@@ -136,7 +136,8 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
   }
   if (name !== DEFAULT_CONNECTION) {
     if (files.clouds.has(name)) return fromFiles(files, name, "the connection's name", {}, request);
-    throw noConnection(request, [notInStackConfig(name), `(2) a cloud "${name}" in ${describe(files)}`]);
+    const looked = [notInStackConfig(name), `(2) a cloud "${name}" in ${describe(files)}`];
+    throw noConnection(request, looked, [...files.clouds.keys()]);
   }
   const environment = isBlank(env.OS_CLOUD_NAME) ? "envvars" : String(env.OS_CLOUD_NAME);
   if (osCloud !== undefined && osCloud !== environment) {
@@ -156,6 +157,20 @@ export function resolveOpenStack(request: OpenStackRequest): OpenStackSettings {
     `(3) ${CREDENTIALS.slice(0, 3).join(", ")}, …: not set`,
     `(4) a single cloud, or one called "${DEFAULT_CONNECTION}", in ${describe(files)}`,
   ]);
+}
+
+/** `ConnectionKind.target`: Keystone, project and region. An application credential has its project built in. */
+export function openStackTarget(settings: OpenStackSettings): unknown {
+  const { authUrl, auth, region, endpointOverride, serviceType, serviceRegion } = settings;
+  const project = projectOf(auth);
+  return project && { authUrl, project, region, endpointOverride, serviceType, serviceRegion };
+}
+
+function projectOf(auth: Auth): unknown {
+  if (auth.method === "applicationCredential") return { id: auth.id, name: auth.name, user: auth.user };
+  if (auth.scope !== "unscoped") return auth.scope;
+  // The user's default project. Whose a token is, the settings don't tell.
+  return auth.method === "password" ? { user: auth.user } : undefined;
 }
 
 /** The variables that the `openstack` command lays over a cloud of a file (osc-lib shell.py). */
@@ -292,11 +307,15 @@ function perService<T>(read: (service: "block_storage" | "compute") => T | undef
   return { ...(blockStorage === undefined ? {} : { blockStorage }), ...(compute === undefined ? {} : { compute }) };
 }
 
-function noConnection({ name, variant }: OpenStackRequest, looked: readonly string[]): SnapcloneError {
+function noConnection(
+  { name, variant, configured = [] }: OpenStackRequest,
+  looked: readonly string[],
+  clouds: readonly string[] = [],
+): SnapcloneError {
   const key = configKey(name);
   const hint = [
     `Either name a cloud of clouds.yaml: ${name === DEFAULT_CONNECTION ? "export OS_CLOUD=<cloud>" : `pulumi config set --path ${key}.cloud <cloud>`}`,
     `or configure it in the stack: pulumi config set --path ${key}.authUrl https://… (and username, userDomainName, projectName, projectDomainName; --secret for password).`,
   ].join("\n");
-  return nothingFound((variant ?? OPENSTACK).name, name, looked, hint);
+  return nothingFound((variant ?? OPENSTACK).name, name, looked, hint, [...configured, ...clouds]);
 }

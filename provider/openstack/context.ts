@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../core/util/clock";
 import { KeyedMutex } from "../core/util/keyedMutex";
 import { CinderClient, type ListSnapshots, type Metadata, type SnapshotRow } from "./cinder";
 import { undefinedIfMissing } from "./cinderErrors";
-import { resolveOpenStack } from "./connection";
+import { openStackTarget, resolveOpenStack } from "./connection";
 import { KeystoneSession } from "./keystone";
 import { NovaClient } from "./nova";
 
@@ -20,6 +20,7 @@ export const openstack: ConnectionKind<OpenStackContext> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new OpenStackContext(new KeystoneSession(settings, { patience: request.patience }));
   },
+  target: ({ session }) => openStackTarget(session.settings),
 };
 
 export class OpenStackContext {

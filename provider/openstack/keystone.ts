@@ -73,7 +73,7 @@ export class KeystoneSession {
   private readonly session: Session<Login>;
 
   constructor(
-    private readonly settings: OpenStackSettings,
+    readonly settings: OpenStackSettings,
     options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;

@@ -147,7 +147,7 @@ function forbidden(rule: string | undefined): string {
 }
 
 /** Patterns of Nova's texts (docs/wire/openstack.md#b3). */
-const HINTS: readonly (readonly [RegExp, string])[] = [
+export const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /No volume Block Device Mapping/,
     "The volume is attached to no server of this Nova. While it is being detached, Cinder may still show it as attached.",

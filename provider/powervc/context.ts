@@ -9,6 +9,7 @@ import { isKind, type SnapcloneError } from "../core/errors";
 import { type Clock, systemClock } from "../core/util/clock";
 import { CinderClient, type ListVolumes, type VolumeRow } from "../openstack/cinder";
 import { undefinedIfMissing } from "../openstack/cinderErrors";
+import { openStackTarget } from "../openstack/connection";
 import type { StatusRow } from "../openstack/deletion";
 import { KeystoneSession } from "../openstack/keystone";
 import { PowerVcClient } from "./client";
@@ -22,6 +23,7 @@ export const powervc: ConnectionKind<PowerVcContext> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new PowerVcContext(new KeystoneSession(settings, { patience: request.patience }));
   },
+  target: ({ session }) => openStackTarget(session.settings),
 };
 
 /** Cinder's default for the size of a list's page (`osapi_max_limit`). */

@@ -124,7 +124,7 @@ export class ViprClient {
   private readonly session: Session<string>;
 
   constructor(
-    private readonly settings: ViprSettings,
+    readonly settings: ViprSettings,
     options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
   ) {
     this.clock = options.clock ?? systemClock;

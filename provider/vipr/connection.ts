@@ -35,7 +35,7 @@ const VIPR: Product = {
 
 /** Throws a "config" error that names every place that was read, or every field that is wrong. */
 export function resolveVipr(
-  request: Pick<ConnectionRequest, "name" | "config" | "env" | "cwd" | "home">,
+  request: Pick<ConnectionRequest, "name" | "config" | "configured" | "env" | "cwd" | "home">,
 ): ViprSettings {
   const key = configKey(request.name);
   const reader = readSettings(

@@ -21,6 +21,8 @@ export const vipr: ConnectionKind<ViprContext> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new ViprContext(new ViprClient(settings, { patience: request.patience }));
   },
+  // The tenant is the user's.
+  target: ({ client }) => ({ url: client.settings.url, username: client.settings.username }),
   close: (controller) => controller.client.logout(),
 };
 

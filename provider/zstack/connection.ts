@@ -52,7 +52,7 @@ const ZSTACK: Product = {
 
 /** Throws a "config" error that names every place that was read, or every field that is wrong. */
 export function resolveZStack(
-  request: Pick<ConnectionRequest, "name" | "config" | "env" | "cwd" | "home">,
+  request: Pick<ConnectionRequest, "name" | "config" | "configured" | "env" | "cwd" | "home">,
 ): ZStackSettings {
   const key = configKey(request.name);
   const reader = readSettings(

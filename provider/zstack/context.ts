@@ -22,6 +22,7 @@ export const zstack: ConnectionKind<ZStackContext> = {
     for (const warning of settings.warnings) request.warn(warning);
     return new ZStackContext(settings, systemClock, undefined, request.patience);
   },
+  target: ({ settings: { base, auth } }) => ({ base, account: auth.method === "account" ? auth.accountName : auth.id }),
   close: (cloud) => cloud.client.logOut(),
 };
 

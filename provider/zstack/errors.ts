@@ -202,7 +202,7 @@ const LOGIN_HINTS: Readonly<Record<string, string>> = {
   "ID.1006": "The account has too many sessions: close some, or use an access key.",
 };
 
-const HINTS: readonly (readonly [RegExp, string])[] = [
+export const HINTS: readonly (readonly [RegExp, string])[] = [
   [/^ID\.1003$/, "The account's quota is full: remove what is no longer needed, or ask an administrator for more."],
   [/^HOST_ALLOCATION\./, "No host has room: free processors or memory, add a host, or choose another cluster."],
   [/^PS\.1000$/, "The primary storage has no space left."],

@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
 import { type Backend, emulatorBackend } from "../scenarios/backend";
-import { describeEngine, newStack } from "./harness";
+import { describeEngine, newStack, type Stack } from "./harness";
 
 const EXAMPLES = resolve(__dirname, "..", "..", "examples");
 /** With a test of their own: the last one below, and test/package/ciPreview.test.ts. */
@@ -18,6 +18,8 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     "snapclone-test:label": "nightly",
     "snapclone-test:keepDays": "7",
   },
+  // Otherwise Pulumi refuses the `destroy` at the end.
+  protect: { "snapclone-test:protect": "false" },
   "two-clouds": {
     "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
     "snapclone-test:replica": "22222222-2222-4222-8222-222222222222",
@@ -35,7 +37,7 @@ const BEFORE: Record<string, (cloud: Emulator) => void> = {
   "assisted-snapshot": ({ nova }) => void nova.createFile(SEED_VOLUMES.logs, "upgrade.qcow2"),
 };
 /** Snapshots that stay, because the program says so. */
-const RETAINED: Record<string, number> = { snapshot: 1 };
+const RETAINED: Record<string, number> = { snapshot: 1, protect: 1 };
 
 describeEngine("examples", () => {
   let cloud: Emulator;
@@ -78,6 +80,56 @@ describeEngine("examples", () => {
       expect(cloud.vipr.active()).toEqual([]);
       expect(cloud.zstack.living().map((vm) => vm.name)).toEqual(["web", "db"]);
       expect(cloud.cinder.volumes.size).toBe(3);
+    } finally {
+      await stack.close();
+    }
+  });
+});
+
+describeEngine("recipes", () => {
+  let cloud: Emulator;
+  let backend: Backend;
+  beforeAll(async () => {
+    ({ cloud, backend } = await emulatorBackend({ snapshotCreate: 300, snapshotDelete: 300 }));
+  });
+  afterAll(() => cloud.close());
+  const outputsOf = async (stack: Stack) =>
+    (await stack.export()).deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs;
+  const stackOf = (name: string) => newStack({ program: { dir: join(EXAMPLES, name) }, config: backend.connections });
+
+  test("find-orphans: names what this stack made and the program does not have, and nothing of others", async () => {
+    const stack = await stackOf("find-orphans");
+    try {
+      expect((await stack.up()).code).toBe(0);
+      expect(await outputsOf(stack)).toEqual({ orphans: [] });
+      const [made] = cloud.cinder.snapshots.values();
+      const like = (change: Record<string, string>) =>
+        cloud.cinder.createSnapshot({
+          name: "x",
+          volume_id: SEED_VOLUMES.data,
+          metadata: { ...made?.metadata, ...change },
+        });
+      const orphan = like({});
+      like({ "snapclone:stack": "another" });
+      cloud.cinder.createSnapshot({ name: "by hand", volume_id: SEED_VOLUMES.data });
+      expect((await stack.up()).code).toBe(0);
+      expect(await outputsOf(stack)).toEqual({
+        orphans: [
+          { id: orphan.id, name: "x", createdAt: expect.any(String), owner: made?.metadata["snapclone:owner"] },
+        ],
+      });
+    } finally {
+      await stack.close();
+    }
+  });
+
+  test("protect: Pulumi refuses to destroy what is protected", async () => {
+    const stack = await stackOf("protect");
+    try {
+      expect((await stack.up()).code).toBe(0);
+      const refused = await stack.destroy();
+      expect(refused.code).not.toBe(0);
+      expect(refused.stdout + refused.stderr).toMatch(/protect/);
     } finally {
       await stack.close();
     }

@@ -289,7 +289,8 @@ export class FakeEngine {
     }
     const inputs = check(definition, entry.inputs, news, seed()).inputs;
     run.registerRecorded(definition, entry.id);
-    const difference = diff(definition, entry.outputs, inputs, run.stackOf(inputs));
+    const targetOf = (name: string | undefined) => run.connections.target(definition.connection, name);
+    const difference = diff(definition, entry.outputs, inputs, run.stackOf(inputs), targetOf);
     if (difference.replaces?.length) {
       const fresh = check(definition, {}, news, seed()).inputs;
       if (difference.deleteBeforeReplace) await this.delete(run, save, entry);

@@ -4,13 +4,13 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { resourceNames } from "../../provider/resources";
 import { checkApiReports } from "./apiReport";
+import { renderHints } from "./hints";
 import { renderPage } from "./pages";
 
 // From dist/tools/docs.
 const root = path.resolve(__dirname, "..", "..", "..");
 
-for (const name of resourceNames) {
-  const { file, before, after } = renderPage(root, name);
+for (const { file, before, after } of [...resourceNames.map((name) => renderPage(root, name)), renderHints(root)]) {
   if (before === after) continue;
   writeFileSync(file, after);
   console.log(`written: ${path.relative(root, file)}`);

@@ -85,7 +85,7 @@ function withoutStop(text: string): string {
   return `${flat.charAt(0).toLowerCase()}${flat.slice(1)}`.replace(/\.$/, "");
 }
 
-function markdownTable([head = [], ...rows]: readonly (readonly string[])[]): string {
+export function markdownTable([head = [], ...rows]: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map(cellText).join(" | ")} |`;
   return [line(head), `|${head.map(() => "---").join("|")}|`, ...rows.map(line)].join("\n");
 }

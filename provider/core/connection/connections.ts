@@ -4,6 +4,7 @@
 import { homedir } from "node:os";
 import { SnapcloneError } from "../errors";
 import type { Patience } from "../http/rateGate";
+import { digest } from "../util/digest";
 import { isRecord } from "../util/values";
 
 export const DEFAULT_CONNECTION = "default";
@@ -12,6 +13,11 @@ export interface ConnectionKind<Client> {
   kind: string;
   /** Throws a "config" error that names every key and file that was read. Opens no socket. */
   open(request: ConnectionRequest): Client;
+  /**
+   * What the settings alone say about which backend and project they reach: no secret, nothing that a rotation changes.
+   * Two names with the same target reach the same backend. undefined if the settings do not tell.
+   */
+  target?(client: Client): unknown;
   /** Called at the end of the run, which has a few seconds: ends a login that would outlive the process. */
   close?(client: Client): Promise<void>;
 }
@@ -20,6 +26,8 @@ export interface ConnectionRequest {
   name: string;
   /** The entry `snapclone:connections.<name>` of the stack config, parsed; undefined where there is none. */
   config: unknown;
+  /** The names of all entries of `snapclone:connections`, for "did you mean". */
+  configured?: readonly string[];
   env: NodeJS.ProcessEnv;
   cwd: string;
   home: string;
@@ -49,6 +57,16 @@ export class Connections {
     return client;
   }
 
+  /** A digest of `ConnectionKind.target`. Sends nothing. undefined if the connection cannot be opened. */
+  target<Client>(kind: ConnectionKind<Client>, name: string | undefined): string | undefined {
+    if (!kind.target) return undefined;
+    try {
+      return targetOf(kind, this.open(kind, name));
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Closes all connections. Errors are ignored, since the run is over. */
   async close(): Promise<void> {
     const all = [...this.opened.values()];
@@ -57,7 +75,8 @@ export class Connections {
   }
 
   private make<Client>(kind: ConnectionKind<Client>, name: string): Client {
-    const config = this.entry(name);
+    const entries = this.entries();
+    const config = Object.hasOwn(entries, name) ? entries[name] : undefined;
     const stated = isRecord(config) ? config.kind : undefined;
     if (stated !== undefined && stated !== kind.kind) {
       throw new SnapcloneError({
@@ -67,23 +86,31 @@ export class Connections {
       });
     }
     const { warn, patience } = this;
-    return kind.open({ name, config, env: process.env, cwd: process.cwd(), home: homedir(), warn, patience });
+    const configured = Object.keys(entries);
+    const request = { name, config, configured, env: process.env, cwd: process.cwd(), home: homedir(), warn, patience };
+    return kind.open(request);
   }
 
-  private entry(name: string): unknown {
+  private entries(): Record<string, unknown> {
     const text = this.stackConfig();
-    if (text === undefined || text.trim() === "") return undefined;
+    if (text === undefined || text.trim() === "") return {};
     let all: unknown;
     try {
       all = JSON.parse(text);
     } catch {
       // The text may hold a password: it is not shown.
     }
-    if (isRecord(all)) return Object.hasOwn(all, name) ? all[name] : undefined;
+    if (isRecord(all)) return all;
     throw new SnapcloneError({
       kind: "config",
       message: "snapclone:connections in the stack config is not an object of connections",
       hint: "Set its parts one by one: pulumi config set --path snapclone:connections.default.authUrl https://…",
     });
   }
+}
+
+/** A digest, because the state holds it: an address is nobody else's business. */
+export function targetOf<Client>(kind: ConnectionKind<Client>, client: Client): string | undefined {
+  const target = kind.target?.(client);
+  return target === undefined ? undefined : digest(JSON.stringify(target)).slice(0, 12);
 }

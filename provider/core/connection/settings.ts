@@ -65,7 +65,7 @@ export function tlsFields(prefix: string): { cacert: Field; cert: Field; key: Fi
   };
 }
 
-type Request = Pick<ConnectionRequest, "name" | "config" | "env" | "cwd" | "home">;
+type Request = Pick<ConnectionRequest, "name" | "config" | "configured" | "env" | "cwd" | "home">;
 
 /** The stack config, else (for the connection `default`) the environment. Throws where neither has the connection. */
 export function readSettings(
@@ -93,7 +93,7 @@ export function readSettings(
   } else {
     looked.push(`(2) ${variables.join(", ")}: not set`);
   }
-  throw nothingFound(product.name, name, looked, hint);
+  throw nothingFound(product.name, name, looked, hint, request.configured);
 }
 
 /** The connection's entry in the stack config; undefined where there is none, or nothing in it but its kind. */
@@ -140,9 +140,17 @@ export function badEntry(name: string, problems: readonly string[]): SnapcloneEr
   return new SnapcloneError({ kind: "config", message, hint: correctEntry(name) });
 }
 
-/** `looked` lists the keys, variables and files that were read, numbered and in order. */
-export function nothingFound(product: string, name: string, looked: readonly string[], hint: string): SnapcloneError {
-  const message = `there is no ${product} connection "${name}"; looked at, in this order: ${looked.join("; ")}`;
+/** `looked` lists the keys, variables and files that were read, numbered and in order. `known` are the names that exist. */
+export function nothingFound(
+  product: string,
+  name: string,
+  looked: readonly string[],
+  hint: string,
+  known: readonly string[] = [],
+): SnapcloneError {
+  const near = nearest(name, known);
+  const meant = near === undefined ? "" : `; did you mean "${near}"?`;
+  const message = `there is no ${product} connection "${name}"${meant}; looked at, in this order: ${looked.join("; ")}`;
   return new SnapcloneError({ kind: "config", message, hint: `${hint} See docs/connections.md.` });
 }
 

@@ -62,6 +62,14 @@ export function hasOverlay(row: SnapshotRow): boolean {
 
 // --- reading the record
 
+/** For the lookups. undefined if no resource has an overlay on this snapshot. */
+export function overlayOwner({ metadata }: SnapshotRow) {
+  const owner = metadata[RECORD_KEYS.owner];
+  if (owner === undefined) return undefined;
+  const { stack, file, phase } = RECORD_KEYS;
+  return { owner, stack: metadata[stack], file: metadata[file], phase: metadata[phase] };
+}
+
 export interface Owner {
   stack: string;
   owner: string;

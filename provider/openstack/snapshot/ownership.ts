@@ -62,6 +62,21 @@ export function managedText(keys: readonly string[]): string | undefined {
   return text === "" || text.length > 255 ? undefined : text;
 }
 
+/** For the lookups. undefined if no resource has made or adopted the snapshot. */
+export function managedBy({ metadata, created_at }: SnapshotRow, now: Date) {
+  const owner = metadata[RECORD_KEYS.owner];
+  if (owner === undefined) return undefined;
+  const created = Date.parse(utc(created_at) ?? "");
+  return {
+    owner,
+    stack: metadata[RECORD_KEYS.stack],
+    inputs: metadata[RECORD_KEYS.inputs],
+    attempt: metadata[RECORD_KEYS.attempt],
+    phase: metadata[RECORD_KEYS.legacyPhase],
+    ageSeconds: Number.isNaN(created) ? undefined : Math.max(0, Math.round((now.getTime() - created) / 1_000)),
+  };
+}
+
 function ownedObject(row: SnapshotRow): OwnedObject {
   const { [RECORD_KEYS.legacyPhase]: phase, [RECORD_KEYS.managed]: managed = "" } = row.metadata;
   return {

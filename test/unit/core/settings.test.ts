@@ -16,7 +16,14 @@ interface Settings {
 interface Kind {
   name: string;
   product: string;
-  resolve(request: { name: string; config: unknown; env: NodeJS.ProcessEnv; cwd: string; home: string }): Settings;
+  resolve(request: {
+    name: string;
+    config: unknown;
+    configured?: readonly string[];
+    env: NodeJS.ProcessEnv;
+    cwd: string;
+    home: string;
+  }): Settings;
   /** A whole connection. */
   config: Record<string, unknown>;
   /** The field of the address, the one of the user, and the variables that say the same. */
@@ -80,6 +87,7 @@ const KINDS: Kind[] = [
   },
 ];
 
+const nowhere = { env: {}, cwd: "/work", home: "/home/ann" };
 const PEM = "-----BEGIN CERTIFICATE-----\nabc\n";
 
 describe.each(KINDS)("$name", (kind) => {
@@ -253,6 +261,15 @@ describe.each(KINDS)("$name", (kind) => {
     const places = looked.map((text) => message.indexOf(text));
     expect(places).not.toContain(-1);
     expect(places).toEqual([...places].sort((a, b) => a - b));
+  });
+
+  test("a misspelt connection: did you mean one of the stack config?", () => {
+    const configured = ["default", "backup", "archive"];
+    const ask = (name: string) => refusal(() => kind.resolve({ name, config: undefined, configured, ...nowhere }));
+    expect(ask("bakcup")).toContain(
+      `there is no ${kind.product} connection "bakcup"; did you mean "backup"?; looked at`,
+    );
+    expect(ask("quitedifferent")).toContain(`connection "quitedifferent"; looked at`);
   });
 
   test("the environment serves the connection `default` only", () => {

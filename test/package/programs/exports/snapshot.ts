@@ -9,6 +9,8 @@ import {
   type ListSnapshotsArgs,
   listSnapshots,
   listSnapshotsOutput,
+  type ManagedBy,
+  type OverlayOwner,
   Snapshot,
   type SnapshotArgs,
   type SnapshotInfo,
@@ -48,7 +50,9 @@ export function nameOf(resource: unknown): pulumi.Output<string> | undefined {
 export async function asked(one: GetSnapshotArgs, many: ListSnapshotsArgs): Promise<string[]> {
   const found: SnapshotInfo = await getSnapshot(one);
   const all: SnapshotInfo[] = await listSnapshots(many);
-  return [found, ...all].map(({ id }) => id);
+  const owner: ManagedBy | undefined = found.managedBy;
+  const overlay: OverlayOwner | undefined = found.overlay;
+  return [...[found, ...all].map(({ id }) => id), owner?.owner ?? "", overlay?.file ?? ""];
 }
 
 export const later: pulumi.Output<string> = getSnapshotOutput({ id: snapshot.id }).apply(({ status }) => status);
