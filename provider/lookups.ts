@@ -153,17 +153,19 @@ async function getSnapshot(open: Connections, args: GetSnapshotArgs): Promise<Sn
 }
 
 async function rows(open: Connections, args: ListSnapshotsArgs): Promise<SnapshotRow[]> {
-  const { snapshots } = await open.open(openstack, args.connection).cinder.listSnapshotsDetail({
+  const cloud = open.open(openstack, args.connection);
+  const query = {
     name: args.name,
     status: args.status,
     volume_id: args.volumeId,
-    metadata: args.metadata,
     consumes_quota: args.consumesQuota,
     availability_zone: args.availabilityZone,
     all_tenants: args.allTenants,
     sort: args.sort,
-  });
-  return snapshots;
+  };
+  return args.metadata === undefined
+    ? (await cloud.cinder.listSnapshotsDetail(query)).snapshots
+    : cloud.snapshotsWith([args.metadata], query);
 }
 
 function toInfo(row: SnapshotRow, { session }: OpenStackContext): SnapshotInfo {

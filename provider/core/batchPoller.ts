@@ -1,6 +1,7 @@
 // Polling that costs one request instead of N: fetches of objects of one kind on one endpoint that come at the same time
 // are answered by one list.
 
+import { beginShared } from "./currentOperation";
 import { stopped, withAbort } from "./util/abort";
 import type { Clock } from "./util/clock";
 
@@ -52,7 +53,7 @@ export class BatchPoller<Row> {
         ? fetchOne(id)
         : new Promise<Row | undefined>((resolve, reject) => {
             this.waiting.push({ id, resolve, reject });
-            if (!this.scheduled) void this.batch();
+            if (!this.scheduled) void beginShared(() => this.batch());
           });
     return withAbort(answer, signal);
   }

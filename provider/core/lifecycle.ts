@@ -115,9 +115,12 @@ async function listOwned(creation: Creation): Promise<readonly OwnedObject[]> {
   return creation.urn === "" ? [] : creation.tracker.list(scopeOf(creation));
 }
 
-/** A policy that forbids the record is a warning and no failure: the state holds the id in any case. */
+/**
+ * A policy that forbids the record is a warning and no failure: the state holds the id in any case. The policy is the same
+ * for all objects of a connection, so one warning is enough.
+ */
 async function writeRecord(
-  { definition, client, context }: Target,
+  { definition, client, context, run }: Target,
   id: string,
   record: OwnershipRecord,
   known: Properties | OwnedObject["state"],
@@ -127,7 +130,11 @@ async function writeRecord(
     await definition.recordOwnership(client, id, record, known, inputs);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    context.warn(`the ownership record of ${id} could not be written: ${error.parts.message}`);
+    const { message } = error.parts;
+    if (!run.isFirst(`${definition.displayName}: ${message}`)) return;
+    context.warn(
+      `the ownership record of ${id} could not be written: ${message}. What else this run could not write for this reason is not told again`,
+    );
   }
 }
 

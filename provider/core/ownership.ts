@@ -2,6 +2,7 @@
 // object. Only the state says whether Pulumi has recorded it (docs/ownership.md).
 
 import { attemptInId, isSameAttempt } from "./attempt";
+import { beginShared, waitForShared } from "./currentOperation";
 import type { AnyDefinition, ListScope, OwnedObject, OwnershipRecord } from "./definition";
 import { canonical, sameAsAbsent } from "./diff";
 import { digest } from "./util/digest";
@@ -45,14 +46,15 @@ export class OwnershipTracker {
   list(scope: ListScope, when: "once" | "afresh" = "once"): Promise<readonly OwnedObject[]> {
     const key = JSON.stringify(scope);
     const earlier = this.lists.get(key);
-    if (when === "once" && earlier !== undefined) return earlier;
+    const what = "the list of what this stack owns";
+    if (when === "once" && earlier !== undefined) return waitForShared(earlier, what);
     this.scopes.set(key, scope);
-    const list = this.definition.listOwned(this.client, scope);
+    const list = beginShared(() => this.definition.listOwned(this.client, scope));
     this.lists.set(key, list);
     list.catch(() => {
       if (this.lists.get(key) === list) this.lists.delete(key);
     });
-    return list;
+    return waitForShared(list, what);
   }
 
   /**

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { attemptKey } from "./attempt";
 import { Connections } from "./connection/connections";
+import { withOperations } from "./currentOperation";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, OwnedObject } from "./definition";
 import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
@@ -81,6 +82,7 @@ export class Run {
   private organization: string | undefined;
   private state: Promise<StackState> | undefined;
   private readonly withSecrets = new Set<AnyDefinition>();
+  private readonly told = new Set<string>();
   private inFlight = 0;
   private readonly operations = new Set<Patience>();
   private config: RunConfig = {};
@@ -99,7 +101,7 @@ export class Run {
     );
   }
 
-  /** Lasts as long as the longest operation under way. Its waits are shown in the rows of all operations. */
+  /** Of shared requests. Lasts as long as the longest operation under way. Its waits are shown in the rows of all operations. */
   private patience(): Patience {
     const operations = [...this.operations];
     const deadlines = operations.map(({ deadline }) => deadline);
@@ -135,16 +137,22 @@ export class Run {
     });
   }
 
-  /** Operations that `work` begins show the waits of requests that belong to no operation, such as a login. */
+  /**
+   * Requests that `work` sends belong to the operation that `work` has begun. All operations under way show the waits of
+   * requests that they share, such as a login.
+   */
   async track<T>(work: (begin: <Begun extends Patience>(operation: Begun) => Begun) => Promise<T>): Promise<T> {
     const begun: Patience[] = [];
     this.inFlight += 1;
     try {
-      return await work((operation) => {
-        begun.push(operation);
-        this.operations.add(operation);
-        return operation;
-      });
+      return await withOperations(this.clock, (bind) =>
+        work((operation) => {
+          begun.push(operation);
+          this.operations.add(operation);
+          bind(operation);
+          return operation;
+        }),
+      );
     } finally {
       this.inFlight -= 1;
       for (const operation of begun) this.operations.delete(operation);
@@ -199,6 +207,13 @@ export class Run {
     const urn = this.urn ?? this.fallbackUrn;
     if (!attempts || !attempt || urn === undefined) return false;
     return attempts.diedAlone(stack, attemptKey(attempt), urn, this.organization, EXPORT_MS.meanwhile);
+  }
+
+  /** False if this run has told the same before. */
+  isFirst(warning: string): boolean {
+    const isNew = !this.told.has(warning);
+    this.told.add(warning);
+    return isNew;
   }
 
   /** After a resource with secret inputs, messages name objects of its kind by their ids only. */

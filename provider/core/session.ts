@@ -1,6 +1,7 @@
 // One login to a backend, shared by everything that uses the connection: all callers wait for the same login, a refused
 // one is not tried again, and a session that the backend has lost costs one new login.
 
+import { beginShared, waitForShared } from "./currentOperation";
 import { asSnapcloneError, isKind, type SnapcloneError } from "./errors";
 import { stopped, withAbort } from "./util/abort";
 import type { Clock } from "./util/clock";
@@ -37,11 +38,11 @@ export class Session<Login> {
     const { isFresh = () => true, serves = () => false } = this.options;
     if (signal?.aborted) throw stopped();
     if (this.login !== undefined && isFresh(this.login)) return this.login;
-    this.loggingIn ??= this.authenticate().finally(() => {
+    this.loggingIn ??= beginShared(() => this.authenticate()).finally(() => {
       this.loggingIn = undefined;
     });
     try {
-      return await withAbort(this.loggingIn, signal);
+      return await waitForShared(withAbort(this.loggingIn, signal), `to ${this.options.operation}`);
     } catch (error) {
       if (isKind(error, "transient") && this.login !== undefined && serves(this.login)) return this.login;
       throw error;

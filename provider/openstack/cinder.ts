@@ -2,8 +2,8 @@
 // and the messages and limits that explain them. Field names are the API's own. Nothing here waits.
 
 import { type ZodType, z } from "zod";
+import { beginShared, waitForShared } from "../core/currentOperation";
 import { SnapcloneError } from "../core/errors";
-import type { Patience } from "../core/http/rateGate";
 import { withAbort } from "../core/util/abort";
 import { compareVersions } from "../core/util/version";
 import { cinderError } from "./cinderErrors";
@@ -170,10 +170,7 @@ interface Endpoint {
   microversion: string;
 }
 
-type Call<T> = Pick<
-  ServiceRequest<T>,
-  "method" | "path" | "body" | "schema" | "signal" | "operation" | "idempotent"
-> & {
+type Call<T> = Pick<ServiceRequest<T>, "method" | "path" | "body" | "schema" | "signal" | "idempotent"> & {
   query?: Query;
 };
 
@@ -183,11 +180,11 @@ export class CinderClient {
 
   constructor(private readonly session: KeystoneSession) {}
 
-  async createSnapshot(snapshot: CreateSnapshot, operation?: Patience): Promise<SnapshotRow> {
+  async createSnapshot(snapshot: CreateSnapshot): Promise<SnapshotRow> {
     const { force, ...rest } = snapshot;
     const sent = force === undefined || (await this.atLeast("3.66")) ? rest : { ...rest, force };
     const body = { snapshot: sent };
-    const request = { method: "POST", path: "/snapshots", body, schema: responses.created, operation } as const;
+    const request = { method: "POST", path: "/snapshots", body, schema: responses.created } as const;
     return (await this.call(request)).snapshot;
   }
 
@@ -205,13 +202,13 @@ export class CinderClient {
   }
 
   /** Cinder allows it in any status. */
-  async updateSnapshot(id: string, snapshot: UpdateSnapshot, operation?: Patience): Promise<SnapshotRow> {
-    return this.snapshot({ method: "PUT", path: snapshotPath(id), body: { snapshot }, operation });
+  async updateSnapshot(id: string, snapshot: UpdateSnapshot): Promise<SnapshotRow> {
+    return this.snapshot({ method: "PUT", path: snapshotPath(id), body: { snapshot } });
   }
 
   /** Returns when Cinder has accepted the request. The snapshot is gone when `showSnapshot` answers notFound. */
-  async deleteSnapshot(id: string, operation?: Patience): Promise<void> {
-    await this.delete(snapshotPath(id), operation);
+  async deleteSnapshot(id: string): Promise<void> {
+    await this.delete(snapshotPath(id));
   }
 
   /** Sets any status and keeps the progress. Administrators only (docs/wire/openstack.md#a12). */
@@ -284,8 +281,8 @@ export class CinderClient {
   }
 
   /** Returns when Cinder has accepted the request. The volume is gone when `showVolume` answers notFound. */
-  async deleteVolume(id: string, operation?: Patience): Promise<void> {
-    await this.delete(volumePath(id), operation);
+  async deleteVolume(id: string): Promise<void> {
+    await this.delete(volumePath(id));
   }
 
   /**
@@ -353,8 +350,8 @@ export class CinderClient {
     return this.call({ ...call, schema: schema.pipe(z.string()) });
   }
 
-  private async delete(path: string, operation?: Patience): Promise<void> {
-    await this.call({ method: "DELETE", path, operation });
+  private async delete(path: string): Promise<void> {
+    await this.call({ method: "DELETE", path });
   }
 
   private async list<Row extends { id: string; metadata: Metadata }>(
@@ -394,11 +391,15 @@ export class CinderClient {
     const { root, api } = blockStorageAddress(address, await this.session.projectId(signal));
     let microversion = this.microversions.get(root);
     if (!microversion) {
-      microversion = negotiateMicroversion(this.session, root, api);
+      microversion = beginShared(() => negotiateMicroversion(this.session, root, api));
       this.microversions.set(root, microversion);
       microversion.catch(() => this.microversions.delete(root));
     }
-    return { root, api, microversion: await withAbort(microversion, signal) };
+    return {
+      root,
+      api,
+      microversion: await waitForShared(withAbort(microversion, signal), "to learn Cinder's version"),
+    };
   }
 }
 

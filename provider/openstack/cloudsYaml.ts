@@ -177,7 +177,7 @@ function firstFile(
   return undefined;
 }
 
-/** loader.py:58–80, with the folders of appdirs. */
+/** loader.py:38–62 (0.101), with the folders of appdirs. */
 function folders({ env, cwd, home, platform = process.platform }: Environment): string[] {
   const filled = (name: string) => (isBlank(env[name]) ? undefined : env[name]);
   // appdirs' folders of the application "openstack" by "OpenStack": the user's, and all users'.

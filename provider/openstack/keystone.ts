@@ -142,7 +142,7 @@ export class KeystoneSession {
     { method, path }: ServiceRequest<T>,
   ): SnapcloneError {
     const { name } = SERVICES[service];
-    // keystonemiddleware answers 401 to a request that no access rule covers (auth_token/__init__.py, _validate_token).
+    // keystonemiddleware answers 401 to a request that no access rule covers (auth_token/__init__.py, validate_allowed_request).
     const rules =
       this.settings.auth.method === "applicationCredential"
         ? ` Or the application credential has access rules, and none of them allows ${method} ${path} (\`openstack application credential show\`, \`openstack access rule list\`).`

@@ -4,7 +4,6 @@
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
 import type { ParsedError, RawResponse } from "../core/http/client";
-import type { Patience } from "../core/http/rateGate";
 import { linkedAbort } from "../core/util/abort";
 import { type Clock, systemClock } from "../core/util/clock";
 import { faultError, parseFault } from "./faults";
@@ -53,7 +52,7 @@ export class NovaClient {
   ) {}
 
   /** Returns when Nova has accepted the request. The compute node works afterwards and reports to Cinder only. */
-  async createAssistedSnapshot(volumeId: string, create_info: CreateInfo, operation?: Patience): Promise<void> {
+  async createAssistedSnapshot(volumeId: string, create_info: CreateInfo): Promise<void> {
     const { body } = await this.session.request("compute", {
       method: "POST",
       base: await this.api(),
@@ -63,7 +62,6 @@ export class NovaClient {
       schema: createdSchema,
       accept: [200],
       parseError: novaError,
-      operation,
     });
     // Nova only repeats the id (docs/wire/openstack.md#b1). If it differs, another service has answered.
     const { id, volumeId: volume } = body.snapshot;
@@ -79,7 +77,7 @@ export class NovaClient {
    * Returns when Nova has accepted the request. Nova ignores the snapshot's id: `delete_info` alone says what is merged
    * (docs/wire/openstack.md#seen-assisted-delete). Never sent twice: a second request would merge what the first has left.
    */
-  async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo, operation?: Patience): Promise<void> {
+  async deleteAssistedSnapshot(snapshotId: string, delete_info: DeleteInfo): Promise<void> {
     const { volume_id, type, file_to_merge, merge_target_file } = delete_info;
     await this.session.request("compute", {
       method: "DELETE",
@@ -91,7 +89,6 @@ export class NovaClient {
       idempotent: false,
       accept: [204],
       parseError: novaError,
-      operation,
     });
   }
 

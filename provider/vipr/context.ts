@@ -4,6 +4,7 @@
 import { AbsenceTimer, orUndefined } from "../core/absence";
 import { BatchPoller } from "../core/batchPoller";
 import type { ConnectionKind } from "../core/connection/connections";
+import { beginShared, waitForShared } from "../core/currentOperation";
 import type { OperationContext } from "../core/definition";
 import { poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
@@ -60,11 +61,11 @@ export class ViprContext {
 
   /** Sends one request for the whole run. */
   showTenant(): Promise<string> {
-    this.tenant ??= this.client.showTenant().catch((error: unknown) => {
+    this.tenant ??= beginShared(() => this.client.showTenant()).catch((error: unknown) => {
       this.tenant = undefined;
       throw error;
     });
-    return this.tenant;
+    return waitForShared(this.tenant, "to learn the tenant");
   }
 
   holdLock(id: string, free: () => void): void {

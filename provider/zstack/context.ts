@@ -4,6 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { AbsenceTimer } from "../core/absence";
 import type { ConnectionKind } from "../core/connection/connections";
+import { beginShared, waitForShared } from "../core/currentOperation";
 import type { OperationContext } from "../core/definition";
 import { DurationEstimator } from "../core/durationEstimator";
 import { asSnapcloneError, isKind, SnapcloneError } from "../core/errors";
@@ -88,12 +89,12 @@ export class ZStackContext {
 
   /** undefined if the server does not report its version. Queried once a run. */
   async version(): Promise<string | undefined> {
-    this.versionQuery ??= this.client.getVersion().catch((error: unknown) => {
+    this.versionQuery ??= beginShared(() => this.client.getVersion()).catch((error: unknown) => {
       this.versionQuery = undefined;
       if (isKind(error, "refused", "malformed")) return undefined;
       throw error;
     });
-    return this.versionQuery;
+    return waitForShared(this.versionQuery, "to learn ZStack's version");
   }
 
   /** The account or access key of this connection, for messages. */

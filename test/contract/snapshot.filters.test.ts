@@ -4,6 +4,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import type { Clock } from "../../provider/core/util/clock";
+import { lookups } from "../../provider/lookups";
 import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackContext } from "../../provider/openstack/context";
@@ -127,4 +128,38 @@ test("list: AssistedSnapshot finds its record without the filter too", async () 
   emulator.cinder.createSnapshot({ volume_id: volumeId, metadata: { ...metadata, "snapclone:assisted-stack": "x" } });
   const found = await assistedSnapshot.listOwned(cloud, { stack: "f".repeat(32), place: "" });
   expect(found).toMatchObject([{ id: `${volumeId}/${snapshotId}`, owner: "urn" }]);
+});
+
+test("lookups find a snapshot by its metadata where the cloud refuses the filter", async () => {
+  await start({ snapshotFilters: NO_METADATA });
+  emulator.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data, name: "gold", metadata: { tier: "gold" } });
+  emulator.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data, name: "silver", metadata: { tier: "silver" } });
+  const config = JSON.stringify({ default: { kind: "openstack", ...Object(emulator.openstack.connection()) } });
+  const { getSnapshot, listSnapshots } = lookups(config);
+  expect(await getSnapshot({ metadata: { tier: "gold" } })).toMatchObject({ name: "gold" });
+  expect((await listSnapshots({ metadata: { tier: "silver" } })).snapshots).toMatchObject([{ name: "silver" }]);
+});
+
+test("a policy that refuses metadata updates is told once, with its rule and the keys, and renames go on", async () => {
+  await start({});
+  const engine = engineOf(snapshot);
+  expect((await engine.up(PROGRAM)).errors).toEqual([]);
+  const rule = "volume:update_snapshot_metadata";
+  emulator.faults.add({
+    match: { path: /\/snapshots\/[^/]+\/metadata/, method: "POST" },
+    status: 403,
+    body: { forbidden: { code: 403, message: `Policy doesn't allow ${rule} to be performed.` } },
+    times: Number.POSITIVE_INFINITY,
+  });
+  const names = Object.keys(PROGRAM);
+  const renamed = Object.fromEntries(names.map((name) => [`new-${name}`, PROGRAM[name] ?? {}]));
+  const aliases = Object.fromEntries(names.map((name) => [`new-${name}`, name]));
+  const { errors, log } = await engine.up(renamed, {}, aliases);
+  expect(errors).toEqual([]);
+  const warnings = log.filter((line) => line.includes("could not be written"));
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toContain(rule);
+  expect(warnings[0]).toContain("snapclone:owner");
+  expect(creates()).toBe(4);
+  expect((await engine.destroy()).errors).toEqual([]);
 });

@@ -147,6 +147,11 @@ const FAULT_ROWS = {
     // The service did not execute the request, so the provider repeats it for as long as the operation may take.
     rule: succeeds(6),
   },
+  "429 with `Retry-After: 7`, three times in a row": {
+    injection: { answer: { status: 429, headers: { "Retry-After": "7" }, times: 3 } },
+    pauseMs: 7_000,
+    rule: succeeds(4),
+  },
   "413 with `Retry-After: 7` (a rate limit), twice": {
     injection: { answer: { status: 413, headers: { "Retry-After": "7" }, times: 2 } },
     pauseMs: 7_000,

@@ -4,6 +4,7 @@
 
 import type { Socket } from "node:net";
 import type { Dispatcher } from "undici";
+import { currentOperation } from "../currentOperation";
 import { registerSecret, SnapcloneError } from "../errors";
 import { linkedAbort, stopped } from "../util/abort";
 import { type Clock, systemClock } from "../util/clock";
@@ -29,11 +30,11 @@ export interface HttpOptions {
   maxBytes?: number;
   /** The environment that names proxies. Default: the process's. */
   env?: Environment;
-  /** For requests without an `operation`. Default: ten minutes, and no progress is shown. */
+  /** For requests that belong to no operation. Default: ten minutes, and no progress is shown. */
   patience?(): Patience;
 }
 
-/** How long a request without an `operation` may be repeated. */
+/** How long a request that belongs to no operation may be repeated. */
 const PATIENCE_MS = 600_000;
 /** The limit of concurrent requests, one for those that change something and one for the others. Each is a connection. */
 const MAX_CONCURRENT = 64;
@@ -63,14 +64,15 @@ export class HttpClient {
   }
 
   async request<T>(request: HttpRequest<T>): Promise<HttpResponse<T>> {
-    const given = request.operation ?? this.options.patience?.() ?? { deadline: this.clock.now() + PATIENCE_MS };
+    const operation = currentOperation();
+    const given = operation ?? this.options.patience?.() ?? { deadline: this.clock.now() + PATIENCE_MS };
     const { deadline } = given;
     const signal = request.signal ?? given.signal;
     const patience: Patience = {
       deadline,
       signal,
       progress: (text) => given.progress?.(text),
-      isShared: request.operation === undefined,
+      isShared: operation === undefined,
     };
     const gate = this.gateOf(request.service);
     return retry(request, () => gate.pass(() => this.attempt(request), patience), patience, this.clock);

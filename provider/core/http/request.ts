@@ -2,7 +2,6 @@
 
 import type { ZodType } from "zod";
 import type { ErrorKind } from "../errors";
-import type { Patience } from "./rateGate";
 
 export interface HttpRequest<T> {
   method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -23,8 +22,6 @@ export interface HttpRequest<T> {
   /** Reads the service's own error body. The status decides what it leaves out. */
   parseError?: (answer: RawResponse) => Partial<ParsedError> | undefined;
   signal?: AbortSignal | undefined;
-  /** The operation that sends the request: its deadline limits the repetitions, and it shows the waits. */
-  operation?: Patience | undefined;
 }
 
 export interface RawResponse {

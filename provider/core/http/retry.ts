@@ -41,7 +41,8 @@ export async function retry<T>(
  * only if it is idempotent (RFC 9110 §9.2.2).
  */
 function isRetryable(request: HttpRequest<unknown>, error: unknown): boolean {
-  if (!isKind(error, "transient")) return false;
+  // A rate limit was waited for as long as the operation may (rateGate.ts).
+  if (!isKind(error, "transient") || error.parts.rateLimited) return false;
   return isIdempotent(request) || error.parts.status === undefined;
 }
 

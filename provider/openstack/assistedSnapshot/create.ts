@@ -104,7 +104,7 @@ export async function requestOverlay(
     row = await write(cloud, row, { ...record, [RECORD_KEYS.phase]: PHASE.asking });
     assertClaimHeld(row, nonceId);
     const info = { snapshot_id: snapshotId, type, new_file: newFile, id: snapshotId };
-    await withTransientNotFound(cloud.nova.createAssistedSnapshot(volumeId, info, context));
+    await withTransientNotFound(cloud.nova.createAssistedSnapshot(volumeId, info));
   } catch (error) {
     if (error instanceof ClaimLost) throw error;
     if (isKind(error, "ambiguous")) return { row, accepted: false };

@@ -1,6 +1,7 @@
 // A Snapshot's ownership record (docs/ownership.md): metadata on Cinder's snapshot.
 
 import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
+import { isKind, SnapcloneError } from "../../core/errors";
 import { type Metadata, type SnapshotRow, utc } from "../cinder";
 import type { OpenStackContext } from "../context";
 import type { SnapshotInputs } from "./inputs";
@@ -40,7 +41,14 @@ export async function recordOwnership(
   // build has written has an owner and no stack.
   const isLegacy = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
   const phase = isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {};
-  await cloud.cinder.createSnapshotMetadata(id, { ...recordMetadata(record, keys), ...phase });
+  const metadata = { ...recordMetadata(record, keys), ...phase };
+  try {
+    await cloud.cinder.createSnapshotMetadata(id, metadata);
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+    const message = `${error.parts.message} The metadata keys are ${Object.keys(metadata).join(", ")}`;
+    throw new SnapcloneError({ ...error.parts, message });
+  }
 }
 
 /** `keys` are the metadata keys that the program gives. */

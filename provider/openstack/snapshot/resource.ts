@@ -35,7 +35,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   listOwned,
   recordOwnership,
 
-  async beginCreate(cloud, { volumeId: volume_id, name, description, metadata = {}, force }, record, context) {
+  async beginCreate(cloud, { volumeId: volume_id, name, description, metadata = {}, force }, record) {
     const request = {
       volume_id,
       name,
@@ -43,7 +43,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       metadata: { ...metadata, ...recordMetadata(record, Object.keys(metadata)) },
       force,
     };
-    const row = await cloud.cinder.createSnapshot(request, context);
+    const row = await cloud.cinder.createSnapshot(request);
     return { id: row.id, task: {}, initialState: row };
   },
 
@@ -84,7 +84,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       else set[RECORD_KEYS.managed] = managed;
     }
 
-    if (Object.keys(rename).length > 0) await cloud.cinder.updateSnapshot(id, rename, context);
+    if (Object.keys(rename).length > 0) await cloud.cinder.updateSnapshot(id, rename);
     // One merging request sets all keys; each removal takes a request of its own. Replacing the whole map would take a
     // single request, and remove what others have set (docs/wire/openstack.md#a7).
     const isUnset = unset.length > 0;
@@ -106,7 +106,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       noun: "snapshot",
       id,
       cinder: cloud.cinder,
-      send: () => cloud.cinder.deleteSnapshot(id, context),
+      send: () => cloud.cinder.deleteSnapshot(id),
       poller: deletePoller(cloud),
       estimator: cloud.estimators.deleting,
       revertedHint:

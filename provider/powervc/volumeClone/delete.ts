@@ -134,7 +134,7 @@ function deleteOne(cloud: PowerVcContext, id: string, context: OperationContext)
     noun: "volume",
     id,
     cinder: cloud.cinder,
-    send: () => cloud.cinder.deleteVolume(id, context),
+    send: () => cloud.cinder.deleteVolume(id),
     poller: cloud.deletions,
     estimator: cloud.estimators.deleting,
     revertedHint:

@@ -9,6 +9,7 @@
 //
 // Times are the backend's, in seconds since 1970. The owner is a URN, which contains `::` itself.
 
+import { waitForShared } from "../../core/currentOperation";
 import type { ListScope, OwnedObject, OwnershipRecord } from "../../core/definition";
 import type { TagRow } from "../client";
 import { isGone, type Step, type WaitContext, type ZStackContext } from "../context";
@@ -121,7 +122,8 @@ function createdAt(tag: PendingCreate | MemberTag): string | undefined {
 
 /** The tags of a set in the list of `listOwned`. undefined if that list has none, or is older than a change to the set. */
 export async function cachedTags(cloud: ZStackContext, set: string): Promise<TagRow[] | undefined> {
-  const all = (await cloud.tagList?.catch(() => undefined)) ?? [];
+  const { tagList } = cloud;
+  const all = tagList === undefined ? [] : await waitForShared(tagList, "the list of tags").catch(() => []);
   const rows = all.filter(({ tag }) => tag.includes(set));
   return rows.length === 0 || cloud.changedSets.has(set) ? undefined : rows;
 }

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { z } from "zod";
+import { withOperations } from "../../../provider/core/currentOperation";
 import type { SnapcloneError } from "../../../provider/core/errors";
 import { HttpClient, type HttpRequest } from "../../../provider/core/http/client";
+import type { Patience } from "../../../provider/core/http/rateGate";
 import { type Clock, systemClock } from "../../../provider/core/util/clock";
 
 type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;
@@ -41,6 +43,12 @@ const answer =
 
 const request = (method: HttpRequest<unknown>["method"], more: Partial<HttpRequest<unknown>> = {}) =>
   http.request({ method, url, service: "Thing", schema: z.looseObject({ thing: z.string() }), ...more });
+
+const during = <T>(operation: Patience, work: () => T): T =>
+  withOperations(clock, (bind) => {
+    bind(operation);
+    return work();
+  });
 
 async function failure(work: Promise<unknown>): Promise<SnapcloneError["parts"]> {
   const error = await work.then(
@@ -134,7 +142,7 @@ test.each([
     behaviours = [refusal, refusal, refusal, refusal, answer(202, '{"thing":"x"}')];
     const shown: string[] = [];
     const operation = { deadline: clock.now() + 3_600_000, progress: (text: string) => void shown.push(text) };
-    await request("POST", { operation });
+    await during(operation, () => request("POST"));
     expect(seen).toHaveLength(5);
     expect(Math.abs((slept[0] ?? 0) - first)).toBeLessThanOrEqual(1);
     expect(shown).toHaveLength(4);
@@ -163,7 +171,7 @@ test("the service's own reading of a 413 does not make a limit final", async () 
 
 test("a limit that lasts longer than the operation may take is an error at once, and not an ambiguous one", async () => {
   behaviours = [limited(429, { "retry-after": "7200" })];
-  const parts = await failure(request("POST", { operation: { deadline: clock.now() + 300_000 } }));
+  const parts = await failure(during({ deadline: clock.now() + 300_000 }, () => request("POST")));
   expect(parts).toMatchObject({ kind: "transient", status: 429 });
   expect(parts.message).toMatch(
     /the next attempt is due in 2 h, which is later than this operation may take. The request was not carried/,
@@ -173,7 +181,7 @@ test("a limit that lasts longer than the operation may take is an error at once,
 
 test("a limit without an end ends with the operation's time, whatever the clock does", async () => {
   behaviours = [limited(429, { "retry-after": "60" })];
-  await failure(request("POST", { operation: { deadline: clock.now() + 600_000 } }));
+  await failure(during({ deadline: clock.now() + 600_000 }, () => request("POST")));
   expect(seen.length).toBeGreaterThanOrEqual(10);
   expect(seen.length).toBeLessThanOrEqual(11);
 });
@@ -184,7 +192,7 @@ test("who stops while a limit is waited for has sent nothing", async () => {
   const waiting = new HttpClient({ env: {} });
   setTimeout(() => stop.abort(new Error("Ctrl-C")), 100);
   const operation = { deadline: systemClock.now() + 3_600_000, signal: stop.signal };
-  const parts = await failure(waiting.request({ method: "POST", url, service: "Thing", operation }));
+  const parts = await failure(during(operation, () => waiting.request({ method: "POST", url, service: "Thing" })));
   expect(parts).toMatchObject({ kind: "stopped", message: expect.stringContaining("nothing was sent") });
   await waiting.close();
 });
@@ -354,7 +362,7 @@ test("an API that is being restarted is waited for, though not beyond the operat
   await waiting.close();
   await new Promise((resolve) => closed.close(resolve));
   const operation = { deadline: clock.now() + 1_000 };
-  await failure(request("POST", { url: "http://127.0.0.1:1/", operation }));
+  await failure(during(operation, () => request("POST", { url: "http://127.0.0.1:1/" })));
   expect(slept.reduce((sum, ms) => sum + ms, 0)).toBeLessThan(2_000);
 });
 

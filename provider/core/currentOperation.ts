@@ -1,0 +1,62 @@
+// On whose behalf a request is sent. The operation is bound to all asynchronous work that it begins, so every request has the
+// operation's own deadline, signal and row, and no client method can forget to hand them on. Work that several operations
+// share is bound to none of them: the end of one operation must not fail the others.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { SnapcloneError } from "./errors";
+import type { Patience } from "./http/rateGate";
+import type { Clock } from "./util/clock";
+
+interface Binding {
+  clock: Clock;
+  operation: Patience | undefined;
+}
+
+/** A request that was sent before the deadline is answered within this time (client.ts, `attemptMs`). */
+const LAST_ANSWER_MS = 60_000;
+const bindings = new AsyncLocalStorage<Binding | undefined>();
+
+/** Calls `work`, which may begin several operations, one after the other. Requests belong to the latest one. */
+export function withOperations<T>(clock: Clock, work: (bind: (operation: Patience) => void) => T): T {
+  const binding: Binding = { clock, operation: undefined };
+  return bindings.run(binding, () =>
+    work((operation) => {
+      binding.operation = operation;
+    }),
+  );
+}
+
+/** undefined in a refresh, in shared work, and outside of any operation. */
+export function currentOperation(): Patience | undefined {
+  return bindings.getStore()?.operation;
+}
+
+/** Begins work that other operations wait for, too. Its requests last as long as the longest operation of the run. */
+export function beginShared<T>(work: () => T): T {
+  return bindings.run(undefined, work);
+}
+
+/** Waits for shared work until the deadline of the current operation. The work itself goes on for the others. */
+export async function waitForShared<T>(work: Promise<T>, what: string): Promise<T> {
+  const { clock, operation } = bindings.getStore() ?? {};
+  if (clock === undefined || operation === undefined) return work;
+  const ended = new AbortController();
+  const limit = Math.max(0, operation.deadline - clock.now()) + LAST_ANSWER_MS;
+  const tooLong = clock.sleep(limit, ended.signal).then(
+    () => {
+      throw new SnapcloneError({
+        kind: "transient",
+        message: `${what} takes longer than this operation may. Nothing else was sent`,
+        hint: "Run again later, or give the operation more time (`customTimeouts`).",
+      });
+    },
+    // The work has ended first, so nobody waits for this any more.
+    () => undefined as never,
+  );
+  try {
+    return await Promise.race([work, tooLong]);
+  } finally {
+    tooLong.catch(() => {});
+    ended.abort();
+  }
+}
