@@ -4,8 +4,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { check } from "./core/check";
 import type { AnyDefinition, HiddenInputs } from "./core/definition";
-import { diff } from "./core/diff";
 import { SnapcloneError } from "./core/errors";
+import { announceImport, diffWithImport } from "./core/import";
 import * as lifecycle from "./core/lifecycle";
 import { Run } from "./core/run";
 import { attemptJournal } from "./pulumi/attempts";
@@ -56,6 +56,10 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         const randomSeed = takeRandomSeed(news, isNew ? (news as HiddenInputs).__owner : undefined);
         const checked = check(definitionOf(), olds ?? {}, news, randomSeed);
         if (!isNew || checked.failures.length > 0) return checked;
+        if ((checked.inputs as HiddenInputs).__import !== undefined) {
+          announceImport(definitionOf(), run, checked.inputs);
+          return checked;
+        }
         return { ...checked, failures: await lifecycle.dryRun(definitionOf(), run, checked.inputs) };
       }),
     diff: (id, olds, news) =>
@@ -63,8 +67,7 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         protectSecretInputs(news);
         run.registerRecorded(definitionOf(), id);
         run.registerUrn((news as HiddenInputs).__owner);
-        const targetOf = (name: string | undefined) => run.connections.target(definitionOf().connection, name);
-        return diff(definitionOf(), olds, news, run.stackOf(news), targetOf);
+        return diffWithImport(definitionOf(), run, id, olds, news);
       }),
     create: (inputs) =>
       toPulumiError(async () => {

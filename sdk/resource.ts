@@ -24,15 +24,18 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     const token = typeToken(type);
     // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
     const owned = opts.id === undefined;
+    // Pulumi refuses the option for a dynamic resource, so the provider gets it as an input (provider/core/import.ts).
+    const { import: imported, ...options } = opts;
     const hidden = {
       __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
       // The URN names project and stack, but not the organisation.
       __organization: owned ? organization() : undefined,
       __timeouts: opts.customTimeouts,
+      __import: owned ? imported : undefined,
       __secrets: owned ? secretPaths(props) : undefined,
       __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
     };
-    super(token, name, { ...props, ...hidden }, opts);
+    super(token, name, { ...props, ...hidden }, options);
   }
 }
 

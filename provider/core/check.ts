@@ -29,13 +29,16 @@ export function check(
   const valid: Record<string, unknown> = {};
   const unknown = new Set<string>();
 
+  const { imported, failure } = importedBy(definition, olds, news);
+  if (failure !== undefined) failures.push({ property: "import", reason: failure });
   for (const [key, value] of Object.entries(news)) {
     if (isHidden(key)) inputs[key] = value;
     else if (!(key in definition.inputs)) failures.push(unknownProperty(key, Object.keys(definition.inputs)));
   }
   for (const [key, rule] of Object.entries(definition.inputs)) {
-    const value =
-      news[key] ?? (key === definition.autoName ? (olds[key] ?? automaticName(news, randomSeed)) : undefined);
+    const isNamed = key === definition.autoName && imported === undefined;
+    // What is imported keeps the name that it has.
+    const value = news[key] ?? (isNamed ? (olds[key] ?? automaticName(news, randomSeed)) : undefined);
     const unknowns = unknownPaths(value);
     const result = rule.schema.safeParse(value);
     if (result.success) {
@@ -58,6 +61,9 @@ export function check(
   }
   const attempt = attemptOf(olds, news, randomSeed);
   if (attempt !== undefined) inputs.__attempt = attempt;
+  if (imported !== undefined) inputs.__imported = imported;
+  // As the importer writes it: another form of the same id is no other id.
+  if (inputs.__import !== undefined) inputs.__import = normalId(definition, inputs.__import);
   failures.push(...(definition.validate?.(valid, unknown) ?? []), ...badTimeouts(news));
   return { inputs, failures: failures.map(({ property, reason }) => ({ property, reason: redact(reason) })) };
 }
@@ -106,6 +112,26 @@ function attemptOf(olds: HiddenInputs, news: HiddenInputs, randomSeed: Uint8Arra
   if (Object.keys(olds).length > 0) return olds.__attempt;
   if (randomSeed === undefined || randomSeed.length === 0 || news.__owner === undefined) return undefined;
   return namedAttempt(`${Buffer.from(randomSeed).toString("hex")} ${news.__owner}`);
+}
+
+/** What exists keeps what it was imported from, also when the option has left the program. */
+function importedBy(
+  { displayName, import: importer }: AnyDefinition,
+  olds: HiddenInputs,
+  { __import: id }: HiddenInputs,
+): { imported?: string | undefined; failure?: string } {
+  if (Object.keys(olds).length > 0) return { imported: olds.__imported };
+  if (id === undefined || id === UNKNOWN) return { imported: id };
+  if (!importer) return { failure: `a ${displayName} can't be imported` };
+  if ("refusal" in importer) return { failure: importer.refusal };
+  const result = importer.id.safeParse(id);
+  return result.success ? { imported: result.data } : { failure: result.error.issues[0]?.message ?? "is not valid" };
+}
+
+function normalId({ import: importer }: AnyDefinition, id: unknown): unknown {
+  if (!importer || "refusal" in importer || id === UNKNOWN) return id;
+  const result = importer.id.safeParse(id);
+  return result.success ? result.data : id;
 }
 
 function badTimeouts(news: HiddenInputs): CheckFailure[] {

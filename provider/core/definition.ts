@@ -101,6 +101,46 @@ export interface OperationContext {
   done(): void;
 }
 
+/** The ownership record on a part of what is to be imported. A part without a record has an empty owner. */
+export interface RecordedPart {
+  /** How messages name the part: "snapshot 7c0e…". */
+  object: string;
+  /** The id under which a state holds the part. */
+  holder: string;
+  stack?: string | undefined;
+  owner: string;
+  attempt?: string | undefined;
+}
+
+/** Something on the backend that the `import` option names. */
+export interface Importable extends Observed {
+  /** Becomes the Pulumi resource's id. For the same URN and the same option the same, so that a killed import is resumed. */
+  id: string;
+  /** The backend's ids of all that is taken over. Two resources of a run can't take over the same. */
+  objects: readonly string[];
+  parts: readonly RecordedPart[];
+  /** As `read` returns it, with every input that the backend shows; null where the backend shows that there is none. */
+  state: Record<string, unknown>;
+}
+
+export interface Importer<Inputs, Client> {
+  /** Checks and normalises the option, without the network. */
+  id: ZodType<string>;
+  /**
+   * Reads what is to be taken over, and changes nothing. undefined only on the backend's own "not found". Throws where the
+   * object is of no use: of another kind, incomplete, failed.
+   */
+  find(
+    client: Client,
+    importId: string,
+    record: OwnershipRecord,
+    inputs: Inputs,
+    context: OperationContext,
+  ): Promise<Importable | undefined>;
+  /** The command by which a user removes the ownership record from these objects. */
+  forget(objects: readonly string[]): string;
+}
+
 export interface Definition<Inputs extends object, Client> {
   /** What messages call it: "snapshot". */
   displayName: string;
@@ -125,6 +165,9 @@ export interface Definition<Inputs extends object, Client> {
    * on it. Not called for a resource with `pending` work.
    */
   divergence?(olds: State, news: State): { output: string; effect: "replace" | "update" } | undefined;
+
+  /** Takes existing objects over, or says why that can't be. Absent: it can't be. */
+  import?: Importer<Inputs, Client> | { refusal: string };
 
   /** Checks inputs against each other. `unknown` names those that a preview does not know, or that are invalid. */
   validate?(inputs: Partial<Inputs>, unknown: ReadonlySet<string>): CheckFailure[];
@@ -224,6 +267,10 @@ export interface HiddenInputs {
   __secrets?: readonly string[];
   /** Made by `check` for a new resource; see OwnershipRecord. */
   __attempt?: string;
+  /** The `import` option of the program: what `create` takes over (provider/core/import.ts). */
+  __import?: string;
+  /** Kept by `check` from the create on: what the resource took over. The option may leave the program. */
+  __imported?: string;
   __provider?: string;
 }
 

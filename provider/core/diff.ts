@@ -24,6 +24,8 @@ export function diff(
   const effects = new Map<string, ChangeEffect>();
   for (const [key, rule] of Object.entries(definition.inputs)) {
     if (!differ(rule, olds[key], news[key])) continue;
+    // `check` names everything but what is imported, which keeps its name.
+    if (key === definition.autoName && canonical(news[key]) === "null") continue;
     const effect = typeof rule.onChange === "function" ? rule.onChange(olds, news) : rule.onChange;
     if (effect === "ignore") continue;
     if (key === "connection" && isRenamed(olds, news, targetOf)) {
@@ -82,7 +84,7 @@ function isKnown(rule: InputRule<unknown>, olds: State, key: string): boolean {
   return !required && (olds as HiddenOutputs).__owner !== undefined;
 }
 
-function differ(rule: InputRule<unknown>, old: unknown, now: unknown): boolean {
+export function differ(rule: InputRule<unknown>, old: unknown, now: unknown): boolean {
   if (unknownPaths(now).length > 0) return true;
   if (sameAsAbsent(rule, old) && sameAsAbsent(rule, now)) return false;
   return canonical(old) !== canonical(now);

@@ -15,11 +15,11 @@ import type {
   Observed,
   OperationContext,
   OwnedObject,
-  OwnershipRecord,
   Pending,
 } from "./definition";
 import { canonical } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import { takeOver } from "./import";
 import {
   type Creation,
   connect,
@@ -28,6 +28,7 @@ import {
   RunningOperation,
   scopeOf,
   type Target,
+  writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
 import { type OwnershipTracker, ownershipRecord } from "./ownership";
@@ -58,7 +59,10 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
     const record = ownershipRecord(definition, context.stack, urn, attempt, inputs);
     const tracker = run.tracker(definition, client);
     const creation: Creation = { definition, run, client, tracker, urn, record, inputs, context };
-    return run.answering(record.stack, record.attempt, () => adoptOrCreate(creation, attempt, news, operation));
+    const { __import: importId } = hidden;
+    return run.answering(record.stack, record.attempt, () =>
+      importId === undefined ? adoptOrCreate(creation, attempt, news, operation) : takeOver(creation, news, importId),
+    );
   });
 }
 
@@ -113,29 +117,6 @@ function recordUnknown(creation: Creation, attempt: string, news: Properties, fa
 
 async function listOwned(creation: Creation): Promise<readonly OwnedObject[]> {
   return creation.urn === "" ? [] : creation.tracker.list(scopeOf(creation));
-}
-
-/**
- * A policy that forbids the record is a warning and no failure: the state holds the id in any case. The policy is the same
- * for all objects of a connection, so one warning is enough.
- */
-async function writeRecord(
-  { definition, client, context, run }: Target,
-  id: string,
-  record: OwnershipRecord,
-  known: Properties | OwnedObject["state"],
-  inputs: Properties,
-): Promise<void> {
-  try {
-    await definition.recordOwnership(client, id, record, known, inputs);
-  } catch (error) {
-    if (!isKind(error, "forbidden")) throw error;
-    const { message } = error.parts;
-    if (!run.isFirst(`${definition.displayName}: ${message}`)) return;
-    context.warn(
-      `the ownership record of ${id} could not be written: ${message}. What else this run could not write for this reason is not told again`,
-    );
-  }
 }
 
 /** Sends the request of a create once. If its outcome is unknown, the ownership record shows whether it was carried out. */

@@ -8,6 +8,7 @@ import type {
   OperationContext,
   OwnershipRecord,
   Pending,
+  State,
   Task,
 } from "./definition";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
@@ -60,6 +61,29 @@ export function connect(definition: AnyDefinition, run: Run, inputs: Properties,
     return run.connections.open(definition.connection, typeof name === "string" ? name : undefined);
   } catch (error) {
     throw asSnapcloneError(error, operation);
+  }
+}
+
+/**
+ * A policy that forbids the record is a warning and no failure: the state holds the id in any case. The policy is the same
+ * for all objects of a connection, so one warning is enough.
+ */
+export async function writeRecord(
+  { definition, client, context, run }: Target,
+  id: string,
+  record: OwnershipRecord,
+  known: State,
+  inputs: Properties,
+): Promise<void> {
+  try {
+    await definition.recordOwnership(client, id, record, known, inputs);
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+    const { message } = error.parts;
+    if (!run.isFirst(`${definition.displayName}: ${message}`)) return;
+    context.warn(
+      `the ownership record of ${id} could not be written: ${message}. What else this run could not write for this reason is not told again`,
+    );
   }
 }
 

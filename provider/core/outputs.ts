@@ -107,6 +107,8 @@ const HIDDEN_INPUTS: ReadonlySet<string> = new Set<keyof HiddenInputs>([
   "__timeouts",
   "__secrets",
   "__attempt",
+  "__import",
+  "__imported",
   "__provider",
 ]);
 

@@ -11,7 +11,7 @@ import { digest } from "./util/digest";
 export interface StackState {
   entries: readonly StateEntry[];
   /** Creates that were begun and whose end was not saved, including those that are running. */
-  pendingCreates: readonly { urn: string; attempt?: string | undefined }[];
+  pendingCreates: readonly { urn: string; attempt?: string | undefined; import?: string | undefined }[];
 }
 
 /** The state cannot be exported in this run at all: no `pulumi` is to be found, or the run saves nothing. */
@@ -28,6 +28,8 @@ export interface StateEntry {
   created?: string | undefined;
   attempt?: string | undefined;
   adopted?: string | undefined;
+  /** What its create took over. */
+  imported?: string | undefined;
 }
 
 /** The objects of one definition on one connection that this run knows. */
@@ -36,6 +38,7 @@ export class OwnershipTracker {
   private readonly scopes = new Map<string, ListScope>();
   private readonly made = new Map<string, OwnedObject>();
   private readonly deleted = new Set<string>();
+  private readonly claimed = new Set<string>();
 
   constructor(
     private readonly definition: AnyDefinition,
@@ -68,6 +71,13 @@ export class OwnershipTracker {
   /** A create of this run made or adopted the object and hands its id to the engine. */
   registerMade(id: string, record: OwnershipRecord): void {
     if (record.owner !== "") this.made.set(id, { id, task: {}, state: {}, ...record });
+  }
+
+  /** For an import: false if another import of this run has claimed one of these objects. */
+  claim(objects: readonly string[]): boolean {
+    if (objects.some((object) => this.claimed.has(object))) return false;
+    for (const object of objects) this.claimed.add(object);
+    return true;
   }
 
   madeHere(id: string): boolean {

@@ -157,13 +157,20 @@ export function parseState(text: string): StackState {
           created: optional(resource.created),
           attempt: optional(inputs.__attempt),
           adopted: optional(outputs.__adopted),
+          imported: optional(inputs.__imported),
         },
       ];
     }),
     pendingCreates: pending.flatMap(({ resource }) => {
       if (!isRecord(resource) || !isOurs(resource)) return [];
       const inputs = isRecord(resource.inputs) ? resource.inputs : {};
-      return [{ urn: String(resource.urn), attempt: optional(inputs.__attempt) }];
+      return [
+        {
+          urn: String(resource.urn),
+          attempt: optional(inputs.__attempt),
+          import: optional(inputs.__import),
+        },
+      ];
     }),
   };
 }

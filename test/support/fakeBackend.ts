@@ -123,6 +123,21 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
     autoName: "name",
     timeouts: { create: "10m", update: "1m", delete: "10m" },
     onFailedCreate: "replace",
+    import: {
+      id: z.string().regex(/^fake-[a-z0-9]+$/, "must be the id of a fake"),
+      async find(_backend, id) {
+        const row = backend.read(id);
+        if (!row) return undefined;
+        const { stack, owner = "", attempt } = row;
+        return {
+          id,
+          objects: [id],
+          parts: [{ object: `fake ${id}`, holder: id, stack, owner, attempt }],
+          ...observed(row),
+        };
+      },
+      forget: (objects) => `forget ${objects.join(" ")}`,
+    },
     describe: ({ name, id }) => `fake ${name ?? id}`,
     async listOwned(_backend, { stack }) {
       return backend.request("list", () => {

@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { check } from "../../provider/core/check";
 import type { AnyDefinition } from "../../provider/core/definition";
-import { diff } from "../../provider/core/diff";
+import { diffWithImport } from "../../provider/core/import";
 import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
 import { type StackState, StateUnavailable } from "../../provider/core/ownership";
 import { Run, type RunConfig } from "../../provider/core/run";
@@ -196,8 +196,13 @@ export class FakeEngine {
         created,
         attempt: inputs.__attempt as string | undefined,
         adopted: outputs.__adopted as string | undefined,
+        imported: inputs.__imported as string | undefined,
       })),
-      pendingCreates: pending.map(({ urn, inputs }) => ({ urn, attempt: inputs.__attempt as string | undefined })),
+      pendingCreates: pending.map(({ urn, inputs }) => ({
+        urn,
+        attempt: inputs.__attempt as string | undefined,
+        import: inputs.__import as string | undefined,
+      })),
     };
   }
 
@@ -289,8 +294,7 @@ export class FakeEngine {
     }
     const inputs = check(definition, entry.inputs, news, seed()).inputs;
     run.registerRecorded(definition, entry.id);
-    const targetOf = (name: string | undefined) => run.connections.target(definition.connection, name);
-    const difference = diff(definition, entry.outputs, inputs, run.stackOf(inputs), targetOf);
+    const difference = await this.call(async () => diffWithImport(definition, run, entry.id, entry.outputs, inputs));
     if (difference.replaces?.length) {
       const fresh = check(definition, {}, news, seed()).inputs;
       if (difference.deleteBeforeReplace) await this.delete(run, save, entry);

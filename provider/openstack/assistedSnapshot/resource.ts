@@ -35,6 +35,9 @@ import { divergence, observed, parseId, waitUntilVisible } from "./state";
 export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackContext> = {
   displayName: "assisted snapshot",
   connection: openstack,
+  import: {
+    refusal: "no API of OpenStack shows which file an overlay is in, so an AssistedSnapshot can't be imported",
+  },
   inputs: rules,
   validate,
   // Cinder gives Nova 600 s for an overlay and 7200 s for a merge (cinder/volume/drivers/remotefs.py:1917–2080).

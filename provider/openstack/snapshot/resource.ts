@@ -14,6 +14,7 @@ import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
 import { waitForObject } from "../wait";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
+import { importer } from "./import";
 import { inputs as rules, type SnapshotInputs } from "./inputs";
 import { listOwned, managedText, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
 import { keysToShow, metadataOf, observed, removableKeys } from "./state";
@@ -31,6 +32,8 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
+
+  import: importer,
 
   listOwned,
   recordOwnership,

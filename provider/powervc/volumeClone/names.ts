@@ -2,7 +2,7 @@
 // in IBM's document has one dash more than its examples. This file follows the examples. The number in a name is the
 // position in the program's list.
 
-import { type Member, OWNERSHIP_KEYS } from "./ownership";
+import { isImported, type Member, OWNERSHIP_KEYS } from "./ownership";
 
 /** Joins texts that should be equal but are not. No input may contain a line break, so the result equals no input. */
 export const SEPARATOR = "\n";
@@ -37,7 +37,8 @@ export function displayNameOf(members: readonly Member[], volumes: readonly stri
   return all.length > 1 ? all.join(SEPARATOR) : `${all[0]}${SEPARATOR}`;
 }
 
-/** The name that PowerVC gives a clone without a display name. */
+/** The name of a clone without a display name: the one that it was imported with, or the one that PowerVC gives. */
 function nameWithout({ row }: Member, count: number): string {
+  if (isImported(row)) return row.metadata[OWNERSHIP_KEYS.name] ?? "";
   return count === 1 ? (row.metadata[OWNERSHIP_KEYS.name] ?? row.name ?? "") : `volume-${row.id}`;
 }

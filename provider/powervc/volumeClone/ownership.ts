@@ -54,6 +54,8 @@ export const OWNERSHIP_KEYS = {
   /** The name that PowerVC gives a single clone without a display name. It can't be derived later. */
   name: "snapclone:name",
   task: "snapclone:task",
+  /** The clone's own id, on a clone that was imported: `name` is then the name that it had. */
+  imported: "snapclone:imported",
 } as const;
 
 /** The Pulumi id of a set. The provider makes it, because the id must be known before PowerVC answers. */
@@ -366,6 +368,32 @@ export function tagsFor(
     [OWNERSHIP_KEYS.prefix]: prefix,
     ...(volumes.length === 1 ? { [OWNERSHIP_KEYS.name]: name } : {}),
   };
+}
+
+/** The tags of a clone that an import takes over. Those that an interrupted import of the same set wrote stay. */
+export function importedTags(
+  row: VolumeRow,
+  source: string | undefined,
+  volumes: readonly string[],
+  id: string,
+  prefix: string,
+): Metadata {
+  const isWritten = isImported(row) && row.metadata[OWNERSHIP_KEYS.set] === id;
+  const before = isWritten ? row.metadata : {};
+  return {
+    ...emptiedCopies(row),
+    [OWNERSHIP_KEYS.set]: id,
+    [OWNERSHIP_KEYS.volume]: row.id,
+    [OWNERSHIP_KEYS.imported]: row.id,
+    [OWNERSHIP_KEYS.source]: source ?? "",
+    [OWNERSHIP_KEYS.index]: before[OWNERSHIP_KEYS.index] ?? indexTag(volumes, source),
+    [OWNERSHIP_KEYS.prefix]: before[OWNERSHIP_KEYS.prefix] ?? prefix,
+    [OWNERSHIP_KEYS.name]: before[OWNERSHIP_KEYS.name] ?? row.name ?? "",
+  };
+}
+
+export function isImported(row: VolumeRow): boolean {
+  return isTagged(row) && row.metadata[OWNERSHIP_KEYS.imported] === row.id;
 }
 
 /** If the source is a clone of ours, PowerVC copies its tags. This empties those that `tagsFor` may not overwrite. */

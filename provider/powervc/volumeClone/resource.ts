@@ -11,6 +11,7 @@ import { type PowerVcContext, powervc } from "../context";
 import { completeClones, requestClones, waitUntilMade } from "./create";
 import { clearAfterDelete, deletableClones, deleteClones, waitForFlow } from "./delete";
 import { clonesGone, NEXT_UP_REPLACES, unusableReason } from "./errors";
+import { importer, recordImported } from "./import";
 import { changeOfVolumes, description, displayName, sourceVolumes, type VolumeCloneInputs } from "./inputs";
 import {
   clearPendingCreate,
@@ -38,6 +39,7 @@ import { refuseOtherBackend } from "./wait";
 export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
   displayName: "volume clone",
   connection: powervc,
+  import: importer,
   inputs: {
     volumes: {
       onChange: changeOfVolumes,
@@ -82,6 +84,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
 
   async recordOwnership(cloud, id, record, known) {
     cloud.records.set(id, record);
+    if (known.__imported !== undefined) return recordImported(cloud, id, record, known);
     const pendingCreate = cloud.pendingCreates.get(id);
     if (pendingCreate) {
       const since = pendingCreate.since ?? cloud.now().toISOString();

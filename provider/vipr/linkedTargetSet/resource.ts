@@ -49,6 +49,10 @@ const INTERVAL = { first: 1_000, most: 10_000 };
 export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   displayName: "linked target set",
   connection: vipr,
+  import: {
+    refusal:
+      "a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported",
+  },
   inputs: {
     // Only ViPR knows whether another session has the same source, and `diff` must not ask it. So the change is an update
     // until an update has found that the session is incompatible.

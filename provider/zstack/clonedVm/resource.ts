@@ -30,6 +30,10 @@ import {
 export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   displayName: "set of clones",
   connection: zstack,
+  import: {
+    refusal:
+      "ZStack does not reliably show of which VM a clone was made, nor which data volumes came with it, and a destroy would delete these: so a ClonedVm can't be imported",
+  },
   inputs: {
     vmInstanceUuid: { onChange: "replace", schema: uuid("a VM") },
     names: { onChange: "update", schema: names() },

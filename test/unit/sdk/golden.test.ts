@@ -109,3 +109,10 @@ test("secret inputs are told by their paths, one level of Outputs deep; without 
   const none = await register(() => new Snapshot("n", { volumeId: pulumi.output("v") }));
   expect(none.inputs).not.toHaveProperty("__secrets");
 });
+
+test("the option `import` goes to the provider, and not to Pulumi", async () => {
+  const imported = await register(() => new Snapshot("taken", { volumeId: "v" }, { import: "an-id", protect: true }));
+  expect(imported.inputs).toMatchObject({ __import: "an-id", volumeId: "v" });
+  const { inputs } = await register(() => Snapshot.get("read", "another-id", {}, { import: "an-id" }));
+  expect(inputs).not.toHaveProperty("__import");
+});

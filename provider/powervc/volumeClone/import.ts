@@ -1,0 +1,148 @@
+// The `import` option of a VolumeClone: takes over clones that something else has made, by their UUIDs in the order of
+// `volumes`. The tags that a set is found by are written with the ownership record.
+
+import { z } from "zod";
+import type { Importable, Importer, OwnershipRecord, RecordedPart, State } from "../../core/definition";
+import { SnapcloneError } from "../../core/errors";
+import { digest } from "../../core/util/digest";
+import type { Metadata, VolumeRow } from "../../openstack/cinder";
+import { uuid } from "../../openstack/inputs";
+import type { PowerVcContext } from "../context";
+import type { VolumeCloneInputs } from "./inputs";
+import { importedTags, isTagged, isTemporaryName, type Member, OWNERSHIP_KEYS, recordTags } from "./ownership";
+import { observedOf, recordedClones, stringsIn } from "./state";
+import { forEachSettled } from "./volumes";
+
+const clone = uuid("a clone");
+
+export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
+  id: z.string("must be a text").transform((text, context): string => {
+    const ids = idsIn(text).map((one) => clone.safeParse(one));
+    const wrong = ids.find(({ success }) => !success);
+    const isTwice = new Set(ids.map(({ data }) => data)).size < ids.length;
+    if (wrong) context.addIssue({ code: "custom", message: LIST });
+    else if (isTwice) context.addIssue({ code: "custom", message: "names one clone twice" });
+    return ids.map(({ data }) => data).join(",");
+  }),
+
+  async find(cloud, importId, record, { volumes, displayName }, context): Promise<Importable | undefined> {
+    const ids = idsIn(importId);
+    const input = (message: string) =>
+      new SnapcloneError({ kind: "input", message: `${message}; nothing was changed` });
+    if (ids.length !== volumes.length) {
+      throw input(`the option names ${ids.length} of the kind clone, and the program has ${volumes.length} volumes`);
+    }
+    const source = ids.find((one) => volumes.includes(one));
+    if (source !== undefined) throw input(`${source} is one of the source volumes, and no clone of them`);
+    const rows = await cloud.volumes(ids, undefined, context.signal);
+    if (rows.length === 0) return undefined;
+    const lacking = ids.filter((one) => !rows.some((row) => row.id === one));
+    if (lacking.length > 0) throw input(`there is no volume ${lacking.join(", ")}, or this login may not see it`);
+    refuseUnusable(rows);
+
+    const setId = `snapclone-${digest(`import ${record.stack} ${record.owner} ${importId}`).slice(0, 24)}`;
+    const claimed = rows.map((row, index): Member => ({ row, source: sourceOf(row) ?? volumes[index] }));
+    refuseOtherSources(claimed, volumes);
+    const unproven = claimed.filter(({ row }) => sourceOf(row) === undefined).map(({ row }) => row.id);
+    if (unproven.length > 0) {
+      context.warn(
+        `of which volume a clone was made, Cinder does not show for ${unproven.join(", ")}: the program's word counts`,
+      );
+    }
+    const prefix = prefixOf(rows, displayName);
+    const members = claimed.map(
+      ({ row, source: of }): Member => ({
+        source: of,
+        row: { ...row, metadata: { ...row.metadata, ...importedTags(row, of, volumes, setId, prefix) } },
+      }),
+    );
+    return { id: setId, objects: ids, parts: rows.map(partOf), ...observedOf(members, { volumes }) };
+  },
+
+  forget: (objects) =>
+    objects
+      .map((id) => {
+        const keys = [OWNERSHIP_KEYS.set, OWNERSHIP_KEYS.stack, OWNERSHIP_KEYS.owner];
+        return `\`openstack volume unset ${keys.map((key) => `--property ${key}`).join(" ")} ${id}\``;
+      })
+      .join(", "),
+};
+
+const LIST = "must be the UUIDs of the clones, separated by commas, in the order of `volumes`";
+
+function idsIn(text: string): string[] {
+  return text.split(",").map((one) => one.trim());
+}
+
+/** Writes what `find` saw of these clones, and the record. Called with a state that an import has made. */
+export async function recordImported(
+  cloud: PowerVcContext,
+  id: string,
+  record: OwnershipRecord,
+  known: State,
+): Promise<void> {
+  const volumes = stringsIn(known.volumes);
+  const sources = recordedClones(known);
+  const prefix = typeof known.namePrefix === "string" ? known.namePrefix : "";
+  const rows = await cloud.volumes([...sources.keys()], undefined);
+  const items = rows.map((row) => ({ row }));
+  await forEachSettled(items, async ({ row }) => {
+    const tags: Metadata = { ...importedTags(row, sources.get(row.id), volumes, id, prefix), ...recordTags(record) };
+    await cloud.cinder.createVolumeMetadata(row.id, tags);
+  });
+}
+
+/** As far as Cinder or a former record shows it (docs/wire/powervc.md#f2). */
+function sourceOf(row: VolumeRow): string | undefined {
+  return row.source_volid ?? (isTagged(row) ? row.metadata[OWNERSHIP_KEYS.source] : undefined) ?? undefined;
+}
+
+function refuseOtherSources(members: readonly Member[], volumes: readonly string[]): void {
+  const wrong = members.flatMap(({ row, source }, index) =>
+    source === volumes[index] ? [] : [`${row.id} is a clone of ${source}, and volumes[${index}] is ${volumes[index]}`],
+  );
+  if (wrong.length === 0) return;
+  throw new SnapcloneError({
+    kind: "input",
+    message: `${wrong.join("; ")}; nothing was changed`,
+    hint: "Give the clones in the order of `volumes`.",
+  });
+}
+
+function refuseUnusable(rows: readonly VolumeRow[]): void {
+  const wrong = rows.flatMap(({ id, name, status }) => {
+    if (isTemporaryName(name)) return [`${id} ("${name}") belongs to a create that has not ended`];
+    return /^(available|in-use)$/i.test(status) ? [] : [`${id} is in status "${status}"`];
+  });
+  if (wrong.length === 0) return;
+  throw new SnapcloneError({
+    kind: "refused",
+    message: `${wrong.join("; ")}; nothing was changed`,
+    hint: "Only clones that are available or in use can be taken over. Run `pulumi up` again when they are.",
+  });
+}
+
+/** Without tags of its own a volume has no record: those that it has may be copied from its source. */
+function partOf(row: VolumeRow): RecordedPart {
+  const object = `volume ${row.id}`;
+  if (!isTagged(row)) return { object, holder: row.id, owner: "" };
+  const {
+    set = row.id,
+    stack,
+    owner = "",
+    attempt,
+  } = Object.fromEntries(
+    (["set", "stack", "owner", "attempt"] as const).map((field) => [field, row.metadata[OWNERSHIP_KEYS[field]]]),
+  );
+  return { object, holder: set, stack, owner, attempt };
+}
+
+/** What stands before the display name in the names of all clones, so that names that fit stay. Else PowerVC's default. */
+function prefixOf(rows: readonly VolumeRow[], displayName: string | undefined): string {
+  const prefixes = rows.map(({ name }, index) => {
+    const end = `${displayName ?? ""}${rows.length === 1 ? "" : `-${index + 1}`}`;
+    return displayName !== undefined && name?.endsWith(end) ? name.slice(0, name.length - end.length) : undefined;
+  });
+  const [first] = prefixes;
+  return first !== undefined && prefixes.every((prefix) => prefix === first) ? first : "clone-";
+}
