@@ -7,6 +7,8 @@ import type { AnyDefinition } from "./core/definition";
 /** By name, in the order of the documentation. Loaded on first use: each process pays for what its program uses. */
 export const resources = {
   snapshot: () => load<typeof import("./openstack/snapshot/resource")>("./openstack/snapshot/resource").snapshot,
+  snapshotSeries: () =>
+    load<typeof import("./openstack/snapshotSeries/resource")>("./openstack/snapshotSeries/resource").snapshotSeries,
   volumeClone: () =>
     load<typeof import("./powervc/volumeClone/resource")>("./powervc/volumeClone/resource").volumeClone,
   linkedTargetSet: () =>
@@ -15,6 +17,9 @@ export const resources = {
   assistedSnapshot: () =>
     load<typeof import("./openstack/assistedSnapshot/resource")>("./openstack/assistedSnapshot/resource")
       .assistedSnapshot,
+  volumeFromSnapshot: () =>
+    load<typeof import("./openstack/volumeFromSnapshot/resource")>("./openstack/volumeFromSnapshot/resource")
+      .volumeFromSnapshot,
 } satisfies Record<string, () => AnyDefinition>;
 
 export type ResourceName = keyof typeof resources;

@@ -25,4 +25,10 @@ export {
   Snapshot,
   type SnapshotArgs,
 } from "./snapshot";
+export { type SeriesSnapshot, SnapshotSeries, type SnapshotSeriesArgs } from "./snapshotSeries";
 export { type ClonedVolume, VolumeClone, type VolumeCloneArgs } from "./volumeClone";
+export {
+  VolumeFromSnapshot,
+  type VolumeFromSnapshotArgs,
+  type VolumeFromSnapshotAttachment,
+} from "./volumeFromSnapshot";

@@ -25,7 +25,7 @@ const SNAPSHOT_FIELDS = [
   "group_snapshot_id",
   "consumes_quota",
 ] as const;
-const BEHAVIOUR_FIELDS = ["match", "create", "delete", "createMs", "deleteMs", "times"] as const;
+const BEHAVIOUR_FIELDS = ["of", "match", "create", "delete", "extend", "createMs", "deleteMs", "times"] as const;
 
 export function cinderControls(cinder: CinderModel): ControlRoute[] {
   return [

@@ -22,6 +22,7 @@ const TIMINGS: CinderTimings = {
   snapshotRevert: 1000,
   volumeCreate: 1000,
   volumeDelete: 1000,
+  volumeExtend: 1000,
 };
 
 export const cinder = defineService({

@@ -4,6 +4,19 @@
 import { type Clock, isoMicroseconds } from "../core/clock";
 import type { Ids } from "../core/ids";
 import { type Script, TaskRunner } from "../core/tasks";
+import {
+  applies,
+  type Behaviour,
+  createEnd,
+  deleteEnd,
+  type Event,
+  MESSAGES,
+  type MessageKind,
+  volumeCreateEnd,
+  volumeExtendEnd,
+} from "./behaviours";
+
+export type { Behaviour } from "./behaviours";
 
 /** A row of the snapshots table: plain and mutable. */
 export interface SnapshotRow {
@@ -90,21 +103,7 @@ export interface CinderTimings {
   snapshotRevert: number;
   volumeCreate: number;
   volumeDelete: number;
-}
-
-/**
- * How the creation and the deletion of snapshots go. `create`: "error" leaves a message, "error-silent" leaves none (as
- * when the scheduler refuses), "stuck" never ends, "vanish" ends in 404. `delete`: "busy" ends in available, "error" in
- * error_deleting, "stuck" never ends. The rule is chosen when the work begins, by the name that the snapshot then has.
- */
-export interface Behaviour {
-  readonly match?: { readonly name?: string | RegExp; readonly volumeId?: string };
-  readonly create?: "error" | "error-silent" | "stuck" | "vanish";
-  readonly delete?: "busy" | "error" | "stuck";
-  readonly createMs?: number;
-  readonly deleteMs?: number;
-  /** How many creations or deletions the rule applies to; default: all. */
-  readonly times?: number;
+  volumeExtend: number;
 }
 
 export interface BehaviourHandle {
@@ -115,10 +114,6 @@ export const SEED_VOLUMES = {
   data: "11111111-1111-4111-8111-111111111111",
   logs: "22222222-2222-4222-8222-222222222222",
 } as const;
-
-type Event =
-  | { readonly kind: "gone" }
-  | { readonly kind: "message"; readonly message: MessageKind; readonly requestId: string };
 
 export class CinderModel {
   readonly volumes = new Map<string, VolumeRow>();
@@ -327,21 +322,46 @@ export class CinderModel {
     });
   }
 
-  startVolumeCreate(row: VolumeRow): void {
-    this.volumeTasks.start(row, becomes("creating", this.timings.volumeCreate, { status: "available" }));
+  /** The volume is `bootable` from the end of its creation on (cinder/volume/flows/manager/create_volume.py:482-496). */
+  startVolumeCreate(row: VolumeRow, requestId = "", bootable = row.bootable): void {
+    const rule = this.takeBehaviour(row, "create");
+    const afterMs = rule?.create === "stuck" ? Infinity : (rule?.createMs ?? this.timings.volumeCreate);
+    this.volumeTasks.start(row, {
+      while: { status: "creating" },
+      steps: [{ afterMs, ...volumeCreateEnd(rule?.create, requestId, bootable) }],
+    });
   }
 
   /** The snapshots of `cascade` are deleted first, which takes longer. */
   startVolumeDelete(row: VolumeRow, cascade: readonly SnapshotRow[] = [], requestId = ""): void {
+    const rule = this.takeBehaviour(row, "delete");
     row.status = "deleting";
     row.updated_at = this.stamp();
     for (const snapshot of cascade) {
       this.startSnapshotDelete(snapshot, requestId);
       snapshot.updated_at = this.stamp();
     }
-    const afterMs = this.timings.volumeDelete + (cascade.length > 0 ? this.timings.snapshotDelete : 0);
-    const steps = [{ afterMs, emit: { kind: "gone" } as const }];
-    this.volumeTasks.start(row, { while: { status: "deleting" }, steps });
+    const usualMs = this.timings.volumeDelete + (cascade.length > 0 ? this.timings.snapshotDelete : 0);
+    const afterMs = rule?.delete === "stuck" ? Infinity : (rule?.deleteMs ?? usualMs);
+    // A driver that finds the volume busy leaves no message, and neither does one that fails (cinder/volume/manager.py
+    // delete_volume).
+    const ends = { busy: "available", error: "error_deleting", stuck: "deleting" } as const;
+    const end =
+      rule?.delete === undefined ? { emit: { kind: "gone" } as const } : { set: { status: ends[rule.delete] } };
+    this.volumeTasks.start(row, { while: { status: "deleting" }, steps: [{ afterMs, ...end }] });
+  }
+
+  /** cinder/volume/manager.py:2936-3008, cinder/scheduler/manager.py:457-487 */
+  startVolumeExtend(row: VolumeRow, size: number, requestId: string): void {
+    const rule = this.takeBehaviour(row, "extend");
+    const afterMs = rule?.extend === "stuck" ? Infinity : this.timings.volumeExtend;
+    const back = row.status;
+    row.status = "extending";
+    row.updated_at = this.stamp();
+    this.volumeTasks.start(row, {
+      while: { status: "extending" },
+      steps: [{ afterMs, ...volumeExtendEnd(rule?.extend, requestId, size, back) }],
+    });
   }
 
   startRevert(volume: VolumeRow, snapshot: SnapshotRow, back: string): void {
@@ -368,8 +388,9 @@ export class CinderModel {
     };
   }
 
-  private takeBehaviour(row: SnapshotRow, work: "create" | "delete"): Behaviour | undefined {
-    const coversWork = (rule: Behaviour) => rule[work] !== undefined || rule[`${work}Ms`] !== undefined;
+  private takeBehaviour(row: SnapshotRow | VolumeRow, work: "create" | "delete" | "extend"): Behaviour | undefined {
+    const coversWork = (rule: Behaviour) =>
+      rule[work] !== undefined || (work !== "extend" && rule[`${work}Ms`] !== undefined);
     const found = this.behaviours.find(({ rule, left }) => left > 0 && coversWork(rule) && applies(rule, row));
     if (found !== undefined) found.left -= 1;
     return found?.rule;
@@ -399,7 +420,7 @@ export class CinderModel {
       // message_ttl is 30 days (exchanges: 'messages for it')
       guaranteed_until: isoMicroseconds(Math.round((atMs + 30 * 86_400_000) * 1000)),
       request_id: requestId,
-      resource_type: "VOLUME_SNAPSHOT",
+      resource_type: "volume_id" in row ? "VOLUME_SNAPSHOT" : "VOLUME",
       resource_uuid: row.id,
     });
   }
@@ -411,42 +432,6 @@ const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
   deleting: ["deleting", "error_deleting"],
 };
 
-type MessageKind = "create-failed" | "busy" | "delete-failed";
-
-/** cinder/message/message_field.py; the texts from exchanges: 'messages for it', 'busy messages', 'error_deleting messages' */
-const MESSAGES: Readonly<Record<MessageKind, { event_id: string; user_message: string }>> = {
-  "create-failed": {
-    event_id: "VOLUME_VOLUME_SNAPSHOT_009_013",
-    user_message: "create snapshot:Snapshot failed to create.",
-  },
-  busy: { event_id: "VOLUME_VOLUME_SNAPSHOT_010_015", user_message: "delete snapshot:Snapshot is busy." },
-  "delete-failed": {
-    event_id: "VOLUME_VOLUME_SNAPSHOT_010_016",
-    user_message: "delete snapshot:Snapshot failed to delete.",
-  },
-};
-
-type End = { readonly set?: Partial<SnapshotRow>; readonly emit?: Event };
-
-function createEnd(outcome: Behaviour["create"], requestId: string): End {
-  if (outcome === "vanish") return { emit: { kind: "gone" } };
-  // progress stays "0%" when the creation ends in error (docs/wire/openstack.md#a3)
-  if (outcome === "error")
-    return { set: { status: "error" }, emit: { kind: "message", message: "create-failed", requestId } };
-  // A refusal by the scheduler leaves no message (docs/wire/openstack.md#a11).
-  if (outcome === "error-silent") return { set: { status: "error" } };
-  return { set: { status: "available", progress: "100%" } };
-}
-
-/** cinder/volume/manager.py:1338 (busy), 1314 (failure) */
-function deleteEnd(outcome: Behaviour["delete"], requestId: string): End {
-  if (outcome === "busy")
-    return { set: { status: "available" }, emit: { kind: "message", message: "busy", requestId } };
-  if (outcome === "error")
-    return { set: { status: "error_deleting" }, emit: { kind: "message", message: "delete-failed", requestId } };
-  return { emit: { kind: "gone" } };
-}
-
 function becomes<Row extends { status: string }>(
   status: string,
   afterMs: number,
@@ -455,13 +440,6 @@ function becomes<Row extends { status: string }>(
   const guard: Partial<Row> = {};
   guard.status = status;
   return { while: guard, steps: [{ afterMs, set }] };
-}
-
-function applies({ match }: Behaviour, row: SnapshotRow): boolean {
-  if (match?.volumeId !== undefined && match.volumeId !== row.volume_id) return false;
-  if (match?.name === undefined) return true;
-  const name = row.name ?? "";
-  return match.name instanceof RegExp ? name.search(match.name) >= 0 : name === match.name;
 }
 
 function sum(numbers: readonly number[]): number {

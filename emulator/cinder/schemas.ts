@@ -76,6 +76,18 @@ export const RESET_STATUS = wrapped("os-reset_status", {
 
 export const SET_BOOTABLE = wrapped("os-set_bootable", { properties: { bootable: BOOLEAN }, required: ["bootable"] });
 
+/** cinder/api/schemas/volume_actions.py extend, cinder/api/validation/parameter_types.py volume_size */
+export const EXTEND = wrapped("os-extend", {
+  properties: {
+    new_size: {
+      types: ["integer", "string"],
+      minimum: 1,
+      pattern: { matches: (value) => /^[0-9]+$/.test(value), text: () => "^[0-9]+$" },
+    },
+  },
+  required: ["new_size"],
+});
+
 export const REVERT = wrapped("revert", { properties: { snapshot_id: UUID_OR_NULL }, required: ["snapshot_id"] });
 
 const VOLUME_NAMES = { name: NAME, description: NAME, display_name: NAME, display_description: NAME };

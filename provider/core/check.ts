@@ -64,7 +64,7 @@ export function check(
   if (imported !== undefined) inputs.__imported = imported;
   // As the importer writes it: another form of the same id is no other id.
   if (inputs.__import !== undefined) inputs.__import = normalId(definition, inputs.__import);
-  failures.push(...(definition.validate?.(valid, unknown) ?? []), ...badTimeouts(news));
+  failures.push(...(definition.validate?.(valid, unknown, olds) ?? []), ...badTimeouts(news));
   return { inputs, failures: failures.map(({ property, reason }) => ({ property, reason: redact(reason) })) };
 }
 

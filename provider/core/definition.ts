@@ -94,6 +94,8 @@ export interface OperationContext {
   readonly stack: string;
   /** Shown in the resource's own row while it runs. */
   progress(text: string): void;
+  /** Shown among the resource's diagnostics: what was done, and that nothing else shows. */
+  info(text: string): void;
   /** Shown among the resource's diagnostics. */
   warn(text: string): void;
   /** Records the work that an `update` has started, until `done`: a later run's `waitForCreate` resumes it. */
@@ -169,8 +171,11 @@ export interface Definition<Inputs extends object, Client> {
   /** Takes existing objects over, or says why that can't be. Absent: it can't be. */
   import?: Importer<Inputs, Client> | { refusal: string };
 
-  /** Checks inputs against each other. `unknown` names those that a preview does not know, or that are invalid. */
-  validate?(inputs: Partial<Inputs>, unknown: ReadonlySet<string>): CheckFailure[];
+  /**
+   * Checks inputs against each other, and against those that the state has (`olds`, empty for a new resource). `unknown`
+   * names those that a preview does not know, or that are invalid.
+   */
+  validate?(inputs: Partial<Inputs>, unknown: ReadonlySet<string>, olds: State): CheckFailure[];
   /**
    * Asks the backend whether it would create this, and changes nothing. `check` calls it for a new resource when all
    * inputs are known and valid. It runs in previews too, so it sends nothing unless its connection asks for that.

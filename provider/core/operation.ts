@@ -116,6 +116,10 @@ export class RunningOperation implements OperationContext {
     this.run.log("status", text, this.hidden.__owner);
   }
 
+  info(text: string): void {
+    this.run.log("info", text, this.hidden.__owner);
+  }
+
   warn(text: string): void {
     this.run.log("warning", text, this.hidden.__owner);
   }

@@ -1,4 +1,4 @@
-// The Block Storage API v3 on the wire: every call on snapshots and their metadata, the calls on volumes that clones need,
+// The Block Storage API v3 on the wire: every call on snapshots and their metadata, the calls on volumes that copies need,
 // and the messages and limits that explain them. Field names are the API's own. Nothing here waits.
 
 import { type ZodType, z } from "zod";
@@ -51,7 +51,12 @@ const volumeSchema = z.looseObject({
   /** From 3.13 on. */
   group_id: z.string().nullish(),
   source_volid: z.string().nullish(),
+  snapshot_id: z.string().nullish(),
+  availability_zone: z.string().nullish(),
+  /** "true" or "false". */
+  bootable: z.string().nullish(),
   created_at: nullableString,
+  updated_at: nullableString,
 });
 
 const messageSchema = z.looseObject({
@@ -86,6 +91,7 @@ const responses = {
   metadata: z.looseObject({ metadata: z.record(z.string(), z.string()) }),
   messages: z.looseObject({ messages: z.array(messageSchema) }),
   volume: z.looseObject({ volume: volumeSchema }),
+  createdVolume: z.looseObject({ volume: volumeSchema.extend({ id: z.uuid("is not a UUID") }) }),
   volumes: z
     .looseObject({ volumes: z.array(volumeSchema), volumes_links: links })
     .transform(({ volumes, volumes_links }) => ({ rows: volumes, links: volumes_links })),
@@ -139,6 +145,17 @@ export interface ListSnapshots {
   offset?: number | undefined;
   /** From 3.45 on. */
   with_count?: boolean | undefined;
+}
+
+export interface CreateVolume {
+  snapshot_id: string;
+  /** In GiB. The snapshot's where it is absent. */
+  size?: number | undefined;
+  name?: string | undefined;
+  description?: string | undefined;
+  volume_type?: string | undefined;
+  availability_zone?: string | undefined;
+  metadata?: Metadata | undefined;
 }
 
 export interface UpdateVolume {
@@ -267,6 +284,12 @@ export class CinderClient {
       .slice(0, 20);
   }
 
+  async createVolume(volume: CreateVolume): Promise<VolumeRow> {
+    const body = { volume };
+    const request = { method: "POST", path: "/volumes", body, schema: responses.createdVolume } as const;
+    return (await this.call(request)).volume;
+  }
+
   async showVolume(id: string, signal?: AbortSignal): Promise<VolumeRow> {
     return this.volume({ method: "GET", path: volumePath(id), signal });
   }
@@ -278,6 +301,12 @@ export class CinderClient {
   /** Cinder allows it in any status except migrating (cinder/volume/api.py, update). */
   async updateVolume(id: string, volume: UpdateVolume): Promise<VolumeRow> {
     return this.volume({ method: "PUT", path: volumePath(id), body: { volume } });
+  }
+
+  /** Returns when Cinder has accepted the request. An attached volume can grow from 3.42 on. */
+  async extendVolume(id: string, size: number): Promise<void> {
+    const body = { "os-extend": { new_size: size } };
+    await this.call({ method: "POST", path: `${volumePath(id)}/action`, body });
   }
 
   /** Returns when Cinder has accepted the request. The volume is gone when `showVolume` answers notFound. */

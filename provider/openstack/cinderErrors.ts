@@ -53,6 +53,12 @@ export async function withTransientNotFound<T>(request: Promise<T>): Promise<T> 
   }
 }
 
+/** A 400 "Invalid filters metadata are found in query options." (docs/wire/openstack.md#a6), or the 403 of a policy. */
+export function isFilterRefusal(error: unknown): boolean {
+  if (isKind(error, "forbidden")) return true;
+  return isKind(error, "refused") && error.parts.status === 400 && /\bmetadata\b/.test(error.parts.message);
+}
+
 function forbidden(rule: string | undefined): string {
   return rule
     ? `Cinder's policy rule ${rule} does not let this user do that. Ask an administrator for a role that it allows.`
@@ -84,6 +90,24 @@ export const HINTS: readonly (readonly [RegExp, string])[] = [
   [
     /has not been scheduled to any host|is not assigned to a host/,
     "The volume is not on any backend yet. Run again when it is available.",
+  ],
+  [
+    /^Invalid snapshot: Originating snapshot status/,
+    "The snapshot is not ready, or it has failed (`openstack volume snapshot show`). Run again when it is available.",
+  ],
+  [
+    /to extend, currently in-use/,
+    "The volume is attached, and this cloud grows no attached volume. Detach it, and run again.",
+  ],
+  [/to extend, currently/, "The volume is busy (`openstack volume show`). Run again when it is available or in-use."],
+  [
+    /^Availability zone .* is invalid/,
+    "`openstack availability zone list --volume` has the zones. Without `availabilityZone`, the volume gets the snapshot's.",
+  ],
+  [/must be in the same availability zone/, "Leave `availabilityZone` out: the volume then gets the snapshot's."],
+  [
+    /^Volume type .* could not be found|Invalid volume_type provided/,
+    "`openstack volume type list` has the types. Without `volumeType`, the volume gets the snapshot's.",
   ],
   [
     /Snapshot status must be available or error and must not be part of a group/,

@@ -4,14 +4,15 @@ import { randomUUID } from "node:crypto";
 import { BatchPoller } from "../core/batchPoller";
 import type { ConnectionKind } from "../core/connection/connections";
 import { DurationEstimator } from "../core/durationEstimator";
-import { isKind, SnapcloneError } from "../core/errors";
+import { SnapcloneError } from "../core/errors";
 import { type Clock, systemClock } from "../core/util/clock";
 import { KeyedMutex } from "../core/util/keyedMutex";
 import { CinderClient, type ListSnapshots, type Metadata, type SnapshotRow } from "./cinder";
-import { undefinedIfMissing } from "./cinderErrors";
+import { isFilterRefusal, undefinedIfMissing } from "./cinderErrors";
 import { openStackTarget, resolveOpenStack } from "./connection";
 import { KeystoneSession } from "./keystone";
 import { NovaClient } from "./nova";
+import { VolumeReader } from "./volumes";
 
 export const openstack: ConnectionKind<OpenStackContext> = {
   kind: "openstack",
@@ -26,6 +27,7 @@ export const openstack: ConnectionKind<OpenStackContext> = {
 export class OpenStackContext {
   readonly cinder: CinderClient;
   readonly nova: NovaClient;
+  readonly volumes: VolumeReader;
   /** Each run opens a context of its own. */
   readonly runId = randomUUID().slice(0, 8);
   /** By volume: only one assisted operation at a time may change a volume's chain of files. */
@@ -41,6 +43,7 @@ export class OpenStackContext {
   ) {
     this.cinder = new CinderClient(session);
     this.nova = new NovaClient(session, clock);
+    this.volumes = new VolumeReader(this.cinder, clock);
   }
 
   /** undefined if Cinder itself says that the snapshot does not exist. */
@@ -102,10 +105,4 @@ export class OpenStackContext {
     this.pollers.set(key, poller);
     return poller;
   }
-}
-
-/** A 400 "Invalid filters metadata are found in query options." (docs/wire/openstack.md#a6), or the 403 of a policy. */
-function isFilterRefusal(error: unknown): boolean {
-  if (isKind(error, "forbidden")) return true;
-  return isKind(error, "refused") && error.parts.status === 400 && /\bmetadata\b/.test(error.parts.message);
 }

@@ -39,7 +39,10 @@ interface DeletionState {
 }
 
 /** "missing": Cinder did not know the object at the first request. */
-export async function deleteUntilGone(deletion: Deletion, context: OperationContext): Promise<"deleted" | "missing"> {
+export async function deleteUntilGone(
+  deletion: Deletion,
+  context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
+): Promise<"deleted" | "missing"> {
   const { noun, id, poller, estimator } = deletion;
   const state: DeletionState = { found: false, accepted: false, refusedIn: new Set() };
   try {

@@ -20,6 +20,8 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
   },
   // Otherwise Pulumi refuses the `destroy` at the end.
   protect: { "snapclone-test:protect": "false" },
+  // A night that passes between the two runs would be a change.
+  "snapshot-series": { "snapclone-test:day": "2026-11-28" },
   "two-clouds": {
     "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
     "snapclone-test:replica": "22222222-2222-4222-8222-222222222222",
@@ -37,7 +39,7 @@ const BEFORE: Record<string, (cloud: Emulator) => void> = {
   "assisted-snapshot": ({ nova }) => void nova.createFile(SEED_VOLUMES.logs, "upgrade.qcow2"),
 };
 /** Snapshots that stay, because the program says so. */
-const RETAINED: Record<string, number> = { snapshot: 1, protect: 1 };
+const RETAINED: Record<string, number> = { snapshot: 1, protect: 1, "snapshot-series": 1 };
 
 describeEngine("examples", () => {
   let cloud: Emulator;

@@ -111,6 +111,8 @@ export interface ResourceUnderTest {
   /** The status that each object has after a successful run, and the number of objects. */
   healthyStatus: string;
   expectedCount: number;
+  /** The most objects at any moment, where an update makes one before it deletes another. Default: expectedCount. */
+  mostAtOnce?: number;
   /** The service's own responses for "not found" and "quota exceeded". */
   notFound(site: string): Answer;
   quotaExceeded(site: string): Answer;

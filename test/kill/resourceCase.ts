@@ -12,6 +12,8 @@ export interface ResourceCase {
   /** The sdk's class, and the last part of its type. */
   type: string;
   scenarios: readonly Scenario[];
+  /** The input that names what is copied. Default "volumeId". */
+  sourceInput?: string;
   /** How many resources the program declares. */
   size: number;
   /** Starts a backend that shows the copies of the stack with this name, and no others. */

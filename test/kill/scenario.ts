@@ -99,8 +99,11 @@ const PLAYS: Record<Scenario, (play: Play) => Promise<void>> = {
     const { fixture, program, names, total } = play;
     await play.interrupt("up", play.kill);
     const moved = names.slice(-2);
-    const [, volumeId] = fixture.backend.sources;
-    const changed = mapProgram(program, (args, name) => (moved.includes(name) ? { ...args, volumeId } : args));
+    const [, other] = fixture.backend.sources;
+    const { sourceInput = "volumeId" } = fixture.resource;
+    const changed = mapProgram(program, (args, name) =>
+      moved.includes(name) ? { ...args, [sourceInput]: other } : args,
+    );
     fixture.declare(changed);
     const leftovers = play.leftoversOf(moved);
     await play.up({ program: changed, leftovers });

@@ -1,5 +1,5 @@
 // Each resource once through its life on the real engine, as short as that can be: one stack, one emulator, one program with
-// all five. The tests in test/engine say more, and take longer; what only the provider decides belongs in test/contract.
+// all of them. The tests in test/engine say more, and take longer; what only the provider decides belongs in test/contract.
 
 import { type Emulator, SEED_SESSIONS, SEED_VOLUMES, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { describeEngine, newStack, type Result, type Stack } from "../engine/harness";
@@ -19,6 +19,7 @@ const VM = { vmInstanceUuid: ZSTACK_SEED.web, names: ["clone"] };
 const TARGETS = { snapshotSessionId: SEED_SESSIONS.monday, targetName: "dev" };
 const OVERLAY_VOLUME = "44444444-4444-4444-8444-444444444444";
 const OVERLAY_SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
+const RESTORED_SNAPSHOT = "4f22f084-3ee8-43d2-b3c8-f1d93325a024";
 const OVERLAY = {
   volumeId: OVERLAY_VOLUME,
   snapshotId: OVERLAY_SNAPSHOT,
@@ -33,7 +34,21 @@ const LIVES: Record<string, ShortLife> = {
     before: { volumeId: SEED_VOLUMES.data, name: "one" },
     after: { volumeId: SEED_VOLUMES.data, name: "two" },
     onBackend: ({ cinder }) =>
-      [...cinder.snapshots.values()].filter(({ id }) => id !== OVERLAY_SNAPSHOT).map(({ name }) => name),
+      [...cinder.snapshots.values()]
+        .filter(
+          ({ id, volume_id }) => id !== OVERLAY_SNAPSHOT && id !== RESTORED_SNAPSHOT && volume_id === SEED_VOLUMES.data,
+        )
+        .map(({ name }) => name),
+    expected: [["one"], ["two"], []],
+  },
+  SnapshotSeries: {
+    connection: "default",
+    before: { volumeId: SEED_VOLUMES.logs, keep: 1, name: "one", force: true, triggers: ["monday"] },
+    after: { volumeId: SEED_VOLUMES.logs, keep: 1, name: "two", force: true, triggers: ["tuesday"] },
+    onBackend: ({ cinder }) =>
+      [...cinder.snapshots.values()]
+        .filter(({ volume_id }) => volume_id === SEED_VOLUMES.logs)
+        .map(({ name }) => name?.replace(/-.*/, "")),
     expected: [["one"], ["two"], []],
   },
   AssistedSnapshot: {
@@ -57,6 +72,16 @@ const LIVES: Record<string, ShortLife> = {
     onBackend: ({ cinder }) =>
       [...cinder.volumes.values()].filter(({ source_volid }) => source_volid !== null).map(({ name }) => name),
     expected: [["clone-one"], ["clone-two"], []],
+  },
+  VolumeFromSnapshot: {
+    connection: "default",
+    before: { snapshotId: RESTORED_SNAPSHOT, name: "one" },
+    after: { snapshotId: RESTORED_SNAPSHOT, name: "two", sizeGiB: 12 },
+    onBackend: ({ cinder }) =>
+      [...cinder.volumes.values()]
+        .filter(({ snapshot_id }) => snapshot_id === RESTORED_SNAPSHOT)
+        .map(({ name, size }) => [name, size]),
+    expected: [[["one", 10]], [["two", 12]], []],
   },
   LinkedTargetSet: {
     connection: "vipr",
@@ -98,6 +123,7 @@ describeEngine("a life of each resource", () => {
     cloud.cinder.createVolume({ id: OVERLAY_VOLUME, status: "in-use" });
     cloud.cinder.createSnapshot({ id: OVERLAY_SNAPSHOT, volume_id: OVERLAY_VOLUME });
     cloud.nova.createFile(OVERLAY_VOLUME, "overlay");
+    cloud.cinder.createSnapshot({ id: RESTORED_SNAPSHOT, volume_id: SEED_VOLUMES.logs, volume_size: 10 });
     stack = await newStack({
       program: programOf("before"),
       config: {

@@ -38,12 +38,21 @@ export function update(context: CinderContext): Reply {
 export function checkQuota(context: CinderContext, resource: "snapshots" | "volumes", gigabytes: number): void {
   const quotas = context.model.quotasOf(context.projectId);
   const used = context.model.usageOf(context.projectId);
-  if (quotas.gigabytes >= 0 && used.gigabytes + gigabytes > quotas.gigabytes)
+  checkGigabytes(context, gigabytes);
+  if (quotas[resource] < 0 || used[resource] + 1 <= quotas[resource]) return;
+  const limit = `Maximum number of ${resource} allowed (${quotas[resource]}) exceeded`;
+  // The two texts differ (cinder/exception.py:638-645).
+  throw overLimit(
+    resource === "snapshots" ? `SnapshotLimitExceeded: ${limit}` : `VolumeLimitExceeded: ${limit} for quota 'volumes'.`,
+  );
+}
+
+/** Also for a volume that grows (cinder/volume/api.py:1613-1634). */
+export function checkGigabytes({ model, projectId }: CinderContext, gigabytes: number): void {
+  const { gigabytes: quota } = model.quotasOf(projectId);
+  const used = model.usageOf(projectId).gigabytes;
+  if (quota >= 0 && used + gigabytes > quota)
     throw overLimit(
-      `VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. Requested ${gigabytes}G, quota is ${quotas.gigabytes}G and ${used.gigabytes}G has been consumed.`,
+      `VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. Requested ${gigabytes}G, quota is ${quota}G and ${used}G has been consumed.`,
     );
-  if (quotas[resource] >= 0 && used[resource] + 1 > quotas[resource]) {
-    const name = resource === "snapshots" ? "SnapshotLimitExceeded" : "VolumeLimitExceeded";
-    throw overLimit(`${name}: Maximum number of ${resource} allowed (${quotas[resource]}) exceeded`);
-  }
 }

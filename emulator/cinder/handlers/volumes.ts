@@ -14,14 +14,17 @@ import {
 } from "../context";
 import { invalid, noSuchMethod, volumeNotFound } from "../errors";
 import type { ListKind } from "../lists";
-import type { VolumeRow, VolumeType } from "../model";
+import type { SnapshotRow, VolumeRow, VolumeType } from "../model";
 import * as schemas from "../schemas";
 import { columnOf, isTrueWord, strings, stripped, updateNames, words } from "../values";
 import { typeView, volumeSummary, volumeView } from "../views";
-import { checkQuota } from "./quotas";
+import { checkGigabytes, checkQuota } from "./quotas";
 
 const FILTERS = words("name status metadata bootable migration_status availability_zone group_id consumes_quota");
 const SORTABLE = words("id name display_name status size created_at updated_at availability_zone bootable");
+
+/** storage_availability_zone */
+const ZONE = "nova";
 
 /** A volume in another status can't be deleted without force. */
 const DELETABLE_STATUSES = ["available", "error", "error_restoring", "error_extending", "error_managing"];
@@ -35,9 +38,10 @@ export function create(context: CinderContext): Reply {
   const source = given.source_volid == null ? undefined : findVolume(context, given.source_volid);
   if (source !== undefined && !["available", "in-use"].includes(source.status))
     throw invalid("Invalid volume: Originating source volume status must be one of 'available, in-use' values");
-  const origin = snapshot === undefined ? "source volume" : "snapshot";
-  const size = readSize(given.size, snapshot?.volume_size ?? source?.size, origin);
-  const type = findVolumeType(context, given.volume_type == null ? "default" : String(given.volume_type));
+  const size = readSize(given.size, snapshot, source);
+  const origin = source ?? (snapshot === undefined ? undefined : model.volumes.get(snapshot.volume_id));
+  const type = findVolumeType(context, given.volume_type || (origin?.volume_type_id ?? "default"));
+  const zone = readZone(context, given.availability_zone, origin?.availability_zone, snapshot);
   checkQuota(context, "volumes", size);
   const row = model.createVolume({
     project_id: projectId,
@@ -46,15 +50,15 @@ export function create(context: CinderContext): Reply {
     description: stripped(given.description ?? given.display_description),
     size,
     status: "creating",
-    availability_zone: typeof given.availability_zone === "string" ? given.availability_zone : "nova",
-    volume_type_id: source?.volume_type_id ?? type.id,
+    availability_zone: zone,
+    volume_type_id: type.id,
     snapshot_id: snapshot?.id ?? null,
     source_volid: source?.id ?? null,
     metadata: isObject(given.metadata) ? strings(given.metadata) : {},
     multiattach: given.multiattach === true,
-    bootable: source?.bootable ?? false,
+    bootable: false,
   });
-  model.startVolumeCreate(row);
+  model.startVolumeCreate(row, context.requestId, origin?.bootable ?? false);
   return json(202, { volume: volumeView(row, context, "plain") });
 }
 
@@ -110,7 +114,9 @@ export function remove(context: CinderContext): Reply {
     throw invalid(
       `Invalid volume: Volume status must be ${DELETABLE_STATUSES.join(" or ")} and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.`,
     );
-  model.startVolumeDelete(row, snapshots, context.requestId);
+  // A volume that no backend has is gone at once (cinder/volume/api.py:426-455).
+  if (row.host === null) model.removeVolume(row.id);
+  else model.startVolumeDelete(row, snapshots, context.requestId);
   return accepted();
 }
 
@@ -122,30 +128,60 @@ export function showType(context: CinderContext): Reply {
   return json(200, { volume_type: typeView(findVolumeType(context, context.params.id ?? "")) });
 }
 
-function findVolumeType({ model }: CinderContext, idOrName: string): VolumeType {
+function findVolumeType({ model }: CinderContext, given: unknown): VolumeType {
+  const idOrName = String(given);
   const wanted = idOrName === "default" ? "__DEFAULT__" : idOrName;
   const type = model.volumeTypes.get(wanted) ?? [...model.volumeTypes.values()].find((row) => row.name === wanted);
-  if (type === undefined) throw new HttpError(404, `Volume type with name ${idOrName} could not be found.`);
-  return type;
+  if (type !== undefined) return type;
+  // cinder/exception.py:361-368
+  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(idOrName);
+  throw new HttpError(404, `Volume type ${isId ? "" : "with name "}${idOrName} could not be found.`);
 }
 
-function readSize(given: unknown, sourceSize: number | undefined, source: string): number {
-  const size = given == null ? sourceSize : Number(given);
+/** cinder/volume/api.py:261-266, cinder/volume/flows/api/create_volume.py:153-213 */
+function readSize(given: unknown, snapshot: SnapshotRow | undefined, source: VolumeRow | undefined): number {
+  const size = given == null ? (snapshot?.volume_size ?? source?.size) : Number(given);
   if (size === undefined || !Number.isInteger(size) || size <= 0)
     throw invalid(
       `Invalid input received: Invalid volume size provided for create request: ${given == null ? "None" : String(given)} (size argument must be an integer (or string representation of an integer) and greater than zero).`,
     );
-  if (sourceSize !== undefined && size < sourceSize)
+  if (source !== undefined && size < source.size)
     throw invalid(
-      `Invalid input received: Volume size '${size}'GB cannot be smaller than the ${source} size ${sourceSize}GB. They must be >= original ${source} size.`,
+      // The two blanks are Cinder's.
+      `Invalid input received: Volume size '${size}'GB cannot be smaller than original volume size  ${source.size}GB. They must be >= original volume size.`,
+    );
+  if (source === undefined && snapshot !== undefined && size < snapshot.volume_size)
+    throw invalid(
+      `Invalid input received: Volume size '${size}'GB cannot be smaller than the snapshot size ${snapshot.volume_size}GB. They must be >= original snapshot size.`,
     );
   return size;
+}
+
+/**
+ * cinder/exception.py:202, cinder/volume/flows/api/create_volume.py:262-353, with the default options: no fallback to
+ * another zone, and a copy stays in the zone of its source.
+ */
+function readZone(
+  { model }: CinderContext,
+  given: unknown,
+  originZone: string | undefined,
+  snapshot: SnapshotRow | undefined,
+): string {
+  const zone = typeof given === "string" ? given : (originZone ?? ZONE);
+  const zones = [ZONE, ...[...model.volumes.values()].map(({ availability_zone }) => availability_zone)];
+  if (!zones.includes(zone)) throw invalid(`Availability zone '${zone}' is invalid.`);
+  if (originZone !== undefined && zone !== originZone)
+    throw invalid(
+      `Invalid input received: Volume must be in the same availability zone as the ${snapshot === undefined ? "source volume" : "snapshot"}`,
+    );
+  return zone;
 }
 
 export const ACTIONS = {
   "os-reset_status": resetStatus,
   "os-force_delete": forceDelete,
   "os-set_bootable": setBootable,
+  "os-extend": extend,
   revert,
 } as const;
 
@@ -173,6 +209,26 @@ function setBootable(context: CinderContext): Reply {
   return acceptedJson(200);
 }
 
+/** cinder/api/contrib/volume_actions.py:265-283, cinder/volume/api.py:1548-1676 */
+function extend(context: CinderContext): Reply {
+  const { new_size } = validated(schemas.EXTEND, context, "os-extend");
+  const row = findVolume(context);
+  const size = Number(new_size);
+  if (size <= row.size)
+    throw invalid(
+      `Invalid input received: New size for extend must be greater than current size. (current: ${row.size}, extended: ${size}).`,
+    );
+  // Before 3.42 an attached volume counts as one in a wrong status.
+  const expected = context.minor >= 42 && row.status === "in-use" ? "in-use" : "available";
+  if (row.status !== expected)
+    throw invalid(
+      `Invalid volume: Volume ${row.id} status must be '{'status': '${expected}'}' to extend, currently ${row.status}.`,
+    );
+  checkGigabytes(context, size - row.size);
+  context.model.startVolumeExtend(row, size, context.requestId);
+  return accepted();
+}
+
 function revert(context: CinderContext): Reply {
   // exchanges: 'revert at 3.39'
   if (context.minor < 40) throw noSuchMethod();
@@ -180,11 +236,15 @@ function revert(context: CinderContext): Reply {
   const volume = findVolume(context);
   const { id, status } = volume;
   const [latest] = context.model.snapshotsOf(id).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
-  if (latest === undefined || latest.id !== snapshot_id)
+  if (latest === undefined) throw invalid(`Volume ${id} doesn't have any snapshots.`);
+  if (latest.id !== snapshot_id)
     throw invalid(`Specified snapshot ${String(snapshot_id)} is None or not the latest one of volume ${id}.`);
   const refusal = `Can't revert volume ${id} to its latest snapshot ${latest.id}.`;
-  if (!["available", "in-use"].includes(status))
-    throw new HttpError(409, `Invalid volume: ${refusal} Volume must be detached.`);
+  if (volume.size !== latest.volume_size)
+    throw invalid(`${refusal} The volume size must be equal to the snapshot size.`);
+  // cinder/volume/api.py:394-401
+  if (status !== "available")
+    throw new HttpError(409, `Invalid volume: ${refusal} Volume's status must be 'available'.`);
   if (latest.status !== "available") {
     // The real server also leaves the volume in `reverting` (docs/wire/openstack.md#a13 calls it Cinder's bug).
     volume.status = "reverting";

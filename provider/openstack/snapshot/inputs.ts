@@ -31,7 +31,7 @@ export function isReservedKey(key: string): boolean {
 }
 
 /** The rules of cinder/api/validation/parameter_types.py (docs/wire/openstack.md#a2). */
-function metadata() {
+export function metadata() {
   return z.unknown().transform((value, context): Record<string, string> => {
     const refuse = (message: string, ...path: string[]) => {
       context.addIssue({ code: "custom", message, path, input: value });

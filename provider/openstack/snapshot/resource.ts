@@ -137,13 +137,13 @@ function createPoller(cloud: OpenStackContext, stack: string): BatchPoller<Snaps
   );
 }
 
-function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {
+export function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {
   const list = async () => (await cloud.cinder.listSnapshotsDetail({ status: "deleting" })).snapshots;
   return cloud.poller("delete", list, { resolveWhenMissing: true });
 }
 
 /** Statuses and their order: docs/wire/openstack.md#a8. Compared without regard to case, as openstacksdk does. */
-async function evaluateCreation(
+export async function evaluateCreation(
   cloud: OpenStackContext,
   id: string,
   row: SnapshotRow | undefined,

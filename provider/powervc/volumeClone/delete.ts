@@ -112,6 +112,7 @@ async function deleteAll(
     signal: context.signal,
     stack: context.stack,
     progress: () => {},
+    info: (text) => context.info(text),
     warn: (text) => context.warn(text),
     accepted: (task) => context.accepted(task),
     done: () => context.done(),

@@ -142,7 +142,7 @@ class MutatingHttp extends HttpClient {
         ? { status, headers: {}, body: '{"emulator":"not carried out"}' }
         : this.forward(request);
     const { objects } = this.resource.count(this.cloud.emulator);
-    if (objects > this.resource.expectedCount) this.problems.push(`${objects} were made`);
+    if (objects > (this.resource.mostAtOnce ?? this.resource.expectedCount)) this.problems.push(`${objects} were made`);
     const answer = mutation ? mutate(reply, status, mutation) : reply;
     if (mutation) this.mutatedAnswers += 1;
     if (create) this.lastStatus.set(create, answer.status);

@@ -3,7 +3,14 @@
 
 import * as fc from "fast-check";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { assistedSnapshot, clonedVm, linkedTargetSet, snapshot, volumeClone } from "../../../provider/dynamic";
+import {
+  assistedSnapshot,
+  clonedVm,
+  linkedTargetSet,
+  snapshot,
+  volumeClone,
+  volumeFromSnapshot,
+} from "../../../provider/dynamic";
 
 const URN = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Any::nightly";
 
@@ -34,8 +41,13 @@ const RESOURCES = {
     typo: ["newfile", "newFile"],
     nested: [{ manageStatus: "x" }, "manageStatus"],
   },
+  volumeFromSnapshot: {
+    required: ["snapshotId"],
+    typo: ["snapshotID", "snapshotId"],
+    nested: [{ metadata: { team: 7 } }, "metadata.team"],
+  },
 } as const;
-const providers = { snapshot, volumeClone, linkedTargetSet, clonedVm, assistedSnapshot };
+const providers = { snapshot, volumeClone, linkedTargetSet, clonedVm, assistedSnapshot, volumeFromSnapshot };
 const names = Object.keys(RESOURCES) as (keyof typeof RESOURCES)[];
 
 async function check(resource: keyof typeof RESOURCES, news: Record<string, unknown>) {

@@ -11,6 +11,7 @@ import {
   listSnapshotsOutput,
   Snapshot,
   VolumeClone,
+  VolumeFromSnapshot,
 } from "../../../sdk";
 
 const calls: { token: string; inputs: Record<string, unknown> }[] = [];
@@ -61,6 +62,7 @@ test.each([
   ["ClonedVm", ClonedVm],
   ["LinkedTargetSet", LinkedTargetSet],
   ["VolumeClone", VolumeClone],
+  ["VolumeFromSnapshot", VolumeFromSnapshot],
 ])("%s: policy packs know it by its type, in both ways that @pulumi/policy has", (name, resource) => {
   const type = `pulumi-nodejs:dynamic/snapclone:${name}`;
   expect(resource.__pulumiType).toBe(type);

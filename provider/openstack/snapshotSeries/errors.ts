@@ -1,0 +1,58 @@
+// What can go wrong with a SnapshotSeries, and what the user can do about it.
+
+import { isKind, SnapcloneError } from "../../core/errors";
+import type { SnapshotRow } from "../cinder";
+import { instantOf } from "./state";
+
+/** A failed or vanished instant must not read as the failure or the absence of the whole series. */
+export function instantFailed(error: SnapcloneError): SnapcloneError {
+  return new SnapcloneError({
+    ...error.parts,
+    kind: "failed",
+    message: `${error.parts.message.replace(/\.$/, "")}. No older snapshot of the series was deleted`,
+  });
+}
+
+/** True if Cinder has decided, so that the update need not fail for a snapshot that stays for now. */
+export function isRefusal(error: unknown): error is SnapcloneError {
+  return isKind(error, "refused", "failed", "forbidden");
+}
+
+export function notDeleted(row: SnapshotRow, { parts }: SnapcloneError): string {
+  const hint = parts.hint === undefined ? "" : ` ${parts.hint}`;
+  return `${label(row)} was to go and is still there: ${parts.message.replace(/\.$/, "")}.${hint} The next \`pulumi up\` tries again.`;
+}
+
+function label(row: SnapshotRow): string {
+  const { id, name, createdAt } = instantOf(row);
+  return `snapshot ${id}${name ? ` "${name}"` : ""}${createdAt ? ` of ${createdAt}` : ""}`;
+}
+
+/** Runs `work` on all rows at once, waits until each has ended, and throws all failures as one error. */
+export async function forEachRow<Result>(
+  rows: readonly SnapshotRow[],
+  work: (row: SnapshotRow) => Promise<Result>,
+): Promise<Result[]> {
+  const outcomes = await Promise.allSettled(rows.map(work));
+  const failures = outcomes.flatMap((outcome, at) => {
+    const row = rows[at];
+    return outcome.status === "rejected" && row ? [{ row, error: outcome.reason as unknown }] : [];
+  });
+  if (failures.length === 0) return outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  throw oneError(failures, rows.length);
+}
+
+/** The first failure gives the kind. "notFound" is about one snapshot and must not become the kind of the whole. */
+function oneError(failures: readonly { row: SnapshotRow; error: unknown }[], all: number): unknown {
+  const expected = failures.flatMap(({ row, error }) => (error instanceof SnapcloneError ? [{ row, error }] : []));
+  if (expected.length < failures.length) return failures.find(({ error }) => !(error instanceof SnapcloneError))?.error;
+  const worst = expected.find(({ error }) => !isKind(error, "notFound")) ?? expected[0];
+  if (worst === undefined || (all === 1 && failures.length === 1)) return worst?.error;
+  const told = expected.map(({ row, error }) => {
+    return error.parts.message.includes(row.id) ? error.parts.message : `${label(row)}: ${error.parts.message}`;
+  });
+  return new SnapcloneError({
+    ...worst.error.parts,
+    message: `${failures.length} of ${all} snapshots failed: ${told.join("; ")}`,
+  });
+}

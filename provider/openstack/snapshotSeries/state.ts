@@ -1,0 +1,123 @@
+// A series' outputs, from Cinder's rows; which of its snapshots count, and which are to go.
+
+import type { Observed, State } from "../../core/definition";
+import { type SnapshotRow, utc } from "../cinder";
+import { ageMs, type SnapshotSeriesInputs } from "./inputs";
+import { instantKey, SERIES_KEYS } from "./record";
+
+/** A snapshot of a series, as the outputs show it. */
+export interface Instant {
+  id: string;
+  name?: string | undefined;
+  createdAt?: string | undefined;
+  sizeGiB: number;
+  status: string;
+}
+
+type Rules = Partial<Pick<SnapshotSeriesInputs, "keep" | "keepWithin">>;
+
+/** The rows that an Observed was made of, so that the update after a read needs no list of its own. */
+export const rowsBehind = new WeakMap<Observed, readonly SnapshotRow[]>();
+
+/** `known` is the state before, which says what has been an instant already; `rules` are what the program wants to keep. */
+export function observedSeries(rows: readonly SnapshotRow[], known: State, rules: Rules, now: Date): Observed {
+  const sorted = newestFirst(rows, known);
+  const observed: Observed = {
+    state: {
+      volumeId: known.volumeId ?? sorted[0]?.volume_id,
+      snapshots: sorted.filter((row) => isInstant(row, known)).map(instantOf),
+      latest: sorted.find(isUsable)?.id,
+      pruned: known.pruned ?? [],
+      overdue: dueRows(sorted, known, rules, now).map(({ id }) => id),
+      failed: sorted.filter((row) => isFailed(row, known)).map(({ id }) => id),
+      takenFor: takenFor(sorted, known),
+    },
+  };
+  rowsBehind.set(observed, sorted);
+  return observed;
+}
+
+export function instantOf(row: SnapshotRow): Instant {
+  return {
+    id: row.id,
+    name: row.name ?? undefined,
+    createdAt: utc(row.created_at),
+    sizeGiB: row.size,
+    status: row.status,
+  };
+}
+
+/** Cinder's times have whole seconds: of two of the same second, what the state does not know yet is the newer one. */
+export function newestFirst(rows: readonly SnapshotRow[], known: State): SnapshotRow[] {
+  const order = knownIds(known);
+  const place = ({ id }: SnapshotRow) => order.indexOf(id);
+  return [...rows].sort(
+    (one, other) => timeOf(other) - timeOf(one) || place(one) - place(other) || one.id.localeCompare(other.id),
+  );
+}
+
+/**
+ * The digest of the triggers that the latest instant was taken for. An instant that the state does not know comes from a
+ * killed run. If another hand has deleted the latest instant, the state still says that it was taken.
+ */
+export function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefined {
+  const order = knownIds(known);
+  const newest = sorted.find((row) => isUsable(row) && row.metadata[SERIES_KEYS.instant] !== undefined);
+  const latestKnown = Array.isArray(known.snapshots) ? Date.parse(known.snapshots[0]?.createdAt ?? "") : Number.NaN;
+  const isNewer =
+    newest !== undefined && !order.includes(newest.id) && (Number.isNaN(latestKnown) || timeOf(newest) >= latestKnown);
+  if (!isNewer && typeof known.takenFor === "string") return known.takenFor;
+  return newest?.metadata[SERIES_KEYS.instant];
+}
+
+/** True if the instant that the program asks for has been taken and the series protects something. */
+export function isTaken(sorted: readonly SnapshotRow[], known: State, triggers: unknown): boolean {
+  return sorted.some(isUsable) && takenFor(sorted, known) === instantKey(triggers);
+}
+
+/**
+ * The snapshots that are to go, the oldest first: `keep` usable ones are newer, and the snapshot is older than `keepWithin`.
+ * A snapshot that can't be used takes no place among those that are kept.
+ */
+export function dueRows(sorted: readonly SnapshotRow[], known: State, rules: Rules, now: Date): SnapshotRow[] {
+  const { keep, keepWithin } = rules;
+  if (typeof keep !== "number") return [];
+  const before = typeof keepWithin === "string" ? now.getTime() - (ageMs(keepWithin) ?? 0) : Number.POSITIVE_INFINITY;
+  let newer = 0;
+  const due: SnapshotRow[] = [];
+  for (const row of sorted) {
+    if (newer >= keep && timeOf(row) < before && !isFailed(row, known) && !isBeingMade(row)) due.unshift(row);
+    if (isUsable(row)) newer += 1;
+  }
+  return due;
+}
+
+/** Statuses: docs/wire/openstack.md#a8. */
+export function isUsable({ status }: SnapshotRow): boolean {
+  return !/creat|error|delet|unmanag/i.test(status);
+}
+
+export function isBeingMade({ status }: SnapshotRow): boolean {
+  return /creating/i.test(status);
+}
+
+/** It never was a copy of anything. What the state knows as an instant may still hold data when its status is "error". */
+export function isFailed({ id, status }: SnapshotRow, known: State): boolean {
+  return /^error$/i.test(status) && !knownIds(known).includes(id);
+}
+
+function isInstant(row: SnapshotRow, known: State): boolean {
+  if (isUsable(row) || /^error_deleting$/i.test(row.status)) return true;
+  return /^error/i.test(row.status) && !isFailed(row, known);
+}
+
+/** Newest first. */
+export function knownIds({ snapshots }: State): string[] {
+  return Array.isArray(snapshots) ? snapshots.map((one: Partial<Instant>) => String(one?.id)) : [];
+}
+
+function timeOf({ created_at }: SnapshotRow): number {
+  const time = Date.parse(utc(created_at) ?? "");
+  // Only a row that Cinder has just begun lacks its time.
+  return Number.isNaN(time) ? Number.MAX_SAFE_INTEGER : time;
+}

@@ -1,0 +1,46 @@
+// The ownership record of a VolumeFromSnapshot (docs/ownership.md): metadata on Cinder's volume, with a snapshot's keys.
+
+import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
+import { utc, type VolumeRow } from "../cinder";
+import type { OpenStackContext } from "../context";
+import { RECORD_KEYS, recordMetadata } from "../snapshot/ownership";
+import { metadataOf } from "../snapshot/state";
+import type { VolumeFromSnapshotInputs } from "./inputs";
+import { observed } from "./state";
+
+/**
+ * The volumes of the stack that were made from a snapshot. A clone may have a copy of its source's metadata, record
+ * included (docs/wire/powervc.md): it has a source volume and no snapshot.
+ */
+export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
+  const rows = await cloud.volumes.withMetadata({ [RECORD_KEYS.stack]: stack });
+  return rows.filter(({ status, snapshot_id }) => !/^deleting/i.test(status) && !!snapshot_id).map(ownedObject);
+}
+
+export async function recordOwnership(
+  cloud: OpenStackContext,
+  id: string,
+  record: OwnershipRecord,
+  known: State,
+  inputs: VolumeFromSnapshotInputs,
+): Promise<void> {
+  const keys = [...Object.keys(metadataOf(known)), ...Object.keys(inputs.metadata ?? {})];
+  await cloud.cinder.createVolumeMetadata(id, recordMetadata(record, keys));
+}
+
+function ownedObject(row: VolumeRow): OwnedObject {
+  const { [RECORD_KEYS.managed]: managed = "" } = row.metadata;
+  return {
+    id: row.id,
+    task: {},
+    initialState: row,
+    stack: row.metadata[RECORD_KEYS.stack],
+    owner: row.metadata[RECORD_KEYS.owner] ?? "",
+    inputs: row.metadata[RECORD_KEYS.inputs] ?? "",
+    attempt: row.metadata[RECORD_KEYS.attempt],
+    createdAt: utc(row.created_at),
+    label: row.name ?? undefined,
+    // The update after an adoption may remove the keys that the program gave, and no key that others have set.
+    state: observed(row, managed === "" ? [] : managed.split(",")).state,
+  };
+}

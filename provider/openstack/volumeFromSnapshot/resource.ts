@@ -1,0 +1,200 @@
+// VolumeFromSnapshot: a volume that Cinder makes from a snapshot. It is `available` when `up` returns; its name, description
+// and metadata change in place, and it grows in place. It is gone when `destroy` returns.
+//
+// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
+// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
+
+import { AbsenceTimer } from "../../core/absence";
+import type { Definition, Observed, OperationContext, State } from "../../core/definition";
+import { isKind } from "../../core/errors";
+import type { Evaluation } from "../../core/poll";
+import type { VolumeRow } from "../cinder";
+import { missingObject } from "../cinderErrors";
+import { type OpenStackContext, openstack } from "../context";
+import { type Deletion, deleteUntilGone } from "../deletion";
+import { managedText, RECORD_KEYS, recordMetadata } from "../snapshot/ownership";
+import { keysToShow, metadataOf, removableKeys } from "../snapshot/state";
+import { waitForObject } from "../wait";
+import {
+  attached,
+  cannotShrink,
+  creationFailed,
+  diagnosis,
+  inAnotherZone,
+  removedByOthers,
+  smallerThanSnapshot,
+  vanished,
+} from "./errors";
+import { grow, waitForGrowth } from "./grow";
+import { inputs as rules, type VolumeFromSnapshotInputs, validate } from "./inputs";
+import { listOwned, recordOwnership } from "./ownership";
+import { observed } from "./state";
+
+export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackContext> = {
+  displayName: "volume from a snapshot",
+  connection: openstack,
+  inputs: rules,
+  validate,
+  autoName: "name",
+  // A backend without copy-on-write copies all data, and one that wipes deletes as slowly (docs/wire/openstack.md#volume-from-snapshot).
+  timeouts: { create: "1h", update: "30m", delete: "1h" },
+  // A volume that got into `error` while being created holds no data.
+  onFailedCreate: "replace",
+
+  describe: ({ name, id, snapshotId }) =>
+    typeof name === "string" ? `volume "${name}"` : `volume ${id ?? `from snapshot ${snapshotId}`}`,
+
+  listOwned,
+  recordOwnership,
+
+  async beginCreate(cloud, inputs, record, context) {
+    const { snapshotId, name, description, sizeGiB, volumeType, availabilityZone, metadata = {} } = inputs;
+    if (sizeGiB !== undefined) {
+      const snapshot = await cloud.cinder.showSnapshot(snapshotId, context.signal);
+      if (sizeGiB < snapshot.size) throw smallerThanSnapshot(snapshot, sizeGiB);
+    }
+    const request = {
+      snapshot_id: snapshotId,
+      name,
+      description,
+      size: sizeGiB,
+      volume_type: volumeType,
+      availability_zone: availabilityZone,
+      metadata: { ...metadata, ...recordMetadata(record, Object.keys(metadata)) },
+    };
+    const row = await cloud.cinder.createVolume(request);
+    return { id: row.id, task: {}, initialState: row };
+  },
+
+  async waitForCreate(cloud, { id, task, initialState }, { metadata = {}, availabilityZone }, context) {
+    const managed = Object.keys(metadata);
+    // The tasks of an interrupted update. The next update does the rest.
+    if (Array.isArray(task.unset)) return observed(await cloud.cinder.showVolume(id), managed);
+    if (typeof task.extend === "number") return observed(await waitForGrowth(cloud, id, task.extend, context), managed);
+    const absence = new AbsenceTimer(context.clock);
+    const row = (await waitForObject(cloud.volumes.poller("creating"), id, {
+      description: `volume ${id} to become available`,
+      initial: initialState as VolumeRow | undefined,
+      evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
+      estimator: cloud.volumes.estimators.creating,
+      context,
+    })) as VolumeRow;
+    if (availabilityZone !== undefined && row.availability_zone && row.availability_zone !== availabilityZone)
+      throw inAnotherZone(row, availabilityZone);
+    return observed(row, managed);
+  },
+
+  async read(cloud, id, known, signal) {
+    const row = await cloud.volumes.find(id, signal);
+    return row && observed(row, keysToShow(known));
+  },
+
+  async update(cloud, id, from, inputs, known, context) {
+    const { sizeGiB, metadata: wanted = {} } = inputs;
+    const present = Number(from.state.sizeGiB);
+    if (sizeGiB !== undefined && sizeGiB < present) throw cannotShrink(id, present, sizeGiB);
+    const isRenamed = await rename(cloud, id, from, inputs);
+    const isTagged = await tag(cloud, id, from, wanted, known, context);
+    const hasGrown = sizeGiB !== undefined && (await grow(cloud, id, from, sizeGiB, context));
+    const isExtending = /^extending$/i.test(String(from.state.status));
+    if (isRenamed || isTagged || hasGrown || isExtending)
+      return observed(await cloud.cinder.showVolume(id), Object.keys(wanted));
+    const kept = Object.entries(metadataOf(from.state)).filter(([key]) => Object.hasOwn(wanted, key));
+    return { state: { ...from.state, metadata: Object.fromEntries(kept) } };
+  },
+
+  async delete(cloud, id, _known, context) {
+    const deletion: Deletion = {
+      noun: "volume",
+      id,
+      cinder: cloud.cinder,
+      send: () => cloud.cinder.deleteVolume(id),
+      poller: cloud.volumes.poller("deleting", { resolveWhenMissing: true }),
+      estimator: cloud.volumes.estimators.deleting,
+      revertedHint: "Something still uses the volume on its backend. Look for clones of it and for exports to a host.",
+      failedHint:
+        "An administrator has to look at the backend and then reset the status (`openstack volume set --state available`).",
+    };
+    try {
+      return await deleteUntilGone(deletion, context);
+    } catch (error) {
+      if (!isKind(error, "refused") || error.parts.status !== 400) throw error;
+      // Cinder has one text for all reasons; the volume itself says who holds it.
+      const row = await cloud.volumes.find(id, context.signal).catch(() => undefined);
+      throw row && row.attachments.length > 0 ? attached(row) : error;
+    }
+  },
+
+  async diagnose(cloud, id, { status }) {
+    return /^error/i.test(String(status)) ? diagnosis(cloud.cinder, id, String(status)) : undefined;
+  },
+
+  identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),
+  serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
+};
+
+/** Statuses and their order: docs/wire/openstack.md#volume-from-snapshot. Compared without regard to case, as openstacksdk does. */
+async function evaluateCreation(
+  cloud: OpenStackContext,
+  id: string,
+  row: VolumeRow | undefined,
+  absence: AbsenceTimer,
+): Promise<Evaluation> {
+  const isGone = absence.isProven(row !== undefined);
+  if (!row && !isGone) return { is: "pending", progress: "Cinder does not show it yet" };
+  if (!row) return { is: "failed", error: vanished(id) };
+  const status = row.status.toLowerCase();
+  // A later run may resume the wait for a volume that was attached or extended meanwhile.
+  if (/^(available|in-use|error_extending)$/.test(status)) return { is: "done", progress: row.status };
+  if (status === "error") return { is: "failed", error: await creationFailed(cloud.cinder, row) };
+  if (/delet|unmanag/.test(status)) return { is: "failed", error: removedByOthers(row) };
+  return { is: "pending", progress: row.status };
+}
+
+async function rename(
+  cloud: OpenStackContext,
+  id: string,
+  { state }: Observed,
+  { name, description }: VolumeFromSnapshotInputs,
+): Promise<boolean> {
+  const changes = {
+    ...(name !== undefined && name !== state.name ? { name } : {}),
+    ...((description ?? null) !== (state.description ?? null) ? { description: description ?? null } : {}),
+  };
+  if (Object.keys(changes).length === 0) return false;
+  await cloud.cinder.updateVolume(id, changes);
+  return true;
+}
+
+/** Sets the keys of the program with one merging request, and removes each other key of ours with a request of its own. */
+async function tag(
+  cloud: OpenStackContext,
+  id: string,
+  { state }: Observed,
+  wanted: Record<string, string>,
+  known: State,
+  context: OperationContext,
+): Promise<boolean> {
+  const present = metadataOf(state);
+  const removable = removableKeys(known);
+  const unset = removable.filter((key) => !Object.hasOwn(wanted, key));
+  const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => present[key] !== value));
+  // The record lists the program's keys.
+  const managed = managedText(Object.keys(wanted));
+  if (known.__owner !== undefined && managed !== managedText(removable)) {
+    if (managed === undefined) unset.push(RECORD_KEYS.managed);
+    else set[RECORD_KEYS.managed] = managed;
+  }
+  // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
+  if (unset.length > 0) context.accepted({ unset });
+  if (Object.keys(set).length > 0) await cloud.cinder.createVolumeMetadata(id, set);
+  for (const key of unset) {
+    try {
+      await cloud.cinder.deleteVolumeMetadataKey(id, key);
+    } catch (error) {
+      if (missingObject(error) !== "metadataKey") throw error;
+    }
+  }
+  if (unset.length > 0) context.done();
+  return unset.length + Object.keys(set).length > 0;
+}

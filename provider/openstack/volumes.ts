@@ -1,0 +1,65 @@
+// Reads Cinder's volumes for the resources on OpenStack: one by its id, those with a record, and those that a wait watches.
+
+import { BatchPoller } from "../core/batchPoller";
+import { DurationEstimator } from "../core/durationEstimator";
+import { SnapcloneError } from "../core/errors";
+import type { Clock } from "../core/util/clock";
+import type { CinderClient, ListVolumes, Metadata, VolumeRow } from "./cinder";
+import { isFilterRefusal, undefinedIfMissing } from "./cinderErrors";
+
+export class VolumeReader {
+  /** How long this cloud takes to make and to delete a volume. */
+  readonly estimators = { creating: new DurationEstimator(), deleting: new DurationEstimator() };
+  private readonly pollers = new Map<string, BatchPoller<VolumeRow>>();
+  private refusesMetadataFilter = false;
+
+  constructor(
+    private readonly cinder: CinderClient,
+    private readonly clock: Clock,
+  ) {}
+
+  /** undefined if Cinder itself says that the volume does not exist. */
+  async find(id: string, signal?: AbortSignal): Promise<VolumeRow | undefined> {
+    const row = await undefinedIfMissing(this.cinder.showVolume(id, signal), "volume");
+    if (row === undefined || row.id === id) return row;
+    throw new SnapcloneError({
+      kind: "malformed",
+      message: `Cinder showed volume ${row.id}; the request was for volume ${id}`,
+    });
+  }
+
+  /**
+   * The volumes with this metadata. A cloud may forbid the metadata filter (/etc/cinder/resource_filters.json); then all
+   * volumes are listed and filtered here.
+   */
+  async withMetadata(metadata: Metadata): Promise<VolumeRow[]> {
+    let refusal: unknown;
+    if (!this.refusesMetadataFilter) {
+      try {
+        return await this.cinder.listVolumesDetail({ metadata });
+      } catch (error) {
+        if (!isFilterRefusal(error)) throw error;
+        refusal = error;
+      }
+    }
+    const rows = await this.cinder.listVolumesDetail();
+    // Only now is it known that the filter was refused, and not the list itself.
+    if (refusal !== undefined) this.refusesMetadataFilter = true;
+    const wanted = Object.entries(metadata);
+    return rows.filter((row) => wanted.every(([key, value]) => row.metadata[key] === value));
+  }
+
+  /** The poller that all waits with this status share. A volume that the list omits is fetched by its id. */
+  poller(status: NonNullable<ListVolumes["status"]>, options: { resolveWhenMissing?: boolean } = {}) {
+    const poller =
+      this.pollers.get(status) ??
+      new BatchPoller<VolumeRow>({
+        clock: this.clock,
+        resolveWhenMissing: options.resolveWhenMissing ?? false,
+        fetchOne: (id) => this.find(id),
+        fetchAll: async () => new Map((await this.cinder.listVolumesDetail({ status })).map((row) => [row.id, row])),
+      });
+    this.pollers.set(status, poller);
+    return poller;
+  }
+}

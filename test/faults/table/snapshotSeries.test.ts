@@ -1,0 +1,4 @@
+import { snapshotSeries } from "../resources/snapshotSeries";
+import { testFaultTable } from "../table";
+
+testFaultTable(snapshotSeries);

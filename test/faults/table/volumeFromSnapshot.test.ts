@@ -1,0 +1,4 @@
+import { volumeFromSnapshot } from "../resources/volumeFromSnapshot";
+import { testFaultTable } from "../table";
+
+testFaultTable(volumeFromSnapshot);
