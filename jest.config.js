@@ -1,7 +1,7 @@
 const os = require("node:os");
 
-// `unit`, `contract` and `faults` run from the sources. `smoke`, `engine` and `openstack` drive the built package through a
-// real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
+// `unit`, `contract`, `faults` and `convergence` run from the sources. `smoke`, `engine` and `openstack` drive the built
+// package through a real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
 const project = (name, extra = {}) => ({
   displayName: name,
   testEnvironment: "node",
@@ -23,6 +23,7 @@ module.exports = {
     project("unit"),
     project("contract"),
     project("faults"),
+    project("convergence"),
     project("smoke"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
     project("engine"),

@@ -3,8 +3,8 @@
 //
 //   node tools/bootstrap.mjs demo
 //   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke: in five minutes
-//   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: the long engine tests, with some kills
-//   node tools/bootstrap.mjs unit|contract|faults|engine [jest arguments]   one suite
+//   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: convergence, the long engine tests, some kills
+//   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
 //   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
 //   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
@@ -30,8 +30,19 @@ const dist = path.join(root, "dist");
 const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults"];
-const TEST_COMMANDS = ["test", "all", "unit", "contract", "faults", "engine", "openstack", "package", "kill"];
+const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence"];
+const TEST_COMMANDS = [
+  "test",
+  "all",
+  "unit",
+  "contract",
+  "faults",
+  "convergence",
+  "engine",
+  "openstack",
+  "package",
+  "kill",
+];
 
 const commands = {
   demo: async () => runNode([path.join(dist, "tools", "demo.js")]),
@@ -39,10 +50,11 @@ const commands = {
     const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
     return runTests(["unit", "contract", "faults", "smoke"], args, checks);
   },
-  all: async (args) => runTests(["engine"], [...ENGINE_WORKERS, ...args]),
+  all: async (args) => runTests(["convergence", "engine"], [...ENGINE_WORKERS, ...args]),
   unit: async (args) => runTests(["unit"], args),
   contract: async (args) => runTests(["contract"], args),
   faults: async (args) => runTests(["faults"], args),
+  convergence: async (args) => runTests(["convergence"], args),
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),
   // One file after the other: they share one laboratory, and one of them counts its requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),

@@ -1,5 +1,5 @@
 // "Unchanged means converged" on the real engine, for four resources at once: whatever fails in an `up`, the same command
-// again finishes it, and after an `up` that ends with 0 there is nothing left to do. test/faults/converge.*.test.ts fails
+// again finishes it, and after an `up` that ends with 0 there is nothing left to do. test/convergence fails
 // every request of every operation; here each kind of operation fails once, where it hurts most.
 
 import { type Emulator, SEED_SESSIONS, startEmulator, ZSTACK_SEED } from "../../emulator";

@@ -47,7 +47,7 @@ const LIVES: Record<string, ShortLife> = {
     after: { volumeId: SEED_VOLUMES.logs, keep: 1, name: "two", force: true, triggers: ["tuesday"] },
     onBackend: ({ cinder }) =>
       [...cinder.snapshots.values()]
-        .filter(({ volume_id }) => volume_id === SEED_VOLUMES.logs)
+        .filter(({ metadata }) => "snapclone:series" in metadata)
         .map(({ name }) => name?.replace(/-.*/, "")),
     expected: [["one"], ["two"], []],
   },

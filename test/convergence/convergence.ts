@@ -5,10 +5,10 @@ import type { Emulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
 import type { Properties } from "../../provider/core/lifecycle";
 import type { OpenStackContext } from "../../provider/openstack/context";
+import { FAULT_KINDS, type Fault, type FaultyHttp, inProcessProvider } from "../faults/inProcess";
+import { openCloud, PASSWORD } from "../faults/openstackSites";
 import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngine";
 import { inProcessCloud } from "../support/inProcessCloud";
-import { FAULT_KINDS, type Fault, type FaultyHttp, inProcessProvider } from "./inProcess";
-import { openCloud, PASSWORD } from "./openstackSites";
 
 export type Program = Record<string, Properties>;
 

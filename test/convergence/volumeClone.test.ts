@@ -6,9 +6,9 @@ import type { Properties } from "../../provider/core/lifecycle";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { PowerVcContext } from "../../provider/powervc/context";
 import { volumeClone } from "../../provider/powervc/volumeClone/resource";
+import { FAULT_KINDS, type Fault, type FaultyHttp, inProcessProvider } from "../faults/inProcess";
+import { PASSWORD, settingsOf } from "../faults/openstackSites";
 import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngine";
-import { FAULT_KINDS, type Fault, type FaultyHttp, inProcessProvider } from "./inProcess";
-import { PASSWORD, settingsOf } from "./openstackSites";
 
 jest.setTimeout(120_000);
 
