@@ -30,7 +30,7 @@ interface Login {
   tenant: string;
 }
 
-interface ToyRequest<T> extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "signal" | "operation"> {
+interface ToyRequest<T> extends Pick<HttpRequest<T>, "method" | "body" | "schema" | "signal"> {
   path: string;
 }
 
@@ -52,12 +52,13 @@ export class ToyClient {
     return (await this.session.open(signal)).tenant;
   }
 
-  async createCopy(
-    copy: { source: string; name: string | undefined; labels: Record<string, string> },
-    operation: Patience,
-  ): Promise<CopyRow> {
+  async createCopy(copy: {
+    source: string;
+    name: string | undefined;
+    labels: Record<string, string>;
+  }): Promise<CopyRow> {
     // No signal: nobody knows what becomes of a create that is broken off.
-    const request = { method: "POST", path: "/copies", body: { copy }, schema: copyAnswer, operation } as const;
+    const request = { method: "POST", path: "/copies", body: { copy }, schema: copyAnswer } as const;
     return (await this.send(request)).copy;
   }
 

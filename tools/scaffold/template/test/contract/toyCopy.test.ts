@@ -2,7 +2,7 @@
 
 import { type Emulator, startEmulator } from "../../emulator";
 import { TOY_VOLUMES } from "../../emulator/toy/model";
-import { HttpClient } from "../../provider/core/http/client";
+import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
 import { ToyClient } from "../../provider/toy/client";
 import { resolveToy } from "../../provider/toy/connection";
 import { ToyContext } from "../../provider/toy/context";
@@ -12,6 +12,17 @@ import { FakeEngine } from "../support/fakeEngine";
 
 const [SOURCE, OTHER] = TOY_VOLUMES;
 
+/** Time does not jump while a request is running. */
+class UnhurriedHttp extends HttpClient {
+  constructor(private readonly testClock: AutoAdvancingClock) {
+    super({ clock: testClock });
+  }
+
+  protected override exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
+    return this.testClock.during(() => super.exchange(request));
+  }
+}
+
 let emulator: Emulator;
 let http: HttpClient;
 let engine: FakeEngine;
@@ -19,7 +30,7 @@ let engine: FakeEngine;
 beforeEach(async () => {
   emulator = await startEmulator({ clock: "instant" });
   const clock = new AutoAdvancingClock(20);
-  http = new HttpClient({ clock });
+  http = new UnhurriedHttp(clock);
   const config = emulator.toy.connection();
   const settings = resolveToy({ name: "default", config, env: {}, cwd: "/", home: "/" });
   const context = new ToyContext(new ToyClient(settings, { http, clock }));
@@ -49,7 +60,7 @@ test("create: one POST, available, with the ownership record from its first mome
 });
 
 test("create: the reply is lost, and the copy that was made is found", async () => {
-  emulator.faults.add({ match: { operation: "copies.create" }, action: "lose-reply", times: 1 });
+  emulator.faults.add({ match: { operation: "copies.create" }, action: "drop-response", times: 1 });
   expect(await engine.up({ a: { source: SOURCE, name: "nightly" } })).toMatchObject({ errors: [] });
   expect(copies()).toHaveLength(1);
   expect(emulator.requests.count({ operation: "copies.create" })).toBe(1);

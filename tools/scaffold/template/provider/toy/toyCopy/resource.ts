@@ -41,9 +41,9 @@ export const toyCopy: Definition<ToyCopyInputs, ToyContext> = {
     await client.labelCopy(id, recordLabels(record));
   },
 
-  async beginCreate({ client }, inputs, record, context) {
+  async beginCreate({ client }, inputs, record) {
     const wanted = { source: inputs.source, name: inputs.name, labels: recordLabels(record) };
-    const row = await client.createCopy(wanted, context);
+    const row = await client.createCopy(wanted);
     return { id: row.id, task: {}, initialState: row };
   },
 

@@ -29,7 +29,7 @@ const SITES = {
   },
   list: {
     of: "adopt",
-    role: "question",
+    role: "query",
     call: { method: "GET", path: /\/copies\?label=/ },
     label: "`GET /copies?label=…` (what an interrupted run left)",
     onSuccess: () => at(1, 0),
@@ -38,7 +38,7 @@ const SITES = {
   },
   make: {
     of: "create",
-    role: "make",
+    role: "create",
     call: { method: "POST", path: /\/copies$/ },
     label: "`POST /copies`",
     onSuccess: (tries) => at(1, tries),
@@ -74,7 +74,7 @@ const SITES = {
   },
   read: {
     of: "read",
-    role: "question",
+    role: "query",
     call: { method: "GET", path: COPY },
     label: "`GET /copies/{id}`",
     onSuccess: () => at(1, 0),
@@ -83,7 +83,7 @@ const SITES = {
   },
   look: {
     of: "update",
-    role: "question",
+    role: "query",
     call: { method: "GET", path: COPY },
     label: "`GET /copies/{id}`",
     onSuccess: () => at(1, 0),
@@ -101,7 +101,7 @@ const SITES = {
   },
   remove: {
     of: "delete",
-    role: "remove",
+    role: "delete",
     call: { method: "DELETE", path: COPY },
     label: "`DELETE /copies/{id}`",
     onSuccess: () => at(0, 0),
@@ -110,7 +110,7 @@ const SITES = {
   },
   vanish: {
     of: "delete",
-    role: "vanish",
+    role: "awaitGone",
     call: { method: "GET", path: COPY },
     label: "`GET /copies/{id}` (until it is gone)",
     onSuccess: () => at(0, 0),
