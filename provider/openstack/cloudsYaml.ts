@@ -111,7 +111,7 @@ export function flatten(cloud: Json, wantedRegion: string | undefined, environme
   return { fields, warnings, problems };
 }
 
-export function isJsonObject(value: unknown): value is Json {
+function isJsonObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 

@@ -105,7 +105,7 @@ const FIELDS: Readonly<Record<string, OpenStackField>> = {
   compute_interface: field(null, { top: true }),
 };
 
-export const OPENSTACK: Product = { kind: "openstack", name: "OpenStack", fields: FIELDS };
+const OPENSTACK: Product = { kind: "openstack", name: "OpenStack", fields: FIELDS };
 
 /** Any of them means that OS_* describes a cloud. OS_REGION_NAME, OS_CACERT, OS_*_API_VERSION alone do not. */
 const CREDENTIALS = [

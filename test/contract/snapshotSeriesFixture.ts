@@ -25,7 +25,7 @@ export function begin(): FakeEngine {
 }
 
 /** The next command runs in a new process. */
-export function newProcess(fault?: Fault): void {
+function newProcess(fault?: Fault): void {
   http = newHttp(fault);
   cloud = openCloud(emulator.openstack.authUrl, clock, http, "demo");
 }

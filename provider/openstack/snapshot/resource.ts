@@ -13,11 +13,12 @@ import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
 import { waitForObject } from "../wait";
+import { metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
 import { inputs as rules, type SnapshotInputs } from "./inputs";
-import { listOwned, managedText, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
-import { keysToShow, metadataOf, observed, removableKeys } from "./state";
+import { listOwned, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
+import { keysToShow, metadataOf, observed } from "./state";
 
 export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   displayName: "snapshot",
@@ -71,22 +72,9 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   },
 
   async update(cloud, id, from, inputs, known, context) {
-    const { name, description, metadata: wanted = {} } = inputs;
-    const rename = {
-      ...(name !== undefined && name !== from.state.name ? { name } : {}),
-      ...((description ?? null) !== (from.state.description ?? null) ? { description: description ?? null } : {}),
-    };
-    const present = metadataOf(from.state);
-    const removable = removableKeys(known);
-    const unset = removable.filter((key) => !Object.hasOwn(wanted, key));
-    const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => present[key] !== value));
-    // The record lists the program's keys.
-    const managed = managedText(Object.keys(wanted));
-    if (known.__owner !== undefined && managed !== managedText(removable)) {
-      if (managed === undefined) unset.push(RECORD_KEYS.managed);
-      else set[RECORD_KEYS.managed] = managed;
-    }
-
+    const { metadata: wanted = {} } = inputs;
+    const rename = namingChanges(from.state, inputs);
+    const { set, unset } = metadataChanges(from.state, known, wanted);
     if (Object.keys(rename).length > 0) await cloud.cinder.updateSnapshot(id, rename);
     // One merging request sets all keys; each removal takes a request of its own. Replacing the whole map would take a
     // single request, and remove what others have set (docs/wire/openstack.md#a7).
@@ -100,7 +88,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     if (isUnset || Object.keys(rename).length + Object.keys(set).length > 0) {
       return observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
     }
-    const kept = Object.entries(present).filter(([key]) => Object.hasOwn(wanted, key));
+    const kept = Object.entries(metadataOf(from.state)).filter(([key]) => Object.hasOwn(wanted, key));
     return { state: { ...from.state, metadata: Object.fromEntries(kept) } };
   },
 

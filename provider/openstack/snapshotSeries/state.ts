@@ -60,7 +60,7 @@ export function newestFirst(rows: readonly SnapshotRow[], known: State): Snapsho
  * The digest of the triggers that the latest instant was taken for. An instant that the state does not know comes from a
  * killed run. If another hand has deleted the latest instant, the state still says that it was taken.
  */
-export function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefined {
+function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefined {
   const order = knownIds(known);
   const newest = sorted.find((row) => isUsable(row) && row.metadata[SERIES_KEYS.instant] !== undefined);
   const latestKnown = Array.isArray(known.snapshots) ? Date.parse(known.snapshots[0]?.createdAt ?? "") : Number.NaN;
@@ -93,7 +93,7 @@ export function dueRows(sorted: readonly SnapshotRow[], known: State, rules: Rul
 }
 
 /** Statuses: docs/wire/openstack.md#a8. */
-export function isUsable({ status }: SnapshotRow): boolean {
+function isUsable({ status }: SnapshotRow): boolean {
   return !/creat|error|delet|unmanag/i.test(status);
 }
 

@@ -12,8 +12,9 @@ import type { VolumeRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import { managedText, RECORD_KEYS, recordMetadata } from "../snapshot/ownership";
-import { keysToShow, metadataOf, removableKeys } from "../snapshot/state";
+import { metadataChanges, namingChanges } from "../snapshot/changes";
+import { recordMetadata } from "../snapshot/ownership";
+import { keysToShow, metadataOf } from "../snapshot/state";
 import { waitForObject } from "../wait";
 import {
   attached,
@@ -155,12 +156,9 @@ async function rename(
   cloud: OpenStackContext,
   id: string,
   { state }: Observed,
-  { name, description }: VolumeFromSnapshotInputs,
+  inputs: VolumeFromSnapshotInputs,
 ): Promise<boolean> {
-  const changes = {
-    ...(name !== undefined && name !== state.name ? { name } : {}),
-    ...((description ?? null) !== (state.description ?? null) ? { description: description ?? null } : {}),
-  };
+  const changes = namingChanges(state, inputs);
   if (Object.keys(changes).length === 0) return false;
   await cloud.cinder.updateVolume(id, changes);
   return true;
@@ -175,16 +173,7 @@ async function tag(
   known: State,
   context: OperationContext,
 ): Promise<boolean> {
-  const present = metadataOf(state);
-  const removable = removableKeys(known);
-  const unset = removable.filter((key) => !Object.hasOwn(wanted, key));
-  const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => present[key] !== value));
-  // The record lists the program's keys.
-  const managed = managedText(Object.keys(wanted));
-  if (known.__owner !== undefined && managed !== managedText(removable)) {
-    if (managed === undefined) unset.push(RECORD_KEYS.managed);
-    else set[RECORD_KEYS.managed] = managed;
-  }
+  const { set, unset } = metadataChanges(state, known, wanted);
   // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
   if (unset.length > 0) context.accepted({ unset });
   if (Object.keys(set).length > 0) await cloud.cinder.createVolumeMetadata(id, set);
