@@ -85,8 +85,10 @@ export function managedBy({ metadata, created_at }: SnapshotRow, now: Date) {
   };
 }
 
-function ownedObject(row: SnapshotRow): OwnedObject {
-  const { [RECORD_KEYS.legacyPhase]: phase, [RECORD_KEYS.managed]: managed = "" } = row.metadata;
+/** What a snapshot's or a volume's own metadata says about who made it. */
+export function recordOn(
+  row: Pick<SnapshotRow, "id" | "name" | "metadata" | "created_at">,
+): Omit<OwnedObject, "state"> {
   return {
     id: row.id,
     task: {},
@@ -95,13 +97,22 @@ function ownedObject(row: SnapshotRow): OwnedObject {
     owner: row.metadata[RECORD_KEYS.owner] ?? "",
     inputs: row.metadata[RECORD_KEYS.inputs] ?? "",
     attempt: row.metadata[RECORD_KEYS.attempt],
-    phase: phase === "open" || phase === "settled" ? phase : undefined,
     createdAt: utc(row.created_at),
     label: row.name ?? undefined,
-    // The update after an adoption may remove the keys that the program gave, and no key that others have set.
-    state: {
-      ...observed(row, managed === "" ? [] : managed.split(",")).state,
-      ...(phase === undefined ? {} : { __phase: phase }),
-    },
+  };
+}
+
+/** The update after an adoption may remove the keys that the program gave, and no key that others have set. */
+export function managedKeysOn({ metadata }: Pick<SnapshotRow, "metadata">): string[] {
+  const { [RECORD_KEYS.managed]: managed = "" } = metadata;
+  return managed === "" ? [] : managed.split(",");
+}
+
+function ownedObject(row: SnapshotRow): OwnedObject {
+  const { [RECORD_KEYS.legacyPhase]: phase } = row.metadata;
+  return {
+    ...recordOn(row),
+    phase: phase === "open" || phase === "settled" ? phase : undefined,
+    state: { ...observed(row, managedKeysOn(row)).state, ...(phase === undefined ? {} : { __phase: phase }) },
   };
 }

@@ -56,7 +56,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     // The task of an interrupted update: there is nothing to wait for, and the next update does the rest.
     if (Array.isArray(task.unset)) return observed(await cloud.cinder.showSnapshot(id), managed);
     const absence = new AbsenceTimer(context.clock);
-    const row = await waitForObject(createPoller(cloud, context.stack), id, {
+    const row = await waitForObject(createPoller(cloud, RECORD_KEYS.stack, context.stack), id, {
       description: `snapshot ${id} to become available`,
       initial: initialState as SnapshotRow | undefined,
       evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
@@ -116,12 +116,12 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/** The creates of one stack share one list of the stack's snapshots. */
-function createPoller(cloud: OpenStackContext, stack: string): BatchPoller<SnapshotRow> {
-  return cloud.poller(`create ${stack}`, async () =>
+/** The creates of one stack share one list of the stack's snapshots, which bear the stack's digest under `stackKey`. */
+export function createPoller(cloud: OpenStackContext, stackKey: string, stack: string): BatchPoller<SnapshotRow> {
+  return cloud.poller(`create ${stackKey} ${stack}`, async () =>
     stack === ""
       ? (await cloud.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
-      : cloud.snapshotsWith([{ [RECORD_KEYS.stack]: stack }]),
+      : cloud.snapshotsWith([{ [stackKey]: stack }]),
   );
 }
 

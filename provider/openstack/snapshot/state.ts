@@ -4,17 +4,13 @@ import type { Observed, Pending, State } from "../../core/definition";
 import { type Metadata, type SnapshotRow, utc } from "../cinder";
 import { isReservedKey } from "./inputs";
 
-/** Of the metadata, the outputs have only the keys that the program manages. The other keys belong to others. */
 export function observed(row: SnapshotRow, managed: readonly string[] | "all"): Observed {
-  const keys = managed === "all" ? Object.keys(row.metadata).filter((key) => !isReservedKey(key)) : managed;
   return {
     state: {
       volumeId: row.volume_id,
       name: row.name ?? undefined,
       description: row.description ?? undefined,
-      metadata: Object.fromEntries(
-        keys.filter((key) => Object.hasOwn(row.metadata, key)).map((key) => [key, row.metadata[key]]),
-      ),
+      metadata: managedMetadata(row.metadata, managed),
       status: row.status,
       progress: row["os-extended-snapshot-attributes:progress"] ?? undefined,
       sizeGiB: row.size,
@@ -26,6 +22,14 @@ export function observed(row: SnapshotRow, managed: readonly string[] | "all"): 
       consumesQuota: row.consumes_quota ?? undefined,
     },
   };
+}
+
+/** The outputs have only the keys that the program manages. The other keys belong to others. */
+export function managedMetadata(metadata: Metadata, managed: readonly string[] | "all"): Metadata {
+  const keys = managed === "all" ? Object.keys(metadata).filter((key) => !isReservedKey(key)) : managed;
+  return Object.fromEntries(
+    keys.flatMap((key) => (metadata[key] !== undefined && Object.hasOwn(metadata, key) ? [[key, metadata[key]]] : [])),
+  );
 }
 
 /**

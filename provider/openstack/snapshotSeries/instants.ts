@@ -9,7 +9,7 @@ import type { CreateSnapshot, Metadata, SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import { deletePoller, evaluateCreation } from "../snapshot/resource";
+import { createPoller, deletePoller, evaluateCreation } from "../snapshot/resource";
 import { waitForObject } from "../wait";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
@@ -99,12 +99,7 @@ export async function waitForInstant(
   context: OperationContext,
 ): Promise<SnapshotRow> {
   const absence = new AbsenceTimer(context.clock);
-  const { stack } = context;
-  const poller = cloud.poller(`create series ${stack}`, async () =>
-    stack === ""
-      ? (await cloud.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
-      : cloud.snapshotsWith([{ [SERIES_KEYS.stack]: stack }]),
-  );
+  const poller = createPoller(cloud, SERIES_KEYS.stack, context.stack);
   const row = await waitForObject(poller, snapshot, {
     description: `snapshot ${snapshot} to become available`,
     initial,

@@ -1,9 +1,9 @@
 // The ownership record of a VolumeFromSnapshot (docs/ownership.md): metadata on Cinder's volume, with a snapshot's keys.
 
 import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
-import { utc, type VolumeRow } from "../cinder";
+import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
-import { RECORD_KEYS, recordMetadata } from "../snapshot/ownership";
+import { managedKeysOn, RECORD_KEYS, recordMetadata, recordOn } from "../snapshot/ownership";
 import { metadataOf } from "../snapshot/state";
 import type { VolumeFromSnapshotInputs } from "./inputs";
 import { observed } from "./state";
@@ -29,18 +29,5 @@ export async function recordOwnership(
 }
 
 function ownedObject(row: VolumeRow): OwnedObject {
-  const { [RECORD_KEYS.managed]: managed = "" } = row.metadata;
-  return {
-    id: row.id,
-    task: {},
-    initialState: row,
-    stack: row.metadata[RECORD_KEYS.stack],
-    owner: row.metadata[RECORD_KEYS.owner] ?? "",
-    inputs: row.metadata[RECORD_KEYS.inputs] ?? "",
-    attempt: row.metadata[RECORD_KEYS.attempt],
-    createdAt: utc(row.created_at),
-    label: row.name ?? undefined,
-    // The update after an adoption may remove the keys that the program gave, and no key that others have set.
-    state: observed(row, managed === "" ? [] : managed.split(",")).state,
-  };
+  return { ...recordOn(row), state: observed(row, managedKeysOn(row)).state };
 }
