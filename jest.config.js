@@ -26,6 +26,7 @@ module.exports = {
     project("convergence"),
     project("smoke"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
+    project("clients"),
     project("engine"),
     project("openstack", {
       globalSetup: "<rootDir>/test/openstack/setup.ts",

@@ -6,12 +6,14 @@ import { parse } from "./body";
 import type { Context } from "./context";
 import { Failure, Refusal } from "./errors";
 import { ZSTACK_SEED, type ZStackModel } from "./model";
-import { gsonDate, reply } from "./views";
+import { ofClass } from "./schema";
+import { gsonDate, result } from "./views";
 
 /** The context path of the server, in front of the signed path. */
 export const PREFIX = "/zstack";
 
-export function login({ model, request }: Context): Reply {
+export function login(context: Context): Reply {
+  const { model, request } = context;
   const body = parse(request.text).logInByAccount;
   const { accountName, password } = isObject(body) ? body : {};
   const known = model.accounts.get(String(accountName));
@@ -24,15 +26,15 @@ export function login({ model, request }: Context): Reply {
   const now = model.clock.nowMs();
   model.sessions.set(uuid, now + model.timings.zstackSession);
   const account = ZSTACK_SEED.account;
-  return reply(model, 200, {
-    inventory: {
+  return result(context, {
+    inventory: ofClass("header.identity.SessionInventory", {
       uuid,
       accountUuid: account,
       userUuid: account,
       expiredDate: gsonDate(now + model.timings.zstackSession),
       createDate: gsonDate(now),
       noSessionEvaluation: false,
-    },
+    }),
   });
 }
 

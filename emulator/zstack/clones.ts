@@ -15,6 +15,7 @@ import {
 import { findVm } from "./handlers";
 import { endJob } from "./jobs";
 import type { CloneBehaviour, JobOutcome, ZStackJob, ZStackModel, ZStackVm } from "./model";
+import { ofClass } from "./schema";
 import { vmView } from "./views";
 
 interface ClonePlan {
@@ -145,13 +146,13 @@ class CloneRun {
 
   private createRow(name: string): void {
     const { model, plan } = this;
-    const { locale, uniqueVmName } = model.settings;
+    const { uniqueVmName } = model.settings;
     if (model.matchBehaviour(name, ["no-host"])) {
-      this.entries.push({ error: localised({ ...NO_HOST, code: "SYS.1006" }, locale) });
+      this.entries.push(this.entry({ error: { ...NO_HOST, code: "SYS.1006" } }));
       return;
     }
     if (uniqueVmName && model.named(name)) {
-      this.entries.push({ error: localised(operationFailed(`the name ${name} is taken`), locale) });
+      this.entries.push(this.entry({ error: operationFailed(`the name ${name} is taken`) }));
       return;
     }
     const description = `cloned from vm[uuid:${plan.source.uuid}]`;
@@ -175,7 +176,7 @@ class CloneRun {
       job.stuck = true;
     } else {
       const cloned = entries.filter((entry) => !("error" in entry)).length;
-      const result = { numberOfClonedVm: cloned, inventories: entries };
+      const result = ofClass("header.vm.CloneVmInstanceResults", { numberOfClonedVm: cloned, inventories: entries });
       this.end(() => ({ status: 200, body: { result, success: true } }));
       if (outcome === "purged") model.jobs.delete(job.uuid);
     }
@@ -195,15 +196,21 @@ class CloneRun {
         opaque: { "vm.uuid": vm.uuid },
         causes: [NO_HOST],
       };
-      return { error: localised(error, model.settings.locale), inventory };
+      return this.entry({ error, inventory });
     }
-    if (plan.strategy === "JustCreate") return { inventory: vmView(model, vm) };
+    if (plan.strategy === "JustCreate") return this.entry({ inventory: vmView(model, vm) });
     model.furnish(vm, plan.rootStorage, [...plan.rootTags]);
     if (plan.full && this.outcome !== "unattached") this.cloneDataVolumes(vm);
     vm.state = plan.strategy === "InstantStart" ? "Running" : "Stopped";
     if (vm.state === "Stopped") vm.hostUuid = null;
     vm.changedMs = model.clock.nowMs();
-    return { inventory: vmView(model, vm) };
+    return this.entry({ inventory: vmView(model, vm) });
+  }
+
+  private entry({ error, inventory }: { error?: ZStackError; inventory?: object }): Record<string, unknown> {
+    const { locale } = this.model.settings;
+    const failed = error === undefined ? {} : { error: errorView(localised(error, locale)) };
+    return ofClass("header.vm.CloneVmInstanceInventory", { ...failed, ...(inventory ? { inventory } : {}) });
   }
 
   private cloneDataVolumes(vm: ZStackVm): void {
@@ -232,4 +239,14 @@ class CloneRun {
       throw new Failure(error);
     });
   }
+}
+
+/** An error inside a result is an object of the result and has its place in the schema. */
+function errorView(error: ZStackError): object {
+  const { cause, causes } = error;
+  return ofClass(`header.errorcode.${causes ? "ErrorCodeList" : "ErrorCode"}`, {
+    ...error,
+    ...(cause ? { cause: errorView(cause) } : {}),
+    ...(causes ? { causes: causes.map(errorView) } : {}),
+  });
 }

@@ -18,7 +18,7 @@ export interface Work {
   readonly ms: number;
   readonly timeoutMs?: number;
   /** Runs after `ms`. Throws a Failure. */
-  readonly run: () => unknown;
+  readonly run: () => object | undefined;
   /** Runs at once, after the checks. */
   readonly begin?: () => void;
   /** Replaces `ms` and `run`, and ends the job itself. */

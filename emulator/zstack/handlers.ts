@@ -5,19 +5,21 @@ import { parse } from "./body";
 import type { Context, Work } from "./context";
 import { Failure, invalidArgument, notFound, operationFailed, Refusal, wrongState } from "./errors";
 import { ZSTACK_SEED, type ZStackModel, type ZStackTag, type ZStackVm, type ZStackVolume } from "./model";
-import { reply, vmView, volumeView } from "./views";
+import { ofClass } from "./schema";
+import { result, tagView, vmView, volumeView } from "./views";
 
-export function managementNode({ model, request }: Context): Reply {
+export function managementNode(context: Context): Reply {
+  const { model, request } = context;
   const body = parse(request.text);
-  if ("getVersion" in body) return reply(model, 200, { success: true, version: model.settings.version });
+  if ("getVersion" in body) return result(context, { success: true, version: model.settings.version });
   if ("getSupportAPIs" in body) {
     const clone = model.canClone ? ["APICloneVmInstanceMsg"] : [];
-    return reply(model, 200, { success: true, supportApis: [...clone, "APIQueryVmInstanceMsg"] });
+    return result(context, { success: true, supportApis: [...clone, "APIQueryVmInstanceMsg"] });
   }
   throw new Refusal(400, "the body doesn't contain action mapping to the URL[/v1/management-nodes/actions]");
 }
 
-export function updateVm(model: ZStackModel, row: ZStackVm, fields: Record<string, unknown>): unknown {
+export function updateVm(model: ZStackModel, row: ZStackVm, fields: Record<string, unknown>): object {
   const { name, description } = fields;
   if (typeof name === "string") {
     const taken = [...model.vms.values()].some((other) => other !== row && other.name === name);
@@ -29,7 +31,7 @@ export function updateVm(model: ZStackModel, row: ZStackVm, fields: Record<strin
   return { inventory: vmView(model, row) };
 }
 
-export function changePower(model: ZStackModel, row: ZStackVm, from: readonly string[], to: string): unknown {
+export function changePower(model: ZStackModel, row: ZStackVm, from: readonly string[], to: string): object {
   if (!from.includes(row.state)) throw new Failure(wrongState(row, `${to}VmInstanceMsg`, from));
   if (to === "Running" && row.rootVolumeUuid === null) model.furnish(row);
   row.state = to;
@@ -69,7 +71,7 @@ export function destroy({ model, params }: Context): Work {
   return { ms: 0, run: () => ({}) };
 }
 
-export function expunge(model: ZStackModel, row: ZStackVm): unknown {
+export function expunge(model: ZStackModel, row: ZStackVm): object {
   if (row.state !== "Destroyed") throw new Failure(wrongState(row, "ExpungeVmMsg", ["Destroyed"]));
   model.removeVm(row.uuid);
   return {};
@@ -81,12 +83,8 @@ export function quickMs(model: ZStackModel): number {
 
 export function globalConfigs(model: ZStackModel): object[] {
   const { deleteDataVolumes, uniqueVmName } = model.settings;
-  const row = (name: string, value: boolean) => ({
-    category: "vm",
-    name,
-    value: String(value),
-    defaultValue: "false",
-  });
+  const row = (name: string, value: boolean) =>
+    ofClass("core.config.GlobalConfigInventory", { category: "vm", name, value: String(value), defaultValue: "false" });
   return [row("dataVolume.deleteOnVmDestroy", deleteDataVolumes), row("uniqueVmName", uniqueVmName)];
 }
 
@@ -133,9 +131,10 @@ export function createTag({ model, fields }: Context): Work {
     run: () => {
       const same = [...model.tags.values()].some((one) => one.resourceUuid === resourceUuid && one.tag === tag);
       if (same) throw new Failure({ code: "TAG.1000", description: "Duplicated tag", details: "duplicated tag" });
-      const row: ZStackTag = { uuid: model.uuid("tag"), resourceType, resourceUuid, tag };
+      const createdMs = model.clock.nowMs();
+      const row: ZStackTag = { uuid: model.uuid("tag"), resourceType, resourceUuid, tag, createdMs };
       model.tags.set(row.uuid, row);
-      return { inventory: { ...row, type: "User" } };
+      return { inventory: tagView(row) };
     },
   };
 }

@@ -6,7 +6,7 @@ import { checkTypes } from "./body";
 import type { Context, Work } from "./context";
 import { Failure, localised, Refusal, text } from "./errors";
 import type { JobOutcome, ZStackJob, ZStackModel } from "./model";
-import { reply } from "./views";
+import { reply, result } from "./views";
 
 const TIMEOUT_MS = 1_800_000;
 /** An internal host, which clients cannot resolve (docs/wire/zstack.md#s2-3). */
@@ -56,7 +56,8 @@ export function queryJob(model: ZStackModel, request: EmulatorRequest, uuid: str
   const job = model.jobs.get(uuid);
   if (!job) return text(404, "the job has been expired");
   if (!job.outcome) return reply(model, 202, {});
-  return reply(model, job.outcome.status, job.outcome.body);
+  const { status, body } = job.outcome;
+  return status === 200 ? result({ model, request }, body) : reply(model, status, body);
 }
 
 function readHeaders(model: ZStackModel, request: EmulatorRequest): { uuid: string; timeoutMs: number | undefined } {

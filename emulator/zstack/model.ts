@@ -45,6 +45,8 @@ export interface ZStackTag {
   resourceType: string;
   resourceUuid: string;
   tag: string;
+  /** @default the beginning of Unix time */
+  createdMs?: number;
 }
 
 export interface ZStackSnapshot {
@@ -55,7 +57,7 @@ export interface ZStackSnapshot {
 /** The result of an API job, undefined while it runs. */
 export interface JobOutcome {
   status: 200 | 503;
-  body: unknown;
+  body: object;
 }
 
 export interface ZStackJob {

@@ -3,17 +3,14 @@
 import type { Reply } from "../core/http";
 import type { Context } from "./context";
 import { Refusal } from "./errors";
-import { reply, schemaOf } from "./views";
+import { result } from "./views";
 
 /**
  * Splits each condition as RestServer does: at the first operator of its list that occurs anywhere in the text
  * (docs/wire/zstack.md#query-gotchas).
  */
-export function query<Row extends object>(
-  { model, request }: Context,
-  rows: readonly Row[],
-  view: (row: Row) => unknown,
-): Reply {
+export function query<Row extends object>(context: Context, rows: readonly Row[], view: (row: Row) => object): Reply {
+  const { model, request } = context;
   const conditions = request.query.getAll("q").map(readCondition);
   const found = (model.settings.revoked ? [] : rows).filter((row) =>
     conditions.every(({ field, operator, value }) => {
@@ -33,8 +30,20 @@ export function query<Row extends object>(
   }
   const start = Number(request.query.get("start") ?? 0);
   const limit = Number(request.query.get("limit") ?? 1000);
-  const page = found.slice(start, start + limit).map(view);
-  return reply(model, 200, { inventories: page, schema: schemaOf(page.length) });
+  const asked = (name: string) => request.query.get(name) === "true";
+  // QueryFacadeImpl.java: `count` gives the number alone, `replyWithCount` gives it beside the page.
+  const total = asked("count") || asked("replyWithCount") ? { total: found.length } : {};
+  if (asked("count")) return result(context, total, "query");
+  const page = found.slice(start, start + limit).map((row) => withFields(view(row), request.query.get("fields")));
+  return result(context, { inventories: page, ...total }, "query");
+}
+
+/** Only the fields that the query asks for. The others are null there, so they are in no answer. */
+function withFields(inventory: object, fields: string | null): object {
+  if (fields === null || fields === "") return inventory;
+  const asked = fields.split(",").map((field) => field.trim());
+  const others = Object.keys(inventory).filter((key) => !asked.includes(key));
+  return { ...inventory, ...Object.fromEntries(others.map((key) => [key, null])) };
 }
 
 const OPERATORS = ["!=", ">=", "<=", "!?=", "!~=", "~=", "?=", "=", ">", "<", "is null", "not null"];

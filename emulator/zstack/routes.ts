@@ -20,7 +20,8 @@ import {
 } from "./handlers";
 import { ZSTACK_SEED, type ZStackVm } from "./model";
 import { query } from "./query";
-import { reply, schemaOf, vmView, volumeView } from "./views";
+import { ofClass } from "./schema";
+import { result, tagView, vmView, volumeView } from "./views";
 
 /** An asynchronous call: what it refuses at once or in its job, and what it does. */
 export type StartWork = (context: Context) => Work;
@@ -32,9 +33,20 @@ export type Handler =
   | { readonly kind: "actions"; readonly actions: Readonly<Record<string, StartWork>> };
 
 const PLACES: Readonly<Record<"zones" | "primary-storage" | "l3-networks", readonly object[]>> = {
-  zones: [{ uuid: ZSTACK_SEED.zone, name: "zone" }],
-  "primary-storage": [{ uuid: ZSTACK_SEED.primaryStorage, name: "primary storage" }],
-  "l3-networks": [{ uuid: ZSTACK_SEED.l3Network, name: "network", zoneUuid: ZSTACK_SEED.zone }],
+  zones: [ofClass("header.zone.ZoneInventory", { uuid: ZSTACK_SEED.zone, name: "zone" })],
+  "primary-storage": [
+    ofClass("header.storage.primary.PrimaryStorageInventory", {
+      uuid: ZSTACK_SEED.primaryStorage,
+      name: "primary storage",
+    }),
+  ],
+  "l3-networks": [
+    ofClass("header.network.l3.L3NetworkInventory", {
+      uuid: ZSTACK_SEED.l3Network,
+      name: "network",
+      zoneUuid: ZSTACK_SEED.zone,
+    }),
+  ],
 };
 
 export const ROUTES: readonly Route<Handler>[] = [
@@ -49,10 +61,12 @@ export const ROUTES: readonly Route<Handler>[] = [
     query(context, globalConfigs(context.model), (row) => row),
   ),
   ...tagRoutes(),
-  sync("progress", "/task-progresses/{job}", ({ model, params }) => {
+  sync("progress", "/task-progresses/{job}", (context) => {
+    const { model, params } = context;
     const content = model.progress.get(params.job ?? "");
-    const row = { taskUuid: params.job, taskName: "clone", type: "Progress", content };
-    return reply(model, 200, { inventories: content === undefined ? [] : [row] });
+    const fields = { taskUuid: params.job, taskName: "clone", type: "Progress", content };
+    const row = ofClass("header.core.progress.TaskProgressInventory", fields);
+    return result(context, { inventories: content === undefined ? [] : [row] });
   }),
 ];
 
@@ -62,12 +76,12 @@ function openRoutes(): Route<Handler>[] {
     route(operation, method, path, { kind: "open", answer });
   return [
     open("accounts.login", "PUT", "/accounts/login", login),
-    open("sessions.valid", "GET", "/accounts/sessions/{uuid}/valid", ({ model, params }) =>
-      reply(model, 200, { valid: isSession(model, params.uuid) }),
+    open("sessions.valid", "GET", "/accounts/sessions/{uuid}/valid", (context) =>
+      result(context, { valid: isSession(context.model, context.params.uuid) }),
     ),
-    open("sessions.logout", "DELETE", "/accounts/sessions/{uuid}", ({ model, params }) => {
-      model.sessions.delete(params.uuid ?? "");
-      return reply(model, 200, {});
+    open("sessions.logout", "DELETE", "/accounts/sessions/{uuid}", (context) => {
+      context.model.sessions.delete(context.params.uuid ?? "");
+      return result(context, {});
     }),
     open("node", "PUT", "/management-nodes/actions", managementNode),
   ];
@@ -79,9 +93,9 @@ function vmRoutes(): Route<Handler>[] {
       query(context, [...context.model.vms.values()], (row) => vmView(context.model, row)),
     ),
     // An unknown uuid is 200 with an empty list, never 404 (docs/wire/zstack.md#s9-5).
-    sync("vms.get", "/vm-instances/{uuid}", ({ model, params }) => {
-      const row = model.vms.get(params.uuid ?? "");
-      return reply(model, 200, { inventories: row ? [vmView(model, row)] : [], schema: schemaOf(row ? 1 : 0) });
+    sync("vms.get", "/vm-instances/{uuid}", (context) => {
+      const row = context.model.vms.get(context.params.uuid ?? "");
+      return result(context, { inventories: row ? [vmView(context.model, row)] : [] }, "query");
     }),
     route("vms.destroy", "DELETE", "/vm-instances/{uuid}", { kind: "async", work: destroy }),
     route("vms", "PUT", "/vm-instances/{uuid}/actions", {
@@ -91,6 +105,7 @@ function vmRoutes(): Route<Handler>[] {
         updateVmInstance: onVm((row, { model, fields }) => updateVm(model, row, fields)),
         startVmInstance: power(["Stopped", "Running", "Created"], "Running"),
         stopVmInstance: power(["Running", "Stopped", "Paused", "Unknown"], "Stopped"),
+        rebootVmInstance: power(["Running"], "Running"),
         pauseVmInstance: power(["Running"], "Paused"),
         resumeVmInstance: power(["Paused"], "Running"),
         recoverVmInstance: power(["Destroyed"], "Stopped"),
@@ -104,7 +119,7 @@ function power(from: readonly string[], to: string): StartWork {
   return onVm((row, { model }) => changePower(model, row, from, to));
 }
 
-function onVm(run: (vm: ZStackVm, context: Context) => unknown): StartWork {
+function onVm(run: (vm: ZStackVm, context: Context) => object): StartWork {
   return (context) => {
     // The existence check is a parameter check: the server makes it before it checks the session
     // (docs/wire/zstack.md#s1-3).
@@ -140,9 +155,7 @@ function volumeRoutes(): Route<Handler>[] {
 
 function tagRoutes(): Route<Handler>[] {
   return [
-    sync("tags.query", "/user-tags", (context) =>
-      query(context, [...context.model.tags.values()], (row) => ({ ...row, type: "User", createDate: "…" })),
-    ),
+    sync("tags.query", "/user-tags", (context) => query(context, [...context.model.tags.values()], tagView)),
     route("tags.create", "POST", "/user-tags", { kind: "async", work: createTag }),
     route("tags.delete", "DELETE", "/tags/{uuid}", {
       kind: "async",

@@ -1,14 +1,15 @@
 // ZStack's answers.
 
-import { isObject, type Reply } from "../core/http";
-import type { ZStackModel, ZStackVm, ZStackVolume } from "./model";
+import { type EmulatorRequest, header, isObject, type Reply } from "../core/http";
+import type { ZStackModel, ZStackTag, ZStackVm, ZStackVolume } from "./model";
+import { ofClass, schemaOf } from "./schema";
 
 /** Tomcat adds it to each answer; clients do not need it (docs/wire/zstack.md#s2-6). */
 export const COOKIE = { "Set-Cookie": "JSESSIONID=0123456789ABCDEF; Path=/; HttpOnly" };
 
 export function vmView(model: ZStackModel, row: ZStackVm): Record<string, unknown> {
   const { nics, createdMs, changedMs, ...plain } = row;
-  return {
+  return ofClass("header.vm.VmInstanceInventory", {
     ...plain,
     platform: "Linux",
     architecture: "x86_64",
@@ -17,22 +18,24 @@ export function vmView(model: ZStackModel, row: ZStackVm): Record<string, unknow
     allocatorStrategy: "LastHostPreferredAllocatorStrategy",
     createDate: gsonDate(createdMs),
     lastOpDate: gsonDate(changedMs),
-    vmNics: nics.map((nic, deviceId) => ({
-      ...nic,
-      vmInstanceUuid: row.uuid,
-      netmask: "255.255.255.0",
-      gateway: "192.168.10.1",
-      deviceId,
-      type: "VNIC",
-    })),
+    vmNics: nics.map((nic, deviceId) =>
+      ofClass("header.vm.VmNicInventory", {
+        ...nic,
+        vmInstanceUuid: row.uuid,
+        netmask: "255.255.255.0",
+        gateway: "192.168.10.1",
+        deviceId,
+        type: "VNIC",
+      }),
+    ),
     allVolumes: model.volumesOf(row.uuid).map((volume) => volumeView(volume)),
     vmCdRoms: [],
-  };
+  });
 }
 
 export function volumeView(row: ZStackVolume): Record<string, unknown> {
   const { systemTags: _, createdMs, ...plain } = row;
-  return {
+  return ofClass("header.volume.VolumeInventory", {
     ...plain,
     actualSize: Math.round(row.size / 5),
     format: "qcow2",
@@ -40,7 +43,12 @@ export function volumeView(row: ZStackVolume): Record<string, unknown> {
     isShareable: false,
     createDate: gsonDate(createdMs),
     lastOpDate: gsonDate(createdMs),
-  };
+  });
+}
+
+export function tagView({ createdMs = 0, ...row }: ZStackTag): Record<string, unknown> {
+  const date = gsonDate(createdMs);
+  return ofClass("header.tag.UserTagInventory", { ...row, type: "User", createDate: date, lastOpDate: date });
 }
 
 /**
@@ -54,10 +62,14 @@ export function reply({ settings }: ZStackModel, status: number, body: unknown):
   return { status, headers: COOKIE, body: floats ? escaped.replace(/([:[,])(\d+)(?=[,}\]])/g, asDouble) : escaped };
 }
 
-export function schemaOf(count: number): Record<string, string> {
-  return Object.fromEntries(
-    Array.from({ length: count }, (_, index) => [`inventories[${index}]`, "org.zstack.header.Inventory"]),
-  );
+/** The result of a call. Queries always tell its schema, other calls on request (docs/wire/zstack.md#schema). */
+export function result(
+  { model, request }: { readonly model: ZStackModel; readonly request: EmulatorRequest },
+  body: object,
+  kind: "query" | "call" = "call",
+): Reply {
+  const told = kind === "query" || header(request, "X-JSON-Schema") !== undefined;
+  return reply(model, 200, told ? { ...body, schema: schemaOf(body) } : body);
 }
 
 export function withoutNulls(value: unknown): unknown {
