@@ -6,6 +6,7 @@
 //   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: convergence, the long engine tests, some kills
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
+//   node tools/bootstrap.mjs clients [jest arguments]     the vendors' own clients against the emulators
 //   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
 //   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
 //   node tools/bootstrap.mjs bench [arguments]            measures, see docs/performance.md
@@ -30,7 +31,7 @@ const dist = path.join(root, "dist");
 const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence"];
+const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "clients"];
 const TEST_COMMANDS = [
   "test",
   "all",
@@ -40,6 +41,7 @@ const TEST_COMMANDS = [
   "convergence",
   "engine",
   "openstack",
+  "clients",
   "package",
   "kill",
 ];
@@ -58,6 +60,7 @@ const commands = {
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),
   // One file after the other: they share one laboratory, and one of them counts its requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),
+  clients: async (args) => runTests(["clients"], ["--runInBand", ...args]),
   package: async (args) => runTests(["package"], args),
   kill: async (args) => {
     process.env.SNAPCLONE_KILL_COUNT ??= "120";

@@ -1,16 +1,41 @@
-// Request bodies as ViPR's JSON library Jackson reads them.
+// Request bodies as ViPR's libraries read them: Jackson reads JSON, JAXB reads XML.
 
 import { type EmulatorRequest, header, isObject } from "../core/http";
 import { ViprError } from "./errors";
+import { fromXml, XmlError } from "./xml";
 
-/** Refuses unknown fields, with Jackson's messages (docs/wire/vipr.md#input-leniency). */
+/** The XML root of each request, and its lists that have no wrapper (docs/wire/vipr.md#xml). */
+const XML: Readonly<Record<string, { readonly root: string; readonly lists?: readonly string[] }>> = {
+  SnapshotSessionLinkTargetsParam: { root: "snapshot_session_link_targets" },
+  SnapshotSessionUnlinkTargetsParam: { root: "snapshot_session_unlink_targets" },
+  SnapshotSessionRelinkTargetsParam: { root: "snapshot_session_relink_targets" },
+  TagAssignment: { root: "tag_changes", lists: ["add", "remove"] },
+  BulkIdParam: { root: "ids", lists: ["id"] },
+};
+
+/** JSON with unknown fields is refused, with Jackson's messages (docs/wire/vipr.md#input-leniency). XML may have them. */
 export function readBody(request: EmulatorRequest, type: string, known: readonly string[]): Record<string, unknown> {
-  if (header(request, "Content-Type") !== "application/json") throw new ViprError(415, 1003);
+  const contentType = header(request, "Content-Type");
+  if (contentType !== "application/json" && contentType !== "application/xml") throw new ViprError(415, 1003);
   // EOFException (docs/wire/vipr.md#s3).
   if (request.text.trim() === "") throw new ViprError(500, 999);
+  return contentType === "application/xml" ? readXml(request.text, type) : readJson(request.text, type, known);
+}
+
+function readXml(text: string, type: string): Record<string, unknown> {
+  const { root, lists = [] } = XML[type] ?? { root: type };
+  try {
+    return fromXml(text, root, lists);
+  } catch (error) {
+    if (error instanceof XmlError) throw new ViprError(400, 1013, error.message);
+    throw error;
+  }
+}
+
+function readJson(text: string, type: string, known: readonly string[]): Record<string, unknown> {
   let body: unknown;
   try {
-    body = JSON.parse(request.text);
+    body = JSON.parse(text);
   } catch (error) {
     throw new ViprError(400, 1013, `Unexpected character: ${error instanceof Error ? error.message : String(error)}`);
   }

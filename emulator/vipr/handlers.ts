@@ -86,7 +86,7 @@ export function sessionsOf({ model }: Context, source: string): Answer {
     (session) => !session.inactive && model.sourceOf(session) === source,
   );
   const body = { snapshot_session: rows.map((row) => named(row, "/block/snapshot-sessions")) };
-  return { status: 200, root: "block_snapshot_sessions", body };
+  return { status: 200, root: "snapshot_sessions", body };
 }
 
 export function tagTarget(context: Context): Answer {

@@ -1,8 +1,9 @@
 // ViPR's answers: keys in the order in which ViPR writes them (docs/wire/vipr.md#s8), as JSON or XML.
 
-import { type EmulatorRequest, header, isObject, json, type Reply } from "../core/http";
+import { type EmulatorRequest, header, json, type Reply } from "../core/http";
 import type { ViprModel } from "./model";
 import type { ViprGroup, ViprSession, ViprTarget, ViprTask, ViprVolume } from "./rows";
+import { toXml } from "./xml";
 
 export interface Answer {
   readonly status: number;
@@ -166,16 +167,5 @@ export function written(
 ): Reply {
   if (root === "") return { status, headers, body: "" };
   if (header(request, "Accept") === "application/json") return json(status, body, headers);
-  const declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n';
-  return { status, headers: { "Content-Type": "application/xml", ...headers }, body: declaration + xml(root, body) };
-}
-
-function xml(name: string, value: unknown): string {
-  if (Array.isArray(value)) return value.map((item) => xml(name, item)).join("");
-  const inner = isObject(value)
-    ? Object.entries(value)
-        .map(([key, item]) => xml(key, item))
-        .join("")
-    : String(value).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<${name}>${inner}</${name}>`;
+  return { status, headers: { "Content-Type": "application/xml", ...headers }, body: toXml(root, body) };
 }
