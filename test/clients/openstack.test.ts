@@ -1,0 +1,93 @@
+// openstacksdk and the `openstack` command from Debian's packages, and gophercloud from the Go proxy, against the emulator.
+
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+
+const run = promisify(execFile);
+const PYTHON = "/usr/bin/python3";
+
+let emulator: Emulator;
+
+beforeAll(async () => {
+  emulator = await startEmulator({ clock: { scale: 100 } });
+});
+
+afterAll(() => emulator.close());
+
+/** Only what the client needs: no other cloud of this machine, no proxy. */
+const env = (more: Record<string, string> = {}) => ({
+  PATH: process.env.PATH ?? "",
+  HOME: fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-client-")),
+  OS_IDENTITY_API_VERSION: "3",
+  ...more,
+});
+
+const hasSdk = fs.existsSync("/usr/lib/python3/dist-packages/openstack");
+if (!hasSdk) console.warn("openstacksdk is not run: Debian's package python3-openstacksdk is not installed");
+
+(hasSdk ? describe : describe.skip)("openstacksdk", () => {
+  let outcomes: Record<string, unknown>;
+
+  beforeAll(async () => {
+    const script = path.join(__dirname, "python", "openstack_calls.py");
+    const { stdout } = await run(PYTHON, [script, SEED_VOLUMES.data], {
+      env: env(emulator.openstack.env()),
+      timeout: 120_000,
+    });
+    outcomes = JSON.parse(stdout);
+  }, 130_000);
+
+  test.each([
+    ["identity", { project: "demo", region: "RegionOne", services: expect.arrayContaining(["compute"]) }],
+    ["volumes", { found: expect.any(String), size: 2, names: expect.arrayContaining(["sdk"]) }],
+    ["snapshots", { status: "available", metadata: { a: "b" }, found: true, paged: true, restored: true }],
+    ["metadata", { b: "2", c: "3" }],
+    ["errors", { "unknown snapshot": "404 ResourceNotFound", "no volume": expect.stringMatching(/^404 /) }],
+    ["servers", { servers: expect.any(Number), status: "ACTIVE" }],
+  ])("%s", (group, expected) => {
+    expect(outcomes[group]).toMatchObject(expected);
+  });
+});
+
+const hasCommand = fs.existsSync("/usr/bin/openstack");
+if (!hasCommand)
+  console.warn("the command openstack is not run: Debian's package python3-openstackclient is not installed");
+
+(hasCommand ? describe : describe.skip)("the command openstack", () => {
+  const openstack = async (...words: string[]) => {
+    const { stdout } = await run("/usr/bin/openstack", [...words, "-f", "json"], {
+      env: env(emulator.openstack.env()),
+      timeout: 60_000,
+    });
+    return stdout.trim() === "" ? undefined : JSON.parse(stdout);
+  };
+
+  test("issues a token, takes a snapshot with properties and finds it again", async () => {
+    expect(await openstack("token", "issue")).toMatchObject({ project_id: expect.any(String) });
+    const create = [
+      "volume",
+      "snapshot",
+      "create",
+      "--volume",
+      SEED_VOLUMES.data,
+      "--force",
+      "--property",
+      "a=b",
+      "by-command",
+    ];
+    expect(await openstack(...create)).toMatchObject({ name: "by-command", volume_id: SEED_VOLUMES.data });
+    const rows = await openstack("volume", "snapshot", "list", "--long");
+    expect(rows).toContainEqual(expect.objectContaining({ Name: "by-command", Properties: { a: "b" } }));
+    expect(await openstack("volume", "show", SEED_VOLUMES.data)).toMatchObject({ id: SEED_VOLUMES.data });
+  }, 120_000);
+
+  test("lists PowerVC's volumes and servers", async () => {
+    const options = { env: env(emulator.powervc.env()), timeout: 60_000 };
+    const { stdout } = await run("/usr/bin/openstack", ["volume", "list", "-f", "json"], options);
+    expect(JSON.parse(stdout).length).toBeGreaterThan(0);
+  }, 120_000);
+});
