@@ -91,3 +91,30 @@ if (!hasCommand)
     expect(JSON.parse(stdout).length).toBeGreaterThan(0);
   }, 120_000);
 });
+
+const hasGo = (process.env.PATH ?? "").split(path.delimiter).some((folder) => fs.existsSync(path.join(folder, "go")));
+if (!hasGo) console.warn("gophercloud is not run: there is no Go");
+
+(hasGo ? test : test.skip)(
+  "gophercloud: a snapshot's life, pages, an unknown id",
+  async () => {
+    const folder = path.join(__dirname, "go");
+    const program = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-go-")), "calls");
+    await run("go", ["build", "-o", program, "."], { cwd: folder, timeout: 280_000 });
+    // gophercloud reads the project's domain from this variable only.
+    const login = { ...emulator.openstack.env(), OS_DOMAIN_NAME: "Default" };
+    const { stdout } = await run(program, [SEED_VOLUMES.data], { env: env(login), timeout: 60_000 });
+    expect(JSON.parse(stdout)).toEqual({
+      volume: expect.any(String),
+      name: "renamed",
+      // It sends a PUT, which replaces the whole.
+      metadata: { c: "d" },
+      found: true,
+      gone: true,
+      unknown: true,
+      servers: expect.any(Number),
+    });
+    fs.rmSync(path.dirname(program), { recursive: true });
+  },
+  300_000,
+);
