@@ -7,6 +7,7 @@ import type { AnyDefinition, HiddenInputs } from "./core/definition";
 import { SnapcloneError } from "./core/errors";
 import { announceImport, diffWithImport } from "./core/import";
 import * as lifecycle from "./core/lifecycle";
+import { PartialFailure } from "./core/outputs";
 import { Run } from "./core/run";
 import { attemptJournal } from "./pulumi/attempts";
 import {
@@ -102,7 +103,7 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     try {
       return await work();
     } catch (error) {
-      if (error instanceof lifecycle.PartialFailure) {
+      if (error instanceof PartialFailure) {
         throw Object.assign(error, { properties: wrapSecrets(definitionOf(), error.properties) });
       }
       if (error instanceof SnapcloneError) throw answerOf(error.message);

@@ -1,7 +1,7 @@
 // AssistedSnapshot: an overlay on a running server's disk, made and merged by the hypervisor.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * The inputs of an {@link AssistedSnapshot}.
@@ -137,7 +137,7 @@ export class AssistedSnapshot extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<AssistedSnapshot> = {
   volumeId: undefined,
   snapshotId: undefined,
   newFile: undefined,

@@ -1,7 +1,7 @@
 // ClonedVm: a set of clones of a ZStack VM.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * The inputs of a {@link ClonedVm}.
@@ -221,7 +221,7 @@ export class ClonedVm extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<ClonedVm> = {
   vmInstanceUuid: undefined,
   names: undefined,
   description: undefined,

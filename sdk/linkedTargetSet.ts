@@ -1,7 +1,7 @@
 // LinkedTargetSet.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * The inputs of a {@link LinkedTargetSet}.
@@ -157,7 +157,7 @@ export class LinkedTargetSet extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<LinkedTargetSet> = {
   snapshotSessionId: undefined,
   targetName: undefined,
   count: undefined,

@@ -39,6 +39,12 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
   }
 }
 
+/** An entry for each output that a resource class declares. The compiler asks for one that is missing. */
+export type NoOutputs<Resource extends SnapcloneResource> = Record<
+  Exclude<keyof Resource, keyof pulumi.CustomResource>,
+  undefined
+>;
+
 /**
  * By the type alone: a transformation sees a resource whose other fields are not set yet, and a policy pack asks about an
  * object that has nothing else.

@@ -3,7 +3,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
 import { type LookupOutputOptions, lookup, outputOf } from "./lookup";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * The inputs of a {@link Snapshot}.
@@ -130,7 +130,7 @@ export class Snapshot extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<Snapshot> = {
   volumeId: undefined,
   name: undefined,
   description: undefined,

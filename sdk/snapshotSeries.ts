@@ -1,7 +1,7 @@
 // SnapshotSeries.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /** The inputs of a {@link SnapshotSeries}. */
 export interface SnapshotSeriesArgs {
@@ -151,7 +151,7 @@ export class SnapshotSeries extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<SnapshotSeries> = {
   volumeId: undefined,
   keep: undefined,
   keepWithin: undefined,

@@ -1,7 +1,7 @@
 // VolumeClone.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /**
  * The inputs of a {@link VolumeClone}.
@@ -144,7 +144,7 @@ export class VolumeClone extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<VolumeClone> = {
   volumes: undefined,
   displayName: undefined,
   description: undefined,

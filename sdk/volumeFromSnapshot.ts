@@ -1,7 +1,7 @@
 // VolumeFromSnapshot: a volume with the data of a Cinder snapshot.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource, typeToken } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /** The inputs of a {@link VolumeFromSnapshot}. */
 export interface VolumeFromSnapshotArgs {
@@ -139,7 +139,7 @@ export class VolumeFromSnapshot extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<VolumeFromSnapshot> = {
   snapshotId: undefined,
   name: undefined,
   description: undefined,

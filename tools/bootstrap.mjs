@@ -159,7 +159,7 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
   }
 }
 
-/** What test/engine/harness.ts reads. */
+/** The environment variables that test/engine/harness.ts reads. */
 async function engineEnvironment() {
   announce("looking for a Pulumi engine");
   const answer = await capture([path.join(dist, "tools", "engine", "cli.js"), "--json"]);

@@ -14,7 +14,7 @@ const configFile = path.join(folder, "stack", "Pulumi.demo.yaml");
 const project = "snapclone-quickstart";
 
 const STEPS = 6;
-/** For a `pulumi` that was asked to end: it finishes what is in flight first. */
+/** How long a `pulumi` that was asked to end may take: it finishes the operations in flight first. */
 const GRACE_MS = 20_000;
 
 type Emulator = Awaited<ReturnType<typeof startEmulator>>;

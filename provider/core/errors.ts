@@ -1,6 +1,8 @@
 // Every failure that the provider expects is a SnapcloneError: which operation failed on which object, the backend's message,
 // and what the user can do. This is the only place where errors become text, and secrets are redacted here.
 
+import { inspect, types } from "node:util";
+
 export type ErrorKind =
   /** The user's inputs are wrong; nothing was sent. */
   | "input"
@@ -56,7 +58,8 @@ export class SnapcloneError extends Error {
     const clean: ErrorParts = { ...parts, message: truncate(parts.message, 1000) };
     if (parts.operation !== undefined) clean.operation = redact(parts.operation);
     if (parts.request !== undefined) clean.request = redact(parts.request);
-    super(text(clean), parts.cause === undefined ? undefined : { cause: parts.cause });
+    if (parts.cause !== undefined) clean.cause = redactedCause(parts.cause);
+    super(text(clean), clean.cause === undefined ? undefined : { cause: clean.cause });
     this.name = "SnapcloneError";
     this.parts = clean;
     // Pulumi prints an error's `stack` for check, diff, read and delete (docs/wire/pulumi-engine.md#errors). For an
@@ -116,6 +119,32 @@ export function redact(textWithSecrets: string): string {
   }
   // Fernet tokens begin with version byte 0x80: base64 "gAAAA" (the Fernet specification). And user:password@ in URLs.
   return out.replace(/gAAAA[\w-]{16,}=*/g, "[redacted]").replace(/(https?:\/\/)[^\s/@]+@/g, "$1[redacted]@");
+}
+
+/** Causes are short chains: undici's error, and Node's below it. */
+const MAX_CAUSES = 8;
+
+/**
+ * A copy of the cause without its secrets, since Node's `inspect` prints an error with its causes. Of an error's own
+ * properties the copy has `code` and `errors`, which callers read.
+ */
+function redactedCause(cause: unknown, depth = 0): unknown {
+  if (cause instanceof SnapcloneError) return cause;
+  // Not by `instanceof`: under Jest, Node's own errors come from another realm.
+  if (!types.isNativeError(cause)) return redact(typeof cause === "string" ? cause : inspect(cause));
+  const inner = depth < MAX_CAUSES && cause.cause !== undefined ? redactedCause(cause.cause, depth + 1) : undefined;
+  const copy = new Error(redact(cause.message), inner === undefined ? undefined : { cause: inner });
+  copy.name = cause.name;
+  copy.stack = redact(cause.stack ?? String(cause));
+  const code: unknown = Reflect.get(cause, "code");
+  // Of an AggregateError: one for each address of a host.
+  const errors: unknown = Reflect.get(cause, "errors");
+  return Object.assign(copy, {
+    ...(code === undefined ? {} : { code }),
+    ...(Array.isArray(errors) && depth < MAX_CAUSES
+      ? { errors: errors.map((one) => redactedCause(one, depth + 1)) }
+      : {}),
+  });
 }
 
 function text({ operation, message, hint, request, status, requestId }: ErrorParts): string {

@@ -2,11 +2,6 @@
 
 import { z } from "zod";
 
-/** For a schema's `error`: a missing value gets another message than a wrong one. */
-export function requiredOr(message: string) {
-  return { error: (issue: { input?: unknown }) => (issue.input === undefined ? "is required" : message) };
-}
-
 /** No connection means "default", so both are the same in the state. */
 export function connectionName() {
   return z

@@ -37,9 +37,6 @@ import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
 import { toState } from "./util/toState";
 
-export type { Properties } from "./operation";
-export { PartialFailure } from "./outputs";
-
 /** Milliseconds before each new read of an object that is still being created and was not found: half a minute in all. */
 const REREAD_INTERVALS_MS = [1_000, 3_000, 6_000, 10_000, 10_000];
 /** The attempt that an update writes when it has none: the state holds the object, so no create may adopt it. */

@@ -79,8 +79,12 @@ export class Session<Login> {
     if (this.login === login) this.login = undefined;
   }
 
-  /** The login to be ended, if there is one. A later request would log in anew. */
-  end(): Login | undefined {
+  /**
+   * The login to be ended, if there is one. A login that is under way is waited for, since the backend keeps its session even
+   * if all callers have left. A later request would log in anew.
+   */
+  async end(): Promise<Login | undefined> {
+    await this.loggingIn?.catch(() => {});
     const { login } = this;
     this.login = undefined;
     return login;

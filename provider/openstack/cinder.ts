@@ -29,7 +29,7 @@ const snapshotSchema = z.looseObject({
   /** UTC without a zone. */
   created_at: nullableString,
   updated_at: nullableString,
-  /** From 3.14, 3.41 and 3.65 on, and never in `listSnapshots` (docs/wire/openstack.md#a3). */
+  /** From 3.14, 3.41 and 3.65 on, and never in a list without details (docs/wire/openstack.md#a3). */
   group_snapshot_id: z.string().nullish(),
   user_id: z.string().nullish(),
   consumes_quota: z.boolean().nullish(),
@@ -70,14 +70,6 @@ const messageSchema = z.looseObject({
   resource_uuid: z.string().nullish(),
 });
 
-/** -1 means "no limit". */
-const limitsSchema = z.looseObject({
-  maxTotalSnapshots: z.number().optional(),
-  totalSnapshotsUsed: z.number().optional(),
-  maxTotalVolumeGigabytes: z.number().optional(),
-  totalGigabytesUsed: z.number().optional(),
-});
-
 const links = z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]);
 
 // Whole response bodies. Made once: zod compiles a schema on first use.
@@ -95,13 +87,11 @@ const responses = {
   volumes: z
     .looseObject({ volumes: z.array(volumeSchema), volumes_links: links })
     .transform(({ volumes, volumes_links }) => ({ rows: volumes, links: volumes_links })),
-  limits: z.looseObject({ limits: z.looseObject({ absolute: limitsSchema }) }),
 };
 
 export type SnapshotRow = z.infer<typeof snapshotSchema>;
 export type VolumeRow = z.infer<typeof volumeSchema>;
 export type MessageRow = z.infer<typeof messageSchema>;
-export type Limits = z.infer<typeof limitsSchema>;
 export type Metadata = Record<string, string>;
 
 export interface CreateSnapshot {
@@ -209,11 +199,6 @@ export class CinderClient {
     return this.snapshot({ method: "GET", path: snapshotPath(id), signal });
   }
 
-  /** Summaries, without the fields that 3.14, 3.41, 3.65 and os-extended-snapshot-attributes add. */
-  async listSnapshots(query: ListSnapshots = {}, signal?: AbortSignal): Promise<SnapshotList> {
-    return snapshotList(await this.list(["snapshots", "/snapshots"], query, responses.snapshots, signal));
-  }
-
   async listSnapshotsDetail(query: ListSnapshots = {}, signal?: AbortSignal): Promise<SnapshotList> {
     return snapshotList(await this.list(["snapshots", "/snapshots/detail"], query, responses.snapshots, signal));
   }
@@ -253,16 +238,6 @@ export class CinderClient {
   /** Replaces all metadata, including what others have set. */
   async replaceSnapshotMetadata(id: string, metadata: Metadata): Promise<Metadata> {
     return this.metadata({ method: "PUT", path: metadataPath(snapshotPath(id)), body: { metadata } });
-  }
-
-  async showSnapshotMetadataKey(id: string, key: string, signal?: AbortSignal): Promise<string> {
-    return this.metadataKey({ method: "GET", path: metadataKeyPath(snapshotPath(id), key), signal }, key);
-  }
-
-  /** Creates the key if it does not exist (docs/wire/openstack.md#a7). */
-  async updateSnapshotMetadataKey(id: string, key: string, value: string): Promise<string> {
-    const body = { meta: { [key]: value } };
-    return this.metadataKey({ method: "PUT", path: metadataKeyPath(snapshotPath(id), key), body }, key);
   }
 
   async deleteSnapshotMetadataKey(id: string, key: string): Promise<void> {
@@ -326,11 +301,6 @@ export class CinderClient {
     await this.delete(metadataKeyPath(volumePath(id), key));
   }
 
-  /** The project's quota and its use. */
-  async limits(signal?: AbortSignal): Promise<Limits> {
-    return (await this.call({ method: "GET", path: "/limits", schema: responses.limits, signal })).limits.absolute;
-  }
-
   /**
    * Why a resource is in an error status, in Cinder's words. The scheduler leaves no message when it finds no backend
    * (docs/wire/openstack.md#a8). Never throws.
@@ -372,11 +342,6 @@ export class CinderClient {
 
   private mergeMetadata(objectPath: string, metadata: Metadata): Promise<Metadata> {
     return this.metadata({ method: "POST", path: metadataPath(objectPath), body: { metadata }, idempotent: true });
-  }
-
-  private async metadataKey(call: Omit<Call<unknown>, "schema">, key: string): Promise<string> {
-    const schema = z.looseObject({ meta: z.looseObject({ [key]: z.string() }) }).transform(({ meta }) => meta[key]);
-    return this.call({ ...call, schema: schema.pipe(z.string()) });
   }
 
   private async delete(path: string): Promise<void> {

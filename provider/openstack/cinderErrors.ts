@@ -2,7 +2,7 @@
 
 import { orUndefined } from "../core/absence";
 import { isKind, SnapcloneError } from "../core/errors";
-import type { ParsedError, RawResponse } from "../core/http/client";
+import type { ParsedError, RawResponse } from "../core/http/request";
 import { faultError } from "./faults";
 
 /** For `parseError` of a request to Cinder, or to PowerVC's extension of it. */

@@ -18,7 +18,7 @@ import {
   stackConfig,
 } from "../core/connection/settings";
 import { SnapcloneError } from "../core/errors";
-import type { TlsSettings } from "../core/http/client";
+import type { TlsSettings } from "../core/http/tls";
 import { flag, isBlank } from "../core/util/values";
 import { type Auth, readAuth } from "./auth";
 import { type CloudFiles, type Environment, environmentCloud, flatten, readCloudFiles } from "./cloudsYaml";

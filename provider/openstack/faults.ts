@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { truncate } from "../core/errors";
-import type { ParsedError, RawResponse } from "../core/http/client";
+import type { ParsedError, RawResponse } from "../core/http/request";
 
 export interface Fault {
   /** `itemNotFound`, `badRequest`, `computeFault`, … */

@@ -2,7 +2,6 @@
 // (docs/wire/openstack.md#a2).
 
 import { z } from "zod";
-import { requiredOr } from "../core/inputs";
 
 /**
  * Lower case with dashes. Cinder's schema accepts other forms, with which Cinder then finds nothing
@@ -10,7 +9,7 @@ import { requiredOr } from "../core/inputs";
  */
 export function uuid(noun: string) {
   return z
-    .string(requiredOr("must be a string"))
+    .string("must be a string")
     .toLowerCase()
     .regex(
       /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,

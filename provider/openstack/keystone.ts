@@ -3,14 +3,9 @@
 
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import {
-  HttpClient,
-  type HttpRequest,
-  type HttpResponse,
-  type ParsedError,
-  type RawResponse,
-} from "../core/http/client";
+import { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
+import type { HttpRequest, HttpResponse, ParsedError, RawResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
 import type { OpenStackSettings } from "./connection";

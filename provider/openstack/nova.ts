@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { SnapcloneError } from "../core/errors";
-import type { ParsedError, RawResponse } from "../core/http/client";
+import type { ParsedError, RawResponse } from "../core/http/request";
 import { linkedAbort } from "../core/util/abort";
 import { type Clock, systemClock } from "../core/util/clock";
 import { faultError, parseFault } from "./faults";

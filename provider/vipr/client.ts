@@ -3,8 +3,9 @@
 
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import { HttpClient, type HttpRequest, type ParsedError, type RawResponse } from "../core/http/client";
+import { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
+import type { HttpRequest, ParsedError, RawResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
 import { isRecord } from "../core/util/values";
@@ -272,7 +273,7 @@ export class ViprClient {
    * is this. An Http that was handed in belongs to whoever made it.
    */
   async logout(): Promise<void> {
-    const token = this.session.end();
+    const token = await this.session.end();
     try {
       if (token !== undefined) await this.http.request(this.prepared({ method: "GET", path: "/logout" }, token));
     } finally {

@@ -9,7 +9,7 @@ import {
   type SettingsReader,
   tlsFields,
 } from "../core/connection/settings";
-import type { TlsSettings } from "../core/http/client";
+import type { TlsSettings } from "../core/http/tls";
 
 export interface ViprSettings extends CommonSettings<"stackConfig" | "environment"> {
   /** The REST API's own address, without a slash at the end. */

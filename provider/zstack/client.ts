@@ -4,8 +4,9 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import { HttpClient, type HttpRequest, type HttpResponse } from "../core/http/client";
+import { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
+import type { HttpRequest, HttpResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { abortableSleep } from "../core/util/abort";
 import { type Clock, systemClock } from "../core/util/clock";
@@ -161,7 +162,7 @@ export class ZStackClient {
 
   /** An account may have 500 sessions, and they live for two hours (docs/wire/zstack.md#s1-2): none is left behind. */
   async logOut(): Promise<void> {
-    const uuid = this.session.end()?.uuid;
+    const uuid = (await this.session.end())?.uuid;
     if (uuid !== undefined) await this.call({ method: "DELETE", path: `/accounts/sessions/${uuid}`, open: true });
   }
 

@@ -10,7 +10,7 @@ import {
   type SettingsReader,
   tlsFields,
 } from "../core/connection/settings";
-import type { TlsSettings } from "../core/http/client";
+import type { TlsSettings } from "../core/http/tls";
 
 export interface ZStackSettings extends CommonSettings<"stackConfig" | "environment"> {
   /** Scheme, host, port and context path, as far as the `/v1` that follows: `http://10.0.0.2:8080/zstack`. */

@@ -2,7 +2,7 @@
 // The facts are in docs/wire/zstack.md#s2-8 and #s6.
 
 import { type ErrorKind, type ErrorParts, SnapcloneError, truncate } from "../core/errors";
-import type { ParsedError, RawResponse } from "../core/http/client";
+import type { ParsedError, RawResponse } from "../core/http/request";
 import { isRecord } from "../core/util/values";
 import type { ZStackSettings } from "./connection";
 

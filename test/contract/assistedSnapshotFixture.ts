@@ -2,22 +2,17 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
-import type { Clock } from "../../provider/core/util/clock";
 import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
-import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackContext } from "../../provider/openstack/context";
-import { KeystoneSession } from "../../provider/openstack/keystone";
+import type { OpenStackContext } from "../../provider/openstack/context";
 import { FakeEngine, type FakeEngineOptions } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
 
 /** How many times faster than real time the emulator's clock and ours run. */
 const SCALE = 50;
-export const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+export const clock = new ScaledClock(SCALE);
 /** Attached, in the seed data. */
 export const VOLUME = SEED_VOLUMES.logs;
 export const BASE = `volume-${VOLUME}`;
@@ -62,10 +57,7 @@ export class AssistedSnapshotFixture {
     await this.emulator.close();
   }
 
-  readonly connect = (config: unknown): OpenStackContext => {
-    const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-    return new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
-  };
+  readonly connect = (config: unknown): OpenStackContext => connectOpenStack(config, clock);
 
   readonly newRun = () => new Run({ clock, log: (severity, text) => this.log.push(`${severity}: ${text}`) });
   readonly newEngine = (options: Partial<FakeEngineOptions> = {}) =>

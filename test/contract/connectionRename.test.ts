@@ -1,22 +1,17 @@
 // A connection that gets another name: the resources stay if the settings reach the same backend.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { Connections } from "../../provider/core/connection/connections";
-import type { Clock } from "../../provider/core/util/clock";
 import { openstack } from "../../provider/openstack/context";
 import { snapshot } from "../../provider/openstack/snapshot/resource";
 import { powervc } from "../../provider/powervc/context";
 import { vipr } from "../../provider/vipr/context";
 import { zstack } from "../../provider/zstack/context";
 import { FakeEngine } from "../support/fakeEngine";
+import { ScaledClock } from "../support/scaledClock";
 
 const SCALE = 50;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(SCALE);
 
 let emulator: Emulator;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { type Emulator, startEmulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { RESOURCES } from "../faults/resources/index";
 import type { ResourceUnderTest } from "../faults/resourceUnderTest";
 import { FaultyHttp } from "../faults/wire";

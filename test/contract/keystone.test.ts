@@ -1,10 +1,10 @@
 // KeystoneSession against the emulator, over real sockets.
 
 import { type Emulator, startEmulator } from "../../emulator";
-import { SnapcloneError } from "../../provider/core/errors";
 import { CinderClient } from "../../provider/openstack/cinder";
 import type { OpenStackSettings } from "../../provider/openstack/connection";
 import { KeystoneSession } from "../../provider/openstack/keystone";
+import { failure } from "../support/failures";
 
 let emulator: Emulator;
 const sessions: KeystoneSession[] = [];
@@ -42,15 +42,6 @@ function open(changes: Partial<OpenStackSettings> = {}): { session: KeystoneSess
   return { session, cinder: new CinderClient(session) };
 }
 
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("it went well"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
-}
-
 const logins = () => emulator.requests.count({ service: "keystone", method: "POST" });
 
 describe("logins", () => {
@@ -77,9 +68,9 @@ describe("logins", () => {
     const token = await open().session.token();
     const { session, cinder } = open({ auth: { method: "token", token, scope: project } });
     expect(await session.projectId()).toBe(demo());
-    expect((await cinder.listSnapshots()).snapshots).toEqual([]);
+    expect((await cinder.listSnapshotsDetail()).snapshots).toEqual([]);
     emulator.keystone.revokeAll();
-    const error = await failure(cinder.listSnapshots());
+    const error = await failure(cinder.listSnapshotsDetail());
     expect([error.kind, error.message]).toEqual(["unauthorized", expect.stringContaining("cannot be renewed")]);
   });
 
@@ -88,7 +79,7 @@ describe("logins", () => {
       const user = { name: "admin", domain };
       const { session, cinder } = open({ auth: password({ user, scope }) });
       expect(await session.token()).not.toBe("");
-      const error = await failure(cinder.listSnapshots());
+      const error = await failure(cinder.listSnapshotsDetail());
       expect([error.kind, error.message]).toEqual(["config", expect.stringContaining("no project")]);
     }
   });
@@ -111,7 +102,7 @@ describe("logins", () => {
   ];
   it.each(refused)("login: is refused after one request for %s", async (_name, auth, kind) => {
     const { session, cinder } = open({ auth });
-    const errors = await Promise.all([failure(session.token()), failure(cinder.listSnapshots())]);
+    const errors = await Promise.all([failure(session.token()), failure(cinder.listSnapshotsDetail())]);
     errors.push(await failure(session.token()));
     for (const error of errors) {
       expect(error.kind).toBe(kind);
@@ -134,7 +125,7 @@ describe("a token that expires during the run", () => {
     const { cinder } = open();
     await cinder.microversion();
     emulator.keystone[end]();
-    await Promise.all(Array.from({ length: 50 }, () => cinder.listSnapshots()));
+    await Promise.all(Array.from({ length: 50 }, () => cinder.listSnapshotsDetail()));
     expect(logins()).toBe(2);
   });
 
@@ -151,10 +142,10 @@ describe("a token that expires during the run", () => {
   it("request: a service that refuses every token is an error after one new login", async () => {
     const { cinder } = open();
     await cinder.microversion();
-    emulator.faults.add({ match: { operation: "snapshots.list" }, status: 401, times: 10 });
-    const error = await failure(cinder.listSnapshots());
+    emulator.faults.add({ match: { operation: "snapshots.detail" }, status: 401, times: 10 });
+    const error = await failure(cinder.listSnapshotsDetail());
     expect([error.kind, error.message]).toEqual(["unauthorized", expect.stringContaining("a moment ago")]);
-    expect([logins(), emulator.requests.count({ operation: "snapshots.list" })]).toEqual([2, 2]);
+    expect([logins(), emulator.requests.count({ operation: "snapshots.detail" })]).toEqual([2, 2]);
   });
 });
 
@@ -176,7 +167,7 @@ describe("the catalogue", () => {
 
   it.each(["", "/v3", "/v3/another-project/"])("endpoint: can be overridden with …/volume%s", async (path) => {
     const { cinder } = open({ endpointOverride: { blockStorage: `${emulator.url}/volume${path}` } });
-    expect((await cinder.listSnapshots()).snapshots).toEqual([]);
+    expect((await cinder.listSnapshotsDetail()).snapshots).toEqual([]);
   });
 
   it("endpoint: an override that is not Cinder's address is a config error, not an absence", async () => {

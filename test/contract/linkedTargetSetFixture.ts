@@ -1,15 +1,15 @@
 // LinkedTargetSet's hooks against the emulator over HTTP, with clocks that run faster than real time.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, type EmulatorOptions, SEED_SESSIONS, startEmulator, type ViprTarget } from "../../emulator";
-import { type Properties, read } from "../../provider/core/lifecycle";
+import { read } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
-import type { Clock } from "../../provider/core/util/clock";
 import { ViprClient } from "../../provider/vipr/client";
 import { resolveVipr } from "../../provider/vipr/connection";
 import { ViprContext } from "../../provider/vipr/context";
 import { linkedTargetSet } from "../../provider/vipr/linkedTargetSet/resource";
 import type { TargetOutput } from "../../provider/vipr/linkedTargetSet/state";
+import { ScaledClock } from "../support/scaledClock";
 
 export const NEWS: Properties = {
   snapshotSessionId: SEED_SESSIONS.monday,
@@ -39,11 +39,7 @@ export class LinkedTargetSetFixture {
     connection: { ...linkedTargetSet.connection, open: () => this.controller },
   };
   private controllers: ViprContext[] = [];
-  private readonly clock: Clock = {
-    now: () => performance.now() * SCALE,
-    date: () => new Date(),
-    sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-  };
+  private readonly clock = new ScaledClock(SCALE);
 
   readonly start = async (options: EmulatorOptions = {}): Promise<void> => {
     this.emulator = await startEmulator({ clock: { scale: SCALE }, ...options });

@@ -2,10 +2,10 @@
 // (docs/wire/openstack.md#seen).
 
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import { SnapcloneError } from "../../provider/core/errors";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { type CreateInfo, NovaClient } from "../../provider/openstack/nova";
+import { failure } from "../support/failures";
 
 const VOLUME = SEED_VOLUMES.logs;
 const BASE = `volume-${VOLUME}`;
@@ -31,15 +31,6 @@ function connect(config: unknown): NovaClient {
   const session = new KeystoneSession(resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" }));
   sessions.push(session);
   return new NovaClient(session);
-}
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("it went well"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
 }
 
 const info = (new_file: string, of = snapshot): CreateInfo => ({ snapshot_id: of, type: "qcow2", new_file, id: of });

@@ -1,12 +1,12 @@
 // PowerVC's two calls, and Cinder's calls on volumes, against the emulator.
 
 import { type Emulator, type EmulatorOptions, SEED_VOLUMES, startEmulator } from "../../emulator";
-import { SnapcloneError } from "../../provider/core/errors";
 import { missingObject } from "../../provider/openstack/cinderErrors";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { resolvePowerVc } from "../../provider/powervc/connection";
 import { PowerVcContext } from "../../provider/powervc/context";
+import { failure } from "../support/failures";
 
 const { data, logs } = SEED_VOLUMES;
 const UNKNOWN = "421752a6-acf6-4b2d-bc7a-119f9148cd8c";
@@ -27,15 +27,6 @@ async function start(options: EmulatorOptions = {}): Promise<{ emulator: Emulato
     () => emulator.close(),
   );
   return { emulator, cloud: new PowerVcContext(session) };
-}
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("expected a failure"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
 }
 
 it("cloneVolumes: clones two volumes as in IBM's sample, and shows the progress to the end", async () => {

@@ -1,23 +1,17 @@
 // A cloud that forbids the metadata filter (/etc/cinder/resource_filters.json), or ignores it: the provider lists once
 // without the filter, and finds the same snapshots.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import type { Clock } from "../../provider/core/util/clock";
 import { lookups } from "../../provider/lookups";
 import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
-import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackContext } from "../../provider/openstack/context";
-import { KeystoneSession } from "../../provider/openstack/keystone";
+import type { OpenStackContext } from "../../provider/openstack/context";
 import { snapshot } from "../../provider/openstack/snapshot/resource";
 import { FakeEngine } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
 
 const SCALE = 50;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(SCALE);
 const NO_METADATA = ["name", "status", "volume_id", "availability_zone", "consumes_quota"];
 const PROGRAM = Object.fromEntries(
   ["a", "b", "c", "d"].map((name) => [name, { volumeId: SEED_VOLUMES.data, name, metadata: { tier: "gold" } }]),
@@ -28,12 +22,7 @@ let cloud: OpenStackContext;
 
 async function start(options: Parameters<typeof startEmulator>[0]): Promise<void> {
   emulator = await startEmulator({ clock: { scale: SCALE }, timings: { snapshotCreate: 2_000 }, ...options });
-  cloud = connect(emulator.openstack.connection());
-}
-
-function connect(config: unknown): OpenStackContext {
-  const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-  return new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
+  cloud = connectOpenStack(emulator.openstack.connection(), clock);
 }
 
 afterEach(async () => {
@@ -116,7 +105,7 @@ test("list: AssistedSnapshot finds its record without the filter too", async () 
   await start({ snapshotFilters: NO_METADATA });
   await cloud.session.close();
   // As a member: Cinder never refuses the filters of an administrator.
-  cloud = connect(emulator.openstack.connection());
+  cloud = connectOpenStack(emulator.openstack.connection(), clock);
   const volumeId = SEED_VOLUMES.logs;
   const { id: snapshotId } = emulator.cinder.createSnapshot({ volume_id: volumeId });
   const metadata = {

@@ -1,20 +1,14 @@
 // The option `import` of a Snapshot against the emulator: what is written on the snapshot, and what is not.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import type { Clock } from "../../provider/core/util/clock";
-import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackContext } from "../../provider/openstack/context";
-import { KeystoneSession } from "../../provider/openstack/keystone";
+import type { OpenStackContext } from "../../provider/openstack/context";
 import { snapshot } from "../../provider/openstack/snapshot/resource";
 import { FakeEngine } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
 
 const SCALE = 50;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(SCALE);
 const FOREIGN = { team: "shop", "a/b": "c" };
 
 let emulator: Emulator;
@@ -24,9 +18,7 @@ let id: string;
 
 beforeEach(async () => {
   emulator = await startEmulator({ clock: { scale: SCALE } });
-  const config = emulator.openstack.connection();
-  const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-  cloud = new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
+  cloud = connectOpenStack(emulator.openstack.connection(), clock);
   engine = new FakeEngine({ ...snapshot, connection: { kind: "openstack", open: () => cloud } }, { clock });
   ({ id } = emulator.cinder.createSnapshot({
     volume_id: SEED_VOLUMES.data,

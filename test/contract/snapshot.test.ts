@@ -1,26 +1,19 @@
 // Snapshot against the emulator: what becomes of the snapshot in each status, and what the user is told.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
 import { diff } from "../../provider/core/diff";
-import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
-import type { Clock } from "../../provider/core/util/clock";
-import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackContext } from "../../provider/openstack/context";
-import { KeystoneSession } from "../../provider/openstack/keystone";
+import type { OpenStackContext } from "../../provider/openstack/context";
 import { snapshot as released } from "../../provider/openstack/snapshot/resource";
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
 
-/** How many times faster than real time the emulator's clock and ours run. */
-let scale = 100;
-const clock: Clock = {
-  now: () => performance.now() * scale,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / scale, undefined, signal ? { signal } : undefined)),
-};
+let clock: ScaledClock;
 const VOLUME = "11111111-1111-4111-8111-111111111111";
 const INPUTS: Properties = {
   volumeId: VOLUME,
@@ -35,12 +28,11 @@ const log: string[] = [];
 const definition = { ...released, connection: { kind: "openstack", open: () => cloud } };
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
 
-async function start(options: Parameters<typeof startEmulator>[0] = {}, speed = 100): Promise<void> {
-  scale = speed;
-  emulator = await startEmulator({ clock: { scale: scale }, ...options });
-  const place = { env: {}, cwd: "/", home: "/" };
-  const settings = resolveOpenStack({ name: "default", config: emulator.openstack.connection(), ...place });
-  cloud = new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
+/** `scale`: how many times faster than real time the emulator's clock and the provider's clock run. */
+async function start(options: Parameters<typeof startEmulator>[0] = {}, scale = 100): Promise<void> {
+  clock = new ScaledClock(scale);
+  emulator = await startEmulator({ clock: { scale }, ...options });
+  cloud = connectOpenStack(emulator.openstack.connection(), clock);
   log.length = 0;
 }
 
@@ -422,7 +414,16 @@ test("check: everything that is wrong is refused at once, with the path, and not
     name: long,
     descripton: "typo",
     description: "two\nlines",
-    metadata: { "": "empty", [long]: "v", number: 7, long, "snapclone:phase": "settled", ümlaut: "v" },
+    metadata: {
+      "": "empty",
+      [long]: "v",
+      number: 7,
+      on: true,
+      object: {},
+      long,
+      "snapclone:phase": "settled",
+      ümlaut: "v",
+    },
     force: "yes",
     triggers: "monday",
     connection: "",
@@ -436,6 +437,8 @@ test("check: everything that is wrong is refused at once, with the path, and not
     { property: 'metadata[""]', reason: "a key must not be empty" },
     { property: `metadata.${long}`, reason: "a key must not be longer than 255 characters" },
     { property: "metadata.number", reason: 'must be a string; write "7"' },
+    { property: "metadata.on", reason: 'must be a string; write "true"' },
+    { property: "metadata.object", reason: "must be a string" },
     { property: "metadata.long", reason: "must not be longer than 255 characters" },
     { property: 'metadata["snapclone:phase"]', reason: "keys that begin with snapclone: are the provider's own" },
     { property: 'metadata["ümlaut"]', reason: expect.stringContaining("letters, digits") },

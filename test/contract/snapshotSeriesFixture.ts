@@ -1,7 +1,7 @@
 // A SnapshotSeries, the engine and an OpenStack in one process. Time passes only when something waits.
 
 import { SEED_VOLUMES } from "../../emulator";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { snapshotSeries } from "../../provider/openstack/snapshotSeries/resource";
 import type { Instant } from "../../provider/openstack/snapshotSeries/state";
 import { type Fault, type FaultyHttp, inProcessProvider } from "../faults/inProcess";

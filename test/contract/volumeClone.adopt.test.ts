@@ -1,7 +1,8 @@
 // How a run that was killed is continued: whatever it had begun, the next `up` ends with one set and no leftovers.
 
-import type { HttpRequest } from "../../provider/core/http/client";
-import { create, type Properties, remove } from "../../provider/core/lifecycle";
+import type { HttpRequest } from "../../provider/core/http/request";
+import { create, remove } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
 import { FakeEngine } from "../support/fakeEngine";
 import { ARGS, DATA, type Kill, LOGS, SOURCES, TEMP, VolumeCloneFixture } from "./volumeCloneFixture";

@@ -1,7 +1,9 @@
 // How a VolumeClone is made: the request, the wait for PowerVC's flow, and what the user sees when either fails.
 
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
+import { PartialFailure } from "../../provider/core/outputs";
 import { Run } from "../../provider/core/run";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { PowerVcContext } from "../../provider/powervc/context";

@@ -1,6 +1,6 @@
 // The option `import` of a VolumeClone: clones that something else has made, by their UUIDs in the order of `volumes`.
 
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { FakeEngine } from "../support/fakeEngine";
 import { DATA, type Kill, LOGS, SOURCES, TEMP, VolumeCloneFixture } from "./volumeCloneFixture";
 

@@ -2,8 +2,9 @@
 // any request.
 
 import { type Emulator, type EmulatorOptions, startEmulator, type VolumeRow } from "../../emulator";
-import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
-import type { Properties } from "../../provider/core/lifecycle";
+import { HttpClient } from "../../provider/core/http/client";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
 import type { Clock } from "../../provider/core/util/clock";
 import { KeystoneSession } from "../../provider/openstack/keystone";

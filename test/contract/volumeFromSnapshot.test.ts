@@ -4,23 +4,19 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
 import { diff } from "../../provider/core/diff";
-import { create, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
-import type { Clock } from "../../provider/core/util/clock";
-import { resolveOpenStack } from "../../provider/openstack/connection";
-import { OpenStackContext } from "../../provider/openstack/context";
-import { KeystoneSession } from "../../provider/openstack/keystone";
+import type { OpenStackContext } from "../../provider/openstack/context";
 import { volumeFromSnapshot as released } from "../../provider/openstack/volumeFromSnapshot/resource";
 import { partial } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
 
 /** How many times faster than real time the emulator's clock and ours run. */
 const SCALE = 100;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(SCALE);
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 const INPUTS: Properties = {
   snapshotId: SNAPSHOT,
@@ -38,9 +34,7 @@ const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${sever
 async function start(options: Parameters<typeof startEmulator>[0] = {}): Promise<void> {
   emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
   emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
-  const place = { env: {}, cwd: "/", home: "/" };
-  const settings = resolveOpenStack({ name: "default", config: emulator.openstack.connection(), ...place });
-  cloud = new OpenStackContext(new KeystoneSession(settings, { clock }), clock);
+  cloud = connectOpenStack(emulator.openstack.connection(), clock);
   log.length = 0;
 }
 

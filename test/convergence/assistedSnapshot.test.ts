@@ -1,5 +1,5 @@
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { assistedSnapshot } from "../../provider/openstack/assistedSnapshot/resource";
 import { followAssistedSnapshotAdvice } from "../support/assistedSnapshotAdvice";
 import { type Change, testConvergence } from "./convergence";

@@ -1,10 +1,11 @@
-// Convergence on OpenStack: whichever request of an operation fails or is where the process is killed, the same command
+// Convergence on OpenStack and PowerVC: whichever request of an operation fails or is where the process is killed, the same command
 // without faults ends, within two runs, in what a first `up` of the program gives, and leaves nothing behind.
 
 import type { Emulator } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
-import type { Properties } from "../../provider/core/lifecycle";
-import type { OpenStackContext } from "../../provider/openstack/context";
+import type { HttpClient } from "../../provider/core/http/client";
+import type { Properties } from "../../provider/core/operation";
+import type { Clock } from "../../provider/core/util/clock";
 import { FAULT_KINDS, type Fault, type FaultyHttp, inProcessProvider } from "../faults/inProcess";
 import { openCloud, PASSWORD } from "../faults/openstackSites";
 import { FakeEngine, type RunOptions, type RunResult } from "../support/fakeEngine";
@@ -29,6 +30,10 @@ export interface Convergence {
   definition: AnyDefinition;
   /** The user who logs in. */
   user: string;
+  /** Opens the client of one run. Default: one of OpenStack. */
+  open?(authUrl: string, clock: Clock, http: HttpClient, user: string): unknown;
+  /** Time between two commands. Default: longer than any work of the emulator takes. */
+  pauseMs?: number;
   changes: readonly Change[];
   /** Adds to a fresh cloud what the changes need. */
   prepare(emulator: Emulator): void;
@@ -38,14 +43,19 @@ export interface Convergence {
   outputs: readonly string[];
   /** What is on the backend after a destroy. */
   remains(emulator: Emulator): unknown;
+  /** Fails if the state and the backend disagree. Called with the state of the converged stack. */
+  expectAgreement?(emulator: Emulator, entries: FakeEngine["state"]["entries"]): void;
+  /** A change that is killed at each of its requests, and once more while the next run recovers. */
+  killedTwice?: Change;
   /** Does what an error asks a person to do. */
   followAdvice?(emulator: Emulator, output: string): void;
   /** Finishes the backend's running work. */
   advance(emulator: Emulator): void;
 }
 
-/** Longer than any work of the emulator takes. */
-const A_WHILE_MS = 60_000;
+const PAUSE_MS = 60_000;
+const BEFORE = "is where the process is killed, before";
+const AFTER = "is where the process is killed, after";
 
 const { emulator, clock, newHttp } = inProcessProvider();
 
@@ -65,13 +75,28 @@ export function testConvergence(resource: Convergence): void {
       for (let nth = 1; await sequences.converges(change, { nth, kind }, wanted); nth += 1);
     });
   });
+
+  const { killedTwice } = resource;
+  if (killedTwice)
+    test(`${killedTwice.name} that is killed, and whose recovery is killed at each of its requests`, async () => {
+      const wanted = await sequences.firstUp(killedTwice);
+      const last = sequences.requests;
+      for (let nth = AFTER_LOGIN; nth <= last; nth += 1)
+        for (let again = AFTER_LOGIN + (nth % 2); ; again += 2) {
+          const kills = [nth, again].map((at): Fault => ({ nth: at, kind: at % 4 < 2 ? BEFORE : AFTER }));
+          if (!(await sequences.convergesAfterKills(killedTwice, kills, wanted))) break;
+        }
+    });
 }
+
+/** The first request of a run that is not its login. */
+const AFTER_LOGIN = 3;
 
 /** Runs a change with one fault, and then the same command until it converges. */
 class Sequences {
   count = 0;
   private http: FaultyHttp = newHttp();
-  private cloud: OpenStackContext | undefined;
+  private cloud: unknown;
   private readonly definition: AnyDefinition;
   /** What remains of nothing, to compare with: from another emulator, since the one of the tests is in use. */
   private readonly remainsOfNothing: unknown;
@@ -82,6 +107,11 @@ class Sequences {
     const untouched = inProcessCloud({ clock: "manual" }).emulator;
     resource.prepare(untouched);
     this.remainsOfNothing = resource.remains(untouched);
+  }
+
+  /** The requests of the last run. */
+  get requests(): number {
+    return this.http.requests;
   }
 
   /** What a first `up` of the program gives. */
@@ -95,7 +125,7 @@ class Sequences {
   async converges(change: Change, fault: Fault, wanted: object): Promise<boolean> {
     const engine = this.begin();
     if (change.before) expect((await this.up(engine, { name: "", after: change.before })).errors).toEqual([]);
-    const faulty = await this.up(engine, change, fault);
+    const faulty = await this.up(engine, seeded(change, fault.nth % 2 === 0), fault);
     if (this.http.requests < fault.nth) return false;
     this.count += 1;
     const output: string[] = [...faulty.errors.map(String), ...faulty.log];
@@ -106,6 +136,20 @@ class Sequences {
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(`request ${fault.nth} ${fault.kind}:\n${output.join("\n")}\n${why}`);
     }
+    return true;
+  }
+
+  /** False if the last of the runs has fewer requests than its fault's `nth`. */
+  async convergesAfterKills(change: Change, faults: readonly Fault[], wanted: object): Promise<boolean> {
+    const engine = this.begin();
+    for (const fault of faults) await this.up(engine, seeded(change, fault.nth % 3 === 0), fault);
+    if (this.http.requests < (faults.at(-1)?.nth ?? 0)) return false;
+    this.count += 1;
+    const results = [await this.up(engine, change), await this.up(engine, change)];
+    const output = `${JSON.stringify(faults)}\n${results.flatMap(({ log }) => log).join("\n")}`;
+    expect([output, ...results.flatMap(({ errors }) => errors)]).toEqual([output]);
+    expect([output, this.inspect(engine)]).toEqual([output, wanted]);
+    this.resource.expectAgreement?.(emulator, engine.state.entries);
     return true;
   }
 
@@ -124,6 +168,7 @@ class Sequences {
   /** Refresh and another `up` change nothing, and a destroy leaves nothing. */
   private async expectConverged(engine: FakeEngine, change: Change, wanted: object): Promise<void> {
     expect(this.inspect(engine)).toEqual(wanted);
+    this.resource.expectAgreement?.(emulator, engine.state.entries);
     this.newProcess();
     await engine.refresh();
     expect((await this.up(engine, { ...change, options: {} })).errors).toEqual([]);
@@ -145,7 +190,8 @@ class Sequences {
 
   private newProcess(fault?: Fault): void {
     this.http = newHttp(fault);
-    this.cloud = openCloud(emulator.openstack.authUrl, clock, this.http, this.resource.user);
+    const { open = openCloud, user } = this.resource;
+    this.cloud = open(emulator.openstack.authUrl, clock, this.http, user);
   }
 
   private async up(engine: FakeEngine, { after, aliases, options }: Change, fault?: Fault): Promise<RunResult> {
@@ -163,7 +209,7 @@ class Sequences {
   }
 
   private finishBackendWork(): void {
-    emulator.clock.tick(A_WHILE_MS);
+    emulator.clock.tick(this.resource.pauseMs ?? PAUSE_MS);
     this.resource.advance(emulator);
   }
 
@@ -180,4 +226,9 @@ class Sequences {
         .sort((a, b) => a.urn.localeCompare(b.urn)),
     };
   }
+}
+
+/** On the real engine the first check of a process has no seed. A program's later resources have one. */
+function seeded(change: Change, firstCheckWithoutSeed: boolean): Change {
+  return { ...change, options: { ...change.options, firstCheckWithoutSeed } };
 }

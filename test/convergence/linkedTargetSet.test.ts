@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import { SEED_SESSIONS, type ViprBehaviour } from "../../emulator";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import type { Batch, PromotedVolume, TargetOutput } from "../../provider/vipr/linkedTargetSet/state";
 import type { FakeEngine, RunResult } from "../support/fakeEngine";
 import { type Fault, SETS, ViprFixture } from "../support/viprFixture";

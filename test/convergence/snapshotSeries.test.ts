@@ -1,5 +1,5 @@
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import { snapshotSeries } from "../../provider/openstack/snapshotSeries/resource";
 import { type Change, testConvergence } from "./convergence";
 

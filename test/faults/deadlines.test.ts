@@ -4,8 +4,8 @@
 
 import { type Emulator, startEmulator } from "../../emulator";
 import type { SnapcloneError } from "../../provider/core/errors";
-import type { HttpRequest, RawResponse } from "../../provider/core/http/client";
-import type { PartialFailure } from "../../provider/core/lifecycle";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
+import type { PartialFailure } from "../../provider/core/outputs";
 import type { Run } from "../../provider/core/run";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { again, expectedCount, perform, prepare, UserRun } from "./operations";

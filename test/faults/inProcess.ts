@@ -1,7 +1,8 @@
 // A provider and a cloud in one process, without a socket and without waiting, where any request of a run can fail, lose its
 // reply, or be the last one of its process.
 
-import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import { HttpClient } from "../../provider/core/http/client";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 

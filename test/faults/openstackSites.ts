@@ -1,5 +1,5 @@
-// What the three resources on OpenStack have in common in the fault table: the login, the list of versions, and the form of
-// OpenStack's errors.
+// What the resources on OpenStack have in common in the fault table: the login, the list of versions, the requests for a
+// snapshot or a volume of Cinder, what follows from faults in them, and the form of OpenStack's errors.
 
 import type { Emulator } from "../../emulator/index";
 import type { HttpClient } from "../../provider/core/http/client";
@@ -7,8 +7,19 @@ import type { Clock } from "../../provider/core/util/clock";
 import type { OpenStackSettings } from "../../provider/openstack/connection";
 import { OpenStackContext } from "../../provider/openstack/context";
 import { KeystoneSession } from "../../provider/openstack/keystone";
-import type { Answer, RequestSite } from "./resourceUnderTest";
-import { get, post, request } from "./sites";
+import { PowerVcContext } from "../../provider/powervc/context";
+import { everywhere, type FaultName } from "./faults";
+import {
+  type Answer,
+  at,
+  type Expectation,
+  fails,
+  ok,
+  pending,
+  type RequestSite,
+  type ResourceUnderTest,
+} from "./resourceUnderTest";
+import { del, get, post, put, request, within, withinFirst } from "./sites";
 
 export const PASSWORD = "planted-pass%word \"7'";
 
@@ -39,6 +50,209 @@ export function versionsSite(success: readonly [number, number]): RequestSite {
   return request("create", "fallback", get(/\/volume\/$/), "`GET /` (versions)", fields, { success, failure: [0, 0] });
 }
 
+const SNAPSHOT_FIELDS = [
+  "id",
+  "volume_id",
+  "status",
+  "size",
+  "metadata",
+  "metadata.tier",
+  "name",
+  "description",
+  "created_at",
+  "updated_at",
+  "group_snapshot_id",
+  "user_id",
+  "consumes_quota",
+];
+const EXTENDED_FIELDS = ["project_id", "progress"].map((field) => `os-extended-snapshot-attributes:${field}`);
+
+/** `posts`: the POSTs that an update of the resource sends. */
+export const snapshotSites = (posts: number) =>
+  objectSites("snapshot", posts, SNAPSHOT_FIELDS, [...SNAPSHOT_FIELDS, ...EXTENDED_FIELDS]);
+
+const VOLUME_FIELDS = [
+  "id",
+  "status",
+  "size",
+  "name",
+  "description",
+  "metadata",
+  "metadata.tier",
+  "attachments",
+  "volume_type",
+  "availability_zone",
+  "snapshot_id",
+  "bootable",
+  "created_at",
+  "updated_at",
+];
+
+export const volumeSites = (posts: number) => objectSites("volume", posts, VOLUME_FIELDS, VOLUME_FIELDS);
+
+/** The requests for one object of Cinder's, by what they are for. A resource names those that it sends, in their order. */
+function objectSites(name: "snapshot" | "volume", posts: number, changed: string[], shown: string[]) {
+  const id = `/${name}s/[0-9a-f-]{36}`;
+  const one = new RegExp(`${id}$`);
+  const show = get(one);
+  const merge = post(new RegExp(`${id}/metadata$`));
+  const shownFields = within(name, shown);
+  const changedFields = within(name, changed);
+  const metadataFields = ["metadata", "metadata.tier"];
+  return {
+    show,
+    list: get(new RegExp(`/${name}s/detail`)),
+    rename: put(one),
+    remove: del(one),
+    changedFields,
+    listedFields: withinFirst(`${name}s`, shown),
+    sites: {
+      list: request(
+        "create",
+        "query",
+        get(new RegExp(`/${name}s/detail`)),
+        `\`GET /${name}s/detail\` (what an interrupted run left)`,
+        [`${name}s`],
+        { success: [1, 1], failure: [0, 0] },
+      ),
+      create: request("create", "create", post(new RegExp(`/${name}s$`)), `\`POST /${name}s\``, changedFields, {
+        success: [1, 0],
+        failure: [0, 0],
+        counted: true,
+      }),
+      poll: request("create", "poll", show, `\`GET /${name}s/{id}\` (each poll)`, shownFields, {
+        success: [1, 1],
+        failure: [1, 1],
+      }),
+      record: request(
+        "adopt",
+        "record",
+        merge,
+        `\`POST /${name}s/{id}/metadata\` (the record on an interrupted run's ${name})`,
+        metadataFields,
+        // With it the adoption sends the POSTs of an update, since the inputs have changed.
+        { success: [1, posts], failure: [1, 0], counted: true },
+      ),
+      read: request("read", "query", show, `\`GET /${name}s/{id}\``, shownFields, { success: [1, 0], failure: [1, 0] }),
+      readBefore: request("update", "query", show, `\`GET /${name}s/{id}\``, shownFields, {
+        success: [1, posts],
+        failure: [1, 0],
+      }),
+      rename: request("update", "change", put(one), `\`PUT /${name}s/{id}\``, changedFields, {
+        success: [1, posts],
+        failure: [1, 0],
+      }),
+      tag: request("update", "step", merge, `\`POST /${name}s/{id}/metadata\``, metadataFields, {
+        success: [1, posts - 1],
+        failure: [1, 0],
+        counted: true,
+      }),
+      untag: request(
+        "update",
+        "step",
+        del(new RegExp(`${id}/metadata/[^/]+$`)),
+        `\`DELETE /${name}s/{id}/metadata/{key}\``,
+        [],
+        { success: [1, posts], failure: [1, 1] },
+      ),
+      delete: request("delete", "delete", del(one), `\`DELETE /${name}s/{id}\``, [], {
+        success: [0, 0],
+        failure: [1, 0],
+      }),
+      // An error ends the wait, so the provider reads no field of the body.
+      awaitGone: request("delete", "awaitGone", show, `\`GET /${name}s/{id}\` (until it is gone)`, [], {
+        success: [0, 0],
+        failure: [0, 0],
+      }),
+    },
+  };
+}
+
+type Expectations = ResourceUnderTest["expectations"];
+
+/** What follows from faults in the login, on every resource that logs in at Keystone. */
+export const LOGIN_EXPECTATIONS = {
+  // Keystone's error for an unknown application credential or token.
+  "404, in the service's own words": { login: fails("unauthorized", at(0, 0), /could not be found/) },
+  "404 of somebody else (a proxy, a wrong address)": {
+    login: fails("config", at(0, 0), /there is no Keystone at http.*\n.*clouds\.yaml/),
+  },
+  "a redirect to another origin": {
+    login: fails("config", at(0, 0), /the address has moved.*\n.*clouds\.yaml/),
+  },
+} satisfies Expectations;
+
+const noVersions = (says: RegExp) => ({ versions: fails("transient", at(0, 0), says) });
+const unauthorized = everywhere("unauthorized", /Cinder answered 401.*\n.*Keystone issued this token a moment ago/, 2);
+
+/** What follows from faults on a resource that is made and deleted by Cinder alone, and what differs on this one. */
+export function cinderExpectations(sites: Readonly<Record<string, RequestSite>>, own: Expectations): Expectations {
+  const common: Expectations = {
+    "401, for ever": Object.fromEntries(
+      Object.entries(sites).flatMap(([name, site]) =>
+        site.role === "login" || site.role === "fallback" ? [] : [[name, unauthorized(site)]],
+      ),
+    ),
+    "404, in the service's own words": {
+      // The list shows the object, so it is not proven gone.
+      poll: pending("notFound", at(1, 1), /vanished while it was being created/),
+      awaitGone: ok(at(0, 0)),
+    },
+    "connection refused": noVersions(/Cinder cannot be reached \(ECONNREFUSED\)/),
+    "DNS that fails": noVersions(/Cinder cannot be reached/),
+    "TLS that doesn't verify": { versions: fails("config", at(0, 0), /certificate of Cinder is not trusted/) },
+    "a reset before the answer, for ever": noVersions(/broke off the connection/),
+    "a hang": noVersions(/did not answer in time/),
+    "a trickle (a byte each 200 ms)": noVersions(/did not answer in time/),
+    // A 404 proves absence only if the whole body shows that the service sent it.
+    "a body that never ends": { awaitGone: fails("refused", at(0, 0), /answered 404: a body larger than any/) },
+    "truncated JSON": { awaitGone: fails("refused", at(0, 0), /answered 404/) },
+  };
+  return joined(LOGIN_EXPECTATIONS, common, own);
+}
+
+/** All of these expectations. A later one replaces an earlier one for the same fault and site. */
+export function joined(...all: Expectations[]): Expectations {
+  const result: { [fault in FaultName]?: Record<string, Expectation> } = {};
+  for (const [fault, sites] of all.flatMap((one) => Object.entries(one)))
+    result[fault as FaultName] = { ...result[fault as FaultName], ...sites };
+  return result;
+}
+
+/** What every resource has that is made and deleted by Cinder alone. */
+export const ON_CINDER = {
+  creates: "POSTs that reached Cinder",
+  open: (emulator: Emulator, clock: Clock, http: HttpClient) => openCloud(emulator.openstack.authUrl, clock, http),
+  secrets: secretsOf,
+  advance: (emulator: Emulator) => emulator.cinder.advance(),
+  healthyStatus: "available",
+  expectedCount: 1,
+  statusField: "status",
+  // If Cinder has created something all the same, the end of the run reports it as being in no state.
+  trustsRefusals: true,
+} as const;
+
+/** POSTs that Cinder has got. */
+export const postsOf = ({ requests }: Emulator) => requests.count({ service: "cinder", method: "POST" });
+
+/** What `Snapshot` and `SnapshotSeries` have in common. */
+export const MADE_OF_SNAPSHOTS = {
+  ...ON_CINDER,
+  objects: "snapshots",
+  prepare: (emulator: Emulator) => {
+    emulator.keystone.userNamed("demo").password = PASSWORD;
+  },
+  count: (emulator: Emulator) => at(emulator.cinder.snapshots.size, postsOf(emulator)),
+  statuses: (emulator: Emulator) => [...emulator.cinder.snapshots.values()].map(({ status }) => status),
+  notFound: (site: string) => notFound(site, site === "create" ? NO_VOLUME : NO_SNAPSHOT),
+  quotaExceeded: (site: string) => quotaExceeded(site, SNAPSHOT_QUOTA),
+  statusWords: ["creating", "available", "error", "deleting", "error_deleting", "AVAILABLE"],
+} as const;
+
+const NO_SNAPSHOT = "Snapshot 9b9e0504-bec0-4e6d-a5ba-83cce6a19555 could not be found.";
+const NO_VOLUME = "Volume 11111111-1111-4111-8111-111111111111 could not be found.";
+const SNAPSHOT_QUOTA = "SnapshotLimitExceeded: Maximum number of snapshots allowed (10) exceeded";
+
 export function notFound(site: string, message: string): Answer {
   return { status: 404, body: faultBody(site, "itemNotFound", 404, message) };
 }
@@ -60,7 +274,12 @@ export function openCloud(authUrl: string, clock: Clock, http: HttpClient, name 
   return new OpenStackContext(new KeystoneSession(settingsOf(authUrl, name), { clock, http }), clock);
 }
 
-export function settingsOf(authUrl: string, name: string): OpenStackSettings {
+export function openPowerVc(authUrl: string, clock: Clock, http: HttpClient, name = "demo"): PowerVcContext {
+  const settings = { ...settingsOf(authUrl, name), serviceType: { blockStorage: "volume" } };
+  return new PowerVcContext(new KeystoneSession(settings, { clock, http }), clock);
+}
+
+function settingsOf(authUrl: string, name: string): OpenStackSettings {
   const domain = { name: "Default" };
   return {
     authUrl,

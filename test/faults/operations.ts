@@ -3,7 +3,9 @@
 
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
-import { create, PartialFailure, type Properties, read, remove, update } from "../../provider/core/lifecycle";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
+import { PartialFailure } from "../../provider/core/outputs";
 import type { StackState } from "../../provider/core/ownership";
 import { Run } from "../../provider/core/run";
 import type { Clock } from "../../provider/core/util/clock";

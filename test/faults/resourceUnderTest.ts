@@ -5,7 +5,7 @@ import type { Emulator, FaultRule } from "../../emulator";
 import type { AnyDefinition } from "../../provider/core/definition";
 import type { ErrorKind } from "../../provider/core/errors";
 import type { HttpClient } from "../../provider/core/http/client";
-import type { Properties } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
 import type { Clock } from "../../provider/core/util/clock";
 import type { FaultName } from "./faults";
 

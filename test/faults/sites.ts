@@ -1,5 +1,6 @@
 // Helpers with which a resource lists its request sites, in the order in which its operations send them.
 
+import type { Properties } from "../../provider/core/operation";
 import { at, type Call, type Counts, type Operation, type RequestSite, type SiteRole } from "./resourceUnderTest";
 
 interface Outcomes {
@@ -49,4 +50,12 @@ export function within(field: string, names: readonly string[]): string[] {
 /** The same for the first element of a list: `["snapshots", "snapshots.0.id"]`. */
 export function withinFirst(field: string, names: readonly string[]): string[] {
   return [field, ...names.map((name) => `${field}.0.${name}`)];
+}
+
+/** The inputs that the sdk hides in each resource. */
+export function hiddenInputs(type: string, name: string): Properties {
+  return {
+    __owner: `urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:${type}::${name}`,
+    __provider: "exports.handler=()=>require('pulumi-snapclone/dynamic/v1')",
+  };
 }

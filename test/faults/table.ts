@@ -3,7 +3,7 @@
 import dns from "node:dns";
 import { type Emulator, startEmulator } from "../../emulator";
 import { SnapcloneError } from "../../provider/core/errors";
-import { PartialFailure } from "../../provider/core/lifecycle";
+import { PartialFailure } from "../../provider/core/outputs";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { expectationAt, FAULTS, type FaultName } from "./faults";
 import { again, expectedCount, pendingOf, perform, prepare, type Result, UserRun } from "./operations";

@@ -7,7 +7,8 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { HttpClient, type HttpOptions, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import { HttpClient, type HttpOptions } from "../../provider/core/http/client";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import type { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import type { Call } from "./resourceUnderTest";
 

@@ -99,6 +99,15 @@ test("one HTTP client, one place that sleeps, Pulumi only at the front", () => {
   ).toEqual([]);
 });
 
+test("a file has at most 500 lines, so that it can be read from top to bottom", () => {
+  const long = ["sdk", "provider", "emulator", "tools", "test"]
+    .flatMap((folder) => sources(join(ROOT, folder)))
+    .map((path) => ({ path, lines: readFileSync(path, "utf8").split("\n").length - 1 }))
+    .filter(({ lines }) => lines > 500)
+    .map(({ path, lines }) => `${relative(ROOT, path)}: ${lines} lines`);
+  expect(long).toEqual([]);
+});
+
 test("the words of earlier builds, which nobody else uses, name nothing any more", () => {
   const words =
     /\b(ledger|debris|errands?|troubles?|turns|slots|experience|sharedLook|yard|lanes|takeStock|rehearse|carryOut)\b(?=\s*[:=(.,;)])|\b(Ledger|Errand|Turns|Slots|Experience|SharedLook|Yard|Course)\b/;

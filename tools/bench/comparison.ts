@@ -9,7 +9,7 @@ import { newStack } from "./stack";
 
 export interface Case {
   n: number;
-  /** What `--parallel` says; undefined: nothing, the engine's default counts. */
+  /** The value of `--parallel`. Undefined: the engine's default. */
   parallel: number | undefined;
   rounds: number;
 }
@@ -18,14 +18,14 @@ export interface Case {
 export interface Wall {
   snapshot: Figure;
   null: Figure;
-  /** What the backend's own time adds, however good the provider. */
+  /** The time that the backend itself adds, which no provider can save. */
   backend: number;
   /** snapshot / (null + backend), of the medians. */
   ratio: number;
 }
 
 export interface Requests {
-  /** Of the whole run: logins, lists, creations. */
+  /** Requests of the whole run: logins, lists, creates. */
   all: number;
   perResource: number;
   byOperation: Record<string, number>;
@@ -37,12 +37,12 @@ export interface Comparison {
   up: Wall;
   preview: Wall;
   destroy: Wall;
-  /** Of the round with the most. */
+  /** The value of the round with the most. */
   upRequests: Requests;
   destroyRequests: number;
   stateBytesPerResource: { snapshot: number; null: number };
   providerBytes: number;
-  /** Of the provider's process during `up`. */
+  /** What the provider's process needed during `up`. */
   provider: { snapshot: Meter | undefined; null: Meter | undefined };
 }
 
@@ -66,7 +66,7 @@ export async function compare(
 ): Promise<Comparison> {
   const ours: Round[] = [];
   const theirs: Round[] = [];
-  // One by one in turn, so that what else the machine has to do meets both.
+  // One after the other, so that other load on the machine affects both.
   for (let round = 0; round < rounds; round += 1) {
     theirs.push(await runOnce(engine, emulator, nulls, n, parallel));
     ours.push(await runOnce(engine, emulator, snapshots, n, parallel));

@@ -1,5 +1,5 @@
-// The emulator in a process of its own, so that its work is no part of what is measured. This file is both sides: what
-// starts the process, and what runs in it.
+// The emulator in a process of its own, so that the measurement leaves its work out. This file has both sides: the code
+// that starts the process, and the code that runs in it.
 
 import { fork } from "node:child_process";
 import { type OpenStackConnection, type RequestLogEntry, startEmulator } from "../../emulator";
@@ -8,11 +8,11 @@ export type LoggedRequest = Pick<RequestLogEntry, "at" | "service" | "operation"
 
 export interface EmulatorProcess {
   connection: OpenStackConnection;
-  /** Of each kind, as the stack config has them. */
+  /** A connection of each kind, as an entry of the stack configuration. */
   connections: Record<string, object>;
   /** The OpenStack one as environment variables. */
   env: Record<string, string>;
-  /** What has been asked since the last reset, as far as the log reaches back (10 000). */
+  /** The requests since the last reset. The log holds the last 10 000. */
   requests(): Promise<LoggedRequest[]>;
   reset(): Promise<void>;
   addVolume(id: string): Promise<void>;
@@ -81,7 +81,7 @@ async function serve(createMs: number): Promise<void> {
   };
   const started: Started = { url: emulator.url, connection, connections, env: emulator.openstack.env() };
   process.send?.(started);
-  // Whoever started it is gone: nobody is left to ask.
+  // The process that started this one has ended, so nobody will ask this one to end.
   process.once("disconnect", () => process.exit(0));
 }
 

@@ -1,6 +1,6 @@
 // Small arithmetic over measured values.
 
-/** Of one quantity, measured more than once. */
+/** One quantity, measured several times. */
 export interface Figure {
   min: number;
   median: number;
@@ -17,7 +17,7 @@ export function round(value: number, digits = 3): number {
   return Number(value.toFixed(digits));
 }
 
-/** Of a sorted list. */
+/** `values` must be sorted. */
 function median(sorted: readonly number[]): number {
   const middle = sorted.length / 2;
   const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];

@@ -43,11 +43,11 @@ interface Options {
 
 const repository = path.resolve(__dirname, "..", "..", "..");
 const output = path.join(repository, "bench", "results.json");
-/** More than this many resources take too long to be run more than once. */
+/** A run of more resources takes so long that it is made once only. */
 const CHEAP = 200;
 /** The one size that is also run with the engine's own default parallelism, and with openstacksdk. */
 const COMMON = 200;
-/** Of each of the resources that are measured in one size. */
+/** The number of resources in the runs of one size only. */
 const FEW = 20;
 const PARTS = ["runs", "others", "waits", "loading", "sdk"];
 
@@ -67,7 +67,7 @@ async function main(argv: readonly string[]): Promise<number> {
       await run();
       results.targets = judge(results);
       results.seconds = Math.round((performance.now() - begun) / 1000);
-      // After each part: minutes of measuring must not be lost with the last one.
+      // Written after each part: if a later part fails, the minutes of the earlier ones are not lost.
       if (options.only === undefined) save(results);
     }
     process.stdout.write(`${tables(results)}\n`);
@@ -165,7 +165,7 @@ function readOptions(argv: readonly string[]): Options {
   return { n: values.n.split(",").map(whole), rounds: whole(values.rounds), only: values.only };
 }
 
-/** How many, and for how many seconds the backend works on each: long enough for all to be in flight together. */
+/** The number of creates, and the seconds that the backend works on each: long enough for all to be in flight together. */
 const MANY_WAITS: readonly [number, number][] = [
   [1_000, 15],
   [10_000, 45],

@@ -8,9 +8,9 @@ import { type Figure, figure } from "./figures";
 export interface Loading {
   /** `require` of the entry. */
   entry: Figure;
-  /** From there to the answer of the first `check`: what every preview pays. */
+  /** From there to the answer of the first `check`: every preview pays this. */
   firstCheck: Figure;
-  /** From there until the HTTP client is loaded: what a run that asks the cloud pays as well. */
+  /** From there until the HTTP client is loaded: a run that asks the cloud pays this, too. */
   http: Figure;
 }
 

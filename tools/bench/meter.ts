@@ -1,14 +1,14 @@
-// Preloaded into the processes of a measured run (NODE_OPTIONS): what the dynamic provider's process has needed is
-// written when that process ends. It does nothing in any other process.
+// Preloaded into the processes of a measured run (NODE_OPTIONS). When the dynamic provider's process ends, it writes what
+// the process has needed. It does nothing in any other process.
 
 import { writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** What a process has needed until its end. */
+/** What a process has needed until it ended. */
 export interface Meter {
   peakMiB: number;
-  /** Of the event loop: how much later than asked for a timer came. */
+  /** The delay of the event loop: how late a timer fired. */
   delayP99Ms: number;
   delayMaxMs: number;
 }

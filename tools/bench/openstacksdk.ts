@@ -1,4 +1,4 @@
-// What the same work costs with openstacksdk's `create_volume_snapshot(wait=True)`, where Python has it.
+// Measures the same work with openstacksdk's `create_volume_snapshot(wait=True)`, if Python has it.
 
 import { execFile } from "node:child_process";
 import * as path from "node:path";
@@ -19,7 +19,7 @@ export interface OpenStackSdk {
 const run = promisify(execFile);
 const script = path.resolve(__dirname, "..", "..", "..", "tools", "bench", "openstacksdk.py");
 
-/** Undefined where there is no Python with openstacksdk. */
+/** Undefined if there is no Python with openstacksdk. */
 export async function sdkVersion(): Promise<string | undefined> {
   try {
     const { stdout } = await run("/usr/bin/python3", ["-c", "import openstack.version as v; print(v.__version__)"]);

@@ -1,4 +1,4 @@
-// What the other resources cost: one size, once, beside resources that do nothing.
+// Measures the other resources once, in one size, beside resources that do nothing.
 
 import type { FoundEngine } from "../engine";
 import { runOnce } from "./comparison";
@@ -12,7 +12,7 @@ export interface OtherResource {
   /** Seconds; most of them are the emulator's own time. */
   up: number;
   destroy: number;
-  /** No backend has a part in it. */
+  /** The same without any backend. */
   preview: number;
   null: { up: number; preview: number; destroy: number };
   upRequests: number;

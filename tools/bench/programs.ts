@@ -9,7 +9,7 @@ export interface Program {
   name: string;
   /** The kind of connection that it needs. */
   connection: string;
-  /** Volumes that must be there besides the emulator's own. */
+  /** Volumes that the program needs besides the emulator's own. */
   volumes?: readonly string[];
   /** index.js of the project. */
   text(n: number): string;
@@ -26,7 +26,7 @@ for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" 
 `,
 };
 
-/** What is measured in less detail (one size, once): the programs in programs/, in the order of the registry. */
+/** The programs in programs/, in the order of the registry. They are measured once, in one size. */
 export function otherPrograms(): Program[] {
   const folder = join(__dirname, "programs");
   return resourceNames

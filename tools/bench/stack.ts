@@ -1,4 +1,4 @@
-// Drives the real `pulumi` with nothing but a stopwatch: a stack in a temporary folder with a file backend.
+// Runs the real `pulumi` and measures its time: a stack in a temporary folder with a file backend.
 
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";

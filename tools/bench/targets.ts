@@ -1,4 +1,4 @@
-// What the provider is held to, and whether these results keep it.
+// The targets of the provider's performance, and whether these results reach them.
 
 import type { Results } from ".";
 

@@ -1,5 +1,5 @@
-// Many waits in flight in one process: what they cost in memory and in the event loop's promptness. This file is both
-// sides: what starts the measured process, and what runs in it, driving the lifecycle as the provider's front does.
+// Measures the memory and the event loop's delay of many waits in one process. This file has both sides: the code that
+// starts the measured process, and the code that runs in it and calls the lifecycle as the provider does.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -17,12 +17,12 @@ export interface Waits {
   bareMiB: number;
   loadedMiB: number;
   peakMiB: number;
-  /** What a wait keeps alive: the heap after a collection, in a process of its own. The peak is mostly garbage. */
+  /** The memory that a wait keeps: the heap after a collection, in a process of its own. The peak is mostly garbage. */
   liveKiBPerWait: number;
   /** The event loop while the creations are sent, and while nothing is left but waiting. */
   sending: Meter;
   waiting: Meter;
-  /** Looks of all waits together: lists and single ones. */
+  /** Polls of all waits together: lists and single requests. */
   lists: number;
   shows: number;
 }
@@ -30,7 +30,7 @@ export interface Waits {
 interface Order {
   connection: OpenStackConnection;
   waits: number;
-  /** Look at the heap once all are waiting, and measure nothing else. */
+  /** Measure only the heap, once all are waiting. */
   heapOnly?: true;
 }
 

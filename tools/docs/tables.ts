@@ -3,7 +3,7 @@
 import type { AnyDefinition, ChangeEffect, InputRule } from "../../provider/core/definition";
 import { type Member, type SdkResource, typeText } from "./sdkSource";
 
-/** What an `@onChange` comment begins with, for each effect that a definition's rule may have. */
+/** The beginnings of `@onChange` comments, by the effect of the definition's rule. */
 const EFFECTS: Record<ChangeEffect, RegExp> = {
   replace: /^Replaces\b/,
   update: /^In place\b/,
@@ -44,7 +44,7 @@ export function contradictions({ inputs }: SdkResource, definition: AnyDefinitio
     const { onChange } = rule;
     const effect = tags.onChange ?? "";
     const problems: string[] = [];
-    // What a function decides needs words, and no form is asked of them.
+    // An effect that a function decides may be described in any form.
     const agrees = typeof onChange === "string" ? EFFECTS[onChange].test(effect) : effect !== "";
     if (!agrees) problems.push(`${name}: the definition's onChange is ${String(onChange)}, the comment's "${effect}"`);
     const value = rule.default ?? rule.schema.safeParse(undefined).data;

@@ -27,7 +27,7 @@ export function publish(temporary: string, target: string): void {
   }
 }
 
-/** What killed processes left behind. Folders of processes that still run are left alone. */
+/** Removes what killed processes left behind, and keeps the folders of processes that still run. */
 export function removeLeftovers(target: string): void {
   const prefix = `${path.basename(target)}.tmp-`;
   for (const name of fs.readdirSync(path.dirname(target))) {

@@ -3,7 +3,7 @@
 
 import { join, resolve } from "node:path";
 import { registerSecret, SnapcloneError, truncate } from "../errors";
-import type { TlsSettings } from "../http/client";
+import type { TlsSettings } from "../http/tls";
 import { nearest } from "../util/nearest";
 import { flag, isBlank, isRecord } from "../util/values";
 import { type ConnectionRequest, DEFAULT_CONNECTION } from "./connections";

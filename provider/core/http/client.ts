@@ -16,9 +16,6 @@ import { describe, type HttpRequest, type HttpResponse, isIdempotent, type RawRe
 import { retry } from "./retry";
 import { clientCertificate, type TlsSettings, trustOf } from "./tls";
 
-export type { HttpRequest, HttpResponse, ParsedError, RawResponse } from "./request";
-export type { TlsSettings } from "./tls";
-
 export interface HttpOptions {
   tls?: TlsSettings;
   clock?: Clock;

@@ -46,9 +46,15 @@ export function metadata() {
       else if (!/^[a-zA-Z0-9\-_:. /]+$/.test(key))
         refuse("a key may have letters, digits, blanks and - _ : . / only", key);
       else if (isReservedKey(key)) refuse("keys that begin with snapclone: are the provider's own", key);
-      if (typeof inner !== "string") refuse(`must be a string; write ${JSON.stringify(String(inner))}`, key);
+      if (typeof inner !== "string") refuse(noString(inner), key);
       else if (inner.length > 255) refuse("must not be longer than 255 characters", key);
     }
     return value as Record<string, string>;
   });
+}
+
+/** A number and a boolean have one text that a program may mean. An object or a list has none. */
+function noString(value: unknown): string {
+  const hasText = typeof value === "number" || typeof value === "boolean";
+  return hasText ? `must be a string; write ${JSON.stringify(String(value))}` : "must be a string";
 }

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { Definition } from "../../core/definition";
-import { connectionName, requiredOr } from "../../core/inputs";
+import { connectionName } from "../../core/inputs";
 import { parseDuration } from "../../core/util/duration";
 import { printable, text, uuid } from "../inputs";
 import { metadata } from "../snapshot/inputs";
@@ -34,7 +34,7 @@ export const inputs: Definition<SnapshotSeriesInputs, never>["inputs"] = {
 
 function count() {
   const message = "must be a whole number from 1 on: how many of the newest snapshots always stay";
-  return z.number(requiredOr(message)).int(message).min(1, message);
+  return z.number(message).int(message).min(1, message);
 }
 
 function age() {

@@ -2,7 +2,6 @@
 // (docs/wire/vipr.md#validation-of-link-targets).
 
 import { z } from "zod";
-import { requiredOr } from "../../core/inputs";
 import { MAX_TARGET_NAME_LENGTH } from "./names";
 
 export interface LinkedTargetSetInputs {
@@ -17,7 +16,7 @@ export interface LinkedTargetSetInputs {
 
 export function count() {
   return z
-    .number(requiredOr("must be a whole number from 1 to 1024"))
+    .number("must be a whole number from 1 to 1024")
     .int("must be a whole number from 1 to 1024")
     .min(1, "must be at least 1")
     .max(1024, "must not be more than 1024, which is the most that a source can have");
@@ -25,7 +24,7 @@ export function count() {
 
 export function sessionId() {
   return z
-    .string(requiredOr("must be a string"))
+    .string("must be a string")
     .trim()
     .superRefine((id, context) => {
       const type = /^urn:storageos:([A-Za-z]+):[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i.exec(
@@ -46,7 +45,7 @@ export function sessionId() {
 /** ViPR accepts an empty name, and no name at all (docs/wire/vipr.md#validation-of-link-targets). */
 export function targetName() {
   return z
-    .string(requiredOr("must be a string"))
+    .string("must be a string")
     .trim()
     .superRefine((name, context) => {
       const refuse = (message: string) => context.addIssue({ code: "custom", message });

@@ -124,7 +124,7 @@ export async function fetchSet(
   const likely = [wanted, ...recordedSessions, ...others].filter(isText);
   if (active.length > 0) await addSessions(controller, sessions, likely, signal);
   const home = sessions.get(wanted ?? "") ?? [...sessions.values()][0];
-  const source = asText(known.sourceId) ?? (home && sourceOf(home)) ?? active[0]?.row.parent?.id;
+  const source = asText(known.sourceId) ?? (home && sourceOf(home)) ?? sourceOfTargets(active);
 
   const pending = (known.pending as Pending | undefined)?.task;
   const asked = linked ?? (pending && linkedBy(pending));
@@ -355,6 +355,15 @@ export function observedOf(set: TargetSetState, known: State): Observed {
 /** True if both are of one volume, or of one consistency group and one replication group (docs/wire/vipr.md#refresh). */
 export function isOfSameSource(a: SnapshotSession, b: SnapshotSession): boolean {
   return sourceOf(a) === sourceOf(b) && (a.replication_group_instance ?? "") === (b.replication_group_instance ?? "");
+}
+
+/**
+ * What the targets are copies of, if the session is gone and the state does not know its source yet. Only a target of a
+ * consistency group's session has a part in its name (docs/wire/vipr.md#names).
+ */
+function sourceOfTargets(targets: readonly Member[]): string | undefined {
+  const ofGroup = targets.find(({ row, part }) => part !== "" && row.consistency_group);
+  return ofGroup?.row.consistency_group?.id ?? targets[0]?.row.parent?.id;
 }
 
 export function sourceOf({ parent, consistency_group }: SnapshotSession): string | undefined {

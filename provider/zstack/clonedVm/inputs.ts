@@ -1,7 +1,6 @@
 // The inputs of a ClonedVm and their rules (docs/wire/zstack.md#s3-1, #s3-6, #query-gotchas).
 
 import { z } from "zod";
-import { requiredOr } from "../../core/inputs";
 import { isOwnTag } from "./ownership";
 
 export interface ClonedVmInputs {
@@ -26,7 +25,7 @@ export interface ClonedVmInputs {
 
 export function uuid(what: string) {
   return z
-    .string(requiredOr("must be a string"))
+    .string("must be a string")
     .toLowerCase()
     .transform((text) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? text.replaceAll("-", "") : text))
     .pipe(z.string().regex(/^[0-9a-f]{32}$/, `must be the uuid of ${what}: 32 hex digits`));
@@ -47,7 +46,7 @@ export function names() {
     .refine((text) => !OPERATORS.test(text), "must not contain != >= <= ~= ?=: ZStack's queries read them as operators")
     .refine((text) => !/\.sc-[0-9a-f]{32}$/.test(text), "must not end like the provider's own temporary names");
   return z
-    .array(name, requiredOr("must be a list of names"))
+    .array(name, "must be a list of names")
     .min(1, "must have at least one name")
     .superRefine((all, context) => {
       for (const [index, one] of all.entries()) {
@@ -60,7 +59,7 @@ export function names() {
 }
 
 export function oneOf<const Word extends string>(...words: Word[]) {
-  return z.enum(words as [Word, ...Word[]], requiredOr(`must be one of ${words.join(", ")}`));
+  return z.enum(words as [Word, ...Word[]], `must be one of ${words.join(", ")}`);
 }
 
 export function description() {

@@ -15,7 +15,7 @@ import {
   type ResourceUnderTest,
   recorded,
 } from "../resourceUnderTest";
-import { del, get, put, request, withinFirst } from "../sites";
+import { del, get, hiddenInputs, put, request, withinFirst } from "../sites";
 
 const PASSWORD = "planted-pass%word \"9'";
 
@@ -135,10 +135,7 @@ export const clonedVm: ResourceUnderTest = {
   objects: "clones",
   creates: "calls to clone that reached ZStack",
   definition,
-  hidden: {
-    __owner: "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:ClonedVm::web",
-    __provider: "exports.handler=()=>require('pulumi-snapclone/dynamic/v1')",
-  },
+  hidden: hiddenInputs("ClonedVm", "web"),
   before: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "one" },
   after: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "two" },
   sites: SITES,

@@ -5,7 +5,7 @@ import { ViprClient } from "../../../provider/vipr/client";
 import { ViprContext } from "../../../provider/vipr/context";
 import { linkedTargetSet as definition } from "../../../provider/vipr/linkedTargetSet/resource";
 import { at, fails, ok, pending, type RequestSite, type ResourceUnderTest, recorded } from "../resourceUnderTest";
-import { get, post, put, request, withinFirst } from "../sites";
+import { get, hiddenInputs, post, put, request, withinFirst } from "../sites";
 
 const PASSWORD = "planted-pass%word \"8'";
 
@@ -125,10 +125,7 @@ export const linkedTargetSet: ResourceUnderTest = {
   objects: "targets",
   creates: "POSTs of link, relink and unlink that reached ViPR",
   definition,
-  hidden: {
-    __owner: "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:LinkedTargetSet::dev",
-    __provider: "exports.handler=()=>require('pulumi-snapclone/dynamic/v1')",
-  },
+  hidden: hiddenInputs("LinkedTargetSet", "dev"),
   before: {
     snapshotSessionId: SEED_SESSIONS.monday,
     targetName: "dev",

@@ -3,8 +3,9 @@ import type { AddressInfo, Socket } from "node:net";
 import { z } from "zod";
 import { withOperations } from "../../../provider/core/currentOperation";
 import type { SnapcloneError } from "../../../provider/core/errors";
-import { HttpClient, type HttpRequest } from "../../../provider/core/http/client";
+import { HttpClient } from "../../../provider/core/http/client";
 import type { Patience } from "../../../provider/core/http/rateGate";
+import type { HttpRequest } from "../../../provider/core/http/request";
 import { type Clock, systemClock } from "../../../provider/core/util/clock";
 
 type Behaviour = (request: IncomingMessage, response: ServerResponse) => void;

@@ -4,7 +4,7 @@ import { check } from "../../../provider/core/check";
 import type { AnyDefinition } from "../../../provider/core/definition";
 import { SnapcloneError } from "../../../provider/core/errors";
 import { announceImport } from "../../../provider/core/import";
-import type { Properties } from "../../../provider/core/lifecycle";
+import type { Properties } from "../../../provider/core/operation";
 import { Run } from "../../../provider/core/run";
 import { FakeBackend, type FakeRow, fakeDefinition } from "../../support/fakeBackend";
 import { FakeClock } from "../../support/fakeClock";

@@ -6,16 +6,8 @@ import type { Clock } from "../../../provider/core/util/clock";
 import { KeystoneSession } from "../../../provider/openstack/keystone";
 import { ViprClient } from "../../../provider/vipr/client";
 import { ZStackClient } from "../../../provider/zstack/client";
+import { failure } from "../../support/failures";
 import { type Call, fakeClock, type Reply, settingsFor, startCloud, tokenReply } from "../openstack/openstackContext";
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("it went well"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
-}
 
 describe("the session", () => {
   const refused = () => new SnapcloneError({ kind: "unauthorized", message: "wrong password", status: 401 });
@@ -45,7 +37,31 @@ describe("the session", () => {
     fresh = false;
     expect(await session.open(undefined)).toBe("login-2");
     expect(previous).toEqual([undefined, "login-1"]);
-    expect([session.end(), session.end()]).toEqual(["login-2", undefined]);
+    expect([await session.end(), await session.end()]).toEqual(["login-2", undefined]);
+  });
+
+  test("the end waits for a login that is under way, and for one that fails", async () => {
+    let finish: (login: string) => void = () => {};
+    let fail: (error: Error) => void = () => {};
+    const { session } = sessionOf(
+      () =>
+        new Promise((resolve, reject) => {
+          finish = resolve;
+          fail = reject;
+        }),
+    );
+    const stop = new AbortController();
+    const left = failure(session.open(stop.signal));
+    stop.abort();
+    expect((await left).kind).toBe("stopped");
+    const ended = session.end();
+    finish("login-1");
+    expect([await ended, session.current]).toEqual(["login-1", undefined]);
+
+    const other = failure(session.open(undefined));
+    const endedAfterFailure = session.end();
+    fail(refused());
+    expect([await endedAfterFailure, (await other).kind]).toEqual([undefined, "unauthorized"]);
   });
 
   test("an unexpected error keeps its stack, and is a failed login like any other", async () => {
@@ -103,6 +119,8 @@ interface Client {
   name: string;
   make(url: string, clock: Clock): { ask(signal?: AbortSignal): Promise<unknown>; close(): Promise<unknown> };
   isLogin(call: Call): boolean;
+  /** The end of the first session, where the backend counts sessions, so that a run must leave none. */
+  isLogout?(call: Call): boolean;
   /** The backend's answer to the nth login, to a refused one, and to a request with a login that it does not know. */
   login(n: number): Reply;
   refused: Reply;
@@ -140,6 +158,7 @@ const CLIENTS: Client[] = [
       return { ask: (signal) => client.showSession(SESSION, signal), close: () => client.logout() };
     },
     isLogin: ({ path }) => path === "/login",
+    isLogout: ({ path, headers }) => path === "/logout" && headers["x-sds-auth-token"] === "token-1",
     login: (n) => ({ headers: { "x-sds-auth-token": `token-${n}` }, body: {} }),
     refused: { status: 401, body: "" },
     lost: { status: 401, body: "" },
@@ -151,9 +170,13 @@ const CLIENTS: Client[] = [
       const auth = { method: "account", accountName: "ann", password: "s3cret-of-ann" } as const;
       const settings = { ...source, base: `${url}/zstack`, auth, dryRun: false, sourceKind: "stackConfig" } as const;
       const client = new ZStackClient(settings, { clock });
-      return { ask: (signal) => client.queryVolumes([], signal), close: () => client.close() };
+      return {
+        ask: (signal) => client.queryVolumes([], signal),
+        close: () => client.logOut().finally(() => client.close()),
+      };
     },
     isLogin: ({ path }) => path === "/zstack/v1/accounts/login",
+    isLogout: ({ method, path }) => method === "DELETE" && path === `/zstack/v1/accounts/sessions/${UUID(1)}`,
     login: (n) => ({ body: { inventory: { uuid: UUID(n) } } }),
     refused: { status: 503, body: { error: { code: "ID.1000", description: "d", details: "wrong" } } },
     lost: { status: 503, body: { error: { code: "ID.1001", description: "d", details: "lost" } } },
@@ -249,4 +272,29 @@ describe.each(CLIENTS)("$name", (kind) => {
     expect((await failure(client.ask(AbortSignal.abort()))).kind).toBe("stopped");
     expect(logins()).toBe(1);
   });
+
+  const { isLogout } = kind;
+  if (isLogout)
+    test("a login that is under way when the run is stopped leaves no session", async () => {
+      let release: (reply: Reply) => void = () => {};
+      let asked = () => {};
+      const isAsked = new Promise<void>((resolve) => {
+        asked = resolve;
+      });
+      const { client, requests } = await start(() => {
+        asked();
+        return new Promise<Reply>((resolve) => {
+          release = resolve;
+        });
+      });
+      const stop = new AbortController();
+      const aborted = failure(client.ask(stop.signal));
+      await isAsked;
+      stop.abort();
+      await aborted;
+      const closed = client.close();
+      release(kind.login(1));
+      await closed;
+      expect(requests().filter(isLogout)).toHaveLength(1);
+    });
 });

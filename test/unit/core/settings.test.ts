@@ -1,7 +1,7 @@
 // Every kind of connection reads its settings alike: each row runs on all four.
 
 import { isKind, redact } from "../../../provider/core/errors";
-import type { TlsSettings } from "../../../provider/core/http/client";
+import type { TlsSettings } from "../../../provider/core/http/tls";
 import { resolveOpenStack } from "../../../provider/openstack/connection";
 import { resolvePowerVc } from "../../../provider/powervc/connection";
 import { resolveVipr } from "../../../provider/vipr/connection";

@@ -1,9 +1,10 @@
 // NovaClient against responses that no Nova should send: none of them counts as accepted, and nothing is sent twice.
 
-import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
+import type { ErrorKind } from "../../../provider/core/errors";
 import { KeystoneSession } from "../../../provider/openstack/keystone";
 import { NovaClient } from "../../../provider/openstack/nova";
 import { computeAddress } from "../../../provider/openstack/urls";
+import { failure } from "../../support/failures";
 import {
   type Call,
   type Cloud,
@@ -35,15 +36,6 @@ async function novaOf(answer: (call: Call) => Reply): Promise<{ nova: NovaClient
     () => cloud.close(),
   );
   return { nova: new NovaClient(session), cloud, sent: () => cloud.calls.filter((call) => !isLogin(call)) };
-}
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("it went well"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
 }
 
 test.each([

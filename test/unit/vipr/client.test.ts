@@ -1,7 +1,8 @@
 // The ViPR client and answers that the emulator never gives: malformed, in XML, cut off, from a proxy.
 
-import { type ErrorKind, SnapcloneError } from "../../../provider/core/errors";
+import type { ErrorKind } from "../../../provider/core/errors";
 import { codeOf, ViprClient } from "../../../provider/vipr/client";
+import { failure } from "../../support/failures";
 import { type Call, type Cloud, fakeClock, type Reply, startCloud } from "../openstack/openstackContext";
 
 const SESSION = "urn:storageos:BlockSnapshotSession:5e0f7c1a-6d2b-4b43-8f0a-3f6f2f7a9b10:vdc1";
@@ -47,15 +48,6 @@ async function viprOf(answer: (call: Call) => Reply, login?: () => Reply) {
     () => cloud.close(),
   );
   return { client, cloud, logins: () => logins, sent: () => cloud.calls.filter(({ path }) => path !== "/login") };
-}
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error: unknown = await work.then(
-    () => new Error("expected a failure"),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof SnapcloneError)) throw error;
-  return error;
 }
 
 test("requests: have the exact media types and the token, and never the password beside the token", async () => {

@@ -1,7 +1,7 @@
 // ToyCopy.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, SnapcloneResource } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource } from "./resource";
 
 /** The inputs of a {@link ToyCopy}. */
 export interface ToyCopyArgs {
@@ -66,7 +66,7 @@ export class ToyCopy extends SnapcloneResource {
 }
 
 /** Pulumi gives a resource only the output properties that it was registered with. */
-const noOutputs = {
+const noOutputs: NoOutputs<ToyCopy> = {
   source: undefined,
   name: undefined,
   status: undefined,

@@ -2,8 +2,9 @@
 
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import { HttpClient, type HttpRequest, type ParsedError, type RawResponse } from "../core/http/client";
+import { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";
+import type { HttpRequest, ParsedError, RawResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
 import type { ToySettings } from "./connection";
@@ -93,7 +94,7 @@ export class ToyClient {
   }
 
   async logOut(): Promise<void> {
-    const login = this.session.end();
+    const login = await this.session.end();
     try {
       if (login) await this.http.request(this.prepared({ method: "DELETE", path: "/sessions" }, login));
     } finally {

@@ -2,7 +2,7 @@
 
 import type { ConnectionRequest } from "../core/connection/connections";
 import { type CommonSettings, configKey, type Product, readSettings, tlsFields } from "../core/connection/settings";
-import type { TlsSettings } from "../core/http/client";
+import type { TlsSettings } from "../core/http/tls";
 
 export interface ToySettings extends CommonSettings<"stackConfig" | "environment"> {
   /** The API's address as far as `/v1`, without a slash at the end. */

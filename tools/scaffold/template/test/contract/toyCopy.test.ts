@@ -2,7 +2,8 @@
 
 import { type Emulator, startEmulator } from "../../emulator";
 import { TOY_VOLUMES } from "../../emulator/toy/model";
-import { HttpClient, type HttpRequest, type RawResponse } from "../../provider/core/http/client";
+import { HttpClient } from "../../provider/core/http/client";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import { ToyClient } from "../../provider/toy/client";
 import { resolveToy } from "../../provider/toy/connection";
 import { ToyContext } from "../../provider/toy/context";

@@ -1,7 +1,6 @@
 // What a ToyCopy may be declared with.
 
 import { z } from "zod";
-import { requiredOr } from "../../core/inputs";
 
 export interface ToyCopyInputs {
   source: string;
@@ -12,7 +11,7 @@ export interface ToyCopyInputs {
 
 export function source() {
   return z
-    .string(requiredOr("must be a string"))
+    .string("must be a string")
     .trim()
     .min(1, "must not be empty")
     .max(64, "must not be longer than 64 characters");
