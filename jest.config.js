@@ -1,6 +1,6 @@
 const os = require("node:os");
 
-// `unit`, `contract`, `faults` and `convergence` run from the sources. `smoke`, `engine` and `openstack` drive the built
+// `unit`, `contract`, `faults`, `convergence` and `browser` run from the sources. `smoke`, `engine` and `openstack` drive the built
 // package through a real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
 const project = (name, extra = {}) => ({
   displayName: name,
@@ -21,10 +21,12 @@ module.exports = {
   testTimeout: 20_000,
   projects: [
     project("unit"),
-    project("contract"),
+    // The command line runs in-process, against the emulator.
+    project("contract", { testMatch: ["<rootDir>/test/{contract,cli}/**/*.test.ts"] }),
     project("faults"),
     project("convergence"),
     project("smoke"),
+    project("browser"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),
     project("clients"),
     project("engine"),

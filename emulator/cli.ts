@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command snapclone-emulator: starts the library on a fixed port and prints how to use it.
+// The command `snapclone emulator`, and its former name snapclone-emulator: starts the library on a fixed port and prints how
+// to use it.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -13,8 +14,18 @@ export interface CliIo {
   untilStopped(): Promise<void>;
 }
 
+/** How the command calls itself, and what it prints when the emulator has started. */
+export interface CliFront {
+  readonly name: string;
+  banner(emulator: Emulator, configFile: string | undefined): string;
+}
+
 /** Runs the command and returns its exit code. */
-export async function main(argv: readonly string[], io: CliIo): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  io: CliIo,
+  front: CliFront = { name: "snapclone-emulator", banner },
+): Promise<number> {
   let emulator: Emulator;
   try {
     const command = readCommand(argv);
@@ -26,9 +37,9 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
     if (configFile !== undefined) checkReplaceable(configFile);
     emulator = await startEmulator(options);
     if (configFile !== undefined) writeFileSync(configFile, stackConfig(emulator));
-    io.out(banner(emulator, configFile));
+    io.out(front.banner(emulator, configFile));
   } catch (error) {
-    io.err(`snapclone-emulator: ${oneLine(error)}\n`);
+    io.err(`${front.name}: ${oneLine(error)}\n`);
     return 1;
   }
   await io.untilStopped();
@@ -93,7 +104,7 @@ function clockMode(text: string): ClockMode {
   return { scale: Number(scale) };
 }
 
-function banner(emulator: Emulator, configFile: string | undefined): string {
+export function banner(emulator: Emulator, configFile: string | undefined): string {
   const exports = Object.entries(emulator.openstack.env()).map(([name, value]) => `export ${name}=${value}`);
   return [
     `Emulating ${PLATFORMS} at ${emulator.url} (Ctrl-C ends it)`,
@@ -102,6 +113,7 @@ function banner(emulator: Emulator, configFile: string | undefined): string {
     "",
     ...DEFINITIONS.flatMap(({ seed = [] }) => seed),
     `control   ${emulator.url}/_emulator/state`,
+    `page      ${emulator.url}/`,
     ...(configFile === undefined ? [] : [`config    ${configFile}`]),
     "",
   ].join("\n");
@@ -144,5 +156,6 @@ function processIo(): CliIo {
 }
 
 if (require.main === module) {
+  process.stderr.write("snapclone-emulator is now `snapclone emulator`; the next release drops the old name\n");
   void main(process.argv.slice(2), processIo()).then((code) => process.exit(code));
 }

@@ -7,6 +7,7 @@
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
 //   node tools/bootstrap.mjs clients [jest arguments]     the vendors' own clients against the emulators
+//   node tools/bootstrap.mjs browser [jest arguments]     pages and pictures in a headless Chromium; skipped without one
 //   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
 //   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
 //   node tools/bootstrap.mjs bench [arguments]            measures, see docs/performance.md
@@ -31,7 +32,7 @@ const dist = path.join(root, "dist");
 const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "clients"];
+const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "clients", "browser"];
 const TEST_COMMANDS = [
   "test",
   "all",
@@ -42,6 +43,7 @@ const TEST_COMMANDS = [
   "engine",
   "openstack",
   "clients",
+  "browser",
   "package",
   "kill",
 ];
@@ -61,6 +63,7 @@ const commands = {
   // One file after the other: they share one laboratory, and one of them counts its requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),
   clients: async (args) => runTests(["clients"], ["--runInBand", ...args]),
+  browser: async (args) => runTests(["browser"], args),
   package: async (args) => runTests(["package"], args),
   kill: async (args) => {
     process.env.SNAPCLONE_KILL_COUNT ??= "120";
@@ -117,11 +120,11 @@ function lostSources(before) {
 }
 
 function sources() {
-  const folders = ["sdk", "provider", "emulator", "tools"];
+  const folders = ["sdk", "provider", "emulator", "cli", "tools"];
   const files = folders.flatMap((folder) =>
     fs
       .readdirSync(path.join(root, folder), { recursive: true })
-      .filter((name) => name.endsWith(".ts") && !name.startsWith(path.join("scaffold", "template")))
+      .filter((name) => /\.(ts|html|css|js)$/.test(name) && !name.startsWith(path.join("scaffold", "template")))
       .map((name) => path.join(folder, name)),
   );
   const all = [...files.sort(), "package.json", "package-lock.json", "tsconfig.json"];
@@ -136,6 +139,7 @@ async function runChecks() {
     ["node_modules/markdownlint-cli2/markdownlint-cli2-bin.mjs"],
     ["node_modules/cspell/bin.mjs", "lint", "--no-progress", "--quiet"],
     ["node_modules/typescript/bin/tsc", "-p", "test/tsconfig.json"],
+    ["node_modules/typescript/bin/tsc", "-p", "emulator/page/tsconfig.json"],
   ];
   const codes = await Promise.all(checks.map((check) => runNode(check)));
   const failed = codes.filter((code) => code !== 0).length;

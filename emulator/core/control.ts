@@ -2,12 +2,13 @@
 // authentication, and no fault rule applies to it. Each service adds the routes of its own control.ts.
 
 import type { Clock } from "./clock";
-import { type Faults, ruleFromJson } from "./faults";
+import { FAULT_ACTIONS, type Faults, ruleFromJson } from "./faults";
 import { type EmulatorRequest, isObject, json, matchRoute, type Reply, type Route, type Service } from "./http";
+import { searchLog } from "./logSearch";
 import type { WritableLog } from "./requestLog";
 import { CONTROL_PREFIX } from "./server";
 
-export type ControlHandler = (body: unknown, params: Readonly<Record<string, string>>) => Reply;
+export type ControlHandler = (body: unknown, params: Readonly<Record<string, string>>, query: URLSearchParams) => Reply;
 
 export type ControlRoute = Route<ControlHandler>;
 
@@ -33,7 +34,8 @@ export function createControl(parts: ControlParts): (request: EmulatorRequest) =
         controls: routes.map((r) => `${r.method} ${CONTROL_PREFIX}${r.path}`),
       });
     try {
-      return match.route.handler(request.text === "" ? undefined : JSON.parse(request.text), match.params);
+      const body: unknown = request.text === "" ? undefined : JSON.parse(request.text);
+      return match.route.handler(body, match.params, request.query);
     } catch (error) {
       return json(400, { error: error instanceof Error ? error.message : String(error) });
     }
@@ -44,7 +46,7 @@ function commonRoutes(parts: ControlParts): ControlRoute[] {
   const { services, faults, log, clock } = parts;
   return [
     controlRoute("GET", "/state", () => json(200, stateOf(parts))),
-    controlRoute("GET", "/requests", () => json(200, { requests: log.entries })),
+    controlRoute("GET", "/requests", (_body, _params, query) => json(200, searchLog(log, query))),
     controlRoute("DELETE", "/requests", () => {
       log.clear();
       return ok();
@@ -54,6 +56,7 @@ function commonRoutes(parts: ControlParts): ControlRoute[] {
         operations: services.flatMap((service) =>
           service.operations().map((operation) => ({ service: service.name, ...operation })),
         ),
+        faultActions: FAULT_ACTIONS,
       }),
     ),
     controlRoute("POST", "/faults", (body) => json(201, { id: faults.add(ruleFromJson(body)).id })),
@@ -61,6 +64,7 @@ function commonRoutes(parts: ControlParts): ControlRoute[] {
       faults.clear();
       return ok();
     }),
+    controlRoute("DELETE", "/faults/{id}", (_, { id }) => removed("fault rule", id, faults.remove(id ?? ""))),
     controlRoute("POST", "/tick", (body) => {
       const ms = isObject(body) ? body.ms : undefined;
       if (typeof ms !== "number") throw new Error('tick needs {"ms": number}');

@@ -121,6 +121,13 @@ export class Faults {
     };
   }
 
+  /** Whether there was such a rule. */
+  remove(id: string): boolean {
+    const before = this.active.length;
+    this.active = this.active.filter((entry) => entry.id !== id);
+    return this.active.length < before;
+  }
+
   clear(): void {
     this.active = [];
   }

@@ -41,6 +41,8 @@ export interface Service {
   /** This service's own error with that status, for fault rules that have a status and no body. */
   errorReply(status: number, request: EmulatorRequest): Reply;
   operations(): readonly OperationInfo[];
+  /** Path and query for the log, for a service that has secrets in them. */
+  loggable?(target: string): string;
   /** The service's part of `GET /_emulator/state`, without secrets. */
   state(): unknown;
   reset(): void;

@@ -28,6 +28,8 @@ export interface RequestLog extends ReadonlyArray<RequestLogEntry> {
 
 export interface WritableLog {
   readonly entries: RequestLog;
+  /** The number of the first entry: how many requests came before it since the start. */
+  readonly first: number;
   add(entry: RequestLogEntry): void;
   clear(): void;
 }
@@ -36,23 +38,28 @@ const KEPT = 10_000;
 
 export function createLog(): WritableLog {
   const list: RequestLogEntry[] = [];
+  let first = 0;
   const entries: RequestLog = Object.assign(list, {
     count: (match: RequestMatch | ((entry: RequestLogEntry) => boolean) = {}) =>
       list.filter(typeof match === "function" ? match : (entry) => matches(entry, match)).length,
   });
   return {
     entries,
+    get first() {
+      return first;
+    },
     add: (entry) => {
       list.push(entry);
-      if (list.length > KEPT) list.splice(0, list.length - KEPT);
+      if (list.length > KEPT) first += list.splice(0, list.length - KEPT).length;
     },
     clear: () => {
+      first += list.length;
       list.length = 0;
     },
   };
 }
 
-/** The entry of a request that has no answer yet. */
+/** The entry of a request that has no answer yet. `target` is without secrets. */
 export function entryOf(
   { method, target, text }: Pick<EmulatorRequest, "method" | "target" | "text">,
   at: Date,
@@ -74,10 +81,12 @@ export function entryOf(
 function loggedBody(text: string): unknown {
   if (text === "") return undefined;
   try {
-    return masked(JSON.parse(text));
+    const body: unknown = JSON.parse(text);
+    if (typeof body !== "string") return masked(body);
   } catch {
-    return text.includes("secret") || text.includes("password") ? "(not JSON)" : text.slice(0, 1000);
+    // Logged as text.
   }
+  return SECRET_KEY.test(text) ? "(not JSON)" : text.slice(0, 1000);
 }
 
 function matches(entry: RequestLogEntry, match: RequestMatch): boolean {
@@ -90,9 +99,11 @@ function matches(entry: RequestLogEntry, match: RequestMatch): boolean {
   });
 }
 
+const SECRET_KEY = /password|secret/i;
+
 function masked(value: unknown, key = ""): unknown {
   if (Array.isArray(value)) return value.map((item) => masked(item));
-  if (!isObject(value)) return ["password", "secret"].includes(key) && value !== null ? "***" : value;
+  if (!isObject(value)) return SECRET_KEY.test(key) && value !== null ? "***" : value;
   const isToken = key === "token";
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => [name, isToken && name === "id" ? "***" : masked(item, name)]),

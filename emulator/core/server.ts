@@ -3,8 +3,10 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { pageReply } from "../page/page";
 import type { Clock } from "./clock";
 import type { CheckedRule, Faults } from "./faults";
+import { refuseForeign } from "./foreign";
 import { type Call, type EmulatorRequest, json, type Reply, type Service, serviceAt } from "./http";
 import { entryOf, type RequestLogEntry, type WritableLog } from "./requestLog";
 
@@ -78,8 +80,8 @@ class Exchange {
   async run(): Promise<void> {
     const request = await this.read();
     if (request === undefined) return;
-    if (request.path === CONTROL_PREFIX || request.path.startsWith(`${CONTROL_PREFIX}/`)) {
-      this.send(this.parts.control(request));
+    if (isForPeople(request)) {
+      this.send(refuseForeign(request, this.options.host) ?? this.answerPeople(request));
       return;
     }
     const service = serviceAt(this.parts.services, request.path);
@@ -99,12 +101,21 @@ class Exchange {
     else this.send(json(500, { emulator: error instanceof Error ? error.message : String(error) }));
   }
 
+  private answerPeople(request: EmulatorRequest): Reply {
+    return request.path === "/" ? pageReply() : this.parts.control(request);
+  }
+
   private async serve(service: Service, request: EmulatorRequest): Promise<void> {
     const { parts } = this;
     const call = service.resolve(request);
     const { method, path, target } = request;
     const fault = parts.faults.match({ service: service.name, operation: call.operation, method, path, target });
-    const entry = entryOf(request, parts.clock.now(), service.name, call.operation);
+    const entry = entryOf(
+      { ...request, target: service.loggable?.(target) ?? target },
+      parts.clock.now(),
+      service.name,
+      call.operation,
+    );
     if (fault !== undefined) entry.fault = fault.id;
     parts.log.add(entry);
     if (this.options.latencyMs > 0) await this.wait(this.options.latencyMs);
@@ -183,6 +194,7 @@ class Exchange {
       emulator: `no service has the path ${request.path}`,
       services: Object.fromEntries(services),
       control: `${request.origin}${CONTROL_PREFIX}/state`,
+      page: `${request.origin}/`,
     });
   }
 
@@ -255,6 +267,12 @@ class Exchange {
     clearTimeout(timer);
     this.timers.delete(timer);
   }
+}
+
+/** The page and the control API. Services answer everything else. */
+function isForPeople({ method, path }: EmulatorRequest): boolean {
+  if (path === "/") return method === "GET" || method === "HEAD";
+  return path === CONTROL_PREFIX || path.startsWith(`${CONTROL_PREFIX}/`);
 }
 
 /** Each printable character once, shuffled. */

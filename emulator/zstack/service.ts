@@ -66,6 +66,11 @@ export class ZStackService implements Service {
     return [jobs, ...routed];
   }
 
+  /** A session's uuid is what its owner logs in with. */
+  loggable(target: string): string {
+    return target.replace(/(\/accounts\/sessions\/)[^/?]+/, "$1***");
+  }
+
   state(): unknown {
     this.model.advance();
     const { vms, volumes, tags, jobs, sourceSnapshots } = this.model;

@@ -78,6 +78,16 @@ export interface ListScope {
   place: string;
 }
 
+/** What `snapclone orphans` knows when it asks for all records. */
+export interface RecordSearch {
+  /** `OwnershipRecord.stack` of the stack in question; "" if it is not known. */
+  stack: string;
+  /** URNs of resources of this type that the stack has or had: some backends store only a digest of the owner. */
+  urns: readonly string[];
+  /** Inputs of such resources: for a backend that lists only by a part of the inputs. */
+  inputs: readonly State[];
+}
+
 export interface Observed {
   /** Every output, and every input as it stands on the backend. Inputs that a backend can't tell are left out. */
   state: Record<string, unknown>;
@@ -196,6 +206,16 @@ export interface Definition<Inputs extends object, Client> {
   listScope?(record: OwnershipRecord, inputs: State): string;
   /** Every object of the stack, and every object that a build before 0.2 recorded as `open`. Says only what is there. */
   listOwned(client: Client, scope: ListScope): Promise<readonly OwnedObject[]>;
+  /**
+   * Every object that bears a record, whichever stack's, for `snapclone orphans`. `stack` is undefined where the record does
+   * not tell. Changes nothing.
+   */
+  listRecorded?(client: Client, search: RecordSearch): Promise<readonly OwnedObject[]>;
+  /**
+   * Set where `delete` needs what no record has, so that `snapclone orphans --remove` can't remove an object that is in no
+   * state: why, and what the user can do.
+   */
+  deleteNeedsState?: string;
   /**
    * Writes the record on an existing object: at an adoption, and when the resource's owner or stack has changed.
    * `known` is the object's state; `inputs` are what the program wants of it.

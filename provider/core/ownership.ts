@@ -126,6 +126,16 @@ export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolea
 
 // --- the record
 
+/** `OwnershipRecord.stack`. `origin` identifies the state store (provider/pulumi/origin.ts). */
+export function stackDigest(
+  origin: string,
+  organization: string | undefined,
+  { project, stack }: { project: string; stack: string },
+): string {
+  // Self-managed state stores have one organisation, of this name. Builds before 0.2 did not store it.
+  return digest(JSON.stringify([origin, organization ?? "organization", project, stack]));
+}
+
 export function ownershipRecord(
   definition: AnyDefinition,
   stack: string,

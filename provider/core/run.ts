@@ -4,16 +4,15 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { attemptKey } from "./attempt";
-import { Connections } from "./connection/connections";
+import { type ConnectionRequest, Connections } from "./connection/connections";
 import { withOperations } from "./currentOperation";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, OwnedObject } from "./definition";
 import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
 import { describeOwned, orphanWarnings } from "./orphans";
-import { OwnershipTracker, type StackState, type StateEntry, StateUnavailable } from "./ownership";
+import { OwnershipTracker, type StackState, type StateEntry, StateUnavailable, stackDigest } from "./ownership";
 import { stackOfUrn } from "./urn";
 import { type Clock, systemClock } from "./util/clock";
-import { digest } from "./util/digest";
 import { parseDuration } from "./util/duration";
 
 export type Severity = "status" | "info" | "warning";
@@ -50,6 +49,10 @@ export interface RunOptions {
   attempts?: AttemptJournal;
   /** Identifies this run's state store (provider/pulumi/origin.ts). Default: "". */
   origin?(): string;
+  /** Where connections are read. Default: this process's. */
+  place?: Pick<ConnectionRequest, "env" | "cwd" | "home">;
+  /** How long a request that belongs to no operation may wait for a backend. Default: ten minutes. */
+  patienceMs?: number;
 }
 
 /** Stack config, beside the connections. */
@@ -98,6 +101,7 @@ export class Run {
       () => this.config.connections,
       (text) => this.log("warning", text),
       () => this.patience(),
+      options.place,
     );
   }
 
@@ -106,7 +110,8 @@ export class Run {
     const operations = [...this.operations];
     const deadlines = operations.map(({ deadline }) => deadline);
     return {
-      deadline: operations.length > 0 ? Math.max(...deadlines) : this.clock.now() + PATIENCE_MS,
+      deadline:
+        operations.length > 0 ? Math.max(...deadlines) : this.clock.now() + (this.options.patienceMs ?? PATIENCE_MS),
       signal: this.signal,
       progress: (text) => {
         for (const operation of operations) operation.progress?.(text);
@@ -174,9 +179,7 @@ export class Run {
     const key = JSON.stringify([__organization, project, stack]);
     const known = this.stacks.get(key);
     if (known !== undefined) return known;
-    // Self-managed state stores have one organisation, of this name. Builds before 0.2 did not store it.
-    const text = JSON.stringify([this.options.origin?.() ?? "", __organization ?? "organization", project, stack]);
-    const made = digest(text);
+    const made = stackDigest(this.options.origin?.() ?? "", __organization, { project, stack });
     this.stacks.set(key, made);
     return made;
   }

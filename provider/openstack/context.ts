@@ -19,7 +19,7 @@ export const openstack: ConnectionKind<OpenStackContext> = {
   open(request) {
     const settings = resolveOpenStack(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new OpenStackContext(new KeystoneSession(settings, { patience: request.patience }));
+    return new OpenStackContext(new KeystoneSession(settings, { patience: request.patience, env: request.env }));
   },
   target: ({ session }) => openStackTarget(session.settings),
 };

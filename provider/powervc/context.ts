@@ -21,7 +21,7 @@ export const powervc: ConnectionKind<PowerVcContext> = {
   open(request) {
     const settings = resolvePowerVc(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new PowerVcContext(new KeystoneSession(settings, { patience: request.patience }));
+    return new PowerVcContext(new KeystoneSession(settings, { patience: request.patience, env: request.env }));
   },
   target: ({ session }) => openStackTarget(session.settings),
 };

@@ -133,16 +133,8 @@ function killGroup(child: ChildProcess): void {
 
 /** Keeps only ids, URNs, hidden inputs and times of the state. No other value leaves this function. */
 export function parseState(text: string): StackState {
-  let deployment: unknown;
-  try {
-    const state: unknown = JSON.parse(text);
-    deployment = isRecord(state) ? state.deployment : undefined;
-  } catch {
-    // Handled below.
-  }
-  if (!isRecord(deployment)) throw new ExportFailed("`pulumi stack export` did not answer with a state");
-  const resources = list(deployment.resources).filter(isOurs);
-  const pending = list(deployment.pending_operations).filter(({ type }) => type === "creating");
+  const { resources, pending } = ownDeployment(text);
+  const creates = pending.filter(({ type }) => type === "creating");
   return {
     entries: resources.flatMap((resource): StateEntry[] => {
       if (typeof resource.id !== "string" || resource.id === "") return [];
@@ -161,8 +153,8 @@ export function parseState(text: string): StackState {
         },
       ];
     }),
-    pendingCreates: pending.flatMap(({ resource }) => {
-      if (!isRecord(resource) || !isOurs(resource)) return [];
+    pendingCreates: creates.flatMap(({ resource }) => {
+      if (!isRecord(resource)) return [];
       const inputs = isRecord(resource.inputs) ? resource.inputs : {};
       return [
         {
@@ -174,6 +166,40 @@ export function parseState(text: string): StackState {
     }),
   };
 }
+
+export interface OwnDeployment {
+  /** The resources of this package. */
+  resources: Properties[];
+  /** The operations on such resources that were begun and not recorded as ended. */
+  pending: Properties[];
+  /** Any resource's, which names project and stack. Absent in an empty state. */
+  urn: string | undefined;
+  /** When Pulumi saved the state, ISO 8601. */
+  savedAt: string | undefined;
+}
+
+/** The parts of an exported state that are about this package. */
+export function ownDeployment(text: string): OwnDeployment {
+  let deployment: unknown;
+  try {
+    const state: unknown = JSON.parse(text);
+    deployment = isRecord(state) ? state.deployment : undefined;
+  } catch {
+    // Handled below.
+  }
+  if (!isRecord(deployment)) throw new ExportFailed("`pulumi stack export` did not answer with a state");
+  const all = list(deployment.resources);
+  const begun = list(deployment.pending_operations).filter(({ resource }) => isRecord(resource));
+  const [first = begun[0]?.resource] = all;
+  return {
+    resources: all.filter(isOurs),
+    pending: begun.filter(({ resource }) => isOurs(resource as Properties)),
+    urn: isRecord(first) ? optional(first.urn) : undefined,
+    savedAt: isRecord(deployment.manifest) ? optional(deployment.manifest.time) : undefined,
+  };
+}
+
+type Properties = Record<string, unknown>;
 
 function isOurs({ type }: Record<string, unknown>): boolean {
   return typeof type === "string" && OUR_TYPE.test(type);

@@ -3,8 +3,7 @@
 
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import { HttpClient } from "../core/http/client";
-import type { Patience } from "../core/http/rateGate";
+import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, ParsedError, RawResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { type Clock, systemClock } from "../core/util/clock";
@@ -126,13 +125,11 @@ export class ViprClient {
 
   constructor(
     readonly settings: ViprSettings,
-    options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
+    options: HttpSettings & { http?: HttpClient } = {},
   ) {
     this.clock = options.clock ?? systemClock;
     this.ownsHttp = options.http === undefined;
-    const { patience } = options;
-    this.http =
-      options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.http = options.http ?? new HttpClient({ ...options, tls: settings.tls, clock: this.clock });
     this.session = new Session({
       clock: this.clock,
       operation: `log in at ${settings.url}`,

@@ -20,7 +20,7 @@ export const vipr: ConnectionKind<ViprContext> = {
   open(request) {
     const settings = resolveVipr(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new ViprContext(new ViprClient(settings, { patience: request.patience }));
+    return new ViprContext(new ViprClient(settings, { patience: request.patience, env: request.env }));
   },
   // The tenant is the user's.
   target: ({ client }) => ({ url: client.settings.url, username: client.settings.username }),

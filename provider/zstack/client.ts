@@ -4,8 +4,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
-import { HttpClient } from "../core/http/client";
-import type { Patience } from "../core/http/rateGate";
+import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, HttpResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { abortableSleep } from "../core/util/abort";
@@ -132,12 +131,10 @@ export class ZStackClient {
 
   constructor(
     private readonly settings: ZStackSettings,
-    options: { http?: HttpClient; clock?: Clock; patience?: () => Patience } = {},
+    options: HttpSettings & { http?: HttpClient } = {},
   ) {
     this.clock = options.clock ?? systemClock;
-    const { patience } = options;
-    this.http =
-      options.http ?? new HttpClient({ tls: settings.tls, clock: this.clock, ...(patience ? { patience } : {}) });
+    this.http = options.http ?? new HttpClient({ ...options, tls: settings.tls, clock: this.clock });
     this.session = new Session<Login>({
       clock: this.clock,
       operation: `log in at ${settings.base}`,

@@ -8,8 +8,7 @@ import { beginShared, waitForShared } from "../core/currentOperation";
 import type { OperationContext } from "../core/definition";
 import { DurationEstimator } from "../core/durationEstimator";
 import { asSnapcloneError, isKind, SnapcloneError } from "../core/errors";
-import type { HttpClient } from "../core/http/client";
-import type { Patience } from "../core/http/rateGate";
+import type { HttpClient, HttpSettings } from "../core/http/client";
 import { type Evaluation, poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
 import { type JobAnswer, type Submitted, type TagRow, type VmRow, type VolumeRow, ZStackClient } from "./client";
@@ -21,7 +20,7 @@ export const zstack: ConnectionKind<ZStackContext> = {
   open(request) {
     const settings = resolveZStack(request);
     for (const warning of settings.warnings) request.warn(warning);
-    return new ZStackContext(settings, systemClock, undefined, request.patience);
+    return new ZStackContext(settings, systemClock, undefined, { patience: request.patience, env: request.env });
   },
   target: ({ settings: { base, auth } }) => ({ base, account: auth.method === "account" ? auth.accountName : auth.id }),
   close: (cloud) => cloud.client.logOut(),
@@ -82,9 +81,9 @@ export class ZStackContext {
     readonly settings: ZStackSettings,
     private readonly clock: Clock = systemClock,
     http?: HttpClient,
-    patience?: () => Patience,
+    settingsOfHttp: HttpSettings = {},
   ) {
-    this.client = new ZStackClient(settings, { clock, ...(http ? { http } : {}), ...(patience ? { patience } : {}) });
+    this.client = new ZStackClient(settings, { ...settingsOfHttp, clock, ...(http ? { http } : {}) });
   }
 
   /** undefined if the server does not report its version. Queried once a run. */

@@ -72,7 +72,7 @@ describe("control API", () => {
     expect((await control("POST", "/faults", { match: {}, actoin: "hang" })).body.error).toContain("actoin");
     expect((await control("POST", "/volumes", { sizw: 1 })).body.error).toContain("sizw");
     expect((await control("GET", "/nothing")).status).toBe(404);
-    expect((await fetch(`${emulator.url}/`)).status).toBe(404);
+    expect((await fetch(`${emulator.url}/nothing`)).status).toBe(404);
   });
 
   it("no fault rule applies to it", async () => {

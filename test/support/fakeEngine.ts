@@ -108,6 +108,10 @@ export class FakeEngine {
     return `urn:pulumi:${this.stack}::${this.project}::pulumi-nodejs:dynamic/snapclone:${this.type}::${name}`;
   }
 
+  get resourceType(): string {
+    return `pulumi-nodejs:dynamic/snapclone:${this.type}`;
+  }
+
   idOf(name: string): string | undefined {
     return this.living(this.urn(name))?.id;
   }

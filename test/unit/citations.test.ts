@@ -5,7 +5,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { anchorsOf, linksIn } from "../support/anchors";
 
 const ROOT = resolve(__dirname, "..", "..");
-const SOURCES = ["provider", "emulator", "sdk", "tools", "test", "bench", "examples"].flatMap(sourcesIn);
+const SOURCES = ["provider", "emulator", "cli", "sdk", "tools", "test", "bench", "examples"].flatMap(sourcesIn);
 const WIRE = readdirSync(join(ROOT, "docs", "wire")).map((name) => `docs/wire/${name}`);
 const PAGES = [...WIRE, "docs/ownership.md"];
 

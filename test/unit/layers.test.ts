@@ -12,7 +12,7 @@ interface Import {
   typeOnly: boolean;
 }
 
-const imports: Import[] = ["sdk", "provider", "emulator", "tools"].flatMap((folder) =>
+const imports: Import[] = ["sdk", "provider", "emulator", "cli", "tools"].flatMap((folder) =>
   sources(join(ROOT, folder)).flatMap(importsOf),
 );
 
@@ -77,8 +77,21 @@ test("the provider does not know the sdk; the sdk knows the provider by name and
 
 test("the emulator is a reading of the wire of its own", () => {
   expect(
-    breaches(({ file, to }) => within("emulator")(file) && /^(provider|sdk|tools|zod|undici)(\/|$)/.test(to)),
+    breaches(({ file, to }) => within("emulator")(file) && /^(provider|sdk|cli|tools|zod|undici)(\/|$)/.test(to)),
   ).toEqual([]);
+});
+
+test("the command line is a front of its own: only its emulator knows the emulator, and nothing knows the command line", () => {
+  const isEmulatorCommand = within("cli/commands/emulator");
+  expect(
+    breaches(
+      ({ file, to }) =>
+        within("cli")(file) &&
+        (within("sdk")(to) ||
+          (within("emulator")(to) && file !== "cli/commands/emulator.ts" && !isEmulatorCommand(file))),
+    ),
+  ).toEqual([]);
+  expect(breaches(({ file, to }) => !within("cli")(file) && within("cli")(to))).toEqual([]);
 });
 
 test("one HTTP client, one place that sleeps, Pulumi only at the front", () => {
@@ -111,7 +124,7 @@ test("a file has at most 500 lines, so that it can be read from top to bottom", 
 test("the words of earlier builds, which nobody else uses, name nothing any more", () => {
   const words =
     /\b(ledger|debris|errands?|troubles?|turns|slots|experience|sharedLook|yard|lanes|takeStock|rehearse|carryOut)\b(?=\s*[:=(.,;)])|\b(Ledger|Errand|Turns|Slots|Experience|SharedLook|Yard|Course)\b/;
-  const found = ["sdk", "provider", "emulator", "tools", "test"]
+  const found = ["sdk", "provider", "emulator", "cli", "tools", "test"]
     .flatMap((folder) => sources(join(ROOT, folder)))
     .flatMap((path) =>
       readFileSync(path, "utf8")

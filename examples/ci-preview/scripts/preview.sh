@@ -26,7 +26,7 @@ clean_up() {
 trap clean_up EXIT
 
 start_emulator() {
-  node_modules/.bin/snapclone-emulator --port 0 --clock instant --write-config "$work/emulator.yaml" \
+  node_modules/.bin/snapclone emulator --port 0 --clock instant --write-config "$work/emulator.yaml" \
     >"$work/emulator.txt" 2>&1 &
   emulator_pid=$!
   for _ in $(seq 100); do

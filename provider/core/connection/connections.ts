@@ -45,6 +45,8 @@ export class Connections {
     private readonly stackConfig: () => string | undefined,
     private readonly warn: (text: string) => void,
     private readonly patience: () => Patience,
+    /** Default: those of this process. */
+    private readonly place: Partial<Pick<ConnectionRequest, "env" | "cwd" | "home">> = {},
   ) {}
 
   open<Client>(kind: ConnectionKind<Client>, name: string | undefined): Client {
@@ -87,8 +89,8 @@ export class Connections {
     }
     const { warn, patience } = this;
     const configured = Object.keys(entries);
-    const request = { name, config, configured, env: process.env, cwd: process.cwd(), home: homedir(), warn, patience };
-    return kind.open(request);
+    const { env = process.env, cwd = process.cwd(), home = homedir() } = this.place;
+    return kind.open({ name, config, configured, env, cwd, home, warn, patience });
   }
 
   private entries(): Record<string, unknown> {

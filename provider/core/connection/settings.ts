@@ -140,6 +140,9 @@ export function badEntry(name: string, problems: readonly string[]): SnapcloneEr
   return new SnapcloneError({ kind: "config", message, hint: correctEntry(name) });
 }
 
+/** No place that was read has the connection. */
+export class ConnectionNotFound extends SnapcloneError {}
+
 /** `looked` lists the keys, variables and files that were read, numbered and in order. `known` are the names that exist. */
 export function nothingFound(
   product: string,
@@ -151,7 +154,7 @@ export function nothingFound(
   const near = nearest(name, known);
   const meant = near === undefined ? "" : `; did you mean "${near}"?`;
   const message = `there is no ${product} connection "${name}"${meant}; looked at, in this order: ${looked.join("; ")}`;
-  return new SnapcloneError({ kind: "config", message, hint: `${hint} See docs/connections.md.` });
+  return new ConnectionNotFound({ kind: "config", message, hint: `${hint} See docs/connections.md.` });
 }
 
 export function notInStackConfig(name: string): string {

@@ -31,6 +31,9 @@ export interface HttpOptions {
   patience?(): Patience;
 }
 
+/** What a connection hands on to its HTTP client. */
+export type HttpSettings = Pick<HttpOptions, "clock" | "env" | "patience">;
+
 /** How long a request that belongs to no operation may be repeated. */
 const PATIENCE_MS = 600_000;
 /** The limit of concurrent requests, one for those that change something and one for the others. Each is a connection. */

@@ -59,6 +59,15 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
     return rows.filter(hasOverlay).map((row) => ({ ...ownedObject(row), state: observed(row, {}).state }));
   },
 
+  async listRecorded(cloud) {
+    const { snapshots } = await cloud.cinder.listSnapshotsDetail({ all_tenants: true });
+    const overlays = snapshots.filter((row) => RECORD_KEYS.owner in row.metadata && hasOverlay(row));
+    return overlays.map((row) => ({ ...ownedObject(row), state: observed(row, {}).state }));
+  },
+
+  deleteNeedsState:
+    "a merge needs the program's files (fileToMerge, mergeTargetFile), which no record has, and a wrong merge flattens the disk of a running server. If an interrupted run left the overlay, declare the resource with the same inputs, let `pulumi up` adopt it, and take it out of the program then (docs/ownership.md#assistedsnapshot)",
+
   async recordOwnership(cloud, id, record, known) {
     const row = await withTransientNotFound(cloud.cinder.showSnapshot(parseId(id).snapshotId));
     // Another resource may have written its record since: that one must stay.

@@ -29,6 +29,13 @@ export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): 
   return rows.filter(({ status }) => !/deleting|deleted/i.test(status)).map(ownedObject);
 }
 
+export async function listRecorded(cloud: OpenStackContext): Promise<OwnedObject[]> {
+  const { snapshots } = await cloud.cinder.listSnapshotsDetail();
+  return snapshots
+    .filter(({ status, metadata }) => !/deleting|deleted/i.test(status) && RECORD_KEYS.owner in metadata)
+    .map(ownedObject);
+}
+
 export async function recordOwnership(
   cloud: OpenStackContext,
   id: string,

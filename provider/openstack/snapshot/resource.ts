@@ -17,7 +17,7 @@ import { metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
 import { inputs as rules, type SnapshotInputs } from "./inputs";
-import { listOwned, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
+import { listOwned, listRecorded, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
 import { keysToShow, metadataOf, observed } from "./state";
 
 export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
@@ -37,6 +37,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   import: importer,
 
   listOwned,
+  listRecorded,
   recordOwnership,
 
   async beginCreate(cloud, { volumeId: volume_id, name, description, metadata = {}, force }, record) {

@@ -39,7 +39,14 @@ export async function recordOwnership(
 }
 
 export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
-  const rows = await cloud.snapshotsWith([{ [SERIES_KEYS.stack]: stack }]);
+  return seriesIn(await cloud.snapshotsWith([{ [SERIES_KEYS.stack]: stack }]));
+}
+
+export async function listRecorded(cloud: OpenStackContext): Promise<OwnedObject[]> {
+  return seriesIn((await cloud.cinder.listSnapshotsDetail()).snapshots);
+}
+
+function seriesIn(rows: readonly SnapshotRow[]): OwnedObject[] {
   const series = new Map<string, SnapshotRow[]>();
   for (const row of rows) {
     const id = row.metadata[SERIES_KEYS.series];

@@ -21,7 +21,7 @@ import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed } from "./errors";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
-import { listOwned, recordOwnership, writtenRecord } from "./ownership";
+import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
 import { instantKey, SERIES_KEYS, seriesId, taskOf } from "./record";
 import { dueRows, type Instant, instantOf, isFailed, isTaken, newestFirst, observedSeries, rowsBehind } from "./state";
 
@@ -49,6 +49,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     typeof name === "string" ? `snapshot series "${name}"` : `snapshot series ${id ?? `of volume ${volumeId}`}`,
 
   listOwned,
+  listRecorded,
   recordOwnership,
 
   async beginCreate(cloud, inputs, record, context) {

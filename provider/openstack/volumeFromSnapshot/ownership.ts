@@ -14,7 +14,13 @@ import { observed } from "./state";
  */
 export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
   const rows = await cloud.volumes.withMetadata({ [RECORD_KEYS.stack]: stack });
-  return rows.filter(({ status, snapshot_id }) => !/^deleting/i.test(status) && !!snapshot_id).map(ownedObject);
+  return withoutOthers(rows);
+}
+
+export async function listRecorded(cloud: OpenStackContext): Promise<OwnedObject[]> {
+  return withoutOthers(
+    (await cloud.cinder.listVolumesDetail()).filter(({ metadata }) => RECORD_KEYS.owner in metadata),
+  );
 }
 
 export async function recordOwnership(
@@ -26,6 +32,10 @@ export async function recordOwnership(
 ): Promise<void> {
   const keys = [...Object.keys(metadataOf(known)), ...Object.keys(inputs.metadata ?? {})];
   await cloud.cinder.createVolumeMetadata(id, recordMetadata(record, keys));
+}
+
+function withoutOthers(rows: readonly VolumeRow[]): OwnedObject[] {
+  return rows.filter(({ status, snapshot_id }) => !/^deleting/i.test(status) && !!snapshot_id).map(ownedObject);
 }
 
 function ownedObject(row: VolumeRow): OwnedObject {

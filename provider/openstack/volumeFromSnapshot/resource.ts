@@ -28,7 +28,7 @@ import {
 } from "./errors";
 import { grow, waitForGrowth } from "./grow";
 import { inputs as rules, type VolumeFromSnapshotInputs, validate } from "./inputs";
-import { listOwned, recordOwnership } from "./ownership";
+import { listOwned, listRecorded, recordOwnership } from "./ownership";
 import { observed } from "./state";
 
 export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackContext> = {
@@ -46,6 +46,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
     typeof name === "string" ? `volume "${name}"` : `volume ${id ?? `from snapshot ${snapshotId}`}`,
 
   listOwned,
+  listRecorded,
   recordOwnership,
 
   async beginCreate(cloud, inputs, record, context) {

@@ -256,6 +256,14 @@ export function textsIn(value: unknown): Readonly<Record<string, string>> {
 
 /** The sets of this stack among these volumes, and the sets that a build before 0.2 left `open`. */
 export function ownedSets(cloud: PowerVcContext, rows: readonly VolumeRow[], { stack }: ListScope): OwnedObject[] {
+  return recordedSets(cloud, rows).filter((set) => {
+    if (set.phase === "open") cloud.openSets.add(set.id);
+    return set.stack === stack || (set.stack === undefined && set.phase === "open");
+  });
+}
+
+/** The sets among these volumes, whichever stack's. */
+export function recordedSets(cloud: PowerVcContext, rows: readonly VolumeRow[]): OwnedObject[] {
   const pending = new Map(rows.flatMap(pendingCreatesOn).map((one) => [one.id, one]));
   for (const one of pending.values()) cloud.pendingCreates.set(one.id, one);
   const tagged = new Map<string, Member[]>();
@@ -264,12 +272,8 @@ export function ownedSets(cloud: PowerVcContext, rows: readonly VolumeRow[], { s
     if (id !== undefined && isTagged(row) && !/^delet/i.test(row.status))
       tagged.set(id, [...(tagged.get(id) ?? []), { row, source }]);
   }
-  return [...new Set([...pending.keys(), ...tagged.keys()])]
-    .map((id) => ownedSet(id, rows, pending.get(id), tagged.get(id) ?? []))
-    .filter((set) => {
-      if (set.phase === "open") cloud.openSets.add(set.id);
-      return set.stack === stack || (set.stack === undefined && set.phase === "open");
-    });
+  const ids = new Set([...pending.keys(), ...tagged.keys()]);
+  return [...ids].map((id) => ownedSet(id, rows, pending.get(id), tagged.get(id) ?? []));
 }
 
 function ownedSet(

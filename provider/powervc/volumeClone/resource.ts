@@ -20,6 +20,7 @@ import {
   ownedSets,
   pendingCreateOf,
   RECORD_LENGTHS,
+  recordedSets,
   recordTags,
   writePendingCreate,
 } from "./ownership";
@@ -80,6 +81,10 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
   async listOwned(cloud, scope) {
     // The list has no filter: filters compare whole keys, and the key of a pending create contains the set's id.
     return ownedSets(cloud, await cloud.listOnce(), scope);
+  },
+
+  async listRecorded(cloud) {
+    return recordedSets(cloud, await cloud.listAll());
   },
 
   async recordOwnership(cloud, id, record, known) {

@@ -3,7 +3,8 @@
 
 import { createHash } from "node:crypto";
 import { orUndefined } from "../../core/absence";
-import type { OwnedObject, OwnershipRecord, State } from "../../core/definition";
+import type { OwnedObject, OwnershipRecord, RecordSearch, State } from "../../core/definition";
+import { shortOwner } from "../../core/ownership";
 import type { LinkedTarget } from "../client";
 import type { ViprContext } from "../context";
 import { compareNames, parseName, parseSetId, RECORD_LENGTHS } from "./names";
@@ -34,14 +35,45 @@ export function listScopeOf(targetName: string, owner: string, urn: string): str
 /** The sets whose names or tags have this stack, and the sets of builds before 0.2 that have the owner's digest. */
 export async function listSets(controller: ViprContext, stack: string, place: string): Promise<OwnedObject[]> {
   const scope = JSON.parse(place) as Scope;
-  const prefix = `${scope.targetName}-`;
+  const sets = await setsNamed(controller, scope.targetName);
+  return [...sets].flatMap(([id, members]) => ownedObject(id, members, stack, scope) ?? []);
+}
+
+/**
+ * The sets of these target names: ViPR lists nothing by a stack. A set without tags has the digest of its owner only, so it
+ * is this stack's if one of its URNs has that digest.
+ */
+export async function listRecorded(
+  controller: ViprContext,
+  { stack, urns, inputs }: RecordSearch,
+): Promise<OwnedObject[]> {
+  const names = new Set(inputs.flatMap(({ targetName }) => (typeof targetName === "string" ? [targetName] : [])));
+  const owners = new Map(urns.map((urn) => [shortOwner({ recordLengths: RECORD_LENGTHS }, stack, urn), urn]));
+  const sets = await Promise.all([...names].map((name) => setsNamed(controller, name)));
+  return sets
+    .flatMap((named) => [...named])
+    .flatMap(([id, members]): OwnedObject[] => {
+      const set = describeSet(id, members);
+      if (set === undefined) return [];
+      const { object, named } = set;
+      const tagged = recordInTags(members, named.inputs);
+      const { owner = named.owner, attempt = named.attempt } = tagged ?? {};
+      const urn = owners.get(owner);
+      const recordedStack = tagged?.stack || (urn === undefined ? undefined : stack);
+      return [{ ...object, owner: urn ?? owner, attempt, stack: recordedStack || undefined }];
+    });
+}
+
+/** By the set's id: its targets that exist. */
+async function setsNamed(controller: ViprContext, targetName: string): Promise<Map<string, LinkedTarget[]>> {
+  const prefix = `${targetName}-`;
   const { latestSearch } = controller;
   controller.latestSearch = undefined;
   const found = latestSearch?.prefix === prefix ? latestSearch.found : await controller.client.searchTargets(prefix);
   const rows = await fetchTargets(
     controller,
     found.filter(({ id }) => !controller.unlinkedTargets.has(id)),
-    (name) => parseSetId(parseName(name)?.id ?? "")?.targetName === scope.targetName,
+    (name) => parseSetId(parseName(name)?.id ?? "")?.targetName === targetName,
   );
   const sets = new Map<string, LinkedTarget[]>();
   for (const row of rows) {
@@ -49,7 +81,7 @@ export async function listSets(controller: ViprContext, stack: string, place: st
     if (!row.inactive) sets.set(id, [...(sets.get(id) ?? []), row]);
   }
   for (const id of sets.keys()) controller.listedSets.add(id);
-  return [...sets].flatMap(([id, members]) => ownedObject(id, members, stack, scope) ?? []);
+  return sets;
 }
 
 /** Ids of all targets that have a name of the set. The list at the end of the run uses the same search. */
@@ -66,6 +98,18 @@ function ownedObject(
   stack: string,
   scope: Scope,
 ): OwnedObject | undefined {
+  const set = describeSet(id, members);
+  if (set === undefined) return undefined;
+  const { object, named } = set;
+  const tagged = recordInTags(members, named.inputs);
+  if (tagged) return { ...object, ...tagged };
+  if (named.owner === scope.owner) return { ...object, stack, owner: named.owner, attempt: named.attempt };
+  if (named.owner !== scope.formerOwner) return undefined;
+  const isSettled = members.some(({ tags }) => tags.includes(SETTLED_TAG));
+  return { ...object, owner: scope.owner, phase: isSettled ? "settled" : "open" };
+}
+
+function describeSet(id: string, members: readonly LinkedTarget[]) {
   const named = parseSetId(id);
   if (named === undefined) return undefined;
   const made = Math.min(...members.map(({ creation_time }) => creation_time ?? Number.NaN));
@@ -76,30 +120,30 @@ function ownedObject(
     createdAt: Number.isNaN(made) ? undefined : new Date(made).toISOString(),
     state: { targetName: named.targetName },
   };
-  const tagged = recordInTags(members, named.inputs);
-  if (tagged) return { ...object, ...tagged };
-  if (named.owner === scope.owner) return { ...object, stack, owner: named.owner, attempt: named.attempt };
-  if (named.owner !== scope.formerOwner) return undefined;
-  const isSettled = members.some(({ tags }) => tags.includes(SETTLED_TAG));
-  return { ...object, owner: scope.owner, phase: isSettled ? "settled" : "open" };
+  return { named, object };
 }
 
 /** The tags of one target are enough. An interrupted run has tagged the first targets only. */
 function recordInTags(members: readonly LinkedTarget[], inputs: string): OwnershipRecord | undefined {
   const inOrder = [...members].sort((a, b) => compareNames(a.name, b.name));
-  for (const { tags } of inOrder) {
-    const value = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
-    const owner = value(TAGS.owner);
-    if (owner === undefined) continue;
-    const attempt = value(TAGS.attempt);
-    return {
-      stack: value(TAGS.stack) ?? "",
-      owner,
-      inputs: value(TAGS.inputs) ?? inputs,
-      ...(attempt === undefined ? {} : { attempt }),
-    };
-  }
-  return undefined;
+  const record = inOrder.map(recordTagged).find((one) => one !== undefined);
+  return record && { ...record, inputs: record.inputs ?? inputs };
+}
+
+/** The record in a target's tags. */
+export function recordTagged({
+  tags,
+}: Pick<LinkedTarget, "tags">): (Omit<OwnershipRecord, "inputs"> & { inputs: string | undefined }) | undefined {
+  const value = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
+  const owner = value(TAGS.owner);
+  if (owner === undefined) return undefined;
+  const attempt = value(TAGS.attempt);
+  return {
+    stack: value(TAGS.stack) ?? "",
+    owner,
+    inputs: value(TAGS.inputs),
+    ...(attempt === undefined ? {} : { attempt }),
+  };
 }
 
 /** Writes the record as tags, which survive a relink (docs/wire/vipr.md#related). */

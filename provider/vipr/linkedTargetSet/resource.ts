@@ -22,7 +22,7 @@ import {
 } from "./errors";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
 import { batchName, newSetId, RECORD_LENGTHS } from "./names";
-import { listScopeOf, listSets, writeRecord } from "./ownership";
+import { listRecorded, listScopeOf, listSets, writeRecord } from "./ownership";
 import {
   asList,
   asText,
@@ -89,6 +89,8 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   listScope: ({ owner }, { targetName, __owner }) => listScopeOf(String(targetName), owner, asText(__owner) ?? ""),
 
   listOwned: (controller, { stack, place }) => listSets(controller, stack, place),
+
+  listRecorded,
 
   recordOwnership: (controller, id, record, known) => writeRecord(controller, id, record, known),
 

@@ -78,8 +78,21 @@ export async function listOwned(cloud: ZStackContext, { stack, place }: ListScop
   cloud.tagList = cloud.client.queryUserTags([tagsOfStack(place)]);
   // Without a handler, a rejection that nobody awaits would end the process.
   cloud.tagList.catch(() => {});
-  const owned = [...readTags(await cloud.tagList)].flatMap(([id, tags]) => {
-    const object = ownedObject(id, tags, stack);
+  return livingSets(cloud, readTags(await cloud.tagList), (record) => record.stack === stack);
+}
+
+/** The sets of all stacks that this account can see. */
+export async function listRecorded(cloud: ZStackContext): Promise<OwnedObject[]> {
+  return livingSets(cloud, readTags(await cloud.client.queryUserTags([`tag~=${PREFIX}%`])), () => true);
+}
+
+async function livingSets(
+  cloud: ZStackContext,
+  sets: ReadonlyMap<string, SetTags>,
+  isWanted: (record: OwnershipRecord) => boolean,
+): Promise<OwnedObject[]> {
+  const owned = [...sets].flatMap(([id, tags]) => {
+    const object = ownedObject(id, tags, isWanted);
     return object ? [{ object, tags }] : [];
   });
   // A set is gone if all its VMs are in the recycle bin, although they keep their tags there for a week.
@@ -91,8 +104,12 @@ export async function listOwned(cloud: ZStackContext, { stack, place }: ListScop
     .map(({ object }) => object);
 }
 
-function ownedObject(id: string, tags: SetTags, stack: string): OwnedObject | undefined {
-  const owned = [...tags.pendingCreates, ...tags.members].find(({ record }) => record?.stack === stack);
+function ownedObject(
+  id: string,
+  tags: SetTags,
+  isWanted: (record: OwnershipRecord) => boolean,
+): OwnedObject | undefined {
+  const owned = [...tags.pendingCreates, ...tags.members].find(({ record }) => record && isWanted(record));
   const source = owned ?? tags.pendingCreates.find(({ isOld, record }) => isOld && record);
   const record = source?.record;
   if (!source || !record) return undefined;

@@ -14,7 +14,7 @@ import { dryRun } from "./dryRun";
 import { cloneFailure, duplicateWarning, leftoverWarning } from "./errors";
 import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./inputs";
 import { Members } from "./members";
-import { isUuid, listOwned, type PendingCreate, urnPrefix, writeRecord } from "./ownership";
+import { isUuid, listOwned, listRecorded, type PendingCreate, urnPrefix, writeRecord } from "./ownership";
 import {
   asRecords,
   asTexts,
@@ -114,6 +114,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   listScope: ({ owner }) => urnPrefix(owner),
 
   listOwned,
+  listRecorded,
 
   async recordOwnership(cloud, id, record, known, { vmInstanceUuid }) {
     const members = new Members(cloud, id, cloud.shortDeadline(), { ...known, vmInstanceUuid });

@@ -1,0 +1,116 @@
+// `snapclone graph`: which copy was made from what, whose it is, and what depends on it. Reads only.
+
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { DEFAULT_CONNECTION } from "../../provider/core/connection/connections";
+import { asSnapcloneError, redact } from "../../provider/core/errors";
+import { defineCommand, EXIT, UsageError } from "../command";
+import {
+  CliConnections,
+  CONNECTION_OPTIONS,
+  type Connection,
+  checkKind,
+  connectionOf,
+  isNotSetUp,
+} from "../connections";
+import { htmlDocument } from "../graph/html";
+import { inOrder, type Lineage } from "../graph/model";
+import { type ReadOptions, readLineage } from "../graph/read";
+import { svgDocument } from "../graph/svg";
+import { charactersOf, writeText } from "../graph/text";
+import type { Io } from "../io";
+import { type CliState, readState, STATE_OPTION } from "../state";
+
+export const graph = defineCommand({
+  name: "graph",
+  summary: "show which copy was made from what, and whose it is",
+  positionals: "[CONNECTION]",
+  maxPositionals: 1,
+  options: {
+    state: STATE_OPTION,
+    ...CONNECTION_OPTIONS,
+    svg: { type: "string", value: "OUT", help: "write a picture" },
+    html: { type: "string", value: "OUT", help: "write a page with the picture and a table" },
+    source: {
+      type: "string",
+      value: "URN",
+      multiple: true,
+      help: "where to begin on a ViPR: a volume, consistency group or session; may be given several times",
+    },
+    all: { type: "boolean", help: "also volumes and VMs without copies" },
+    ascii: { type: "boolean", help: "draw with ASCII; the default if the locale is not UTF-8" },
+  },
+  notes: `
+Nothing is changed. The picture and the page need nothing from outside.
+Without --state, an object's record says whose it is. With --state, the state does, too.
+CONNECTION is a name in the stack config. Default: each one that is set up, and those that the state names.
+Guide: docs/graph.md`,
+  async run(io, { values, positionals, output }) {
+    checkKind(values.kind);
+    if (values.state === "-" && values["stack-config"] === "-")
+      throw new UsageError("only one of --state and --stack-config can be stdin");
+    const state = values.state === undefined ? undefined : await readState(io, values.state);
+    const connections = await CliConnections.read(io, values, (text) => output.note(text));
+    try {
+      const chosen = connectionsOf(connections, positionals[0], values.kind, state);
+      const options = { state, sources: values.source ?? [], all: values.all === true };
+      const { lineages, failures } = await readAll(chosen, options);
+      for (const failure of failures) output.note(failure);
+      const characters = values.ascii ? "ascii" : charactersOf(io.env);
+      for (const lineage of lineages) writeText(output, lineage, characters);
+      output.result({ connections: lineages.map(asJson), failures });
+      if (values.svg !== undefined) await writeOut(io, values.svg, svgDocument(lineages));
+      if (values.html !== undefined) await writeOut(io, values.html, htmlDocument(lineages, new Date()));
+      return failures.length > 0 ? EXIT.failed : EXIT.ok;
+    } finally {
+      await connections.close();
+    }
+  },
+});
+
+function connectionsOf(
+  connections: CliConnections,
+  name: string | undefined,
+  kind: string | undefined,
+  state: CliState | undefined,
+): Connection[] {
+  const stated = state?.resources.map(({ inputs }) => connectionOf(inputs)) ?? [];
+  const known = [...new Set([...connections.configured, ...stated])];
+  const names = name !== undefined ? [name] : known.length > 0 ? known : [DEFAULT_CONNECTION];
+  return names.flatMap((one) => connections.ofName(one, kind, state));
+}
+
+/** A connection that is not set up is no mistake while another one is. One that fails does not hide the others. */
+async function readAll(chosen: readonly Connection[], options: ReadOptions) {
+  const results = await Promise.allSettled(chosen.map((connection) => readLineage(connection, options)));
+  const lineages = results.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const errors = results.flatMap((one, at) =>
+    one.status === "rejected" ? [{ error: one.reason as unknown, connection: chosen[at] }] : [],
+  );
+  const missing = errors.filter(({ error }) => isNotSetUp(error));
+  if (lineages.length === 0 && missing.length === errors.length) {
+    if (missing[0] !== undefined) throw missing[0].error;
+    throw new UsageError("there is no such connection");
+  }
+  const failures = errors
+    .filter(({ error }) => !isNotSetUp(error))
+    .map(({ error, connection }) => {
+      const what = `read the copies of ${connection?.kind.kind} ${connection?.name}`;
+      return redact(`${connection?.kind.kind} ${connection?.name}: ${asSnapcloneError(error, what).message}`);
+    });
+  return { lineages, failures };
+}
+
+function asJson({ connection, backend, now, forest, lone, notes }: Lineage) {
+  const objects = [...inOrder(forest)].map(({ tree: { node }, depth }) => ({ ...node, depth }));
+  return { ...connection, backend, now: now.toISOString(), objects, lone, notes };
+}
+
+async function writeOut({ cwd, stderr }: Pick<Io, "cwd" | "stderr">, file: string, text: string): Promise<void> {
+  try {
+    await writeFile(resolve(cwd, file), text);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  stderr.write(`wrote ${redact(file)}\n`);
+}

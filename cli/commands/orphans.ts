@@ -1,0 +1,259 @@
+// `snapclone orphans`: every object that bears a record of this package, beside what the state holds. `--remove` deletes
+// objects that are in no state, by the resource's own delete, and nothing else.
+
+import { createInterface } from "node:readline/promises";
+import type { AnyDefinition } from "../../provider/core/definition";
+import { asSnapcloneError } from "../../provider/core/errors";
+import { read, remove } from "../../provider/core/lifecycle";
+import { formatDuration } from "../../provider/core/util/duration";
+import { resources, typeOf } from "../../provider/resources";
+import { defineCommand, EXIT, type ExitCode, UsageError } from "../command";
+import { CliConnections, CONNECTION_OPTIONS, checkKind, connectionOf } from "../connections";
+import type { Io } from "../io";
+import type { Output, Style } from "../output";
+import { type RecordedObject, type Status, type Survey, type SurveyOptions, survey } from "../records";
+import { type CliState, readState, STATE_OPTION } from "../state";
+
+const OPTIONS = {
+  state: STATE_OPTION,
+  ...CONNECTION_OPTIONS,
+  connection: {
+    type: "string",
+    multiple: true,
+    value: "NAME",
+    help: "look at this connection only; may be repeated. Default: default, and those of the state and the stack config",
+  },
+  stack: { type: "string", value: "ORG/PROJECT/STACK", help: "the stack, if its state is empty" },
+  urn: {
+    type: "string",
+    multiple: true,
+    value: "URN",
+    help: "a resource that has left the state: ViPR has room for a digest of it only",
+  },
+  "target-name": {
+    type: "string",
+    multiple: true,
+    value: "NAME",
+    help: "`targetName` of such a LinkedTargetSet: ViPR lists by names only",
+  },
+  remove: {
+    type: "string",
+    multiple: true,
+    value: "ID",
+    help: "delete this object, which is in no state; may be repeated",
+  },
+  yes: { type: "boolean", short: "y", help: "delete without asking" },
+} as const;
+
+export const orphans = defineCommand({
+  name: "orphans",
+  summary: "list what this package made on the backends beside what a state holds, and remove what is in no state",
+  options: OPTIONS,
+  notes: `Without --remove nothing is changed. --remove takes only what the same command lists as "in no state".
+
+  pulumi stack export | snapclone orphans --state -
+
+Guide: docs/command.md`,
+  async run(io, { values, output }) {
+    checkKind(values.kind);
+    const wanted = values.remove ?? [];
+    if (wanted.length > 0 && values.state === undefined) {
+      throw new UsageError("--remove needs --state: only the state says what it does not hold");
+    }
+    if (values.state === "-" && values["stack-config"] === "-") {
+      throw new UsageError("only one of --state and --stack-config can be read from stdin");
+    }
+    const state = values.state === undefined ? undefined : await readState(io, values.state);
+    const connections = await CliConnections.read(io, values, (text) => output.note(text));
+    try {
+      const options = surveyOptions(values, state, connections);
+      const found = await survey(connections, options);
+      if (wanted.length > 0)
+        return await removeAll(io, output, connections, options, found, wanted, values.yes === true);
+      show(output, found, state !== undefined);
+      return exitCode(found);
+    } finally {
+      await connections.close();
+    }
+  },
+});
+
+type Values = Parameters<(typeof orphans)["run"]>[1]["values"];
+
+function surveyOptions(values: Values, state: CliState | undefined, connections: CliConnections): SurveyOptions {
+  const used = (state?.resources ?? []).map(({ inputs }) => connectionOf(inputs));
+  return {
+    state,
+    names: values.connection ?? [...new Set(["default", ...connections.configured, ...used])],
+    kind: values.kind,
+    stack: stackName(values.stack),
+    urns: values.urn ?? [],
+    targetNames: values["target-name"] ?? [],
+  };
+}
+
+function stackName(text: string | undefined): SurveyOptions["stack"] {
+  if (text === undefined) return undefined;
+  const [organization, project, stack, ...rest] = text.split("/");
+  if (!organization || !project || !stack || rest.length > 0) {
+    throw new UsageError(`--stack is like organization/project/stack, not "${text}" (\`pulumi stack ls\`)`);
+  }
+  return { organization, project, stack };
+}
+
+function exitCode({ objects, failures }: Survey): ExitCode {
+  if (failures.length > 0) return EXIT.failed;
+  return objects.some(({ status }) => status === "in no state" || status === "gone") ? EXIT.found : EXIT.ok;
+}
+
+// --- the list
+
+const STYLES: Partial<Record<Status, Style>> = {
+  recorded: "green",
+  "to be deleted": "dim",
+  pending: "yellow",
+  "in no state": "red",
+  gone: "red",
+  "another stack's": "dim",
+};
+
+const ORDER: readonly Status[] = [
+  "in no state",
+  "gone",
+  "pending",
+  "newer than the state",
+  "unknown stack",
+  "not compared",
+  "recorded",
+  "to be deleted",
+  "another stack's",
+];
+
+function show(output: Output, { objects, failures, asked, doubt }: Survey, isCompared: boolean): void {
+  const sorted = [...objects].sort(
+    (a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status) || (a.createdAt ?? "").localeCompare(b.createdAt ?? ""),
+  );
+  output.result({ asked, objects: sorted.map(jsonOf), failures, ...(doubt === undefined ? {} : { doubt }) });
+  output.line(asked.length === 0 ? "No connection is set up." : `Looked at ${asked.join(", ")}.`);
+  if (doubt !== undefined) output.note(`warning: what is this stack's is not sure: ${doubt}`);
+  if (sorted.length > 0) output.line();
+  output.table(
+    sorted.map(({ status, resource, id, label, createdAt, owner }) => [
+      STYLES[status] ? output.style(STYLES[status], status) : status,
+      typeOf(resource),
+      id,
+      label ? `"${label}"` : "-",
+      ageOf(createdAt),
+      owner,
+    ]),
+  );
+  output.line();
+  output.line(summaryOf(sorted, isCompared));
+  for (const { kind, connection, resource, message } of failures) {
+    const what = resource === undefined ? "" : ` ${typeOf(resource)}`;
+    output.note(`error: ${kind} "${connection}"${what} was not looked at: ${message}`);
+  }
+}
+
+function jsonOf({ object: _, resource, ...rest }: RecordedObject) {
+  return { type: typeOf(resource), ...rest };
+}
+
+function ageOf(createdAt: string | undefined): string {
+  const age = Date.now() - Date.parse(createdAt ?? "");
+  return Number.isNaN(age) ? "-" : `${formatDuration(Math.max(0, age))} ago`;
+}
+
+function summaryOf(objects: readonly RecordedObject[], isCompared: boolean): string {
+  const counts = ORDER.flatMap((status) => {
+    const count = objects.filter((one) => one.status === status).length;
+    return count === 0 ? [] : [`${count} ${status}`];
+  });
+  const text = counts.length === 0 ? "No object bears a record." : `${counts.join(", ")}.`;
+  return isCompared ? text : `${text} Compare with a state: pulumi stack export | snapclone orphans --state -`;
+}
+
+// --- removing
+
+async function removeAll(
+  io: Io,
+  output: Output,
+  connections: CliConnections,
+  options: SurveyOptions,
+  found: Survey,
+  wanted: readonly string[],
+  isAgreed: boolean,
+): Promise<ExitCode> {
+  const chosen = choose(found, wanted);
+  for (const { resource, id, label, createdAt, owner } of chosen) {
+    output.note(
+      `will delete ${typeOf(resource)} ${id}${label ? ` "${label}"` : ""}, made ${createdAt ?? "?"}, for ${owner}`,
+    );
+  }
+  if (!isAgreed && !(await ask(io, `Delete ${chosen.length === 1 ? "it" : `these ${chosen.length}`}? (yes/no) `))) {
+    output.note("Nothing was changed.");
+    return EXIT.found;
+  }
+  // Somebody may have changed a record while the question stood.
+  const fresh = choose(await survey(connections, options), wanted);
+  const results: { id: string; removed: boolean; message?: string }[] = [];
+  for (const one of fresh) {
+    try {
+      await removeOne(connections, one);
+      results.push({ id: one.id, removed: true });
+      output.line(`deleted ${typeOf(one.resource)} ${one.id}`);
+    } catch (error) {
+      const { message } = asSnapcloneError(error, `remove ${one.id}`);
+      results.push({ id: one.id, removed: false, message });
+      output.note(`error: ${message}`);
+    }
+  }
+  output.result({ removed: results });
+  return results.every(({ removed }) => removed) ? EXIT.ok : EXIT.failed;
+}
+
+/** The objects of these ids. Throws, before anything is done, if one may not be removed. */
+function choose({ objects, doubt, failures }: Survey, wanted: readonly string[]): RecordedObject[] {
+  if (doubt !== undefined)
+    throw new UsageError(`nothing is removed, because what is this stack's is not sure: ${doubt}`);
+  return [...new Set(wanted)].map((id) => {
+    const all = objects.filter((object) => object.id === id);
+    const [one] = all;
+    if (one === undefined || all.length > 1) {
+      const reason = failures[0] ? ` (${failures[0].message})` : "";
+      throw new UsageError(`${id} is not in the list${reason}. Nothing was removed`);
+    }
+    if (one.status !== "in no state")
+      throw new UsageError(`${id} is not removed: it is ${one.status}. Nothing was removed`);
+    const definition: AnyDefinition = resources[one.resource]();
+    if (definition.deleteNeedsState !== undefined) {
+      throw new UsageError(`${id} is not removed: ${definition.deleteNeedsState}. Nothing was removed`);
+    }
+    const overlay = objects.find((other) => other !== one && other.id.endsWith(`/${id}`));
+    if (overlay) {
+      throw new UsageError(
+        `${id} is not removed: the ${typeOf(overlay.resource)} ${overlay.id} (${overlay.status}) is on it. Nothing was removed`,
+      );
+    }
+    return one;
+  });
+}
+
+/** By the resource's own delete, which waits until the object is gone, and believes no absence that proves nothing. */
+async function removeOne({ run }: CliConnections, { resource, id, connection, object }: RecordedObject): Promise<void> {
+  const definition: AnyDefinition = resources[resource]();
+  const { state = {}, task = {}, createdAt } = object ?? {};
+  const isBegun = Object.keys(task).length > 0;
+  // As for a create whose answer was lost: a delete first waits for work that is still making the object.
+  const pending = isBegun ? { pending: { operation: "create", task, since: createdAt ?? "" } } : {};
+  const known = { ...state, connection };
+  const seen = isBegun ? {} : ((await read(definition, run, id, known)).props ?? {});
+  await remove(definition, run, id, { ...known, ...seen, ...pending });
+}
+
+async function ask(io: Io, question: string): Promise<boolean> {
+  if (!io.canAsk) throw new UsageError("there is no terminal to ask on: give --yes to delete without asking");
+  io.stderr.write(question);
+  for await (const line of createInterface({ input: io.stdin as NodeJS.ReadableStream })) return line.trim() === "yes";
+  return false;
+}

@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+// The command `snapclone`: finds the subcommand, parses its options, and turns errors into exit codes (docs/command.md).
+
+import { parseArgs } from "node:util";
+import { asSnapcloneError, redact } from "../provider/core/errors";
+import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
+import { type Io, processIo } from "./io";
+import { Output } from "./output";
+
+/** In the order of the help. Loaded on first use: each brings a backend's client or the emulator along. */
+const COMMANDS: Readonly<Record<string, () => AnyCommand>> = {
+  doctor: () => (require("./commands/doctor") as typeof import("./commands/doctor")).doctor,
+  orphans: () => (require("./commands/orphans") as typeof import("./commands/orphans")).orphans,
+  import: () => (require("./commands/import") as typeof import("./commands/import")).importCommand,
+  graph: () => (require("./commands/graph") as typeof import("./commands/graph")).graph,
+  emulator: () => (require("./commands/emulator") as typeof import("./commands/emulator")).emulator,
+};
+
+/** Every command has these. */
+const COMMON = {
+  json: { type: "boolean", help: "write the result as one JSON document" },
+  help: { type: "boolean", short: "h", help: "show this help" },
+} as const satisfies OptionTable;
+
+export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    const topic = name === "help" ? commandNamed(rest[0]) : undefined;
+    (name === undefined ? io.stderr : io.stdout).write(topic ? helpOf(topic) : generalHelp());
+    return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  if (name === "--version") {
+    io.stdout.write(`${packageVersion()}\n`);
+    return EXIT.ok;
+  }
+  const command = commandNamed(name);
+  if (command === undefined) {
+    io.stderr.write(`snapclone: there is no command "${redact(name)}"\n\n${generalHelp()}`);
+    return EXIT.usage;
+  }
+  return runCommand(command, rest, io);
+}
+
+async function runCommand(command: AnyCommand, argv: readonly string[], io: Io): Promise<ExitCode> {
+  try {
+    const { values, positionals } = parse(command, argv);
+    if (values.help) {
+      io.stdout.write(helpOf(command));
+      return EXIT.ok;
+    }
+    return await command.run(io, { values, positionals, output: new Output(io, values.json === true) });
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    const { message } = isUsage ? error : asSnapcloneError(error, `run snapclone ${command.name}`);
+    io.stderr.write(`snapclone ${command.name}: ${redact(message)}\n`);
+    if (isUsage) io.stderr.write(`See snapclone ${command.name} --help\n`);
+    return isUsage ? EXIT.usage : EXIT.failed;
+  }
+}
+
+function parse(command: AnyCommand, argv: readonly string[]) {
+  const maximum = command.maxPositionals ?? 0;
+  try {
+    const options = { ...command.options, ...COMMON } as OptionTable;
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: maximum > 0 });
+    if (positionals.length > maximum) throw new UsageError(`unexpected argument "${positionals[maximum]}"`);
+    return { values: values as Values<typeof COMMON>, positionals };
+  } catch (error) {
+    // parseArgs throws a TypeError that says which option is wrong.
+    throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function commandNamed(name: string | undefined): AnyCommand | undefined {
+  return name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name]?.() : undefined;
+}
+
+export function packageVersion(): string {
+  // `npm run build` puts this file into dist/cli.
+  for (const path of ["../package.json", "../../package.json"]) {
+    try {
+      return (require(path) as { version: string }).version;
+    } catch {
+      // From the sources, or from dist/.
+    }
+  }
+  return "unknown";
+}
+
+// --- help
+
+function generalHelp(): string {
+  const rows = Object.keys(COMMANDS).map((name) => `  ${name.padEnd(10)}${commandNamed(name)?.summary}`);
+  return `Usage: snapclone COMMAND [OPTIONS]
+
+${rows.join("\n")}
+
+  snapclone COMMAND --help   the options of a command
+  snapclone --version        the version of this package
+
+Exit codes: 0 nothing is wrong, 1 found what the command looks for, 2 wrong command line, 3 failed.
+Guide: docs/command.md
+`;
+}
+
+function helpOf({ name, summary, positionals, options, notes }: AnyCommand): string {
+  const all: [string, OptionTable[string]][] = Object.entries({ ...options, ...COMMON });
+  const rows = all.map(([option, { short, value = "VALUE", type, help }]) => {
+    const left = `${short ? `-${short}, ` : ""}--${option}${type === "string" ? ` ${value}` : ""}`;
+    return `  ${left.padEnd(25)} ${help}`;
+  });
+  return `Usage: snapclone ${name}${positionals ? ` ${positionals}` : ""} [OPTIONS]
+
+${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
+
+${rows.join("\n")}
+${notes ? `\n${notes.trim()}\n` : ""}`;
+}
+
+if (require.main === module) {
+  void main(process.argv.slice(2), processIo()).then((code) => {
+    process.exitCode = code;
+  });
+}
