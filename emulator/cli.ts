@@ -4,6 +4,8 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { DataError } from "./core/data";
+import { readDataFile } from "./dataFile";
 import { type ClockMode, type Emulator, type EmulatorOptions, startEmulator } from "./index";
 import { type AnyDefinition, SERVICES } from "./services";
 
@@ -56,6 +58,7 @@ const HELP = `snapclone-emulator: ${PLATFORMS} in one process, in memory, as far
   --host <address>       default 127.0.0.1
   --clock <mode>         real (default), instant, manual, or x10 for ten times as fast
   --seed <n>             ids and tokens depend on it (default 1)
+  --data <file>          rows of your own, in JSON or YAML
   --write-config <file>  write a Pulumi stack configuration with a connection to each of these
   --help
 
@@ -75,6 +78,7 @@ function readCommand(argv: readonly string[]): Command | "help" {
       host: { type: "string", default: "127.0.0.1" },
       clock: { type: "string", default: "real" },
       seed: { type: "string", default: "1" },
+      data: { type: "string" },
       "write-config": { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -85,6 +89,7 @@ function readCommand(argv: readonly string[]): Command | "help" {
     host: values.host,
     clock: clockMode(values.clock),
     seed: wholeNumber("--seed", values.seed, Number.MAX_SAFE_INTEGER),
+    ...(values.data === undefined ? {} : { data: readDataFile(values.data) }),
   };
   return { options, configFile: values["write-config"] };
 }
@@ -136,6 +141,7 @@ function stackConfig(emulator: Emulator): string {
 }
 
 function oneLine(error: unknown): string {
+  if (error instanceof DataError) return error.message;
   const { code, port, message } = Object(error) as { code?: unknown; port?: unknown; message?: unknown };
   if (code === "EADDRINUSE") return `port ${String(port)} is in use; choose another with --port`;
   if (code === "EACCES" && port !== undefined)

@@ -28,6 +28,7 @@ export {
   type FaultRule,
 } from "./core/faults";
 export type { RequestLog, RequestLogEntry, RequestMatch } from "./core/requestLog";
+export { GlanceModel, type ImageRow, SEED_IMAGE } from "./glance/model";
 export type {
   ApplicationCredential,
   Assignment,
@@ -50,7 +51,7 @@ export {
   type FlowBehaviour,
   PowerVcModel,
 } from "./powervc/model";
-export type { Timings } from "./services";
+export type { EmulatorData, Timings } from "./services";
 export type { ViprConnection } from "./vipr";
 export { ViprAuth, type ViprUser } from "./vipr/auth";
 export { VIPR_UNAVAILABLE } from "./vipr/errors";

@@ -6,7 +6,9 @@
 //   toy,                            the last key of SERVICES; it becomes the handle `emulator.toy`
 
 import { cinder } from "./cinder";
+import type { DataDefinition } from "./core/data";
 import type { ServiceDefinition } from "./core/definition";
+import { glance } from "./glance";
 import { keystone } from "./keystone";
 import { nova } from "./nova";
 import { openstack } from "./openstack";
@@ -17,6 +19,7 @@ import { zstack } from "./zstack";
 export const SERVICES = {
   openstack,
   keystone,
+  glance,
   cinder,
   nova,
   powervc,
@@ -34,6 +37,15 @@ export type Timings = Intersection<Definition["timings"]>;
 export type ServiceOptions = Intersection<OptionsOf<Definition>>;
 
 export type AnyDefinition = ServiceDefinition;
+
+/** What a user's data may have: for each service its own lists, under the service's key. */
+export type EmulatorData = {
+  [Key in keyof typeof SERVICES as DataOf<(typeof SERVICES)[Key]> extends never ? never : Key]?:
+    | DataOf<(typeof SERVICES)[Key]>
+    | undefined;
+};
+
+type DataOf<D> = D extends { data?(context: never): DataDefinition<never, infer Data> } ? Data : never;
 
 type Definition = (typeof SERVICES)[keyof typeof SERVICES];
 

@@ -11,6 +11,7 @@ export const emulator = defineCommand({
     host: { type: "string", value: "ADDRESS", help: "default 127.0.0.1" },
     clock: { type: "string", value: "MODE", help: "real (default), instant, manual, or x10 for ten times as fast" },
     seed: { type: "string", value: "N", help: "ids and tokens depend on it (default 1)" },
+    data: { type: "string", value: "FILE", help: "rows of your own, in JSON or YAML" },
     "write-config": { type: "string", value: "FILE", help: "write a stack configuration with a connection to each" },
   },
   notes: `

@@ -1,6 +1,7 @@
 // What a handler of Cinder is given, and how it finds the rows that its caller may see.
 
 import { type EmulatorRequest, header, json, type Reply } from "../core/http";
+import type { GlanceModel } from "../glance/model";
 import type { Identity } from "../keystone/model";
 import type { Schema } from "../openstack/jsonSchema";
 import { HttpError, parseJson, validated as validatedBody } from "../openstack/wsgi";
@@ -11,6 +12,7 @@ import { isTrueWord } from "./values";
 
 export interface CinderContext {
   readonly model: CinderModel;
+  readonly glance: GlanceModel;
   readonly request: EmulatorRequest;
   readonly identity: Identity;
   readonly projectId: string;

@@ -1,6 +1,8 @@
 import { defineService, type ServiceContext } from "../core/definition";
+import { glance } from "../glance";
 import { keystone } from "../keystone";
 import { cinderControls } from "./control";
+import { cinderData } from "./data";
 import { CinderModel, type CinderTimings, type Quotas, SEED_VOLUMES } from "./model";
 import { CinderService } from "./service";
 
@@ -33,9 +35,12 @@ export const cinder = defineService({
     const owner = () => ({ projectId: identity.projectNamed("demo").id, userId: identity.userNamed("demo").id });
     return new CinderModel(clock, ids, timings, options.quotas ?? {}, owner);
   },
-  service: (model, { ids, options, use }) =>
-    new CinderService(model, use(keystone).model, ids, options.maxMicroversion ?? "3.70", options.snapshotFilters),
+  service: (model, { ids, options, use }) => {
+    const behind = { keystone: use(keystone).model, glance: use(glance).model };
+    return new CinderService(model, behind, ids, options.maxMicroversion ?? "3.70", options.snapshotFilters);
+  },
   controls: cinderControls,
+  data: ({ use }) => cinderData(() => use(keystone).model),
   seed: [
     `volumes   data ${SEED_VOLUMES.data} (10 GiB, available)`,
     `          logs ${SEED_VOLUMES.logs} (20 GiB, in-use)`,

@@ -59,6 +59,8 @@ export interface VolumeRow {
   snapshot_id: string | null;
   source_volid: string | null;
   metadata: Record<string, string>;
+  /** What the volume keeps of the image that it was made from, if it was. */
+  image_metadata: Record<string, string> | null;
   bootable: boolean;
   multiattach: boolean;
   attachments: VolumeAttachment[];
@@ -155,13 +157,7 @@ export class CinderModel {
     this.volumeTasks.reset();
     this.serviceUuid = this.ids.uuid("cinder service");
     for (const name of ["__DEFAULT__", "ssd"]) {
-      const id = this.ids.uuid("volume type");
-      this.volumeTypes.set(id, {
-        id,
-        name,
-        description: name === "__DEFAULT__" ? "Default Volume Type" : null,
-        is_public: true,
-      });
+      this.createVolumeType({ name, description: name === "__DEFAULT__" ? "Default Volume Type" : null });
     }
     this.createVolume({ id: SEED_VOLUMES.data, name: "data", size: 10 });
     this.createVolume({ id: SEED_VOLUMES.logs, name: "logs", size: 20, status: "in-use" });
@@ -201,6 +197,7 @@ export class CinderModel {
       snapshot_id: null,
       source_volid: null,
       metadata: {},
+      image_metadata: null,
       bootable: false,
       multiattach: false,
       attachments: inUse ? [this.attachment(id, created_at)] : [],
@@ -215,6 +212,21 @@ export class CinderModel {
     };
     this.volumes.set(id, row);
     return row;
+  }
+
+  createVolumeType(given: Partial<VolumeType> & Pick<VolumeType, "name">): VolumeType {
+    const id = given.id ?? this.ids.uuid("volume type");
+    const row: VolumeType = { description: null, is_public: true, ...given, id };
+    this.volumeTypes.set(id, row);
+    return row;
+  }
+
+  /** Attaches the volume to a server at once. */
+  attach(id: string, server: string, device: string): void {
+    const row = this.volumes.get(id);
+    if (row === undefined) throw new Error(`the emulator has no volume ${id}`);
+    row.status = "in-use";
+    row.attachments.push({ ...this.attachment(id, this.stamp()), server_id: server, device });
   }
 
   /** Adds a snapshot at once: `available`, unless another status is given. */

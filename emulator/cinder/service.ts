@@ -13,6 +13,7 @@ import {
   UNROUTED,
 } from "../core/http";
 import type { Ids } from "../core/ids";
+import type { GlanceModel } from "../glance/model";
 import type { Identity, KeystoneModel } from "../keystone/model";
 import * as wsgi from "../openstack/wsgi";
 import { type CinderHandler, readBody } from "./context";
@@ -33,7 +34,7 @@ export class CinderService implements Service {
 
   constructor(
     readonly model: CinderModel,
-    private readonly keystone: KeystoneModel,
+    private readonly behind: { readonly keystone: KeystoneModel; readonly glance: GlanceModel },
     private readonly ids: Ids,
     maxMicroversion: string,
     private readonly snapshotFilters: readonly string[] = FILTERS,
@@ -46,7 +47,8 @@ export class CinderService implements Service {
   }
 
   resolve(request: EmulatorRequest): Call {
-    const { keystone, versions } = this;
+    const { versions } = this;
+    const { keystone } = this.behind;
     const path = request.path.slice(this.prefix.length);
     const discovery = matchRoute(VERSION_ROUTES, request.method, path);
     if (discovery !== undefined) {
@@ -109,13 +111,26 @@ export class CinderService implements Service {
     requestId: string,
   ): Reply {
     const { model, snapshotFilters } = this;
+    const { glance } = this.behind;
     const reply = wsgi.atMicroversion(this.versions, FAULTS, request, (minor) => {
       if (minor < (SINCE[route.operation] ?? 0)) throw noSuchMethod();
       const body = readBody(request);
       if (params.project !== undefined && params.project !== identity.projectId) throw invalid("Malformed request url");
       const projectId = identity.projectId ?? "";
       const base = `${request.origin}${this.prefix}/v3/${projectId}`;
-      const context = { model, snapshotFilters, request, identity, projectId, minor, params, body, requestId, base };
+      const context = {
+        model,
+        glance,
+        snapshotFilters,
+        request,
+        identity,
+        projectId,
+        minor,
+        params,
+        body,
+        requestId,
+        base,
+      };
       return route.handler(context);
     });
     return wsgi.withHeaders(reply, { "x-compute-request-id": requestId });

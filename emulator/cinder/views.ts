@@ -59,6 +59,7 @@ export function volumeView(row: VolumeRow, context: CinderContext, form: "plain"
         }
       : {}),
     ...(form === "extended" ? { "os-vol-tenant-attr:tenant_id": row.project_id } : {}),
+    ...(form === "extended" && row.image_metadata !== null ? { volume_image_metadata: row.image_metadata } : {}),
   };
 }
 

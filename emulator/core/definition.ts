@@ -2,6 +2,7 @@
 
 import type { Clock } from "./clock";
 import type { ControlRoute } from "./control";
+import type { DataDefinition } from "./data";
 import type { Service } from "./http";
 import type { Ids } from "./ids";
 
@@ -11,6 +12,7 @@ export interface ServiceDefinition<
   Options extends object = object,
   Login extends object = object,
   Wire extends Service = Service,
+  Data = unknown,
 > {
   /** In the command's texts. Services of one platform have the same. */
   readonly displayName: string;
@@ -23,6 +25,8 @@ export interface ServiceDefinition<
   /** Routes of the control API. */
   controls?(model: Model, context: ServiceContext<Timings, Options>): readonly ControlRoute[];
   readonly tokens?: Tokens<Model>;
+  /** What the data of a user may add to the model. */
+  data?(context: ServiceContext<Timings, Options>): DataDefinition<Model, Data>;
   /** Adds `connection` and `env` to the handle. Absent for a service that clients reach through another login. */
   credentials?(url: string, model: Model, context: ServiceContext<Timings, Options>): Login;
   /** The connections that the command writes, by name, with their users. Default: one with the service's key. */
@@ -66,8 +70,9 @@ export function defineService<
   Options extends object = object,
   Login extends object = object,
   Wire extends Service = Service,
+  Data = never,
 >(
-  definition: ServiceDefinition<Model, Timings, Options, Login, Wire>,
-): ServiceDefinition<Model, Timings, Options, Login, Wire> {
+  definition: ServiceDefinition<Model, Timings, Options, Login, Wire, Data>,
+): ServiceDefinition<Model, Timings, Options, Login, Wire, Data> {
   return definition;
 }

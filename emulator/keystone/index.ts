@@ -1,4 +1,5 @@
 import { defineService, type ServiceContext } from "../core/definition";
+import { data } from "./data";
 import { KeystoneModel } from "./model";
 import { KeystoneService } from "./service";
 
@@ -13,6 +14,7 @@ export const keystone = defineService({
   timings: TIMINGS,
   model: ({ clock, ids, timings }: ServiceContext<KeystoneTimings>) =>
     new KeystoneModel(clock, ids, () => timings.tokenLife),
+  data: () => data,
   service: (model, { clock, ids }) => new KeystoneService(model, ids, clock),
   tokens: {
     header: "X-Auth-Token",

@@ -262,5 +262,6 @@ export class KeystoneModel {
     // IBM's own clients find PowerVC's Cinder under the type `volume` (docs/wire/powervc.md#f3).
     this.addService({ type: "volume", name: "powervc", url: "{origin}/powervc/openstack/volume/v3/%(project_id)s" });
     this.addService({ type: "compute", name: "nova", url: "{origin}/compute/v2.1" });
+    this.addService({ type: "image", name: "glance", url: "{origin}/image" });
   }
 }

@@ -2,6 +2,7 @@ import { cinder } from "../cinder";
 import { defineService, type ServiceContext } from "../core/definition";
 import { keystone } from "../keystone";
 import { novaControls } from "./control";
+import { novaData } from "./data";
 import { NovaModel, type NovaTimings } from "./model";
 import { NovaService } from "./service";
 
@@ -13,5 +14,6 @@ export const nova = defineService({
   model: ({ clock, ids, timings, use }: ServiceContext<NovaTimings>) =>
     new NovaModel(clock, ids, timings, use(cinder).model),
   service: (model, { ids, use }) => new NovaService(model, use(cinder).model, use(keystone).model, ids),
+  data: ({ use }) => novaData(() => use(cinder).model),
   controls: (model, { use }) => novaControls(model, use(cinder).model),
 });

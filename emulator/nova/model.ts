@@ -9,6 +9,7 @@ import { TaskRunner } from "../core/tasks";
 
 export interface ServerRow {
   id: string;
+  name: string;
   /** null until the server is scheduled. */
   host: string | null;
   vm_state: "active" | "stopped";
@@ -116,13 +117,15 @@ export class NovaModel {
   }
 
   createServer(given: Partial<ServerRow> = {}): ServerRow {
+    const id = given.id ?? this.ids.uuid("server");
     const row: ServerRow = {
+      name: id,
       host: "compute-1",
       vm_state: "active",
       task_state: null,
       launched_at: "2026-11-21T01:00:00.000000",
       ...given,
-      id: given.id ?? this.ids.uuid("server"),
+      id,
     };
     this.servers.set(row.id, row);
     return row;

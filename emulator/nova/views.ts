@@ -15,11 +15,11 @@ export const VERSIONS: Microversions = {
 
 /** nova/api/openstack/compute/views/servers.py show, without what a network and an image service would add. */
 export function serverView(server: ServerRow, volumes: readonly VolumeRow[], base: string, isAdmin: boolean): View {
-  const { id, host, vm_state, task_state, launched_at } = server;
+  const { id, name, host, vm_state, task_state, launched_at } = server;
   const [volume] = volumes;
   return {
     id,
-    name: id,
+    name,
     status: statusOf(server),
     tenant_id: volume?.project_id,
     user_id: volume?.user_id,

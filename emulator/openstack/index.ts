@@ -1,7 +1,8 @@
-// OpenStack: the login to Keystone, Cinder and Nova.
+// OpenStack: the login to Keystone, Cinder, Glance and Nova.
 
 import { cinder } from "../cinder";
 import { defineService } from "../core/definition";
+import { glance } from "../glance";
 import { keystone } from "../keystone";
 import { nova } from "../nova";
 import { openstackCredentials } from "./credentials";
@@ -9,7 +10,12 @@ import { openstackCredentials } from "./credentials";
 export const openstack = defineService({
   displayName: "OpenStack",
   timings: {},
-  model: ({ use }) => ({ keystone: use(keystone).model, cinder: use(cinder).model, nova: use(nova).model }),
+  model: ({ use }) => ({
+    keystone: use(keystone).model,
+    cinder: use(cinder).model,
+    glance: use(glance).model,
+    nova: use(nova).model,
+  }),
   credentials: (url, model) => openstackCredentials(`${url}/identity/v3`, model.keystone),
   connections: { default: "demo", admin: "admin" },
 });

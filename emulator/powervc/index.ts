@@ -3,6 +3,7 @@ import { type Credentials, defineService, type ServiceContext } from "../core/de
 import { keystone } from "../keystone";
 import { type OpenStackConnection, openstackCredentials } from "../openstack/credentials";
 import { powervcControls } from "./control";
+import { powervcData } from "./data";
 import { PowerVcModel } from "./model";
 import { PowerVcService } from "./service";
 
@@ -27,6 +28,7 @@ export const powervc = defineService({
     return new PowerVcService(model, use(cinder).model, use(keystone).model, behind, ids);
   },
   controls: powervcControls,
+  data: ({ use }) => powervcData(() => ({ cinder: use(cinder).model, keystone: use(keystone).model })),
   // PowerVC stands in front of the same Keystone: IBM's own powervcrc sets OS_* (docs/wire/powervc.md#f3).
   credentials: (url, _, { use }): Credentials<PowerVcConnection> => {
     const authUrl = `${url}/powervc/openstack/identity/v3`;

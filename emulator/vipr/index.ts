@@ -1,5 +1,6 @@
 import { type Credentials, defineService, type ServiceContext } from "../core/definition";
 import { viprControls } from "./control";
+import { data } from "./data";
 import { ViprModel } from "./model";
 import { VIPR_TIMINGS, type ViprTimings } from "./rows";
 import { ViprService } from "./service";
@@ -17,6 +18,7 @@ export const vipr = defineService({
   model: ({ clock, ids, timings }: ServiceContext<ViprTimings>) => new ViprModel(clock, ids, timings),
   service: (model) => new ViprService(model),
   controls: viprControls,
+  data: () => data,
   tokens: {
     header: "X-SDS-AUTH-TOKEN",
     revoke: (model, token) => model.auth.revoke(token),

@@ -47,9 +47,12 @@ export class ViprModel {
     return this.runner.failNext(behaviour);
   }
 
-  createVolume(label: string, { capacityGb = 10, group }: { capacityGb?: number; group?: string } = {}): ViprVolume {
+  createVolume(
+    label: string,
+    { capacityGb = 10, group, id }: { capacityGb?: number; group?: string; id?: string } = {},
+  ): ViprVolume {
     const volume: ViprVolume = {
-      id: this.urn("Volume"),
+      id: id ?? this.urn("Volume"),
       label,
       ...this.device(),
       capacityGb,
@@ -60,9 +63,9 @@ export class ViprModel {
     return volume;
   }
 
-  createGroup(label: string): ViprGroup {
+  createGroup(label: string, id?: string): ViprGroup {
     const group: ViprGroup = {
-      id: this.urn("BlockConsistencyGroup"),
+      id: id ?? this.urn("BlockConsistencyGroup"),
       label,
       replicationGroup: label,
       inactive: false,

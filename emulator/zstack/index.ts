@@ -1,5 +1,6 @@
 import { type Credentials, defineService, type ServiceContext } from "../core/definition";
 import { zstackControls } from "./control";
+import { data } from "./data";
 import { ZStackModel, type ZStackSettings, type ZStackTimings } from "./model";
 import { ZStackService } from "./service";
 
@@ -29,6 +30,7 @@ export const zstack = defineService({
     new ZStackModel(clock, ids, timings, options.zstack ?? {}),
   service: (model) => new ZStackService(model),
   controls: zstackControls,
+  data: () => data,
   tokens: {
     header: "Authorization",
     revoke: (model, token) => model.endSession(token.replace(/^OAuth /, "")),

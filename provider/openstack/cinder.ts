@@ -45,7 +45,15 @@ const volumeSchema = z.looseObject({
   name: nullableString,
   description: nullableString,
   metadata: z.record(z.string(), z.string()).default({}),
-  attachments: z.array(z.looseObject({ server_id: z.string().nullish(), device: z.string().nullish() })).default([]),
+  attachments: z
+    .array(
+      z.looseObject({
+        server_id: z.string().nullish(),
+        host_name: z.string().nullish(),
+        device: z.string().nullish(),
+      }),
+    )
+    .default([]),
   volume_type: z.string().nullish(),
   multiattach: z.boolean().nullish(),
   /** From 3.13 on. */

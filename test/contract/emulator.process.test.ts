@@ -83,7 +83,7 @@ describe("control API", () => {
 });
 
 describe("independence", () => {
-  it("imports nothing but Node and itself", () => {
+  it("imports nothing but Node and itself, and what checks and reads a user's data", () => {
     const folder = join(__dirname, "../../emulator");
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
     const foreign = files.flatMap((file) =>
@@ -94,6 +94,8 @@ describe("independence", () => {
       ]
         .map(([, name = ""]) => name)
         .filter((name) => !name.startsWith("node:"))
+        .filter((name) => !(name === "zod" && /(^|\/)data\.ts$/.test(file)))
+        .filter((name) => !(name === "yaml" && file === "dataFile.ts"))
         .filter((name) => !name.startsWith(".") || !resolve(folder, file, "..", name).startsWith(`${folder}/`))
         .map((name) => `${file}: ${name}`),
     );

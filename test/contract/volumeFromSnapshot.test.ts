@@ -341,6 +341,24 @@ describe("delete", () => {
     expect(emulator.cinder.volumes.has(id)).toBe(true);
   });
 
+  test.each([
+    ["a host without a server", { server_id: null, host_name: "backup-1" }, "host backup-1 as /dev/vdc"],
+    [
+      "something without a name",
+      { server_id: null, host_name: null },
+      "something that Cinder does not name as /dev/vdc",
+    ],
+  ])("a volume that is attached to %s is not deleted either, and the error says so", async (_what, whom, place) => {
+    await start();
+    const { id, outs, row } = await made();
+    const attachment = { id, attachment_id: "a", volume_id: id, device: "/dev/vdc", attached_at: "x", ...whom };
+    Object.assign(row ?? {}, { status: "in-use", attachments: [attachment] });
+    await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(
+      new RegExp(`attached to ${place}.*nothing was deleted\\n.*volume attachment list --volume-id ${id}`),
+    );
+    expect(emulator.cinder.volumes.has(id)).toBe(true);
+  });
+
   test("a volume that is being detached is waited for", async () => {
     await start();
     const { id, outs, row } = await made();

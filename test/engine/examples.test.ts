@@ -8,8 +8,10 @@ import { type Backend, emulatorBackend } from "../scenarios/backend";
 import { describeEngine, newStack, type Stack } from "./harness";
 
 const EXAMPLES = resolve(__dirname, "..", "..", "examples");
-/** With a test of their own: the last one below, and test/package/ciPreview.test.ts. */
-const ELSEWHERE = ["emulator", "ci-preview"];
+/** With a test of their own: the last one below, and test/package/{ciPreview,openstackProgram}.test.ts. */
+const ELSEWHERE = ["emulator", "ci-preview", "restore-attach"];
+/** What the `openstack` command has made before. */
+const IMPORTED = "cccccccc-0000-4000-8000-000000000001";
 /** What its Pulumi.yaml or its reader would configure. */
 const SETTINGS: Record<string, Record<string, unknown>> = {
   quickstart: {
@@ -17,6 +19,10 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     "snapclone-test:logsVolume": "22222222-2222-4222-8222-222222222222",
     "snapclone-test:label": "nightly",
     "snapclone-test:keepDays": "7",
+  },
+  import: {
+    "snapclone-test:volume": "11111111-1111-4111-8111-111111111111",
+    "snapclone-test:snapshot": IMPORTED,
   },
   // Otherwise Pulumi refuses the `destroy` at the end.
   protect: { "snapclone-test:protect": "false" },
@@ -34,12 +40,13 @@ const SETTINGS: Record<string, Record<string, unknown>> = {
     ]),
   },
 };
-/** What is done beforehand to the volume, where something is: the overlay's file is made. */
+/** What is done beforehand, where something is. */
 const BEFORE: Record<string, (cloud: Emulator) => void> = {
   "assisted-snapshot": ({ nova }) => void nova.createFile(SEED_VOLUMES.logs, "upgrade.qcow2"),
+  import: ({ cinder }) => void cinder.createSnapshot({ id: IMPORTED, volume_id: SEED_VOLUMES.data, name: "year-end" }),
 };
 /** Snapshots that stay, because the program says so. */
-const RETAINED: Record<string, number> = { snapshot: 1, protect: 1, "snapshot-series": 1 };
+const RETAINED: Record<string, number> = { snapshot: 1, import: 1, protect: 1, "snapshot-series": 1 };
 
 describeEngine("examples", () => {
   let cloud: Emulator;
@@ -139,6 +146,8 @@ describeEngine("recipes", () => {
 });
 
 test("the emulator as a library", () => {
-  const output = execFileSync(process.execPath, [join(EXAMPLES, "emulator", "library.mjs")], { encoding: "utf8" });
-  expect(output).toMatch(/^data at http:\/\/127\.0\.0\.1:\d+\/identity\/v3: 0 requests so far$/m);
+  const outputOf = (file: string) =>
+    execFileSync(process.execPath, [join(EXAMPLES, "emulator", file)], { encoding: "utf8" });
+  expect(outputOf("library.mjs")).toMatch(/^data at http:\/\/127\.0\.0\.1:\d+\/identity\/v3: 0 requests so far$/m);
+  expect(outputOf("data.mjs")).toBe("last-week of db has 50 GiB\n");
 });

@@ -1,95 +1,48 @@
-// VolumeFromSnapshot on the real engine, against the emulator: with the snapshot that it is made from, in one program.
+// VolumeFromSnapshot on the real engine, against the emulator.
 
-import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import { describeEngine, newStack, type Result, type Stack } from "./harness";
-
-const programOf = (trigger: string, sizeGiB: number) => ({
-  js: `
-const { Snapshot, VolumeFromSnapshot } = require("pulumi-snapclone");
-const snapshot = new Snapshot("snapshot", { volumeId: "${SEED_VOLUMES.data}", triggers: ["${trigger}"] });
-new VolumeFromSnapshot("restored", { snapshotId: snapshot.id, sizeGiB: ${sizeGiB} });`,
-});
+import { type Emulator, SEED_VOLUMES } from "../../emulator";
+import { volumeFromSnapshotScenarios } from "../scenarios/volumeFromSnapshot";
+import { emulatorVolumeBackend, type VolumeBackend } from "../scenarios/volumes";
+import { describeEngine, newStack } from "./harness";
 
 describeEngine("VolumeFromSnapshot on the emulator", () => {
   let cloud: Emulator;
-  let stack: Stack;
+  let backend: VolumeBackend;
 
   beforeAll(async () => {
-    cloud = await startEmulator({ clock: "instant" });
-    stack = await newStack({
-      program: programOf("monday", 12),
-      config: { default: { ...cloud.openstack.connection() } },
+    const slow = { volumeCreate: 800, volumeExtend: 800 };
+    const timings = { ...slow, volumeDelete: 300, snapshotCreate: 300, snapshotDelete: 300 };
+    ({ cloud, backend } = await emulatorVolumeBackend(timings));
+  });
+  afterAll(() => cloud.close());
+
+  volumeFromSnapshotScenarios(() => backend);
+
+  test("a new snapshot makes a smaller volume: the copies stand before the old ones go; a smaller size sends nothing", async () => {
+    const programOf = (trigger: string, sizeGiB: number) => ({
+      js: `
+const { Snapshot, VolumeFromSnapshot } = require("pulumi-snapclone");
+const snapshot = new Snapshot("snapshot", { volumeId: "${SEED_VOLUMES.data}", triggers: ["${trigger}"] });
+new VolumeFromSnapshot("restored", { snapshotId: snapshot.id, sizeGiB: ${sizeGiB} });`,
     });
-  });
-
-  afterAll(async () => {
-    await stack.close();
-    await cloud.close();
-  });
-
-  const restored = () => {
-    cloud.cinder.advance();
-    return [...cloud.cinder.volumes.values()].filter(({ snapshot_id }) => snapshot_id !== null);
-  };
-  const changes = (since: number) =>
-    cloud.requests
-      .slice(since)
-      .filter(({ operation }) => /^(snapshots|volumes)\.(create|delete|os-extend)$/.test(operation))
-      .map(({ operation }) => operation);
-
-  test("grows in place; a smaller size is an error of the preview, which sends nothing", async () => {
-    await ok(stack.up());
-    const [made] = restored();
-    stack.setProgram(programOf("monday", 14));
-    await ok(stack.up());
-    expect(restored()).toMatchObject([{ id: made?.id, size: 14, status: "available" }]);
-    const before = cloud.requests.length;
-    stack.setProgram(programOf("monday", 10));
-    const preview = await stack.preview();
-    expect(preview.code).not.toBe(0);
-    expect(textOf(preview)).toContain("the volume has 14 GiB, and Cinder makes no volume smaller");
-    expect(cloud.requests.length).toBe(before);
-  });
-
-  test("a new snapshot makes a new volume, which may be smaller: the copies stand before the old ones go", async () => {
-    stack.setProgram(programOf("tuesday", 12));
-    const since = cloud.requests.length;
-    await ok(stack.up());
-    expect(changes(since)).toEqual(["snapshots.create", "volumes.create", "volumes.delete", "snapshots.delete"]);
-    expect(restored()).toMatchObject([{ size: 12 }]);
-  });
-
-  test("an attached volume stops the destroy, which names the server; detached, it goes", async () => {
-    const [row] = restored();
-    if (!row) throw new Error("no volume");
-    row.status = "in-use";
-    row.attachments = [
-      {
-        id: row.id,
-        attachment_id: "a",
-        volume_id: row.id,
-        server_id: "5d9e8dbb-9b0e-4a5b-9a5b-0c2a7f1f0001",
-        host_name: null,
-        device: "/dev/vdc",
-        attached_at: row.created_at,
-      },
-    ];
-    const refused = await stack.destroy();
-    expect(refused.code).not.toBe(0);
-    expect(textOf(refused)).toContain("attached to server 5d9e8dbb-9b0e-4a5b-9a5b-0c2a7f1f0001 as /dev/vdc");
-    expect([restored().length, cloud.cinder.snapshots.size]).toEqual([1, 1]);
-    Object.assign(row, { status: "available", attachments: [] });
-    await ok(stack.destroy());
-    expect([restored(), cloud.cinder.snapshots.size]).toEqual([[], 0]);
+    const stack = await newStack({ program: programOf("monday", 14), config: backend.connections });
+    try {
+      expect((await stack.up()).code).toBe(0);
+      let since = cloud.requests.length;
+      stack.setProgram(programOf("monday", 10));
+      expect((await stack.preview()).code).not.toBe(0);
+      expect(cloud.requests.length).toBe(since);
+      since = cloud.requests.length;
+      stack.setProgram(programOf("tuesday", 12));
+      expect((await stack.up()).code).toBe(0);
+      const changes = cloud.requests.slice(since).map(({ operation }) => operation);
+      expect(changes.filter((operation) => /^(snapshots|volumes)\.(create|delete|os-extend)$/.test(operation))).toEqual(
+        ["snapshots.create", "volumes.create", "volumes.delete", "snapshots.delete"],
+      );
+      expect((await backend.volumesFromSnapshots()).map(({ size }) => size)).toEqual([12]);
+      expect((await stack.destroy()).code).toBe(0);
+    } finally {
+      await stack.close();
+    }
   });
 });
-
-async function ok(running: Promise<Result>): Promise<Result> {
-  const result = await running;
-  expect([result.code, textOf(result)]).toEqual([0, expect.any(String)]);
-  return result;
-}
-
-function textOf({ stdout, stderr }: Result): string {
-  return `${stdout}${stderr}`.replaceAll(/\s+/g, " ");
-}

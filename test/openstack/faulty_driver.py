@@ -1,10 +1,13 @@
 """A Cinder driver without storage, for the recorded exchanges (test/contract/replay.ts): what it is to do wrong is said
-by the snapshot's name. up.sh puts it where cinder-volume finds it.
+by the snapshot's name. A volume depends on the snapshot that it was made from, as on copy-on-write storage (the RBD
+driver's delete_snapshot raises the same, cinder/volume/drivers/rbd.py). up.sh puts it where cinder-volume finds it.
 """
 
 import eventlet
 
+from cinder import context
 from cinder import exception
+from cinder import objects
 from cinder.volume import driver
 
 # Long enough for a test to look at the work from outside while it is under way, on a loaded machine too.
@@ -40,7 +43,8 @@ class FaultyDriver(driver.VolumeDriver):
     def delete_snapshot(self, snapshot):
         name = snapshot.display_name or ""
         eventlet.sleep(DELETION)
-        if "busy" in name:
+        dependent = objects.VolumeList.get_all(context.get_admin_context(), filters={"snapshot_id": snapshot.id})
+        if "busy" in name or dependent:
             raise exception.SnapshotIsBusy(snapshot_name=snapshot.name)
         if "fail-delete" in name:
             raise exception.VolumeBackendAPIException(data="backend refused")

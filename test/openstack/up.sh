@@ -85,7 +85,7 @@ make_folder() {
 
 install_packages() {
   local -a wanted=(mariadb-server python3-pymysql rabbitmq-server keystone uwsgi-core uwsgi-plugin-python3 cinder-api
-    cinder-scheduler cinder-volume python3-openstacksdk python3-requests qemu-utils nfs-common sudo curl ca-certificates) missing=()
+    cinder-scheduler cinder-volume python3-openstacksdk python3-openstackclient python3-requests qemu-utils nfs-common sudo curl ca-certificates) missing=()
   [ "$NOVA" = 0 ] || wanted+=(nova-api nova-conductor nova-scheduler nova-compute nova-compute-qemu placement-api
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86)
   local package policy=/usr/sbin/policy-rc.d made=0
@@ -110,8 +110,11 @@ install_packages() {
   step "packages (${#missing[@]} asked for)"
 }
 
-# The usual port, or the next free one. Remembered, as Keystone's catalogue carries it.
+# The usual port, or the next free one. Remembered, as Keystone's catalogue carries it. Two labs that start at once would
+# both find a port free, and Cinder's API shares one without an error (SO_REUSEPORT): the lock is held until ours listens.
 choose_ports() {
+  exec 8>"${TMPDIR:-/tmp}/snapclone-openstack.ports.lock"
+  flock -w 1200 8 || die "another up.sh has been choosing its ports for 20 minutes"
   KEYSTONE_PORT=$(port keystone 5000 keystone)
   CINDER_PORT=$(port cinder 8776 cinder-api)
   AMQP_PORT=$(port amqp 5672 rabbitmq)
@@ -398,7 +401,7 @@ start() {
   signature=$(printf '%s\0' "$@" | cat - "${config:-/dev/null}" | md5sum | cut -d' ' -f1)
   if alive "$name" && [ "$(cut -d' ' -f3 "$RUN/$name.pid")" = "$signature" ]; then return 0; fi
   stop "$name"
-  (cd "$LAB" && exec setsid "$@" >"$LOG/$name.out" 2>&1 </dev/null 9>&-) &
+  (cd "$LAB" && exec setsid "$@" >"$LOG/$name.out" 2>&1 </dev/null 8>&- 9>&-) &
   pid=$!
   echo "$pid $(start_time "$pid") $signature $*" >"$RUN/$name.pid"
 }
@@ -424,7 +427,7 @@ sync_once() {
   local name=$1
   shift
   [ ! -e "$LAB/synced.$name" ] || return 0
-  (timeout 300 "$@" >"$LOG/sync-$name.out" 2>&1 9>&- && touch "$LAB/synced.$name") &
+  (timeout 300 "$@" >"$LOG/sync-$name.out" 2>&1 8>&- 9>&- && touch "$LAB/synced.$name") &
   syncs+=("$name:$!")
 }
 
@@ -444,7 +447,7 @@ wait_for_syncs() {
 logged() {
   local seconds=$1 name=$2
   shift 2
-  timeout "$seconds" "$@" >"$LOG/$name.out" 2>&1 9>&- || {
+  timeout "$seconds" "$@" >"$LOG/$name.out" 2>&1 8>&- 9>&- || {
     show "$LOG/$name.out"
     die "$name failed"
   }

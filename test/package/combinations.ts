@@ -6,6 +6,8 @@ const NODES = { floor: "20.19.0", 20: "20.20.2", 22: "22.23.3", 24: "24.21.0" } 
 export const PULUMIS = { oldest: "3.216.0", forNode20: "3.248.0", newest: "3.270.0" } as const;
 export const TYPESCRIPTS = { 5: "5.9.3", 6: "6.0.3", 7: "7.0.2" } as const;
 export const TS_NODE = "10.9.2";
+/** Of @pulumi/openstack. */
+export const OPENSTACK = "3.15.2";
 export const PNPM = "12.21.0";
 export const NODE_TYPES = "20.19.43";
 export const TOOLS = { publint: "0.3.25", "@arethetypeswrong/cli": "0.18.5", knip: "6.44.2" } as const;

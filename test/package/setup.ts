@@ -15,6 +15,7 @@ import {
   type Installation,
   NODE_TYPES,
   nameOfInstallation,
+  OPENSTACK,
   PNPM,
   TOOLS,
   TS_NODE,
@@ -78,6 +79,9 @@ async function prepare(): Promise<Prepared> {
     }),
     async () => {
       projects.types = await npmProject("types", typesManifest(), tarball.path, manifest);
+    },
+    async () => {
+      projects.openstack = await npmProject("openstack", openstackManifest(), tarball.path, manifest);
     },
     async () => {
       projects.tools = await npmFolder("tools", { ...TOOLS, typescript: TYPESCRIPTS[6], "@types/node": NODE_TYPES });
@@ -149,6 +153,14 @@ function typesManifest(): ProjectManifest {
   return {
     dependencies: { "@pulumi/pulumi": "3.248.0" },
     devDependencies: { ...Object.fromEntries(compilers), "@types/node": NODE_TYPES },
+  };
+}
+
+/** What examples/restore-attach needs besides. */
+function openstackManifest(): ProjectManifest {
+  return {
+    dependencies: { "@pulumi/pulumi": "3.248.0", "@pulumi/openstack": OPENSTACK },
+    devDependencies: { typescript: TYPESCRIPTS[6], "@types/node": NODE_TYPES },
   };
 }
 

@@ -25,10 +25,10 @@ testWith("knip finds no dead code and no undeclared dependency", [installed("too
   if (!ran.ok) throw new Error(ran.output);
 });
 
-test("the tarball holds the build, the docs and nothing else", () => {
+test("the tarball holds the build, the docs, the examples and nothing else", () => {
   const { files } = prepared.tarball;
   const foreign = files.filter(
-    (file) => !/^(dist\/(sdk|provider|emulator)|docs)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file),
+    (file) => !/^(dist\/(sdk|provider|emulator)|docs|examples)\/|^[A-Z_]+(\.md)?$|^package\.json$/.test(file),
   );
   expect(foreign).toEqual([]);
   expect(files.filter((file) => /\.(map|test\.\w+)$/.test(file))).toEqual([]);

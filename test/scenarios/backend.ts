@@ -1,6 +1,6 @@
 // What a scenario needs of a cloud that it runs against: a connection for the provider, and an independent eye and hand.
 
-import { startEmulator } from "../../emulator";
+import { type EmulatorOptions, startEmulator } from "../../emulator";
 
 export interface BackendSnapshot {
   id: string;
@@ -8,6 +8,7 @@ export interface BackendSnapshot {
   description: string | null;
   volume_id: string;
   status: string;
+  created_at: string;
   metadata: Record<string, string>;
 }
 
@@ -24,11 +25,13 @@ export interface Backend {
   setMetadata(id: string, metadata: Record<string, string>): Promise<void>;
   /** Behind Pulumi's back, until it is gone. */
   remove(id: string): Promise<void>;
+  /** Removes what else a scenario may have left, before its snapshots. */
+  clear?(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The emulator with a user whose password is like no other word. */
-export async function emulatorBackend(timings: { snapshotCreate: number; snapshotDelete: number }) {
+export async function emulatorBackend(timings: NonNullable<EmulatorOptions["timings"]>) {
   const cloud = await startEmulator({ timings });
   const secret = "Planted-Pa55word/ä&<7>";
   const user = cloud.keystone.createUser({ name: "scenario", password: secret });

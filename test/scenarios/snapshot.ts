@@ -1,15 +1,11 @@
 // The life of a Snapshot on a real `pulumi`: one function for each scenario. The emulator's tests and those on a real
 // Cinder run the same scenarios.
 
-import { newStack, type Result, type Stack } from "../engine/harness";
+import { newStack, type Result } from "../engine/harness";
 import type { Backend, BackendSnapshot } from "./backend";
+import { changes, type Declared, type Life, type Scenarios, scenarioTests, until } from "./life";
 
-interface Declared {
-  args: Record<string, unknown>;
-  opts?: Record<string, unknown>;
-}
-
-const SCENARIOS: Record<string, (life: Life) => Promise<void>> = {
+const SCENARIOS: Scenarios<Backend> = {
   "up, no-op, update, foreign metadata, refresh with drift, destroy": wholeLife,
   "a snapshot deleted by hand: refresh removes it from the state, up creates another": deletedByHand,
   "a replacement by another volume, another trigger, --replace: creates the new one first, then deletes the old one":
@@ -28,100 +24,7 @@ const SCENARIOS: Record<string, (life: Life) => Promise<void>> = {
 };
 
 export function snapshotScenarios(theBackend: () => Backend): void {
-  let life: Life;
-  const output: string[] = [];
-
-  beforeEach(async () => {
-    life = await Life.open(theBackend(), output);
-  });
-  afterEach(() => life.close());
-
-  for (const [title, scenario] of Object.entries(SCENARIOS)) test(title, () => scenario(life));
-
-  afterAll(() => {
-    const { secret } = theBackend();
-    // No output of any of these runs may contain the password or a token.
-    for (const text of output) {
-      expect(text).not.toContain(secret);
-      expect(text).not.toContain(encodeURIComponent(secret));
-      expect(text).not.toMatch(/gAAAA[\w-]{20}/);
-    }
-    expect(output.length).toBeGreaterThan(0);
-  });
-}
-
-/** One stack on the backend, and what scenarios do with it. */
-class Life {
-  private constructor(
-    readonly backend: Backend,
-    readonly stack: Stack,
-    /** Everything that the commands of all scenarios have printed. */
-    private readonly output: string[],
-  ) {}
-
-  static async open(backend: Backend, output: string[]): Promise<Life> {
-    const stack = await newStack({ program: program({}) });
-    // As a user does: the password as a secret, everything else in clear. One command, since each takes a second.
-    const settings = Object.entries(backend.connections).flatMap(([name, connection]) =>
-      Object.entries(connection).flatMap(([key, value]) => [
-        /password|secret/i.test(key) ? "--secret" : "--plaintext",
-        `snapclone:connections.${name}.${key}=${value}`,
-      ]),
-    );
-    const life = new Life(backend, stack, output);
-    await life.ok(stack.command(["config", "set-all", "--stack", stack.name, "--path", ...settings]));
-    return life;
-  }
-
-  async close(): Promise<void> {
-    await this.stack.close();
-    for (const { id } of await this.ours()) await this.backend.remove(id);
-  }
-
-  /** Only this stack's: a real project has other snapshots as well. */
-  async ours(): Promise<BackendSnapshot[]> {
-    return (await this.backend.snapshots()).filter(({ metadata }) =>
-      metadata["snapclone:owner"]?.startsWith("urn:pulumi:dev::snapclone-test::"),
-    );
-  }
-
-  declare(declared: Record<string, Declared>): void {
-    this.stack.setProgram(program(declared));
-  }
-
-  async ok(running: Promise<Result>): Promise<Result> {
-    const result = await this.finished(running);
-    if (result.code !== 0) throw new Error(`exit code ${result.code}\n${result.stdout}\n${result.stderr}`);
-    return result;
-  }
-
-  async fails(running: Promise<Result>): Promise<Result> {
-    const result = await this.finished(running);
-    expect(result.code).not.toBe(0);
-    return result;
-  }
-
-  async resource(name: string) {
-    const found = (await this.stack.resources()).find(({ urn }) => urn.endsWith(`::${name}`));
-    if (!found?.id) throw new Error(`no ${name} in the state`);
-    return { id: found.id, outputs: found.outputs ?? {}, initErrors: found.initErrors ?? [] };
-  }
-
-  /** Starts an `up` and waits until the backend has what it creates. */
-  async upUntilBegun() {
-    const run = this.stack.start("up");
-    const [begun] = await until(async () => {
-      const rows = await this.ours();
-      return rows.length > 0 ? rows : undefined;
-    });
-    return { run, begun };
-  }
-
-  private async finished(running: Promise<Result>): Promise<Result> {
-    const result = await running;
-    this.output.push(result.stdout, result.stderr);
-    return result;
-  }
+  scenarioTests(theBackend, program, SCENARIOS);
 }
 
 async function wholeLife(life: Life): Promise<void> {
@@ -372,10 +275,6 @@ async function wrongPassword(life: Life): Promise<void> {
   expect(result.stdout).toContain("--run-program");
 }
 
-function changes({ events }: Result): Record<string, number> {
-  return events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges ?? {};
-}
-
 /** The attempt in the snapshot's record: the create that made or adopted it. */
 function attempt(row: BackendSnapshot | undefined): string | undefined {
   return row?.metadata["snapclone:attempt"];
@@ -408,14 +307,4 @@ exports.byId = getSnapshotOutput({ id: read.id }).apply((found) => found.id);
 exports.byName = getSnapshot({ name: "to be read", volumeId: ${JSON.stringify(volumeId)} }).then((found) => found.id);
 exports.listed = listSnapshots({ volumeId: ${JSON.stringify(volumeId)}, metadata: { a: "1" } })
   .then((all) => all.map((found) => found.id));`;
-}
-
-async function until<T>(fetch: () => Promise<T | undefined>, limitMs = 60_000): Promise<T> {
-  const deadline = Date.now() + limitMs;
-  for (;;) {
-    const seen = await fetch();
-    if (seen !== undefined) return seen;
-    if (Date.now() > deadline) throw new Error(`nothing appeared within ${limitMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
 }

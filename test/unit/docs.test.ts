@@ -23,6 +23,13 @@ test.each(pages)("%s: every program is the file that it names", (page) => {
   }
 });
 
+test.each(pages)("%s: every other block that names a file is that file", (page) => {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  for (const [, file = "", block] of text.matchAll(/<!-- (\S+) -->\n```\w+\n([\s\S]*?)```/g)) {
+    expect([file, block]).toEqual([file, readFileSync(join(ROOT, file), "utf8")]);
+  }
+});
+
 test.each(pages)("%s: links lead to files and headings that are there", (page) => {
   const text = readFileSync(join(ROOT, page), "utf8");
   for (const { path, anchor } of linksIn(text)) {

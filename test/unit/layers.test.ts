@@ -76,9 +76,11 @@ test("the provider does not know the sdk; the sdk knows the provider by name and
 });
 
 test("the emulator is a reading of the wire of its own", () => {
-  expect(
-    breaches(({ file, to }) => within("emulator")(file) && /^(provider|sdk|cli|tools|zod|undici)(\/|$)/.test(to)),
-  ).toEqual([]);
+  // zod checks what a user gives at the start; what comes over the wire is refused in each service's own words.
+  const isData = (file: string) => /^emulator\/[a-z]+\/data\.ts$/.test(file);
+  const foreign = (file: string) =>
+    isData(file) ? /^(provider|sdk|cli|tools|undici)(\/|$)/ : /^(provider|sdk|cli|tools|zod|undici)(\/|$)/;
+  expect(breaches(({ file, to }) => within("emulator")(file) && foreign(file).test(to))).toEqual([]);
 });
 
 test("the command line is a front of its own: only its emulator knows the emulator, and nothing knows the command line", () => {

@@ -28,12 +28,20 @@ test.each(resourceNames)("%s: there are contract tests", (name) => {
   expect(files.filter((file) => file.startsWith(`${name}.`))).not.toEqual([]);
 });
 
+/** Measured in detail by tools/bench/programs.ts; and one at a time for a volume, so that many at once say nothing. */
+const NOT_BENCHED: readonly ResourceName[] = ["snapshot", "assistedSnapshot"];
+
+test.each(resourceNames.filter((name) => !NOT_BENCHED.includes(name)))("%s: the benchmark has a program", (name) => {
+  const { program } = require(path.join(ROOT, "tools/bench/programs", name)) as { program: { name: string } };
+  expect(program.name).toBe(typeOf(name));
+});
+
 test.each(resourceNames)("%s: the sdk exports its class, and its definition can be loaded", (name) => {
   expect(Object.keys(sdk)).toContain(typeOf(name));
   expect(Object.keys(resources[name]().inputs)).toContain("connection");
 });
 
-test.each(["test/faults/resources", "test/kill/cases", "test/package/programs/exports"])(
+test.each(["test/faults/resources", "test/kill/cases", "test/package/programs/exports", "tools/bench/programs"])(
   "%s: no file without a resource",
   (folder) => {
     const names = readdirSync(path.join(ROOT, folder)).map((file) => file.replace(/\.ts$/, ""));

@@ -103,7 +103,6 @@ export async function runOnce(
   parallel: number | undefined,
 ): Promise<Round> {
   await emulator.reset();
-  for (const id of program.volumes ?? []) await emulator.addVolume(id);
   const connection = emulator.connections[program.connection];
   if (connection === undefined) throw new Error(`the emulator has no connection of kind ${program.connection}`);
   const stack = await newStack({ engine, program: program.text(n), connection, parallel });

@@ -3,6 +3,7 @@
 
 import { fork } from "node:child_process";
 import { type OpenStackConnection, type RequestLogEntry, startEmulator } from "../../emulator";
+import { otherPrograms } from "./programs";
 
 export type LoggedRequest = Pick<RequestLogEntry, "at" | "service" | "operation" | "status">;
 
@@ -15,7 +16,6 @@ export interface EmulatorProcess {
   /** The requests since the last reset. The log holds the last 10 000. */
   requests(): Promise<LoggedRequest[]>;
   reset(): Promise<void>;
-  addVolume(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -42,9 +42,8 @@ export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promis
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the emulator ended with ${code}`)));
   });
-  const control = async (method: string, path: string, body?: object): Promise<unknown> => {
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-    const answer = await fetch(`${url}/_emulator/${path}`, { method, ...sent });
+  const control = async (method: string, path: string): Promise<unknown> => {
+    const answer = await fetch(`${url}/_emulator/${path}`, { method });
     if (!answer.ok) throw new Error(`the emulator answered ${answer.status}: ${await answer.text()}`);
     return answer.json();
   };
@@ -55,9 +54,6 @@ export async function startEmulatorProcess(createMs = BACKEND_MS.create): Promis
     requests: async () => ((await control("GET", "requests")) as { requests: LoggedRequest[] }).requests,
     reset: async () => {
       await control("POST", "reset");
-    },
-    addVolume: async (id) => {
-      await control("POST", "volumes", { id, name: id, size: 1 });
     },
     close: () =>
       new Promise((resolve) => {
@@ -71,14 +67,11 @@ async function serve(createMs: number): Promise<void> {
   const emulator = await startEmulator({
     timings: { snapshotCreate: createMs, snapshotDelete: BACKEND_MS.delete },
     quotas: { snapshots: -1, gigabytes: -1 },
+    // Each program's data are of another service.
+    data: Object.assign({}, ...otherPrograms().map(({ data }) => data)),
   });
   const connection = emulator.openstack.connection();
-  const connections = {
-    openstack: connection,
-    powervc: emulator.powervc.connection(),
-    vipr: emulator.vipr.connection(),
-    zstack: emulator.zstack.connection(),
-  };
+  const connections = { ...emulator.connections(), openstack: connection };
   const started: Started = { url: emulator.url, connection, connections, env: emulator.openstack.env() };
   process.send?.(started);
   // The process that started this one has ended, so nobody will ask this one to end.

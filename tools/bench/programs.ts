@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { EmulatorData } from "../../emulator";
 import { resourceNames } from "../../provider/resources";
 
 export interface Program {
@@ -9,8 +10,8 @@ export interface Program {
   name: string;
   /** The kind of connection that it needs. */
   connection: string;
-  /** Volumes that the program needs besides the emulator's own. */
-  volumes?: readonly string[];
+  /** Rows that the program needs besides the emulator's own. */
+  data?: EmulatorData;
   /** index.js of the project. */
   text(n: number): string;
 }

@@ -18,6 +18,7 @@ import type { SnapshotRow, VolumeRow, VolumeType } from "../model";
 import * as schemas from "../schemas";
 import { columnOf, isTrueWord, strings, stripped, updateNames, words } from "../values";
 import { typeView, volumeSummary, volumeView } from "../views";
+import { checkImage, imageMetadata, readImage } from "./images";
 import { checkGigabytes, checkQuota } from "./quotas";
 
 const FILTERS = words("name status metadata bootable migration_status availability_zone group_id consumes_quota");
@@ -38,7 +39,9 @@ export function create(context: CinderContext): Reply {
   const source = given.source_volid == null ? undefined : findVolume(context, given.source_volid);
   if (source !== undefined && !["available", "in-use"].includes(source.status))
     throw invalid("Invalid volume: Originating source volume status must be one of 'available, in-use' values");
+  const image = readImage(context, given.imageRef ?? given.image_id);
   const size = readSize(given.size, snapshot, source);
+  if (image !== undefined) checkImage(image, size);
   const origin = source ?? (snapshot === undefined ? undefined : model.volumes.get(snapshot.volume_id));
   const type = findVolumeType(context, given.volume_type || (origin?.volume_type_id ?? "default"));
   const zone = readZone(context, given.availability_zone, origin?.availability_zone, snapshot);
@@ -55,10 +58,11 @@ export function create(context: CinderContext): Reply {
     snapshot_id: snapshot?.id ?? null,
     source_volid: source?.id ?? null,
     metadata: isObject(given.metadata) ? strings(given.metadata) : {},
+    image_metadata: image === undefined ? (origin?.image_metadata ?? null) : imageMetadata(image),
     multiattach: given.multiattach === true,
     bootable: false,
   });
-  model.startVolumeCreate(row, context.requestId, origin?.bootable ?? false);
+  model.startVolumeCreate(row, context.requestId, origin?.bootable ?? image !== undefined);
   return json(202, { volume: volumeView(row, context, "plain") });
 }
 

@@ -74,13 +74,23 @@ export async function growthFailed(cinder: CinderClient, row: VolumeRow, wanted:
 }
 
 export function attached({ id, attachments }: VolumeRow): SnapcloneError {
-  const places = attachments.map(
-    ({ server_id, device }) => `server ${server_id ?? "unknown"}${device ? ` as ${device}` : ""}`,
-  );
+  const places = attachments.map(({ server_id, host_name, device }) => {
+    // Not every attachment is Nova's (docs/wire/openstack.md#volumes).
+    const place = server_id
+      ? `server ${server_id}`
+      : host_name
+        ? `host ${host_name}`
+        : "something that Cinder does not name";
+    return `${place}${device ? ` as ${device}` : ""}`;
+  });
+  const isServers = attachments.every(({ server_id }) => !!server_id);
+  const detach = isServers
+    ? `Detach it (\`openstack server remove volume <server> ${id}\`)`
+    : `Detach it where it is attached (\`openstack --os-volume-api-version 3.27 volume attachment list --volume-id ${id}\`)`;
   return new SnapcloneError({
     kind: "refused",
     message: `volume ${id} is attached to ${places.join(", ")}; Cinder deletes no attached volume, and nothing was deleted`,
-    hint: `Detach it (\`openstack server remove volume <server> ${id}\`), or delete what attaches it first: in the program, the attachment must depend on this volume.`,
+    hint: `${detach}, or delete what attaches it first: in the program, the attachment must depend on this volume.`,
   });
 }
 

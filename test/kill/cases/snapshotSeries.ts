@@ -1,7 +1,7 @@
 // SnapshotSeries in the kill suite: several series of one volume, told apart by the record in their snapshots' metadata. A
 // series that is new has one snapshot.
 
-import type { BackendSnapshot } from "../../scenarios/backend";
+import type { Backend, BackendSnapshot } from "../../scenarios/backend";
 import { openSnapshots } from "../cinderFixture";
 import { SCENARIOS } from "../plan";
 import { type Copy, programOf, type ResourceCase } from "../resourceCase";
@@ -21,6 +21,28 @@ export const snapshotSeries: ResourceCase = {
   copyIdsOf: ({ outputs }) => ((outputs.snapshots ?? []) as { id: string }[]).map(({ id }) => id),
   isComplete: ({ latest, failed }) => typeof latest === "string" && Array.isArray(failed) && failed.length === 0,
 };
+
+/** A real cloud, of which the rows alone are seen. */
+export function seriesOnBackend(open: () => Backend): ResourceCase {
+  return {
+    ...snapshotSeries,
+    size: 3,
+    async openBackend(stackName) {
+      const backend = open();
+      const ours = async () =>
+        (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
+      return {
+        connections: backend.connections,
+        sources: backend.volumes,
+        copies: async () => (await ours()).map(copyOf),
+        async reset() {
+          for (const { id } of await ours()) await backend.remove(id);
+        },
+        close: () => backend.close(),
+      };
+    },
+  };
+}
 
 function copyOf(row: BackendSnapshot): Copy {
   const { id, volume_id, name, status, description, metadata } = row;

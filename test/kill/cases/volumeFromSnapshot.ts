@@ -1,9 +1,9 @@
 // VolumeFromSnapshot in the kill suite: several volumes of one snapshot, told apart by the record in their metadata.
 
-import type { VolumeRow } from "../../../emulator/index";
+import type { BackendVolume, VolumeBackend } from "../../scenarios/volumes";
 import { openVolumes, visibleMetadata } from "../cinderFixture";
 import { SCENARIOS } from "../plan";
-import { type Copy, programOf, type ResourceCase } from "../resourceCase";
+import { type Args, type Copy, programOf, type ResourceCase } from "../resourceCase";
 
 const SNAPSHOTS = ["9b9e0504-bec0-4e6d-a5ba-83cce6a19555", "4f22f084-3ee8-43d2-b3c8-f1d93325a024"] as const;
 
@@ -42,7 +42,42 @@ export const volumeFromSnapshot: ResourceCase = {
   namesCopies: true,
 };
 
-function copyOf(row: VolumeRow): Copy {
+/** A real cloud, of which the rows alone are seen. Its volumes have 1 GiB. */
+export function volumesOnBackend(open: () => Promise<VolumeBackend>): ResourceCase {
+  const small = (args: Args): Args => ({ ...args, sizeGiB: Number(args.sizeGiB) - 10 });
+  return {
+    ...volumeFromSnapshot,
+    size: 2,
+    program: (fixture, size) =>
+      Object.fromEntries(
+        Object.entries(volumeFromSnapshot.program(fixture, size)).map(([name, args]) => [name, small(args)]),
+      ),
+    changed: (args) => ({ ...volumeFromSnapshot.changed(args), sizeGiB: Number(args.sizeGiB) + 1 }),
+    async openBackend(stackName) {
+      const backend = await open();
+      const [one, two] = [
+        await backend.makeSnapshot(backend.volumes[0]),
+        await backend.makeSnapshot(backend.volumes[1]),
+      ];
+      const ours = async () =>
+        (await backend.volumesFromSnapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
+      return {
+        connections: backend.connections,
+        sources: [one, two],
+        copies: async () => (await ours()).map(copyOf),
+        async reset() {
+          for (const { id } of await ours()) await backend.removeVolume(id);
+        },
+        async close() {
+          for (const id of [one, two]) await backend.remove(id);
+          await backend.close();
+        },
+      };
+    },
+  };
+}
+
+function copyOf(row: BackendVolume): Copy {
   return {
     id: row.id,
     owner: ownerOf(row),
@@ -58,6 +93,6 @@ function copyOf(row: VolumeRow): Copy {
   };
 }
 
-function ownerOf({ metadata }: VolumeRow): string {
+function ownerOf({ metadata }: Pick<BackendVolume, "metadata">): string {
   return metadata["snapclone:owner"] ?? "";
 }

@@ -17,6 +17,7 @@ import {
   type Credentials,
   type DeprecatedFaultAction,
   type Emulator,
+  type EmulatorData,
   type EmulatorOptions,
   FAULT_ACTIONS,
   type FaultAction,
@@ -25,6 +26,8 @@ import {
   type FaultRule,
   type FileRow,
   type FlowBehaviour,
+  GlanceModel,
+  type ImageRow,
   KeystoneModel,
   type Login,
   type MessageRow,
@@ -39,6 +42,7 @@ import {
   type RequestLog,
   type RequestLogEntry,
   type RequestMatch,
+  SEED_IMAGE,
   SEED_SESSIONS,
   SEED_VOLUMES,
   type ServerRow,
@@ -71,7 +75,11 @@ import {
 const clock: ClockMode = "instant";
 const timings: Partial<Timings> = { snapshotCreate: 100 };
 const quotas: Partial<Quotas> = { snapshots: 3 };
-const options: EmulatorOptions = { clock, timings, quotas, seed: 7 };
+const data: EmulatorData = {
+  cinder: { volumes: [{ name: "db", sizeGiB: 50 }], snapshots: [{ volume: "db" }] },
+  vipr: { groups: [{ name: "erp" }] },
+};
+const options: EmulatorOptions = { clock, timings, quotas, seed: 7, data };
 
 export async function tour(): Promise<string[]> {
   const emulator: Emulator = await startEmulator(options);
@@ -101,6 +109,11 @@ export async function tour(): Promise<string[]> {
     ...entries.map(String),
     ...rows.map(String),
   ];
+}
+
+export function glanceTour({ glance }: Emulator): string[] {
+  const image: ImageRow | undefined = glance.images.get(SEED_IMAGE);
+  return [String(glance instanceof GlanceModel), String(image?.size)];
 }
 
 export function novaTour({ nova }: Emulator): string[] {

@@ -9,7 +9,7 @@ const BENCH_VOLUMES: readonly string[] = Array.from(
 export const program: Program = {
   name: "VolumeClone",
   connection: "powervc",
-  volumes: BENCH_VOLUMES,
+  data: { powervc: { volumes: BENCH_VOLUMES.map((id) => ({ id, name: id })) } },
   // A volume each: PowerVC reverts a flow whose volume another flow is using.
   text: (n) => `
 const { VolumeClone } = require("pulumi-snapclone");
