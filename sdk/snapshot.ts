@@ -59,6 +59,15 @@ export interface SnapshotArgs {
    */
   triggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
   /**
+   * Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since
+   * is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of
+   * `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+   *
+   * @onChange In place: the volume is reverted, once for each new value.
+   * @example ["2026-11-28: the migration failed"]
+   */
+  revertTriggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
+  /**
    * The name of the connection to use, one of the kind `openstack` (docs/connections.md).
    *
    * @default `default`
@@ -73,8 +82,8 @@ export interface SnapshotArgs {
  *
  * A replacement is made before the old snapshot is deleted.
  *
- * Timeouts (`customTimeouts`): create 30 minutes, update 5 minutes, delete 30 minutes. If a create takes longer, it is
- * recorded, and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert
+ * takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
  *
  * @example
  * ```ts
@@ -108,6 +117,10 @@ export class Snapshot extends SnapcloneResource {
   declare readonly groupSnapshotId: pulumi.Output<string | undefined>;
   /** Whether the snapshot counts against the project's quota. Absent below API 3.65. */
   declare readonly consumesQuota: pulumi.Output<boolean | undefined>;
+  /** A digest of the `revertTriggers` that need no revert any more. Absent if there never were any. */
+  declare readonly revertedFor: pulumi.Output<string | undefined>;
+  /** When the volume was last reverted for this resource, by Cinder's clock: ISO 8601, UTC. Absent if it never was. */
+  declare readonly revertedAt: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: SnapshotArgs, opts: pulumi.CustomResourceOptions = {}) {
     super("Snapshot", "snapshot", name, { ...noOutputs, ...args }, opts);
@@ -144,6 +157,8 @@ const noOutputs: NoOutputs<Snapshot> = {
   userId: undefined,
   groupSnapshotId: undefined,
   consumesQuota: undefined,
+  revertedFor: undefined,
+  revertedAt: undefined,
 };
 
 /**

@@ -36,6 +36,15 @@ export interface SnapshotSeriesArgs {
    */
   triggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
   /**
+   * Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the
+   * volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a
+   * change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+   *
+   * @onChange In place: the volume is reverted, once for each new value.
+   * @example ["2026-11-28: the migration failed"]
+   */
+  revertTriggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
+  /**
    * What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238
    * characters the first 238 count.
    *
@@ -126,6 +135,10 @@ export class SnapshotSeries extends SnapcloneResource {
   declare readonly failed: pulumi.Output<string[]>;
   /** A digest of the triggers that the latest snapshot was taken for. */
   declare readonly takenFor: pulumi.Output<string | undefined>;
+  /** A digest of the `revertTriggers` that need no revert any more. Absent if there never were any. */
+  declare readonly revertedFor: pulumi.Output<string | undefined>;
+  /** When the volume was last reverted for this resource, by Cinder's clock: ISO 8601, UTC. Absent if it never was. */
+  declare readonly revertedAt: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: SnapshotSeriesArgs, opts: pulumi.CustomResourceOptions = {}) {
     super("SnapshotSeries", "snapshotSeries", name, { ...noOutputs, ...args }, opts);
@@ -164,4 +177,6 @@ const noOutputs: NoOutputs<SnapshotSeries> = {
   overdue: undefined,
   failed: undefined,
   takenFor: undefined,
+  revertedFor: undefined,
+  revertedAt: undefined,
 };

@@ -6,8 +6,9 @@ import type { SnapshotRow, VolumeRow } from "./model";
  * How the work on snapshots goes, or with `of: "volume"` the work on volumes. `create`: "error" leaves a message,
  * "error-silent" leaves none (as when the scheduler refuses a snapshot), "no-backend" is a scheduler's refusal of a volume,
  * "stuck" never ends, "vanish" ends in 404. `delete`: "busy" ends in available, "error" in error_deleting, "stuck" never
- * ends. `extend`, of volumes: "error" ends in error_extending, "no-backend" in the status before, "stuck" never ends. The
- * rule is chosen when the work begins, by the name that the object then has.
+ * ends. `extend`, of volumes: "error" ends in error_extending, "no-backend" in the status before, "stuck" never ends. `revert`,
+ * of volumes: "error" ends in error and leaves Cinder's copy of the data before, "stuck" never ends. The rule is chosen when the
+ * work begins, by the name that the object then has.
  */
 export interface Behaviour {
   /** @default "snapshot" */
@@ -16,6 +17,7 @@ export interface Behaviour {
   readonly create?: "error" | "error-silent" | "no-backend" | "stuck" | "vanish";
   readonly delete?: "busy" | "error" | "stuck";
   readonly extend?: "error" | "no-backend" | "stuck";
+  readonly revert?: "error" | "stuck";
   readonly createMs?: number;
   readonly deleteMs?: number;
   /** How many creations or deletions the rule applies to; default: all. */
@@ -100,6 +102,17 @@ export function volumeExtendEnd(
   if (outcome === "no-backend")
     return { set: { status: back }, emit: { kind: "message", message: "extend-no-backend", requestId } };
   return { set: { status: back, size } };
+}
+
+/** cinder/volume/manager.py:1166-1253: the volume, the snapshot, and the copy of the data before the revert. */
+export function revertEnds(outcome: Behaviour["revert"]): { volume: End<VolumeRow>; snapshot: End; backup: End } {
+  const failed = outcome === "error";
+  return {
+    // No message is left (cinder/message/message_field.py has none for a revert).
+    volume: { set: { status: failed ? "error" : "available" } },
+    snapshot: { set: { status: "available" } },
+    backup: failed ? { set: { status: "available", progress: "100%" } } : { emit: { kind: "gone" } },
+  };
 }
 
 export function createEnd(outcome: Behaviour["create"], requestId: string): End {

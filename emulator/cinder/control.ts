@@ -25,7 +25,17 @@ const SNAPSHOT_FIELDS = [
   "group_snapshot_id",
   "consumes_quota",
 ] as const;
-const BEHAVIOUR_FIELDS = ["of", "match", "create", "delete", "extend", "createMs", "deleteMs", "times"] as const;
+const BEHAVIOUR_FIELDS = [
+  "of",
+  "match",
+  "create",
+  "delete",
+  "extend",
+  "revert",
+  "createMs",
+  "deleteMs",
+  "times",
+] as const;
 
 export function cinderControls(cinder: CinderModel): ControlRoute[] {
   return [

@@ -3,7 +3,7 @@
 
 import { type Clock, isoMicroseconds } from "../core/clock";
 import type { Ids } from "../core/ids";
-import { type Script, TaskRunner } from "../core/tasks";
+import { TaskRunner } from "../core/tasks";
 import {
   applies,
   type Behaviour,
@@ -12,6 +12,7 @@ import {
   type Event,
   MESSAGES,
   type MessageKind,
+  revertEnds,
   volumeCreateEnd,
   volumeExtendEnd,
 } from "./behaviours";
@@ -376,11 +377,30 @@ export class CinderModel {
     });
   }
 
-  startRevert(volume: VolumeRow, snapshot: SnapshotRow, back: string): void {
+  /**
+   * With a driver that has a revert of its own, such as LVM's: the data from before are in a snapshot of their own until the
+   * revert has succeeded (cinder/volume/manager.py:1143-1164).
+   */
+  startRevert(volume: VolumeRow, snapshot: SnapshotRow): void {
+    const outcome = this.takeBehaviour(volume, "revert")?.revert;
+    const afterMs = outcome === "stuck" ? Infinity : this.timings.snapshotRevert;
+    const ends = revertEnds(outcome);
     volume.status = "reverting";
+    volume.updated_at = this.stamp();
     snapshot.status = "restoring";
-    this.volumeTasks.start(volume, becomes("reverting", this.timings.snapshotRevert, { status: back }));
-    this.snapshotTasks.start(snapshot, becomes("restoring", this.timings.snapshotRevert, { status: "available" }));
+    snapshot.updated_at = this.stamp();
+    const backup = this.createSnapshot({
+      volume_id: volume.id,
+      project_id: volume.project_id,
+      name: `[revert] volume ${volume.id} backup snapshot`,
+      description:
+        "This is only used for backup when reverting. If the reverting process failed, you can restore you data by creating new volume with this snapshot.",
+      status: "creating",
+      consumes_quota: false,
+    });
+    this.volumeTasks.start(volume, { while: { status: "reverting" }, steps: [{ afterMs, ...ends.volume }] });
+    this.snapshotTasks.start(snapshot, { while: { status: "restoring" }, steps: [{ afterMs, ...ends.snapshot }] });
+    this.snapshotTasks.start(backup, { while: { status: "creating" }, steps: [{ afterMs, ...ends.backup }] });
   }
 
   /** The current time as the columns print it; never the same twice. */
@@ -400,9 +420,12 @@ export class CinderModel {
     };
   }
 
-  private takeBehaviour(row: SnapshotRow | VolumeRow, work: "create" | "delete" | "extend"): Behaviour | undefined {
+  private takeBehaviour(
+    row: SnapshotRow | VolumeRow,
+    work: "create" | "delete" | "extend" | "revert",
+  ): Behaviour | undefined {
     const coversWork = (rule: Behaviour) =>
-      rule[work] !== undefined || (work !== "extend" && rule[`${work}Ms`] !== undefined);
+      rule[work] !== undefined || ((work === "create" || work === "delete") && rule[`${work}Ms`] !== undefined);
     const found = this.behaviours.find(({ rule, left }) => left > 0 && coversWork(rule) && applies(rule, row));
     if (found !== undefined) found.left -= 1;
     return found?.rule;
@@ -443,16 +466,6 @@ const STATUS_UPDATES: Readonly<Record<string, readonly string[]>> = {
   creating: ["creating", "available", "error"],
   deleting: ["deleting", "error_deleting"],
 };
-
-function becomes<Row extends { status: string }>(
-  status: string,
-  afterMs: number,
-  set: Partial<Row>,
-): Script<Row, Event> {
-  const guard: Partial<Row> = {};
-  guard.status = status;
-  return { while: guard, steps: [{ afterMs, set }] };
-}
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);

@@ -88,7 +88,13 @@ export const EXTEND = wrapped("os-extend", {
   required: ["new_size"],
 });
 
-export const REVERT = wrapped("revert", { properties: { snapshot_id: UUID_OR_NULL }, required: ["snapshot_id"] });
+/** cinder/api/schemas/volumes.py:126-141 of Zed: any text, and other fields, too. */
+export const REVERT: Schema = {
+  types: ["object"],
+  properties: { revert: { types: ["object"], properties: { snapshot_id: { types: ["string", "null"] } } } },
+  required: ["revert"],
+  additional: false,
+};
 
 const VOLUME_NAMES = { name: NAME, description: NAME, display_name: NAME, display_description: NAME };
 

@@ -196,6 +196,12 @@ export interface Definition<Inputs extends object, Client> {
     context: Pick<OperationContext, "clock" | "signal" | "warn" | "stack"> & { owner: string },
   ): Promise<CheckFailure[]>;
 
+  /**
+   * What an update would do that a list of changed inputs does not show, such as data that are lost. `diff` gives it as a
+   * warning, in previews too. `id` is the resource's.
+   */
+  announceUpdate?(id: string, olds: State, news: State): string | undefined;
+
   /** How a message names one of these: `snapshot "nightly"`. Gets inputs or outputs, whichever there are. */
   describe(known: State): string;
 

@@ -287,5 +287,11 @@ export function diffWithImport(definition: AnyDefinition, run: Run, id: string, 
   const targetOf = (name: string | undefined) => run.connections.target(definition.connection, name);
   const difference = diff(definition, olds, news, run.stackOf(news), targetOf);
   if (difference.replaces?.length) warnOfReplacement(definition, run, news);
+  else if (difference.changes !== false) warnOfUpdate(definition, run, id, olds, news);
   return difference;
+}
+
+function warnOfUpdate(definition: AnyDefinition, run: Run, id: string, olds: State, news: State): void {
+  const text = definition.announceUpdate?.(id, olds, news);
+  if (text !== undefined) run.log("warning", `${definition.describe(news)}: ${text}`, (news as HiddenInputs).__owner);
 }

@@ -292,6 +292,15 @@ export class CinderClient {
     await this.call({ method: "POST", path: `${volumePath(id)}/action`, body });
   }
 
+  /**
+   * From 3.40 on. Returns when Cinder has accepted the request: then the volume is `reverting`, or has been. The snapshot must
+   * be the volume's newest one (docs/wire/openstack.md#revert).
+   */
+  async revertVolume(id: string, snapshotId: string): Promise<void> {
+    const body = { revert: { snapshot_id: snapshotId } };
+    await this.call({ method: "POST", path: `${volumePath(id)}/action`, body });
+  }
+
   /** Returns when Cinder has accepted the request. The volume is gone when `showVolume` answers notFound. */
   async deleteVolume(id: string): Promise<void> {
     await this.delete(volumePath(id));

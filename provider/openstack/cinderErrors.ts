@@ -84,6 +84,15 @@ export const HINTS: readonly (readonly [RegExp, string])[] = [
     "The volume is busy. Run again when it is available or in-use; `dependsOn` keeps the order within one program.",
   ],
   [/status must be .*but current status is: (deleting|error_deleting)/, "The volume is being deleted."],
+  [
+    /is None or not the latest one of volume|doesn't have any snapshots/,
+    "Cinder reverts a volume to its newest snapshot only (`openstack volume snapshot list --volume <volume>`).",
+  ],
+  [/Can't revert volume .* volume size must be equal/, "The volume has grown since the snapshot was taken."],
+  [
+    /Can't revert volume .* Volume's status must be 'available'/,
+    "The volume is attached or busy (`openstack volume show`). Run again when it is available.",
+  ],
   [/volume is in error status/, "The volume has failed: repair or replace it first (`openstack volume show`)."],
   [/volume is in maintenance mode/, "The volume is in maintenance mode. Run again when that has ended."],
   [/volume is migrating/, "The volume is being moved. Run again when that has ended."],

@@ -7,6 +7,15 @@ import type { Clock } from "../core/util/clock";
 import type { CinderClient, ListVolumes, Metadata, VolumeRow } from "./cinder";
 import { isFilterRefusal, undefinedIfMissing } from "./cinderErrors";
 
+/** Who holds the volume: "server 3f… as /dev/vdb". Not every attachment is Nova's (docs/wire/openstack.md#volumes). */
+export function attachmentsText({ attachments }: Pick<VolumeRow, "attachments">): string {
+  const places = attachments.map(({ server_id, host_name, device }) => {
+    const host = host_name ? `host ${host_name}` : "something that Cinder does not name";
+    return `${server_id ? `server ${server_id}` : host}${device ? ` as ${device}` : ""}`;
+  });
+  return places.join(", ");
+}
+
 export class VolumeReader {
   /** How long this cloud takes to make and to delete a volume. */
   readonly estimators = { creating: new DurationEstimator(), deleting: new DurationEstimator() };

@@ -37,6 +37,12 @@ const CHANGES: Change[] = [
     before: { a: A },
     after: { a: { ...A, name: "weekly", description: undefined, metadata: { keep: "30", team: "shop" } } },
   },
+  { name: "a revert", before: { a: { ...A, revertTriggers: ["1"] } }, after: { a: { ...A, revertTriggers: ["2"] } } },
+  {
+    name: "a revert, and everything else at once",
+    before: { a: A },
+    after: { a: { ...A, name: "weekly", description: undefined, metadata: { team: "shop" }, revertTriggers: ["2"] } },
+  },
   { name: "an alias", before: { a: A }, after: { z: A }, aliases: { z: "a" } },
   {
     name: "an alias, and other metadata",
@@ -64,10 +70,16 @@ testConvergence({
         description,
         status,
         // Which create made it is another each time.
-        metadata: { ...metadata, "snapclone:attempt": "…" },
+        metadata: { ...withoutRevert(metadata), "snapclone:attempt": "…" },
       }))
       .sort((one, other) => String(one.name).localeCompare(String(other.name))),
-  outputs: ["volumeId", "name", "description", "metadata", "status"],
+  outputs: ["volumeId", "name", "description", "metadata", "status", "revertTriggers", "revertedFor"],
   remains: ({ cinder }: Emulator) => [...cinder.snapshots.values()],
   advance: ({ cinder }) => cinder.advance(),
 });
+
+/** A first `up` reverts nothing. test/contract/revert.kill.test.ts counts the reverts. */
+function withoutRevert(metadata: Record<string, string>): Record<string, string> {
+  const { "snapclone:revert": _asked, "snapclone:reverted": _done, ...rest } = metadata;
+  return rest;
+}

@@ -242,7 +242,9 @@ function revert(context: CinderContext): Reply {
   const [latest] = context.model.snapshotsOf(id).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
   if (latest === undefined) throw invalid(`Volume ${id} doesn't have any snapshots.`);
   if (latest.id !== snapshot_id)
-    throw invalid(`Specified snapshot ${String(snapshot_id)} is None or not the latest one of volume ${id}.`);
+    throw invalid(
+      `Specified snapshot ${snapshot_id == null ? "None" : String(snapshot_id)} is None or not the latest one of volume ${id}.`,
+    );
   const refusal = `Can't revert volume ${id} to its latest snapshot ${latest.id}.`;
   if (volume.size !== latest.volume_size)
     throw invalid(`${refusal} The volume size must be equal to the snapshot size.`);
@@ -250,10 +252,10 @@ function revert(context: CinderContext): Reply {
   if (status !== "available")
     throw new HttpError(409, `Invalid volume: ${refusal} Volume's status must be 'available'.`);
   if (latest.status !== "available") {
-    // The real server also leaves the volume in `reverting` (docs/wire/openstack.md#a13 calls it Cinder's bug).
+    // The real server also leaves the volume in `reverting` (docs/wire/openstack.md#revert calls it Cinder's bug).
     volume.status = "reverting";
     throw new HttpError(409, `Invalid snapshot: ${refusal} Snapshot's status must be 'available'.`);
   }
-  context.model.startRevert(volume, latest, status);
+  context.model.startRevert(volume, latest);
   return accepted();
 }

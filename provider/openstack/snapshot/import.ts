@@ -6,6 +6,7 @@ import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
+import { withoutRevert } from "../revert/inputs";
 import { diagnosis } from "./errors";
 import type { SnapshotInputs } from "./inputs";
 import { RECORD_KEYS } from "./ownership";
@@ -14,7 +15,7 @@ import { observed } from "./state";
 export const importer: Importer<SnapshotInputs, OpenStackContext> = {
   id: uuid("a snapshot"),
 
-  async find(cloud, id, _record, { metadata = {} }, { signal }): Promise<Importable | undefined> {
+  async find(cloud, id, _record, inputs, { signal }): Promise<Importable | undefined> {
     const row = await cloud.snapshot(id, signal);
     if (row === undefined) return isVolume(cloud, id, signal);
     if (row.status.toLowerCase() !== "available") throw await notUsable(cloud, row);
@@ -23,12 +24,13 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
       [RECORD_KEYS.owner]: owner = "",
       [RECORD_KEYS.attempt]: attempt,
     } = row.metadata;
+    const { state } = observed(row, Object.keys(inputs.metadata ?? {}));
     return {
       id,
       objects: [id],
       parts: [{ object: `snapshot ${id}`, holder: id, stack, owner, attempt }],
       // The program's keys alone: what others have set is neither shown nor removed.
-      ...observed(row, Object.keys(metadata)),
+      state: { ...state, ...withoutRevert(inputs) },
     };
   },
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { printable, text, uuid } from "../inputs";
+import { revertTriggers } from "../revert/inputs";
 
 export interface SnapshotInputs {
   volumeId: string;
@@ -12,6 +13,7 @@ export interface SnapshotInputs {
   metadata?: Record<string, string>;
   force?: boolean;
   triggers?: unknown[];
+  revertTriggers?: unknown[];
   connection?: string;
 }
 
@@ -22,6 +24,7 @@ export const inputs: Definition<SnapshotInputs, never>["inputs"] = {
   metadata: { onChange: "update", schema: metadata().optional() },
   force: { onChange: "ignore", schema: z.boolean("must be true or false").optional(), default: false },
   triggers: { onChange: "replace", schema: z.array(z.unknown(), "must be a list").optional() },
+  revertTriggers,
   connection: { onChange: "replace", schema: connectionName().optional() },
 };
 

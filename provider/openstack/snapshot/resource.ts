@@ -12,6 +12,16 @@ import type { SnapshotRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
+import {
+  afterUpdate,
+  keptRevert,
+  revertAnnouncement,
+  validateRevert,
+  wantedRevert,
+  withFound,
+  withoutRevert,
+} from "../revert/inputs";
+import { revertVolume } from "../revert/revert";
 import { waitForObject } from "../wait";
 import { metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
@@ -24,15 +34,21 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   displayName: "snapshot",
   connection: openstack,
   inputs: rules,
+  validate: validateRevert,
   autoName: "name",
   // Cinder itself allows an assisted snapshot 600 s and its merge 7200 s (cinder/volume/drivers/remotefs.py:1917–2080).
   // One NFS backend deletes snapshots one after another (docs/wire/openstack.md#seen-times).
-  timeouts: { create: "30m", update: "5m", delete: "30m" },
+  // A revert copies all data where the storage has no revert of its own (docs/wire/openstack.md#revert).
+  timeouts: { create: "30m", update: "1h", delete: "30m" },
   // A snapshot that got into `error` while being created holds no data.
   onFailedCreate: "replace",
+  derivedOutputs: { revertedFor: ["revertTriggers"] },
 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
+
+  announceUpdate: (id, olds, news) =>
+    revertAnnouncement(olds, news, { target: `snapshot ${id}`, since: olds.createdAt }),
 
   import: importer,
 
@@ -52,10 +68,11 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     return { id: row.id, task: {}, initialState: row };
   },
 
-  async waitForCreate(cloud, { id, task, initialState }, { metadata = {} }, context) {
-    const managed = Object.keys(metadata);
-    // The task of an interrupted update: there is nothing to wait for, and the next update does the rest.
-    if (Array.isArray(task.unset)) return observed(await cloud.cinder.showSnapshot(id), managed);
+  async waitForCreate(cloud, { id, task, initialState }, inputs, context) {
+    const managed = Object.keys(inputs.metadata ?? {});
+    // The task of an interrupted update: the update that follows does the rest.
+    if (Array.isArray(task.unset) || task.revert !== undefined)
+      return observed(await cloud.cinder.showSnapshot(id), managed);
     const absence = new AbsenceTimer(context.clock);
     const row = await waitForObject(createPoller(cloud, RECORD_KEYS.stack, context.stack), id, {
       description: `snapshot ${id} to become available`,
@@ -64,12 +81,13 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       estimator: cloud.estimators.creating,
       context,
     });
-    return observed(row as SnapshotRow, managed);
+    return { state: { ...observed(row as SnapshotRow, managed).state, ...withoutRevert(inputs) } };
   },
 
   async read(cloud, id, known, signal) {
     const row = await cloud.snapshot(id, signal);
-    return row && observed(row, keysToShow(known));
+    const isNew = known.status === undefined;
+    return row && { state: { ...observed(row, keysToShow(known)).state, ...keptRevert(known, isNew) } };
   },
 
   async update(cloud, id, from, inputs, known, context) {
@@ -85,12 +103,19 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     if (Object.keys(set).length > 0) await cloud.cinder.createSnapshotMetadata(id, set);
     await unsetMetadata(cloud, id, unset);
     if (isUnset) context.done();
+    const before = withFound(known, from);
+    const key = wantedRevert(before, { ...inputs });
+    // The changes above have set the snapshot's time of change, by which a killed run's revert is recognised.
+    const request = { cloud, volumeId: inputs.volumeId, snapshotId: id, snapshotUpdatedAt: from.state.updatedAt };
+    const revertedAt = key === undefined ? undefined : await revertVolume({ ...request, key }, context);
+    const reverts = afterUpdate(before, inputs, revertedAt);
 
-    if (isUnset || Object.keys(rename).length + Object.keys(set).length > 0) {
-      return observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
+    if (isUnset || key !== undefined || Object.keys(rename).length + Object.keys(set).length > 0) {
+      const { state } = observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
+      return { state: { ...state, ...reverts } };
     }
-    const kept = Object.entries(metadataOf(from.state)).filter(([key]) => Object.hasOwn(wanted, key));
-    return { state: { ...from.state, metadata: Object.fromEntries(kept) } };
+    const kept = Object.entries(metadataOf(from.state)).filter(([one]) => Object.hasOwn(wanted, one));
+    return { state: { ...from.state, metadata: Object.fromEntries(kept), ...reverts } };
   },
 
   async delete(cloud, id, _known, context) {

@@ -13,6 +13,23 @@ export function instantFailed(error: SnapcloneError): SnapcloneError {
   });
 }
 
+/** A new snapshot would hold the data of now, and Cinder reverts to the newest one only. */
+export function snapshotIsDue(latest: SnapshotRow): SnapcloneError {
+  return new SnapcloneError({
+    kind: "input",
+    message: `the latest ${label(latest)} was not taken for the triggers of the program: the snapshot that they ask for would hold the data as they are now, and the volume could not be reverted to the one before; nothing was reverted`,
+    hint: `Set triggers back, run \`pulumi up\` with the changed revertTriggers alone, and change triggers after that. If an interrupted run has taken the latest one, delete it to revert to the one before: \`openstack volume snapshot delete ${latest.id}\`.`,
+  });
+}
+
+export function nothingToRevertTo(volumeId: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `the series has no snapshot that volume ${volumeId} could be reverted to; nothing was reverted`,
+    hint: "Set revertTriggers back to the value before, and run `pulumi up`: the series then takes a snapshot of the volume as it is.",
+  });
+}
+
 /** True if Cinder has decided, so that the update need not fail for a snapshot that stays for now. */
 export function isRefusal(error: unknown): error is SnapcloneError {
   return isKind(error, "refused", "failed", "forbidden");

@@ -5,6 +5,7 @@ import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { parseDuration } from "../../core/util/duration";
 import { printable, text, uuid } from "../inputs";
+import { revertTriggers } from "../revert/inputs";
 import { metadata } from "../snapshot/inputs";
 
 export interface SnapshotSeriesInputs {
@@ -12,6 +13,7 @@ export interface SnapshotSeriesInputs {
   keep: number;
   keepWithin?: string;
   triggers?: unknown[];
+  revertTriggers?: unknown[];
   name?: string;
   description?: string;
   metadata?: Record<string, string>;
@@ -24,6 +26,7 @@ export const inputs: Definition<SnapshotSeriesInputs, never>["inputs"] = {
   keep: { onChange: "update", schema: count() },
   keepWithin: { onChange: "update", schema: age().optional() },
   triggers: { onChange: "update", schema: z.array(z.unknown(), "must be a list").optional() },
+  revertTriggers,
   // These describe an instant as it was when it was taken, so a change holds for the next one.
   name: { onChange: "update", schema: text().optional() },
   description: { onChange: "update", schema: printable().optional() },

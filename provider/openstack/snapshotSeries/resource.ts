@@ -17,25 +17,46 @@ import { ownershipRecord } from "../../core/ownership";
 import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
+import {
+  afterUpdate,
+  keptRevert,
+  revertAnnouncement,
+  validateRevert,
+  wantedRevert,
+  withFound,
+  withoutRevert,
+} from "../revert/inputs";
+import { revertVolume } from "../revert/revert";
 import { diagnosis } from "../snapshot/errors";
-import { forEachRow, instantFailed } from "./errors";
+import { forEachRow, instantFailed, nothingToRevertTo, snapshotIsDue } from "./errors";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
 import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
 import { instantKey, SERIES_KEYS, seriesId, taskOf } from "./record";
-import { dueRows, type Instant, instantOf, isFailed, isTaken, newestFirst, observedSeries, rowsBehind } from "./state";
+import {
+  dueRows,
+  type Instant,
+  instantOf,
+  isFailed,
+  isTaken,
+  isUsable,
+  newestFirst,
+  observedSeries,
+  rowsBehind,
+} from "./state";
 
 export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> = {
   displayName: "snapshot series",
   connection: openstack,
   inputs: rules,
+  validate: validateRevert,
   autoName: "name",
   // An update makes a snapshot and deletes others; a destroy deletes many, and one NFS backend deletes them one after
   // another (docs/wire/openstack.md#seen-times).
   timeouts: { create: "30m", update: "1h", delete: "1h" },
   // The series stays: the next `up` removes the snapshot that failed, and takes another.
   onFailedCreate: "update",
-  derivedOutputs: { snapshots: ["name"], pruned: ["name"], takenFor: ["triggers"] },
+  derivedOutputs: { snapshots: ["name"], pruned: ["name"], takenFor: ["triggers"], revertedFor: ["revertTriggers"] },
 
   divergence(olds, news) {
     const { latest, takenFor, failed, overdue } = olds;
@@ -48,6 +69,12 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot series "${name}"` : `snapshot series ${id ?? `of volume ${volumeId}`}`,
 
+  announceUpdate(_id, olds, news) {
+    const latest = ((olds.snapshots ?? []) as Instant[]).find(({ id }) => id === olds.latest);
+    const target = olds.latest ? `the latest snapshot ${String(olds.latest)}` : "the latest snapshot";
+    return revertAnnouncement(olds, news, { target, since: latest?.createdAt });
+  },
+
   listOwned,
   listRecorded,
   recordOwnership,
@@ -59,7 +86,9 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   },
 
   async waitForCreate(cloud, { task, initialState }, inputs, context) {
-    const known = inputs as unknown as State;
+    const known = { ...inputs, ...withoutRevert(inputs) };
+    // The task of an interrupted revert: the update that follows does the rest.
+    if (task.revert !== undefined) return { state: { volumeId: inputs.volumeId } };
     const snapshot = String(task.snapshot);
     if (initialState === undefined) return resumeWait(cloud, snapshot, inputs, context);
     const rows = initialState as readonly SnapshotRow[];
@@ -71,16 +100,27 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   async read(cloud, id, known, signal) {
     const rows = await listInstants(cloud, id, known, signal);
     if (rows.length === 0 && !(await isEmptySeries(cloud, known, signal))) return undefined;
-    return observedSeries(rows, known, known, now(cloud));
+    const isNew = known.snapshots === undefined;
+    return observedSeries(rows, { ...known, ...keptRevert(known, isNew) }, known, now(cloud));
   },
 
-  async update(cloud, id, from, inputs, known, context) {
+  async update(cloud, id, from, inputs, olds, context) {
     const { volumeId, triggers } = inputs;
-    const before: State = { ...known, volumeId };
+    const before: State = { ...withFound(olds, from), volumeId };
     let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
-    const failed = rows.filter((row) => isFailed(row, before));
+    let failed = rows.filter((row) => isFailed(row, before));
+    const key = wantedRevert(before, { ...inputs });
+    let revertedAt: string | undefined;
+    if (key !== undefined) {
+      const { id: snapshotId, updated_at: snapshotUpdatedAt } = latestForRevert(rows, before, inputs);
+      // One that failed never was a copy. To Cinder it is the newest snapshot, so it goes first.
+      const gone = await prune(cloud, failed, context);
+      rows = rows.filter((row) => !gone.includes(row));
+      failed = failed.filter((row) => !gone.includes(row));
+      revertedAt = await revertVolume({ cloud, volumeId, snapshotId, snapshotUpdatedAt, key }, context);
+    }
     if (!isTaken(rows, before, triggers)) {
-      const record = writtenRecord(cloud, id) ?? recordOf(context.stack, known, inputs);
+      const record = writtenRecord(cloud, id) ?? recordOf(context.stack, olds, inputs);
       try {
         const made = await takeInstant(cloud, id, rows, inputs, record, context);
         rows = [made, ...rows.filter((row) => row.id !== made.id)];
@@ -95,7 +135,8 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const gone = await prune(cloud, [...failed, ...due], context);
     rows = rows.filter((row) => !gone.includes(row));
     const pruned: Instant[] = gone.filter((row) => !failed.includes(row)).map(instantOf);
-    return observedSeries(rows, { ...before, pruned }, inputs, now(cloud, context));
+    const known = { ...before, pruned, ...afterUpdate(before, inputs, revertedAt) };
+    return observedSeries(rows, known, inputs, now(cloud, context));
   },
 
   async delete(cloud, id, known, context) {
@@ -121,6 +162,14 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
+
+/** The snapshot that a revert goes to. Throws if the program asks for another one, too. */
+function latestForRevert(rows: readonly SnapshotRow[], before: State, inputs: SnapshotSeriesInputs): SnapshotRow {
+  const latest = rows.find(isUsable);
+  if (latest === undefined) throw nothingToRevertTo(inputs.volumeId);
+  if (!isTaken(rows, before, inputs.triggers)) throw snapshotIsDue(latest);
+  return latest;
+}
 
 /**
  * A later run waits for what an earlier one had begun. Whatever came of it: the update that follows lists the series, and

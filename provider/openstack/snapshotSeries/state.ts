@@ -2,6 +2,7 @@
 
 import type { Observed, State } from "../../core/definition";
 import { type SnapshotRow, utc } from "../cinder";
+import { revertOutputs } from "../revert/inputs";
 import { ageMs, type SnapshotSeriesInputs } from "./inputs";
 import { instantKey, SERIES_KEYS } from "./record";
 
@@ -31,6 +32,7 @@ export function observedSeries(rows: readonly SnapshotRow[], known: State, rules
       overdue: dueRows(sorted, known, rules, now).map(({ id }) => id),
       failed: sorted.filter((row) => isFailed(row, known)).map(({ id }) => id),
       takenFor: takenFor(sorted, known),
+      ...revertOutputs(known),
     },
   };
   rowsBehind.set(observed, sorted);
@@ -93,7 +95,7 @@ export function dueRows(sorted: readonly SnapshotRow[], known: State, rules: Rul
 }
 
 /** Statuses: docs/wire/openstack.md#a8. */
-function isUsable({ status }: SnapshotRow): boolean {
+export function isUsable({ status }: SnapshotRow): boolean {
   return !/creat|error|delet|unmanag/i.test(status);
 }
 

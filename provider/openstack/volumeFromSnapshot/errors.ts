@@ -2,6 +2,7 @@
 
 import { SnapcloneError } from "../../core/errors";
 import type { CinderClient, SnapshotRow, VolumeRow } from "../cinder";
+import { attachmentsText } from "../volumes";
 
 export async function creationFailed(cinder: CinderClient, { id, snapshot_id }: VolumeRow): Promise<SnapcloneError> {
   const reason = await cinder.whyError(id);
@@ -73,23 +74,15 @@ export async function growthFailed(cinder: CinderClient, row: VolumeRow, wanted:
   });
 }
 
-export function attached({ id, attachments }: VolumeRow): SnapcloneError {
-  const places = attachments.map(({ server_id, host_name, device }) => {
-    // Not every attachment is Nova's (docs/wire/openstack.md#volumes).
-    const place = server_id
-      ? `server ${server_id}`
-      : host_name
-        ? `host ${host_name}`
-        : "something that Cinder does not name";
-    return `${place}${device ? ` as ${device}` : ""}`;
-  });
+export function attached(volume: VolumeRow): SnapcloneError {
+  const { id, attachments } = volume;
   const isServers = attachments.every(({ server_id }) => !!server_id);
   const detach = isServers
     ? `Detach it (\`openstack server remove volume <server> ${id}\`)`
     : `Detach it where it is attached (\`openstack --os-volume-api-version 3.27 volume attachment list --volume-id ${id}\`)`;
   return new SnapcloneError({
     kind: "refused",
-    message: `volume ${id} is attached to ${places.join(", ")}; Cinder deletes no attached volume, and nothing was deleted`,
+    message: `volume ${id} is attached to ${attachmentsText(volume)}; Cinder deletes no attached volume, and nothing was deleted`,
     hint: `${detach}, or delete what attaches it first: in the program, the attachment must depend on this volume.`,
   });
 }

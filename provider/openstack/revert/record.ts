@@ -1,0 +1,44 @@
+// The record of a revert, on the metadata of the snapshot: written before Cinder is asked, so that a killed run neither
+// forgets nor repeats it (docs/snapshot.md#the-record-of-a-revert).
+
+import type { Metadata, SnapshotRow, VolumeRow } from "../cinder";
+
+/** Two keys, so that a run which notes a request does not overwrite that another one has ended. */
+export const REVERT_KEYS = { asked: "snapclone:revert", done: "snapclone:reverted" } as const;
+
+export interface AskedRevert {
+  /** Digest of the triggers. undefined for a text that this version does not know. */
+  key: string | undefined;
+  /** Cinder's time, ISO 8601. */
+  at: string;
+  /** The volume's `updated_at` before the request: as long as that has not changed, the revert has not begun. */
+  volumeUpdatedAt: string;
+}
+
+const NEVER = "never";
+
+export function askedRevert({ metadata }: Pick<SnapshotRow, "metadata">): AskedRevert | undefined {
+  const text = metadata[REVERT_KEYS.asked];
+  if (text === undefined) return undefined;
+  const [, key, at = "", volumeUpdatedAt = ""] = /^([0-9a-f]{32}) at (\S+), volume of (\S+)$/.exec(text) ?? [];
+  return { key, at, volumeUpdatedAt };
+}
+
+export function askedMetadata(key: string, at: Date, volume: VolumeRow): Metadata {
+  return { [REVERT_KEYS.asked]: `${key} at ${at.toISOString()}, volume of ${updatedAt(volume)}` };
+}
+
+/** Also what a user writes by hand: the digest alone. */
+export function doneRevert({ metadata }: Pick<SnapshotRow, "metadata">): { key: string; at?: string } | undefined {
+  const [, key, at] = /^([0-9a-f]{32})(?: at (\S+))?$/.exec(metadata[REVERT_KEYS.done] ?? "") ?? [];
+  if (key === undefined) return undefined;
+  return at === undefined ? { key } : { key, at };
+}
+
+export function doneMetadata(key: string, at: Date): Metadata {
+  return { [REVERT_KEYS.done]: `${key} at ${at.toISOString()}` };
+}
+
+export function updatedAt({ updated_at }: Pick<VolumeRow, "updated_at">): string {
+  return updated_at ?? NEVER;
+}

@@ -1,0 +1,261 @@
+// Reverts a volume to a snapshot exactly once for each value of `revertTriggers`. What is to be asked is noted on the snapshot
+// first, what is done after it. A later run that finds a note without an end decides by what Cinder shows:
+//
+//   the volume or the snapshot is being reverted     wait for the end
+//   the volume was not changed since the note        it has not begun: ask
+//   both were changed last at the same moment        it has taken place: only Cinder's end of a revert does that
+//   the volume is in an error status                 it has failed
+//   anything else                                    nothing proves it: an error says how to decide
+
+import type { OperationContext } from "../../core/definition";
+import { type ErrorKind, isKind, SnapcloneError } from "../../core/errors";
+import { type Evaluation, poll } from "../../core/poll";
+import { abortableSleep, stopped } from "../../core/util/abort";
+import { type SnapshotRow, utc, type VolumeRow } from "../cinder";
+import { notFoundAsTransient } from "../cinderErrors";
+import type { OpenStackContext } from "../context";
+import { INTERVAL } from "../wait";
+import {
+  leftReverting,
+  neverBegun,
+  notRecorded,
+  revertFailed,
+  unknownOutcome,
+  vanished,
+  volumeMissing,
+} from "./errors";
+import { assertRevertible, findBackup } from "./preconditions";
+import {
+  type AskedRevert,
+  askedMetadata,
+  askedRevert,
+  doneMetadata,
+  doneRevert,
+  REVERT_KEYS,
+  updatedAt,
+} from "./record";
+
+/** A request that is still on its way, by a killed run or by another one, has arrived by then. */
+const IN_FLIGHT_MS = 60_000;
+/** Cinder's times may have whole seconds (seen: docs/wire/openstack.md#revert). */
+const RESOLUTION_MS = 2_000;
+/** At its end, a revert changes the volume's row and then the snapshot's. */
+const SAME_MOMENT_MS = 1_000;
+
+/** After these, Cinder may have the request. */
+const UNPROVEN: readonly ErrorKind[] = ["ambiguous", "malformed", "stopped", "deadline"];
+
+interface RevertRequest {
+  cloud: OpenStackContext;
+  volumeId: string;
+  snapshotId: string;
+  /** Digest of the triggers. */
+  key: string;
+  /** The snapshot's time of change before this run wrote to its metadata, such as another owner. */
+  snapshotUpdatedAt: unknown;
+}
+
+interface Rows {
+  volume: VolumeRow;
+  snapshot: SnapshotRow;
+}
+
+/** Returns when the volume is reverted: by this run, or by an earlier one for the same triggers. The time is Cinder's. */
+export async function revertVolume(request: RevertRequest, context: OperationContext): Promise<string> {
+  const { volumeId, snapshotId, key } = request;
+  const rows = await showBoth(request, context.signal);
+  const done = doneRevert(rows.snapshot);
+  if (done?.key === key) return alreadyDone(request, done.at, context);
+  const asked = askedRevert(rows.snapshot);
+  if (asked !== undefined && (asked.key === key || asked.key === undefined)) {
+    const outcome = await watch(request, asked, "earlier", context);
+    if (outcome === "done") {
+      context.info(
+        `the revert of volume ${volumeId} to snapshot ${snapshotId} that an earlier run asked for at ${asked.at} has taken place`,
+      );
+      return recordDone(request, context);
+    }
+  }
+  return ask(request, await showBoth(request, context.signal), context);
+}
+
+async function ask(request: RevertRequest, rows: Rows, context: OperationContext): Promise<string> {
+  const { cloud, snapshotId, volumeId, key } = request;
+  await assertRevertible(cloud, rows.volume, rows.snapshot, context.signal);
+  await waitUntilDistinct(request, rows.volume, context);
+  if (context.signal.aborted) throw stopped("the run was stopped; nothing was sent");
+  const metadata = await recordAsked(request, askedMetadata(key, now(request, context), rows.volume));
+  // Another run has ended the same revert since this one has looked.
+  const done = doneRevert({ metadata });
+  if (done?.key === key) return alreadyDone(request, done.at, context);
+  const record = askedRevert({ metadata }) as AskedRevert;
+  context.accepted({ revert: key });
+  const reply = await send(request, record, context);
+  const outcome = await watch(request, record, reply === "accepted" ? "accepted" : "earlier", context);
+  // Whether a reply was lost before or after Cinder had the request, the next run finds out again.
+  if (outcome === "not begun") {
+    context.done();
+    throw reply;
+  }
+  context.info(`volume ${volumeId} was reverted to snapshot ${snapshotId}`);
+  return recordDone(request, context);
+}
+
+/** A lost reply is returned: it proves nothing. A refusal takes the note away. */
+async function send(
+  request: RevertRequest,
+  record: AskedRevert,
+  context: OperationContext,
+): Promise<"accepted" | SnapcloneError> {
+  const { cloud, volumeId, snapshotId } = request;
+  try {
+    await cloud.cinder.revertVolume(volumeId, snapshotId);
+    return "accepted";
+  } catch (error) {
+    if (!(error instanceof SnapcloneError)) throw error;
+    if (UNPROVEN.includes(error.kind)) return error;
+    const seen = await showBoth(request, context.signal).catch(() => undefined);
+    const isReverting = /^reverting$/i.test(seen?.volume.status ?? "");
+    // Another run has asked for the same at the same time.
+    if (isReverting && isRestoring(seen?.snapshot)) return "accepted";
+    context.done();
+    await removeAsked(request, record);
+    throw isReverting && error.parts.status === 409 ? leftReverting(error, volumeId) : notFoundAsTransient(error);
+  }
+}
+
+type Asker =
+  /** Cinder has accepted this run's request. */
+  | "accepted"
+  /** An earlier run has noted its request, or this run's reply was lost. */
+  | "earlier";
+
+/** Waits for the end of a revert that was noted. Throws if it has failed, or if nothing proves what came of it. */
+async function watch(
+  request: RevertRequest,
+  record: AskedRevert,
+  asker: Asker,
+  context: OperationContext,
+): Promise<"done" | "not begun"> {
+  const { volumeId, snapshotId } = request;
+  let hasBegun = false;
+  let outcome: "done" | "not begun" = "done";
+  const begunAt = context.clock.now();
+  const evaluate = async ({ volume, snapshot }: Rows): Promise<Evaluation> => {
+    const { status } = volume;
+    if (/^reverting$/i.test(status) || isRestoring(snapshot)) {
+      hasBegun = true;
+      context.accepted({ revert: request.key });
+      return { is: "pending", progress: `${status}: to snapshot ${snapshotId}` };
+    }
+    if (!hasBegun && updatedAt(volume) === record.volumeUpdatedAt) {
+      const since = asker === "accepted" ? undefined : Date.parse(record.at);
+      if (!isOver(since, begunAt, request, context)) return { is: "pending", progress: `${status}: it has not begun` };
+      if (asker === "accepted") return { is: "failed", error: neverBegun(volume, snapshot) };
+      outcome = "not begun";
+      return { is: "done", progress: status };
+    }
+    if (/^error/i.test(status)) {
+      const backup = await findBackup(request.cloud, volumeId);
+      return { is: "failed", error: await revertFailed(request.cloud.cinder, volume, snapshot, backup) };
+    }
+    const times = [snapshot.updated_at, request.snapshotUpdatedAt];
+    if (hasBegun || asker === "accepted" || times.some((time) => endedTogether(volume, time)))
+      return { is: "done", progress: status };
+    return { is: "failed", error: unknownOutcome(record, request.key, volume, snapshot) };
+  };
+  await poll<Rows>({
+    description: `volume ${volumeId} to be reverted to snapshot ${snapshotId}`,
+    fetch: (signal) => showBoth(request, signal),
+    evaluate,
+    interval: INTERVAL,
+    context,
+  });
+  return outcome;
+}
+
+/** True if no request is on its way any more: by Cinder's clock since `asked`, or by ours since the first fetch. */
+function isOver(
+  asked: number | undefined,
+  begunAt: number,
+  request: RevertRequest,
+  context: OperationContext,
+): boolean {
+  if (context.clock.now() - begunAt >= IN_FLIGHT_MS) return true;
+  return asked !== undefined && now(request, context).getTime() - asked >= IN_FLIGHT_MS;
+}
+
+function endedTogether(volume: VolumeRow, snapshotUpdatedAt: unknown): boolean {
+  if (typeof snapshotUpdatedAt !== "string") return false;
+  const [one = Number.NaN, other = Number.NaN] = [volume.updated_at, snapshotUpdatedAt].map((time) =>
+    Date.parse(utc(time) ?? ""),
+  );
+  return Math.abs(one - other) <= SAME_MOMENT_MS;
+}
+
+function isRestoring(snapshot: SnapshotRow | undefined): boolean {
+  return /^restoring$/i.test(snapshot?.status ?? "");
+}
+
+/** The volume's time of change must tell a revert from what was before it. */
+async function waitUntilDistinct(request: RevertRequest, volume: VolumeRow, context: OperationContext): Promise<void> {
+  const changed = Date.parse(utc(volume.updated_at) ?? "");
+  const age = now(request, context).getTime() - changed;
+  if (age < RESOLUTION_MS) await abortableSleep(context.clock, RESOLUTION_MS, context.signal);
+}
+
+// --- the rows and their record
+
+async function showBoth({ cloud, volumeId, snapshotId }: RevertRequest, signal: AbortSignal): Promise<Rows> {
+  const [volume, snapshot] = await Promise.all([
+    cloud.volumes.find(volumeId, signal),
+    cloud.snapshot(snapshotId, signal),
+  ]);
+  if (volume === undefined) throw volumeMissing(volumeId);
+  if (snapshot === undefined) throw vanished("snapshot", snapshotId);
+  return { volume, snapshot };
+}
+
+async function recordAsked({ cloud, snapshotId }: RevertRequest, entry: Record<string, string>) {
+  try {
+    return { ...(await cloud.cinder.createSnapshotMetadata(snapshotId, entry)), ...entry };
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw notFoundAsTransient(error);
+    throw notRecorded(error);
+  }
+}
+
+/** If this fails, the next run decides by what Cinder shows. */
+async function removeAsked({ cloud, snapshotId }: RevertRequest, record: AskedRevert): Promise<void> {
+  const row = await cloud.snapshot(snapshotId).catch(() => undefined);
+  const present = row && askedRevert(row);
+  if (present?.at !== record.at || present.key !== record.key) return;
+  await cloud.cinder.deleteSnapshotMetadataKey(snapshotId, REVERT_KEYS.asked).catch(() => {});
+}
+
+/** The state gets the same. So a failure here fails nothing. */
+async function recordDone(request: RevertRequest, context: OperationContext): Promise<string> {
+  const { cloud, snapshotId, key } = request;
+  const at = now(request, context);
+  try {
+    await cloud.cinder.createSnapshotMetadata(snapshotId, doneMetadata(key, at));
+  } catch (error) {
+    if (!(error instanceof SnapcloneError)) throw error;
+    context.warn(`the end of the revert could not be noted on snapshot ${snapshotId}: ${error.parts.message}`);
+  }
+  context.done();
+  return at.toISOString();
+}
+
+function alreadyDone(request: RevertRequest, at: string | undefined, context: OperationContext): string {
+  context.info(
+    `volume ${request.volumeId} was reverted to snapshot ${request.snapshotId} for this value of revertTriggers already${at === undefined ? "" : `, at ${at}`}, and is not reverted again`,
+  );
+  context.done();
+  return at ?? now(request, context).toISOString();
+}
+
+/** Cinder's time. */
+function now({ cloud }: RevertRequest, { clock }: Pick<OperationContext, "clock">): Date {
+  return cloud.session.serverTime("blockStorage") ?? clock.date();
+}

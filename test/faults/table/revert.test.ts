@@ -1,0 +1,4 @@
+import { revert } from "../revertUnderTest";
+import { testFaultTable } from "../table";
+
+testFaultTable(revert);
