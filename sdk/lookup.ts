@@ -2,6 +2,7 @@
 // answer no invokes (docs/wire/pulumi-engine.md#other-rpcs).
 
 import * as pulumi from "@pulumi/pulumi";
+import { programError } from "./programError";
 
 type Lookups = import("../provider/lookups").Lookups;
 
@@ -25,7 +26,7 @@ export async function lookup<K extends keyof Lookups>(
     return await call(args);
   } catch (error) {
     // Of any other error, Pulumi prints the stack and every property.
-    throw new pulumi.RunError(error instanceof Error ? error.message : String(error));
+    throw programError(error instanceof Error ? error.message : String(error));
   }
 }
 

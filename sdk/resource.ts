@@ -1,8 +1,7 @@
 // What every resource class of this package shares: the constant provider text and the hidden inputs.
 
-import { createRequire } from "node:module";
-import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { assertProviderIsFound } from "./providerFolder";
 
 /** Names this build of the provider's code, in the text that a state holds for ever (test/unit/sdk/golden.test.ts). */
 const PROVIDER_MODULE = "pulumi-snapclone/dynamic/v1";
@@ -20,7 +19,7 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     props: Record<string, unknown>,
     opts: pulumi.CustomResourceOptions,
   ) {
-    assertProviderIsFound();
+    assertProviderIsFound(PROVIDER_MODULE);
     const token = typeToken(type);
     // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
     const owned = opts.id === undefined;
@@ -56,31 +55,6 @@ export function isOfType(obj: unknown, token: string): boolean {
 /** Part of every URN: never renamed. */
 export function typeToken(type: string): string {
   return `pulumi-nodejs:dynamic/snapclone:${type}`;
-}
-
-let providerIsFound = false;
-
-/**
- * Pulumi's provider process loads this package from the folder in which the program runs, wherever the program has it
- * from (a bundle, a workspace's library). Said here, a missing package is one sentence before anything is planned.
- */
-function assertProviderIsFound(): void {
-  // Elsewhere (an inline program of the Automation API, a test) the provider's folder is not this process's.
-  if (providerIsFound || !/[\\/]cmd[\\/]run(-plugin)?([\\/]|$)/.test(process.argv[1] ?? "")) return;
-  const folder = process.cwd();
-  if (process.versions.pnp !== undefined) {
-    throw new pulumi.RunError(
-      "pulumi-snapclone: Pulumi's provider process does not know Yarn's Plug'n'Play. Set `nodeLinker: node-modules` in .yarnrc.yml and run `yarn install`.",
-    );
-  }
-  try {
-    createRequire(path.join(folder, "program.js")).resolve(PROVIDER_MODULE);
-  } catch {
-    throw new pulumi.RunError(
-      `pulumi-snapclone: Pulumi's provider process looks for this package in ${folder} and the folders above, and it is not there. Install it there, as a dependency of that folder's own package.json: \`npm install pulumi-snapclone\` (or pnpm add, yarn add, bun add).`,
-    );
-  }
-  providerIsFound = true;
 }
 
 /** Programs under mocks (`setMocks`) may have none, and Pulumi then throws. */

@@ -4,11 +4,18 @@
 const NODES = { floor: "20.19.0", 20: "20.20.2", 22: "22.23.3", 24: "24.21.0" } as const;
 /** The oldest of the peer range, the last that declares Node 20, and the newest. */
 export const PULUMIS = { oldest: "3.216.0", forNode20: "3.248.0", newest: "3.270.0" } as const;
+/** Pulumi's engine: the oldest that serves (tools/engine/version.ts), and the newest of the Go module proxy. */
+export const ENGINES = { oldest: "3.216.0", newest: "3.276.0" } as const;
 export const TYPESCRIPTS = { 5: "5.9.3", 6: "6.0.3", 7: "7.0.2" } as const;
 export const TS_NODE = "10.9.2";
 /** Of @pulumi/openstack. */
 export const OPENSTACK = "3.15.2";
 export const PNPM = "12.21.0";
+export const YARN_CLASSIC = "1.22.22";
+export const YARN = "4.18.1";
+export const BUN = "1.4.5";
+export const TSX = "4.23.15";
+export const ESBUILD = "0.28.2";
 export const NODE_TYPES = "20.19.43";
 export const TOOLS = { publint: "0.3.25", "@arethetypeswrong/cli": "0.18.5", knip: "6.44.2" } as const;
 

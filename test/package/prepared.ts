@@ -83,13 +83,20 @@ export interface WorkplaceOptions {
   /** The folder of the `node` to use. Default: the one that runs this. */
   nodePath?: string;
   env?: Record<string, string>;
+  /** Where `pulumi` runs. Default: `folder`. */
+  cwd?: string;
+  /** The folder has been prepared with its program, and nothing is taken away. */
+  keep?: boolean;
+  /** How `pulumi` is started, in front of it: for `yarn exec`. */
+  before?: readonly string[];
 }
 
 /** The project itself is the folder where npm or pnpm has installed; state and home are of this test alone. */
-export function workplace({ folder, enginePath, files, nodePath, env }: WorkplaceOptions): Workplace {
+export function workplace(options: WorkplaceOptions): Workplace {
+  const { folder, enginePath, files, nodePath, env, keep = false, cwd = folder, before = [] } = options;
   const own = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-package-")));
   for (const name of ["state", "home"]) fs.mkdirSync(path.join(own, name));
-  empty(folder);
+  if (!keep) empty(folder);
   for (const [name, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), text);
@@ -98,7 +105,7 @@ export function workplace({ folder, enginePath, files, nodePath, env }: Workplac
   let operations = 0;
 
   const tried = (command: string, args: readonly string[], more: Record<string, string> = {}) =>
-    run(command, args, { cwd: folder, env: { ...environment, ...more }, timeoutMs: 120_000 });
+    run(command, args, { cwd, env: { ...environment, ...more }, timeoutMs: 120_000 });
   const ok = async (
     command: string,
     args: readonly string[],
@@ -114,7 +121,8 @@ export function workplace({ folder, enginePath, files, nodePath, env }: Workplac
     const events = path.join(own, `events-${operations}.json`);
     const operation = /^(up|preview|refresh|destroy)$/.test(args[0] ?? "");
     const log = operation ? ["--event-log", events] : [];
-    return ok("pulumi", [...args, ...log, "--stack", "dev", "--non-interactive", "--color", "never"], events, more);
+    const line = [...before, "pulumi", ...args, ...log, "--stack", "dev", "--non-interactive", "--color", "never"];
+    return ok(line[0] ?? "pulumi", line.slice(1), events, more);
   };
   const exported = async () => {
     const file = path.join(own, "export.json");
@@ -130,7 +138,8 @@ export function workplace({ folder, enginePath, files, nodePath, env }: Workplac
     resources: async () =>
       ((await exported()).deployment.resources ?? []).filter(({ type }) => !type.startsWith("pulumi:")),
     close: () => {
-      empty(folder);
+      if (keep) fs.rmSync(path.join(cwd, "Pulumi.dev.yaml"), { force: true });
+      else empty(folder);
       fs.rmSync(own, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };

@@ -188,9 +188,12 @@ export class HttpClient {
   }
 }
 
-/** Loaded on first use: a preview sends nothing and should not pay for loading an HTTP stack. */
+/**
+ * Loaded on first use: a preview sends nothing and should not pay for loading an HTTP stack. By its file: under the bare name,
+ * Bun hands out a stand-in (docs/wire/pulumi-engine.md#provider-folder), and a lookup runs in the program's process.
+ */
 function undici(): typeof import("undici") {
-  return require("undici");
+  return require("undici/index.js") as typeof import("undici");
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
