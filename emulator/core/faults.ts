@@ -60,6 +60,11 @@ export interface FaultRule {
   readonly match: FaultMatch;
   /** How many requests the rule applies to. @default 1 */
   readonly times?: number;
+  /**
+   * A rate limit: in each window of the emulator's clock it lets so many of the matching requests through. The others get 429,
+   * or `status`, with the rest of the window as `Retry-After`. `times` is then without an end by default.
+   */
+  readonly limit?: { readonly requests: number; readonly seconds: number };
   /** The status of the answer. Without an action, the service does not execute the request. */
   readonly status?: number;
   /** Added to the answer. */
@@ -99,6 +104,8 @@ interface ActiveRule {
   readonly rule: CheckedRule;
   matched: number;
   hits: number;
+  /** Of the limit's present window. */
+  window: { end: number; requests: number };
 }
 
 export class Faults {
@@ -108,7 +115,13 @@ export class Faults {
   add(rule: FaultRule): FaultHandle {
     const checked = checkRule(rule);
     this.count += 1;
-    const entry: ActiveRule = { id: `fault-${this.count}`, rule: checked, matched: 0, hits: 0 };
+    const entry: ActiveRule = {
+      id: `fault-${this.count}`,
+      rule: checked,
+      matched: 0,
+      hits: 0,
+      window: { end: 0, requests: 0 },
+    };
     this.active.push(entry);
     return {
       id: entry.id,
@@ -138,17 +151,22 @@ export class Faults {
   }
 
   /** The first rule that applies to this request, counted as a hit. Every rule counts the requests that match it. */
-  match(request: RequestToMatch): { id: string; rule: CheckedRule } | undefined {
+  match(request: RequestToMatch, now: Date): { id: string; rule: CheckedRule } | undefined {
     let applied: ActiveRule | undefined;
     for (const entry of this.active) {
       if (!matches(entry.rule.match, request)) continue;
       entry.matched += 1;
-      const applies = entry.matched >= (entry.rule.match.nth ?? 1) && entry.hits < (entry.rule.times ?? 1);
+      const { match, limit, times = limit ? Infinity : 1 } = entry.rule;
+      const isWithin = limit !== undefined && isWithinLimit(entry, limit, now.getTime());
+      const applies = entry.matched >= (match.nth ?? 1) && entry.hits < times && !isWithin;
       if (applies && applied === undefined) applied = entry;
     }
     if (applied === undefined) return undefined;
     applied.hits += 1;
-    return { id: applied.id, rule: applied.rule };
+    const { id, rule, window } = applied;
+    if (rule.limit === undefined) return { id, rule };
+    const headers = { "Retry-After": String(Math.ceil((window.end - now.getTime()) / 1000)), ...rule.headers };
+    return { id, rule: { ...rule, status: rule.status ?? 429, headers } };
   }
 
   /** The rules in the form of `POST /_emulator/faults`. */
@@ -160,6 +178,17 @@ export class Faults {
       return { id, ...rule, match, ...(rule.times === Infinity ? { times: "Infinity" } : {}), seen: matched, hits };
     });
   }
+}
+
+/** Counts the request in the window that it belongs to. */
+function isWithinLimit(
+  { window }: ActiveRule,
+  { requests, seconds }: NonNullable<FaultRule["limit"]>,
+  now: number,
+): boolean {
+  if (now >= window.end) Object.assign(window, { end: now + seconds * 1000, requests: 0 });
+  window.requests += 1;
+  return window.requests <= requests;
 }
 
 /** Reads a rule from JSON: a path "re:…" is a regular expression, `times` may be the string "Infinity". */
@@ -187,7 +216,7 @@ function matchesPath(path: string | RegExp, request: RequestToMatch): boolean {
   return path === (path.includes("?") ? request.target : request.path);
 }
 
-const RULE_KEYS = ["match", "times", "status", "headers", "body", "action", "bytes", "location", "delayMs"];
+const RULE_KEYS = ["match", "times", "limit", "status", "headers", "body", "action", "bytes", "location", "delayMs"];
 const MATCH_KEYS = ["service", "operation", "method", "path", "nth"];
 
 /** Refuses a misspelt rule: a rule that never applies makes a test pass for the wrong reason. */
@@ -205,10 +234,21 @@ function checkRule(rule: unknown): CheckedRule {
   expectCount(rule, "bytes");
   expectType(rule, "delayMs", "number");
   expectType(rule, "location", "string");
+  checkLimit(rule.limit);
   checkAnswer(rule);
   const action = currentAction(rule.action);
   if (action === "redirect" && rule.location === undefined) throw new Error('action "redirect" needs a location');
   return { ...rule, ...(action === undefined ? {} : { action }) } as unknown as CheckedRule;
+}
+
+function checkLimit(limit: unknown): void {
+  if (limit === undefined) return;
+  if (!isObject(limit)) throw new Error("limit of a fault rule is {requests, seconds}");
+  refuseUnknown("limit of a fault rule", limit, ["requests", "seconds"]);
+  for (const key of ["requests", "seconds"]) {
+    if (limit[key] === undefined) throw new Error(`limit of a fault rule needs ${key}`);
+    expectCount(limit, key);
+  }
 }
 
 function checkAnswer(rule: Record<string, unknown>): void {

@@ -109,7 +109,8 @@ class Exchange {
     const { parts } = this;
     const call = service.resolve(request);
     const { method, path, target } = request;
-    const fault = parts.faults.match({ service: service.name, operation: call.operation, method, path, target });
+    const toMatch = { service: service.name, operation: call.operation, method, path, target };
+    const fault = parts.faults.match(toMatch, parts.clock.now());
     const entry = entryOf(
       { ...request, target: service.loggable?.(target) ?? target },
       parts.clock.now(),

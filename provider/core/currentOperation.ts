@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
+import { withTimeLimit } from "./util/abort";
 import type { Clock } from "./util/clock";
 
 interface Binding {
@@ -12,8 +13,8 @@ interface Binding {
   operation: Patience | undefined;
 }
 
-/** A request that was sent before the deadline is answered within this time (client.ts, `attemptMs`). */
-const LAST_ANSWER_MS = 60_000;
+/** A wait that begins at the deadline, or afterwards, may take this long. */
+const LAST_WAIT_MS = 15_000;
 const bindings = new AsyncLocalStorage<Binding | undefined>();
 
 /** Calls `work`, which may begin several operations, one after the other. Requests belong to the latest one. */
@@ -36,27 +37,19 @@ export function beginShared<T>(work: () => T): T {
   return bindings.run(undefined, work);
 }
 
-/** Waits for shared work until the deadline of the current operation. The work itself goes on for the others. */
+/**
+ * Waits for shared work until the deadline of the current operation. The work itself goes on for the others. At its
+ * deadline and afterwards, an operation asks only what became of its last request.
+ */
 export async function waitForShared<T>(work: Promise<T>, what: string): Promise<T> {
   const { clock, operation } = bindings.getStore() ?? {};
   if (clock === undefined || operation === undefined) return work;
-  const ended = new AbortController();
-  const limit = Math.max(0, operation.deadline - clock.now()) + LAST_ANSWER_MS;
-  const tooLong = clock.sleep(limit, ended.signal).then(
-    () => {
-      throw new SnapcloneError({
-        kind: "transient",
-        message: `${what} takes longer than this operation may. Nothing else was sent`,
-        hint: "Run again later, or give the operation more time (`customTimeouts`).",
-      });
-    },
-    // The work has ended first, so nobody waits for this any more.
-    () => undefined as never,
-  );
-  try {
-    return await Promise.race([work, tooLong]);
-  } finally {
-    tooLong.catch(() => {});
-    ended.abort();
-  }
+  const limit = Math.max(operation.deadline - clock.now(), LAST_WAIT_MS);
+  return withTimeLimit(clock, limit, work, () => {
+    return new SnapcloneError({
+      kind: "transient",
+      message: `${what} takes longer than this operation may. Nothing else was sent`,
+      hint: "Run again later, or give the operation more time (`customTimeouts`).",
+    });
+  });
 }

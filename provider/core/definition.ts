@@ -6,6 +6,7 @@
 
 import type { ZodType } from "zod";
 import type { ConnectionKind } from "./connection/connections";
+import type { SnapcloneError } from "./errors";
 import type { Clock } from "./util/clock";
 
 /** What a change of an input does to an existing resource. */
@@ -108,6 +109,11 @@ export interface OperationContext {
   info(text: string): void;
   /** Shown among the resource's diagnostics. */
   warn(text: string): void;
+  /**
+   * Warns that a policy forbids a write which nothing but the provider needs, in place of a failure. `what` stays as it is.
+   * The policy is the same for all objects of a connection, so a run tells each reason once.
+   */
+  warnForbidden(what: string, error: SnapcloneError): void;
   /** Records the work that an `update` has started, until `done`: a later run's `waitForCreate` resumes it. */
   accepted(task: Task): void;
   done(): void;

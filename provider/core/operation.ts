@@ -64,12 +64,9 @@ export function connect(definition: AnyDefinition, run: Run, inputs: Properties,
   }
 }
 
-/**
- * A policy that forbids the record is a warning and no failure: the state holds the id in any case. The policy is the same
- * for all objects of a connection, so one warning is enough.
- */
+/** A policy that forbids the record is a warning and no failure: the state holds the id in any case. */
 export async function writeRecord(
-  { definition, client, context, run }: Target,
+  { definition, client, context }: Target,
   id: string,
   record: OwnershipRecord,
   known: State,
@@ -79,11 +76,7 @@ export async function writeRecord(
     await definition.recordOwnership(client, id, record, known, inputs);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    const { message } = error.parts;
-    if (!run.isFirst(`${definition.displayName}: ${message}`)) return;
-    context.warn(
-      `the ownership record of ${id} could not be written: ${message}. What else this run could not write for this reason is not told again`,
-    );
+    context.warnForbidden(`the ownership record of ${id} could not be written`, error);
   }
 }
 
@@ -95,7 +88,7 @@ export class RunningOperation implements OperationContext {
   readonly stack: string;
 
   constructor(
-    definition: AnyDefinition,
+    private readonly definition: AnyDefinition,
     private readonly run: Run,
     private readonly operation: Operation,
     private readonly hidden: HiddenInputs,
@@ -122,6 +115,14 @@ export class RunningOperation implements OperationContext {
 
   warn(text: string): void {
     this.run.log("warning", text, this.hidden.__owner);
+  }
+
+  warnForbidden(what: string, { parts }: SnapcloneError): void {
+    // The hint names the policy's rule, and the message may name the object.
+    const { message, hint = message } = parts;
+    if (!this.run.isFirst(`forbidden: ${this.definition.displayName}: ${hint}`)) return;
+    const why = [message, ...(parts.hint === undefined ? [] : [parts.hint])].map((text) => text.replace(/\.$/, ""));
+    this.warn(`${what}: ${why.join(". ")}. What else this run could not write for this reason is not told again`);
   }
 
   accepted(task: Task): void {

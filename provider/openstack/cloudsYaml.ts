@@ -168,7 +168,9 @@ function firstFile(
       const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
       // openstacksdk goes on in silence. A file that the user names, or that exists, is warned of.
       if (candidate === given || (code !== "ENOENT" && code !== "ENOTDIR")) {
-        warnings.push(`${candidate} could not be read (${code}); the search goes on`);
+        // A shell expands it outside of quotes only, and openstacksdk never does.
+        const why = candidate === given && override?.startsWith("~") ? `${code}; a ~ is not expanded here` : code;
+        warnings.push(`${candidate} could not be read (${why}); the search goes on`);
       }
       continue;
     }

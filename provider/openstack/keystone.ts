@@ -308,7 +308,7 @@ export class KeystoneSession {
   /** docs/wire/openstack.md#c2. */
   private explain({ status, json, headers }: RawResponse): Partial<ParsedError> | undefined {
     const { authUrl, source, auth } = this.settings;
-    // The receipt says that the first factor was right (Keystone's guide, "Multi-Factor Auth").
+    // The receipt says that the first factor was right (docs/wire/openstack.md#c2).
     if (status === 401 && headers["openstack-auth-receipt"] !== undefined) {
       registerSecret(headers["openstack-auth-receipt"]);
       const required = receiptSchema.safeParse(json).data?.required_auth_methods ?? [];

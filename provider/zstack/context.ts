@@ -29,6 +29,8 @@ export const zstack: ConnectionKind<ZStackContext> = {
 /** The part of an operation's context that a wait needs. */
 export type WaitContext = Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
 
+type SilentContext = WaitContext & Pick<OperationContext, "warn" | "warnForbidden">;
+
 /** One change, and how its effect shows in the rows of a query. */
 export interface Step<Rows> {
   /** Completes "could not …": `rename "web-1"`. */
@@ -39,6 +41,8 @@ export interface Step<Rows> {
   isUnderWay?(rows: Rows): boolean;
   /** The progress that the rows show. */
   progress?(rows: Rows): string;
+  /** Called in place of a failure if the account's roles forbid the change, which then stays undone. */
+  forbidden?(error: SnapcloneError): void;
   /** The member that the step changes. A step without a member removes something: "not found" means that it is done. */
   member?: string;
 }
@@ -108,8 +112,9 @@ export class ZStackContext {
   }
 
   /** For hooks without an OperationContext, and for cleaning up after the operation's deadline. */
-  shortDeadline(signal: AbortSignal = new AbortController().signal): WaitContext & Pick<OperationContext, "warn"> {
-    return { clock: this.clock, deadline: this.clock.now() + SHORT_DEADLINE_MS, signal, progress() {}, warn() {} };
+  shortDeadline(signal: AbortSignal = new AbortController().signal): SilentContext {
+    const deadline = this.clock.now() + SHORT_DEADLINE_MS;
+    return { clock: this.clock, deadline, signal, progress() {}, warn() {}, warnForbidden() {} };
   }
 
   // --- queries by uuid. Each filters the server's answer: a condition that the server ignores must not widen it.
@@ -203,7 +208,7 @@ export class ZStackContext {
     const last = await poll<{ rows?: Rows }>({
       description,
       // No effect shows at once, so the first query comes after a pause.
-      ...(running.length > 0 ? { initial: {} } : {}),
+      ...(running.some(({ isOver }) => !isOver) ? { initial: {} } : {}),
       fetch: async (signal) => {
         queries += 1;
         const rows = await query(signal);
@@ -308,6 +313,10 @@ class RunningStep<Rows> {
       return;
     }
     this.isOver = true;
+    if (error.kind === "forbidden" && this.step.forbidden) {
+      this.step.forbidden(error);
+      return;
+    }
     // The set still exists when one of its clones is missing, so the kind must not be "notFound".
     this.failure = isMissing
       ? new SnapcloneError({ ...error.parts, kind: "failed", message: `"${member}" vanished: ${error.parts.message}` })

@@ -323,6 +323,25 @@ describe("faults", () => {
     expect(Date.now() - begun).toBeGreaterThanOrEqual(75);
   });
 
+  it("limit: lets so many requests through in each window of the emulator's clock, and refuses the others", async () => {
+    const emulator = await start({ clock: "manual" });
+    const ask = await client(emulator);
+    emulator.faults.add({ match: { operation: "volumes.detail" }, limit: { requests: 2, seconds: 60 } });
+    const answers = async (count: number) => {
+      const statuses: number[] = [];
+      for (let n = 0; n < count; n += 1) statuses.push((await ask("GET", "/volumes/detail")).status);
+      return statuses;
+    };
+    expect(await answers(4)).toEqual([200, 200, 429, 429]);
+    emulator.clock.tick(20_000);
+    const refused = await ask("GET", "/volumes/detail");
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "40"]);
+    emulator.clock.tick(40_000);
+    expect(await answers(3)).toEqual([200, 200, 429]);
+    for (const limit of [{}, { requests: 0, seconds: 1 }, { requests: 1, seconds: 1, burst: 2 }, 5])
+      expect(() => emulator.faults.add({ match: {}, limit } as never)).toThrow(/limit|requests/);
+  });
+
   it("refuses a rule that would never apply", async () => {
     const { faults } = await start();
     for (const rule of [

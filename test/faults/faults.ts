@@ -37,6 +37,8 @@ export type Injection =
   | { answer: Answer | ((resource: ResourceUnderTest, site: string) => Answer) }
   /** The request goes elsewhere: to a closed port, an unknown host, or a server with a self-signed certificate. */
   | { elsewhere: "closed port" | "unknown host" | "untrusted server" }
+  /** A proxy of the environment answers this, and forwards nothing. */
+  | { proxy: { status: number; headers?: Readonly<Record<string, string>> } }
   /** The real answer with one field of another type. The expectation holds for each field of the site. */
   | { wrongType: true }
   | { strangeStatus: string }
@@ -184,6 +186,27 @@ const FAULT_ROWS = {
   "DNS that fails": {
     injection: { elsewhere: "unknown host" },
     rule: retried("transient", /cannot be reached \((ENOTFOUND|EAI_AGAIN)\)/, 0),
+  },
+  "407 of a proxy": {
+    injection: { proxy: { status: 407, headers: { "Proxy-Authenticate": 'Basic realm="proxy"' } } },
+    // Nothing was sent. No later run is better off before the variable is corrected, so a wait ends at once, too.
+    rule: everywhere(
+      "config",
+      /the proxy http:\/\/127\.0\.0\.1:\d+ \(http_proxy\) does not accept.*\(407.*\n.*http_proxy/,
+      0,
+    ),
+  },
+  "403 of a proxy": {
+    injection: { proxy: { status: 403, headers: { "X-Squid-Error": "ERR_ACCESS_DENIED 0" } } },
+    rule: everywhere(
+      "config",
+      /the proxy \S+ \(http_proxy\) did not let the request through.*\(403.*nothing was sent/,
+      0,
+    ),
+  },
+  "503 of a proxy": {
+    injection: { proxy: { status: 503, headers: { "X-Squid-Error": "ERR_CONNECT_FAIL 111" } } },
+    rule: retried("transient", /the proxy \S+ \(http_proxy\) did not let the request through.*\(503/, 0),
   },
   "TLS that doesn't verify": {
     injection: { elsewhere: "untrusted server" },

@@ -8,7 +8,15 @@ import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { expectationAt, FAULTS, type FaultName } from "./faults";
 import { again, expectedCount, pendingOf, perform, prepare, type Result, UserRun } from "./operations";
 import type { Counts, Expectation, RequestSite, ResourceUnderTest } from "./resourceUnderTest";
-import { FaultyHttp, type Interference, type OffOriginServer, startOffOriginServer } from "./wire";
+import {
+  FaultyHttp,
+  type Interference,
+  type OffOriginServer,
+  PROXY_PASSWORD,
+  type ProxyAnswer,
+  startOffOriginServer,
+  startRefusingProxy,
+} from "./wire";
 
 /** Real milliseconds that one attempt may take, the clock's factor (the provider's default is a minute), and the operation's deadline. */
 const LIMITS = {
@@ -19,6 +27,7 @@ const LIMITS = {
 let emulator: Emulator;
 let plain: OffOriginServer;
 let untrusted: OffOriginServer;
+let proxy: OffOriginServer & { answer: ProxyAnswer };
 
 /** Declares a test for each cell of this resource. */
 export function testFaultTable(resource: ResourceUnderTest): void {
@@ -27,14 +36,15 @@ export function testFaultTable(resource: ResourceUnderTest): void {
 
   beforeAll(async () => {
     unresolvable(".invalid");
-    [emulator, plain, untrusted] = await Promise.all([
+    [emulator, plain, untrusted, proxy] = await Promise.all([
       startEmulator({ clock: "instant" }),
       startOffOriginServer("http"),
       startOffOriginServer("https"),
+      startRefusingProxy(),
     ]);
   });
   afterAll(() => jest.restoreAllMocks());
-  afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close()]));
+  afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close(), proxy.close()]));
 
   describe.each([resource.title])("%s", () => {
     describe.each(Object.keys(FAULTS) as FaultName[])("%s", (fault) => {
@@ -89,7 +99,7 @@ async function checkExpectation(
       const paused = clock.slept.slice(sleptBefore).filter((ms) => ms > pauseMs / 2 && ms <= pauseMs);
       expect(paused).not.toEqual([]);
     }
-    expectClean(result, user.log, resource.secrets(emulator));
+    expectClean(result, user.log, [...resource.secrets(emulator), PROXY_PASSWORD]);
     expect([...plain.reached, ...untrusted.reached]).toEqual([]);
 
     emulator.faults.clear();
@@ -149,6 +159,10 @@ function injectFault(
     const location = answer.action === "redirect" ? { location: `${plain.url}/stolen` } : {};
     emulator.faults.add({ match: at, times: Number.POSITIVE_INFINITY, ...answer, ...location });
     return undefined;
+  }
+  if ("proxy" in injection) {
+    proxy.answer = injection.proxy;
+    return { at, proxy: proxy.url };
   }
   if ("elsewhere" in injection) {
     // Port 1 is reserved and unused.

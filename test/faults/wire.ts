@@ -16,6 +16,8 @@ export interface Interference {
   at: Call;
   /** The origin that gets the request instead. */
   origin?: string;
+  /** The value of `http_proxy` for the request. */
+  proxy?: string;
   mutate?: (json: unknown) => unknown;
 }
 
@@ -24,11 +26,15 @@ export class FaultyHttp extends HttpClient {
   hits = 0;
   interference: Interference | undefined;
 
+  private readonly env: Record<string, string>;
+
   constructor(
     private readonly advancing: AutoAdvancingClock,
     options: HttpOptions,
   ) {
-    super({ ...options, clock: advancing });
+    const env: Record<string, string> = {};
+    super({ ...options, clock: advancing, env });
+    this.env = env;
   }
 
   protected override exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
@@ -37,7 +43,8 @@ export class FaultyHttp extends HttpClient {
       if (!interference || !isCall(interference.at, request)) return super.exchange(request);
       this.hits += 1;
       const { pathname, search } = new URL(request.url);
-      const { origin, mutate } = interference;
+      const { origin, mutate, proxy } = interference;
+      if (proxy !== undefined) return this.through(proxy, request);
       const url = origin === undefined ? request.url : `${origin}${pathname}${search}`;
       const answer = await super.exchange({ ...request, url });
       if (!mutate) return answer;
@@ -45,6 +52,40 @@ export class FaultyHttp extends HttpClient {
       return { ...answer, json, text: JSON.stringify(json) ?? "" };
     });
   }
+
+  private through(proxy: string, request: HttpRequest<unknown>): Promise<RawResponse> {
+    this.env.http_proxy = proxy;
+    try {
+      // The client chooses the proxy before it waits for anything.
+      return super.exchange(request);
+    } finally {
+      delete this.env.http_proxy;
+    }
+  }
+}
+
+export const PROXY_PASSWORD = "planted-proxy-pass";
+
+/** A forwarding proxy that refuses every request in the same way. */
+export async function startRefusingProxy(): Promise<OffOriginServer & { answer: ProxyAnswer }> {
+  const reached: string[] = [];
+  const proxy = { answer: { status: 502 } as ProxyAnswer };
+  const server = createServer((request, response) => {
+    reached.push(`${request.method} ${request.url}`);
+    response.writeHead(proxy.answer.status, { ...proxy.answer.headers, connection: "close" }).end("<html>no</html>");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return Object.assign(proxy, {
+    url: `http://snapclone:${PROXY_PASSWORD}@127.0.0.1:${port}`,
+    reached,
+    close: () => closed(server),
+  });
+}
+
+export interface ProxyAnswer {
+  status: number;
+  headers?: Readonly<Record<string, string>>;
 }
 
 function isCall({ method, path }: Call, request: HttpRequest<unknown>): boolean {
@@ -71,11 +112,13 @@ export async function startOffOriginServer(scheme: "http" | "https"): Promise<Of
   return {
     url: `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     reached,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    close: () => closed(server),
   };
+}
+
+async function closed(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 }
 
 function selfSigned(): { key: string; cert: string } {

@@ -128,8 +128,8 @@ function decide(address: string, variables: Environment): Decision | null {
 /** Digits as user and project, as clouds.yaml has them without quotes. Both clients read these as text. */
 const SAME_TEXT = ["0089", "0o17", "1e3", "12345", "'0001'", '"12:34:56"'];
 /**
- * YAML 1.1 has other numbers, too, and openstacksdk prints the number: 0001 becomes 1. No cloud has given a project that
- * name by such a file, so the product keeps what is written. Openstacksdk 0.101 reads the second text of each pair.
+ * YAML 1.1 has other numbers, too. Openstacksdk 0.101 prints the number, the second text of each pair, and the product keeps
+ * what is written. Who reaches a project 0001 with openstacksdk has put the name into quotes, which both keep.
  */
 const OTHER_TEXT: readonly (readonly [written: string, sdk: string])[] = [
   ["0001", "1"],

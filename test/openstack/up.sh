@@ -85,7 +85,8 @@ make_folder() {
 
 install_packages() {
   local -a wanted=(mariadb-server python3-pymysql rabbitmq-server keystone uwsgi-core uwsgi-plugin-python3 cinder-api
-    cinder-scheduler cinder-volume python3-openstacksdk python3-openstackclient python3-requests qemu-utils nfs-common sudo curl ca-certificates) missing=()
+    cinder-scheduler cinder-volume python3-openstacksdk python3-openstackclient python3-requests qemu-utils nfs-common sudo curl ca-certificates
+    squid tinyproxy nginx) missing=()
   [ "$NOVA" = 0 ] || wanted+=(nova-api nova-conductor nova-scheduler nova-compute nova-compute-qemu placement-api
     libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86)
   local package policy=/usr/sbin/policy-rc.d made=0

@@ -174,9 +174,15 @@ export function ownRefusal(
   if (status === 407) return new ProxyRefusal(proxy, status, ownWords(headers) ?? "");
   const words = ownWords(headers);
   if (words !== undefined && status >= 400 && !AFTER_SENDING.test(words)) return new ProxyRefusal(proxy, status, words);
-  const isSigned = /^tinyproxy\b/i.test(headers.server ?? "") && (status === 403 || status === 503);
+  const isSigned = /^tinyproxy\b/i.test(headers.server ?? "") && TINYPROXY_BEFORE_SENDING.includes(status);
   return isSigned ? new ProxyRefusal(proxy, status, "") : undefined;
 }
+
+/**
+ * Tinyproxy answers wrong credentials with 401, a filtered host with 403, and a host that it can't connect to with 500. Its 503
+ * may come after the request has gone to the server (tinyproxy src/reqs.c, handle_connection and process_server_headers).
+ */
+const TINYPROXY_BEFORE_SENDING = [401, 403, 500];
 
 /** Squid's and RFC 9209's names of errors that come after the request has gone to the server. */
 const AFTER_SENDING = /ZERO_SIZE|READ_|WRITE_|LIFETIME|http_(response|protocol)|connection_(read|write|terminated)/i;
@@ -197,11 +203,12 @@ export function explainRefusal(
   const name = `the proxy ${proxy.origin} (${proxy.variable})`;
   const why = reason === "" ? "" : `, ${reason}`;
   const { hostname } = new URL(url);
-  if (status === 407) {
+  // Tinyproxy 1.11 answers 401 to wrong credentials. To CONNECT, only the proxy answers.
+  if (status === 407 || status === 401) {
     const has = proxy.authorization !== undefined;
     return {
       kind: "config",
-      message: `${name} ${has ? "does not accept the credentials it is given" : "wants credentials"} (407${why}); nothing was sent to ${server}`,
+      message: `${name} ${has ? "does not accept the credentials it is given" : "wants credentials"} (${status}${why}); nothing was sent to ${server}`,
       hint: `${has ? "Correct the credentials" : "Put credentials"} in ${proxy.variable}, as in http://user:password@host:port, with special characters percent-encoded; or name ${hostname} in NO_PROXY.`,
     };
   }

@@ -3,7 +3,7 @@
 // that came back together would use up the next minute's allowance with refusals.
 
 import { SnapcloneError } from "../errors";
-import { abortableSleep } from "../util/abort";
+import { abortableSleep, withAbort, withTimeLimit } from "../util/abort";
 import type { Clock } from "../util/clock";
 import { formatDuration } from "../util/duration";
 
@@ -81,10 +81,17 @@ export class RateGate {
         this.underWay += 1;
         return;
       } else {
-        await new Promise<void>((resolve) => this.waiting.push(resolve));
-        if (this.refusal && this.clock.now() > patience.deadline) throw this.tooLong(0);
+        await this.waitForOthers(patience);
       }
     }
+  }
+
+  /** Until one of the requests that are allowed at once has its answer, or until the operation's deadline. */
+  private async waitForOthers({ deadline, signal }: Patience): Promise<void> {
+    const left = deadline - this.clock.now();
+    if (left <= 0) throw this.tooLong(0);
+    const next = new Promise<void>((resolve) => this.waiting.push(resolve));
+    await withTimeLimit(this.clock, left, withAbort(next, signal), () => this.tooLong(0));
   }
 
   private leave(): void {

@@ -31,6 +31,24 @@ export async function withAbort<T>(work: Promise<T>, signal: AbortSignal | undef
   }
 }
 
+/** Waits for work that several callers share, for `ms` at most. Then it throws `tooLong()`, and the work goes on. */
+export async function withTimeLimit<T>(clock: Clock, ms: number, work: Promise<T>, tooLong: () => Error): Promise<T> {
+  const ended = new AbortController();
+  const limit = clock.sleep(ms, ended.signal).then(
+    () => {
+      throw tooLong();
+    },
+    // The work has ended first, so nobody waits for this any more.
+    () => undefined as never,
+  );
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    limit.catch(() => {});
+    ended.abort();
+  }
+}
+
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;

@@ -289,6 +289,6 @@ async function restoreSnapshot(
     await removeRecord(cloud, last);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    context.warn(`the record of the overlay stays on snapshot ${row.id}: ${error.parts.message}`);
+    context.warnForbidden(`the record of the overlay stays on snapshot ${row.id}`, error);
   }
 }

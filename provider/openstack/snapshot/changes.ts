@@ -1,7 +1,9 @@
 // What an update has to change on an object of Cinder's: its name and description, and the metadata keys of the program.
 
-import type { State } from "../../core/definition";
+import type { OperationContext, State } from "../../core/definition";
+import { isKind } from "../../core/errors";
 import type { Metadata } from "../cinder";
+import { isReservedKey } from "./inputs";
 import { managedText, RECORD_KEYS } from "./ownership";
 import { metadataOf, removableKeys } from "./state";
 
@@ -29,4 +31,19 @@ export function metadataChanges(present: State, known: State, wanted: Metadata):
     else set[RECORD_KEYS.managed] = managed;
   }
   return { set, unset };
+}
+
+/** Sends a write of these metadata keys of `what`. A policy that forbids it fails no update that only writes our own keys. */
+export async function writeMetadata(
+  what: string,
+  keys: readonly string[],
+  context: Pick<OperationContext, "warnForbidden">,
+  send: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await send();
+  } catch (error) {
+    if (!isKind(error, "forbidden") || !keys.every(isReservedKey)) throw error;
+    context.warnForbidden(`${keys.join(", ")} of ${what} could not be written`, error);
+  }
 }

@@ -53,7 +53,7 @@ export async function recordOwnership(
     await cloud.cinder.createSnapshotMetadata(id, metadata);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    const message = `${error.parts.message} The metadata keys are ${Object.keys(metadata).join(", ")}`;
+    const message = `${error.parts.message.replace(/\.$/, "")}. The metadata keys are ${Object.keys(metadata).join(", ")}`;
     throw new SnapcloneError({ ...error.parts, message });
   }
 }

@@ -6,7 +6,7 @@
 
 import { AbsenceTimer } from "../../core/absence";
 import type { BatchPoller } from "../../core/batchPoller";
-import type { Definition } from "../../core/definition";
+import type { Definition, OperationContext } from "../../core/definition";
 import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
@@ -23,7 +23,7 @@ import {
 } from "../revert/inputs";
 import { revertVolume } from "../revert/revert";
 import { waitForObject } from "../wait";
-import { metadataChanges, namingChanges } from "./changes";
+import { metadataChanges, namingChanges, writeMetadata } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
 import { inputs as rules, type SnapshotInputs } from "./inputs";
@@ -100,8 +100,11 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     const isUnset = unset.length > 0;
     // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
     if (isUnset) context.accepted({ unset });
-    if (Object.keys(set).length > 0) await cloud.cinder.createSnapshotMetadata(id, set);
-    await unsetMetadata(cloud, id, unset);
+    const keys = Object.keys(set);
+    if (keys.length > 0) {
+      await writeMetadata(`snapshot ${id}`, keys, context, () => cloud.cinder.createSnapshotMetadata(id, set));
+    }
+    await unsetMetadata(cloud, id, unset, context);
     if (isUnset) context.done();
     const before = withFound(known, from);
     const key = wantedRevert(before, { ...inputs });
@@ -110,7 +113,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     const revertedAt = key === undefined ? undefined : await revertVolume({ ...request, key }, context);
     const reverts = afterUpdate(before, inputs, revertedAt);
 
-    if (isUnset || key !== undefined || Object.keys(rename).length + Object.keys(set).length > 0) {
+    if (isUnset || key !== undefined || Object.keys(rename).length + keys.length > 0) {
       const { state } = observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
       return { state: { ...state, ...reverts } };
     }
@@ -174,7 +177,12 @@ export async function evaluateCreation(
   return { is: "pending", progress };
 }
 
-async function unsetMetadata(cloud: OpenStackContext, id: string, keys: readonly string[]): Promise<void> {
+async function unsetMetadata(
+  cloud: OpenStackContext,
+  id: string,
+  keys: readonly string[],
+  context: OperationContext,
+): Promise<void> {
   // Cinder can store a key with a slash and cannot address it: `%2F` ends in a 404 without a route (seen on Cinder 21.3).
   // Read the whole map and write it back without such keys.
   if (keys.some((key) => key.includes("/"))) {
@@ -185,7 +193,8 @@ async function unsetMetadata(cloud: OpenStackContext, id: string, keys: readonly
   }
   for (const key of keys) {
     try {
-      await cloud.cinder.deleteSnapshotMetadataKey(id, key);
+      const send = () => cloud.cinder.deleteSnapshotMetadataKey(id, key);
+      await writeMetadata(`snapshot ${id}`, [key], context, send);
     } catch (error) {
       if (missingObject(error) !== "metadataKey") throw error;
     }

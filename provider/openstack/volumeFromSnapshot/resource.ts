@@ -12,7 +12,7 @@ import type { VolumeRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import { metadataChanges, namingChanges } from "../snapshot/changes";
+import { metadataChanges, namingChanges, writeMetadata } from "../snapshot/changes";
 import { recordMetadata } from "../snapshot/ownership";
 import { keysToShow, metadataOf } from "../snapshot/state";
 import { waitForObject } from "../wait";
@@ -177,14 +177,17 @@ async function tag(
   const { set, unset } = metadataChanges(state, known, wanted);
   // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
   if (unset.length > 0) context.accepted({ unset });
-  if (Object.keys(set).length > 0) await cloud.cinder.createVolumeMetadata(id, set);
+  const keys = Object.keys(set);
+  if (keys.length > 0) {
+    await writeMetadata(`volume ${id}`, keys, context, () => cloud.cinder.createVolumeMetadata(id, set));
+  }
   for (const key of unset) {
     try {
-      await cloud.cinder.deleteVolumeMetadataKey(id, key);
+      await writeMetadata(`volume ${id}`, [key], context, () => cloud.cinder.deleteVolumeMetadataKey(id, key));
     } catch (error) {
       if (missingObject(error) !== "metadataKey") throw error;
     }
   }
   if (unset.length > 0) context.done();
-  return unset.length + Object.keys(set).length > 0;
+  return unset.length + keys.length > 0;
 }

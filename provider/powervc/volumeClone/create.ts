@@ -259,7 +259,7 @@ export async function completeClones(
         ...member,
         row: await tag(member),
       }));
-      const named = await reconcileClones(cloud, members, inputs);
+      const named = await reconcileClones(cloud, members, inputs, context);
       return observedOf(named, { volumes, taskId, flow: Object.keys(flow).length > 0 ? flow : undefined });
     } catch (error) {
       // The clone has vanished since the last fetch, or Cinder answered from a replica that lags behind: fetch again.

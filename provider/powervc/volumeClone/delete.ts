@@ -114,6 +114,7 @@ async function deleteAll(
     progress: () => {},
     info: (text) => context.info(text),
     warn: (text) => context.warn(text),
+    warnForbidden: (what, error) => context.warnForbidden(what, error),
     accepted: (task) => context.accepted(task),
     done: () => context.done(),
   };

@@ -118,21 +118,20 @@ export async function clearPendingCreate(cloud: PowerVcContext, id: string, volu
   cloud.pendingCreates.delete(id);
 }
 
-/** Warns if the login may not remove metadata. No later run could remove it either, so a person has to. */
+/** Warns if a policy forbids to remove metadata. No later run could remove the note either, so a person has to. */
 export async function clearPendingCreateOrWarn(
   cloud: PowerVcContext,
   id: string,
   volumeId: string,
-  context: Pick<OperationContext, "warn">,
+  context: Pick<OperationContext, "warnForbidden">,
 ): Promise<void> {
   const [key = pendingKey(id)] = cloud.pendingCreates.get(id)?.keys ?? [];
   try {
     await clearPendingCreate(cloud, id, volumeId);
   } catch (error) {
     if (!isKind(error, "forbidden")) throw error;
-    context.warn(
-      `the note of the request could not be removed from the volume ${volumeId}: ${error.parts.message}. Remove it: \`openstack volume unset --property ${key} ${volumeId}\``,
-    );
+    const way = `Remove it: \`openstack volume unset --property ${key} ${volumeId}\``;
+    context.warnForbidden(`the note of the request could not be removed from the volume ${volumeId}. ${way}`, error);
   }
 }
 

@@ -132,7 +132,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     return unfinishedCreate(known) ? { state: {} } : undefined;
   },
 
-  async update(cloud, id, from, inputs, known) {
+  async update(cloud, id, from, inputs, known, context) {
     const members = membersBehind.get(from) ?? (await findMembers(cloud, id, { ...known, ...from.state }));
     const gone = inputs.volumes.filter((volume) => !members.some(({ source }) => source === volume));
     if (gone.length > 0) {
@@ -142,7 +142,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
         hint: NEXT_UP_REPLACES,
       });
     }
-    const named = await reconcileClones(cloud, members, inputs);
+    const named = await reconcileClones(cloud, members, inputs, context);
     return observedOf(named, { ...known, ...from.state, volumes: inputs.volumes });
   },
 

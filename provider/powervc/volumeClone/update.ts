@@ -1,5 +1,7 @@
 // Gives the clones the numbers, names and descriptions that the program wants.
 
+import type { OperationContext } from "../../core/definition";
+import { writeMetadata } from "../../openstack/snapshot/changes";
 import type { PowerVcContext } from "../context";
 import { nameTooLong } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
@@ -14,6 +16,7 @@ export async function reconcileClones(
   cloud: PowerVcContext,
   members: readonly Member[],
   inputs: VolumeCloneInputs,
+  context: Pick<OperationContext, "warnForbidden">,
 ): Promise<Member[]> {
   const { volumes, displayName, description = null } = inputs;
   const wanted = (member: Member) => wantedName(member, displayName, volumes) ?? member.row.name;
@@ -23,9 +26,11 @@ export async function reconcileClones(
     let { row } = member;
     // The number is written before the name. If the name then fails, the next preview shows it as a difference; a number
     // that failed would not be shown.
-    const index = indexTag(volumes, member.source);
-    if (row.metadata[OWNERSHIP_KEYS.index] !== index) {
-      row = { ...row, metadata: await cloud.cinder.createVolumeMetadata(row.id, { [OWNERSHIP_KEYS.index]: index }) };
+    const tag = { [OWNERSHIP_KEYS.index]: indexTag(volumes, member.source) };
+    if (row.metadata[OWNERSHIP_KEYS.index] !== tag[OWNERSHIP_KEYS.index]) {
+      await writeMetadata(`volume ${row.id}`, Object.keys(tag), context, async () => {
+        row = { ...row, metadata: await cloud.cinder.createVolumeMetadata(row.id, tag) };
+      });
     }
     const name = wanted(member);
     const patch = {

@@ -43,7 +43,9 @@ export class Deletion {
       const inBin = gone.filter(({ row }) => row?.state === "Destroyed");
       // The cloned volumes are deleted or kept. From now on a VM that is recovered from the bin belongs to the user.
       const tags = inBin.flatMap(({ disks, tag }) => (disks.length > 0 && tag?.tagUuid ? tag : []));
-      await this.attempt(() => (expunge ? this.expunge(inBin) : removeTags(this.cloud, tags, this.context)));
+      await this.attempt(() =>
+        expunge ? this.expunge(inBin) : removeTags(this.cloud, tags, this.context, this.context),
+      );
     }
     if (this.errors.length > 0) throw combineErrors(this.errors);
   }

@@ -29,7 +29,8 @@ export async function dryRun(
 ): Promise<CheckFailure[]> {
   if (!cloud.settings.dryRun) return [];
   const job = newUuid();
-  const context = { clock, signal, warn, deadline: clock.now() + TIMEOUT_MS, progress() {} };
+  const warnForbidden = (what: string, { parts }: SnapcloneError) => warn(`${what}: ${parts.message}`);
+  const context = { clock, signal, warn, warnForbidden, deadline: clock.now() + TIMEOUT_MS, progress() {} };
   const members = new Members(cloud, job, context, { vmInstanceUuid: inputs.vmInstanceUuid });
   try {
     await announce(members, inputs, { stack, owner });

@@ -76,7 +76,7 @@ export interface Member {
 
 export type LivingMember = Member & { row: VmRow };
 
-export type MembersContext = WaitContext & Pick<OperationContext, "warn">;
+export type MembersContext = WaitContext & Pick<OperationContext, "warn" | "warnForbidden">;
 
 export class Members {
   /** In no particular order. Includes VMs in the recycle bin, and VMs that only the state knows. */
@@ -404,7 +404,7 @@ export class Members {
     const cleared =
       job === undefined ? [...pendingCreates, ...oldAdoptions] : pendingCreates.filter((one) => one.job === job);
     if (cleared.length > 0) this.cloud.changedSets.add(this.id);
-    await removeTags(this.cloud, cleared, this.cloud.shortDeadline());
+    await removeTags(this.cloud, cleared, this.cloud.shortDeadline(), this.context);
     const kept = pendingCreates.filter((one) => !cleared.includes(one));
     this.tags = { ...this.tags, pendingCreates: kept, oldAdoptions: [] };
   }
@@ -436,7 +436,7 @@ export class Members {
     await this.listPendingCreates(context.signal);
     const done = this.untagged.length > 0 ? [] : [...this.tags.pendingCreates, ...this.tags.oldAdoptions];
     if (done.length > 0) cloud.changedSets.add(this.id);
-    tagging.push(...done.map((one) => untagStep(cloud, one)));
+    tagging.push(...done.map((one) => untagStep(cloud, one, context)));
     const tagged = [...new Set([...uuids, ...done.map(({ vmUuid }) => vmUuid)])];
     await runAll(
       async () => {

@@ -10,7 +10,8 @@
 // Times are the backend's, in seconds since 1970. The owner is a URN, which contains `::` itself.
 
 import { waitForShared } from "../../core/currentOperation";
-import type { ListScope, OwnedObject, OwnershipRecord } from "../../core/definition";
+import type { ListScope, OperationContext, OwnedObject, OwnershipRecord } from "../../core/definition";
+import type { SnapcloneError } from "../../core/errors";
 import type { TagRow } from "../client";
 import { isGone, type Step, type WaitContext, type ZStackContext } from "../context";
 import type { Members } from "./members";
@@ -156,9 +157,17 @@ export function tagStep(cloud: ZStackContext, vm: string, tag: string, name: str
   };
 }
 
-export function untagStep(cloud: ZStackContext, { tagUuid, vmUuid }: TagReference): Step<readonly TagRow[]> {
+/** With `teller`, a tag that the account may not remove is told, and fails nothing. */
+export function untagStep(
+  cloud: ZStackContext,
+  { tagUuid, vmUuid }: TagReference,
+  teller?: Pick<OperationContext, "warnForbidden">,
+): Step<readonly TagRow[]> {
+  const forbidden = (error: SnapcloneError) =>
+    teller?.warnForbidden(`the provider's tag ${tagUuid} stays on the VM ${vmUuid}`, error);
   return {
     operation: `remove a tag of ${vmUuid}`,
+    ...(teller ? { forbidden } : {}),
     submit: (job) => cloud.client.deleteTag(tagUuid, job),
     isDone: (rows) => !rows.some(({ uuid }) => uuid === tagUuid),
   };
@@ -183,10 +192,11 @@ export async function removeTags(
   cloud: ZStackContext,
   tags: readonly TagReference[],
   context: WaitContext,
+  teller?: Pick<OperationContext, "warnForbidden">,
 ): Promise<void> {
   if (tags.length === 0) return;
   const vms = [...new Set(tags.map(({ vmUuid }) => vmUuid))];
-  const steps = tags.map((one) => untagStep(cloud, one));
+  const steps = tags.map((one) => untagStep(cloud, one, teller));
   await cloud.runSteps("tags to be removed", steps, (signal) => cloud.tagsOn(vms, signal), context);
 }
 

@@ -193,7 +193,11 @@ describe("on the wire", () => {
     ["https", 503, {}, "transient", 3],
     ["http", 407, {}, "config", 1],
     ["http", 403, { "x-squid-error": "ERR_ACCESS_DENIED 0" }, "config", 1],
+    ["https", 401, { server: "tinyproxy/1.11.1" }, "config", 1],
+    ["https", 500, { server: "tinyproxy/1.11.1" }, "transient", 3],
+    ["http", 401, { server: "tinyproxy/1.11.1" }, "config", 1],
     ["http", 403, { server: "tinyproxy/1.11.1" }, "config", 1],
+    ["http", 500, { server: "tinyproxy/1.11.1" }, "transient", 3],
     ["http", 503, { "x-squid-error": "ERR_CONNECT_FAIL 111" }, "transient", 3],
     ["http", 502, { "proxy-status": "edge; error=destination_unavailable" }, "transient", 3],
   ] as const)(
@@ -213,6 +217,7 @@ describe("on the wire", () => {
 
   test.each([
     [503, {}],
+    [503, { server: "tinyproxy/1.11.1" }],
     [504, { "x-squid-error": "ERR_READ_TIMEOUT 0" }],
     [502, { "x-squid-error": "ERR_ZERO_SIZE_OBJECT 0" }],
     [502, { "proxy-status": "edge; error=connection_read_timeout" }],

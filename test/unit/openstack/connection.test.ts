@@ -301,7 +301,7 @@ describe("which source", () => {
 
   test("what is left out is said", () => {
     const { warnings } = resolveCase({
-      env: { OS_CLIENT_CONFIG_FILE: "missing.yaml" },
+      env: { OS_CLIENT_CONFIG_FILE: "missing.yaml", OS_CLIENT_SECURE_FILE: "~/secure.yaml" },
       files: {
         "cwd/clouds.yaml":
           "clouds: {a: {profile: vexxhost, verify: false, auth: {auth_url: 'https://k', token: tok-en}}}",
@@ -309,6 +309,7 @@ describe("which source", () => {
     });
     expect(warnings).toEqual([
       expect.stringContaining("missing.yaml could not be read (ENOENT)"),
+      expect.stringMatching(/~.secure.yaml could not be read \(ENOENT; a ~ is not expanded here\)/),
       expect.stringContaining('the profile "vexxhost" is in no clouds-public file'),
       expect.stringContaining("TLS certificates are not verified"),
     ]);

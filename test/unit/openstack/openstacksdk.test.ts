@@ -85,6 +85,48 @@ const CASES: Record<string, Case> = {
       "there.yaml": "clouds: {a: {auth: {password: from-there}}}",
     },
   },
+  "a config file with ~ is no file, and the search goes on": {
+    env: { OS_CLIENT_CONFIG_FILE: "~/mine.yaml" },
+    files: {
+      ...one(`auth: {${auth}, ${domains}}`),
+      "home/mine.yaml": "clouds: {a: {auth: {auth_url: 'https://mine', user_id: u, password: x-pass, project_id: p}}}",
+    },
+  },
+  "regions by name": { files: one(`auth: {${auth}, ${domains}}\nregions: [R3, R4]`) },
+  "regions, one by name and one with values": {
+    files: one(`auth: {${auth}, ${domains}}\nregions: [R3, {name: R4, values: {interface: admin}}]`),
+  },
+  "a region that overrides a service's endpoint": {
+    files: one(
+      `auth: {${auth}, ${domains}}\nregions: [{name: R3, values: {volumev3_endpoint_override: 'https://c3'}}, R4]`,
+    ),
+  },
+  "a profile with a region, and a region of its own": {
+    files: {
+      ...one(
+        "profile: vendor\nregion_name: mine\nauth: {username: u, password: pass-word, project_name: p, domain_name: D}",
+      ),
+      "cwd/clouds-public.yaml": "public-clouds: {vendor: {auth: {auth_url: 'https://vendor'}, region_name: v1}}",
+    },
+  },
+  "a profile with TLS settings": {
+    files: {
+      ...one("profile: vendor\nauth: {username: u, password: pass-word, project_name: p, domain_name: D}"),
+      "site/openstack/clouds-public.yml":
+        "public-clouds: {vendor: {auth: {auth_url: 'https://vendor'}, cacert: /vendor.pem, verify: true}}",
+    },
+  },
+  "a secure file adds what is beside auth": {
+    files: {
+      ...one(`auth: {${auth}, ${domains}}`),
+      "cwd/secure.yaml": "clouds: {a: {cert: /c.pem, key: /k.pem, auth: {password: from-secure}}}",
+    },
+  },
+  "verify: false": { files: one(`auth: {${auth}, ${domains}}\nverify: false\ncacert: /ca.pem`) },
+  "insecure: false and a cacert": { files: one(`auth: {${auth}, ${domains}}\ninsecure: false\ncacert: /ca.pem`) },
+  "cert alone": { files: one(`auth: {${auth}, ${domains}}\ncert: /both.pem`) },
+  "key alone": { files: one(`auth: {${auth}, ${domains}}\nkey: /key.pem`) },
+  "TLS from the environment": { env: { ...env, OS_CACERT: "/ca.pem", OS_CERT: "/c.pem", OS_KEY: "/k.pem" } },
   "yml after yaml, home before site": {
     files: {
       "home/.config/openstack/clouds.yml":
