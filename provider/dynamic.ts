@@ -2,10 +2,9 @@
 // type. This path and the names exported here are in the state of every resource ever made: they stay for ever.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { check } from "./core/check";
 import type { AnyDefinition, HiddenInputs } from "./core/definition";
 import { SnapcloneError } from "./core/errors";
-import { announceImport, diffWithImport } from "./core/import";
+import { diffWithImport } from "./core/import";
 import * as lifecycle from "./core/lifecycle";
 import { PartialFailure } from "./core/outputs";
 import { Run } from "./core/run";
@@ -52,23 +51,20 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     check: (olds, news) =>
       toPulumiError(async () => {
         protectSecretInputs(news);
-        // The engine gives olds to what exists: only for what is to be made are there a seed and a dry run.
+        // The engine gives olds to what exists: only for what is to be made is there a seed.
         const isNew = Object.keys(olds ?? {}).length === 0;
         const randomSeed = takeRandomSeed(news, isNew ? (news as HiddenInputs).__owner : undefined);
-        const checked = check(definitionOf(), olds ?? {}, news, randomSeed);
-        if (!isNew || checked.failures.length > 0) return checked;
-        if ((checked.inputs as HiddenInputs).__import !== undefined) {
-          announceImport(definitionOf(), run, checked.inputs);
-          return checked;
-        }
-        return { ...checked, failures: await lifecycle.dryRun(definitionOf(), run, checked.inputs) };
+        return lifecycle.check(definitionOf(), run, olds ?? {}, news, randomSeed);
       }),
     diff: (id, olds, news) =>
       toPulumiError(() => {
         protectSecretInputs(news);
         run.registerRecorded(definitionOf(), id);
         run.registerUrn((news as HiddenInputs).__owner);
-        return diffWithImport(definitionOf(), run, id, olds, news);
+        const difference = diffWithImport(definitionOf(), run, id, olds, news);
+        // A state of the native provider: a delete gets the outputs alone, and finds this code by one of them.
+        const isNative = (olds as HiddenInputs).__provider === undefined;
+        return isNative && difference.changes === false ? { changes: true } : difference;
       }),
     create: (inputs) =>
       toPulumiError(async () => {

@@ -4,21 +4,25 @@
 
 import type { AnyDefinition } from "./core/definition";
 
-/** By name, in the order of the documentation. Loaded on first use: each process pays for what its program uses. */
+/**
+ * By name, in the order of the documentation. Loaded on first use: each process pays for what its program uses. The paths
+ * are literals of `require`, so that the plugin's bundler finds them.
+ */
 export const resources = {
-  snapshot: () => load<typeof import("./openstack/snapshot/resource")>("./openstack/snapshot/resource").snapshot,
+  snapshot: () => (require("./openstack/snapshot/resource") as typeof import("./openstack/snapshot/resource")).snapshot,
   snapshotSeries: () =>
-    load<typeof import("./openstack/snapshotSeries/resource")>("./openstack/snapshotSeries/resource").snapshotSeries,
+    (require("./openstack/snapshotSeries/resource") as typeof import("./openstack/snapshotSeries/resource"))
+      .snapshotSeries,
   volumeClone: () =>
-    load<typeof import("./powervc/volumeClone/resource")>("./powervc/volumeClone/resource").volumeClone,
+    (require("./powervc/volumeClone/resource") as typeof import("./powervc/volumeClone/resource")).volumeClone,
   linkedTargetSet: () =>
-    load<typeof import("./vipr/linkedTargetSet/resource")>("./vipr/linkedTargetSet/resource").linkedTargetSet,
-  clonedVm: () => load<typeof import("./zstack/clonedVm/resource")>("./zstack/clonedVm/resource").clonedVm,
+    (require("./vipr/linkedTargetSet/resource") as typeof import("./vipr/linkedTargetSet/resource")).linkedTargetSet,
+  clonedVm: () => (require("./zstack/clonedVm/resource") as typeof import("./zstack/clonedVm/resource")).clonedVm,
   assistedSnapshot: () =>
-    load<typeof import("./openstack/assistedSnapshot/resource")>("./openstack/assistedSnapshot/resource")
+    (require("./openstack/assistedSnapshot/resource") as typeof import("./openstack/assistedSnapshot/resource"))
       .assistedSnapshot,
   volumeFromSnapshot: () =>
-    load<typeof import("./openstack/volumeFromSnapshot/resource")>("./openstack/volumeFromSnapshot/resource")
+    (require("./openstack/volumeFromSnapshot/resource") as typeof import("./openstack/volumeFromSnapshot/resource"))
       .volumeFromSnapshot,
 } satisfies Record<string, () => AnyDefinition>;
 
@@ -39,8 +43,4 @@ export function slugOf(name: ResourceName): string {
 /** One of something for each resource, under the resource's name. */
 export function forEachResource<Value>(make: (definition: () => AnyDefinition) => Value) {
   return Object.fromEntries(resourceNames.map((name) => [name, make(resources[name])])) as Record<ResourceName, Value>;
-}
-
-function load<Module>(path: string): Module {
-  return require(path);
 }

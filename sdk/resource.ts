@@ -1,5 +1,6 @@
 // What every resource class of this package shares: the constant provider text and the hidden inputs.
 
+import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { assertProviderIsFound } from "./providerFolder";
 
@@ -7,8 +8,8 @@ import { assertProviderIsFound } from "./providerFolder";
 const PROVIDER_MODULE = "pulumi-snapclone/dynamic/v1";
 
 /**
- * The base of this package's resources: a dynamic resource whose provider is code of the installed package, loaded by
- * name, instead of code frozen into the state.
+ * The base of this package's resources. A dynamic one has as its provider code of the installed package, loaded by name,
+ * instead of code frozen into the state; a native one (sdk/native.ts) has the plugin.
  */
 export abstract class SnapcloneResource extends pulumi.CustomResource {
   /** @internal */
@@ -19,21 +20,9 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     props: Record<string, unknown>,
     opts: pulumi.CustomResourceOptions,
   ) {
-    assertProviderIsFound(PROVIDER_MODULE);
-    const token = typeToken(type);
-    // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
-    const owned = opts.id === undefined;
-    // Pulumi refuses the option for a dynamic resource, so the provider gets it as an input (provider/core/import.ts).
-    const { import: imported, ...options } = opts;
-    const hidden = {
-      __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
-      // The URN names project and stack, but not the organisation.
-      __organization: owned ? organization() : undefined,
-      __timeouts: opts.customTimeouts,
-      __import: owned ? imported : undefined,
-      __secrets: owned ? secretPaths(props) : undefined,
-      __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
-    };
+    const { token, hidden, options } = isNative(new.target)
+      ? nativeRegistration(type, opts)
+      : dynamicRegistration(type, provider, name, props, opts);
     super(token, name, { ...props, ...hidden }, options);
   }
 }
@@ -43,6 +32,67 @@ export type NoOutputs<Resource extends SnapcloneResource> = Record<
   Exclude<keyof Resource, keyof pulumi.CustomResource>,
   undefined
 >;
+
+interface Registration {
+  token: string;
+  hidden: Record<string, unknown>;
+  options: pulumi.CustomResourceOptions;
+}
+
+function dynamicRegistration(
+  type: string,
+  provider: string,
+  name: string,
+  props: Record<string, unknown>,
+  opts: pulumi.CustomResourceOptions,
+): Registration {
+  assertProviderIsFound(PROVIDER_MODULE);
+  const token = typeToken(type);
+  // With `id` the resource is only read (`get`): it has no owner among the backend's objects.
+  const owned = opts.id === undefined;
+  // Pulumi refuses the option for a dynamic resource, so the provider gets it as an input (provider/core/import.ts).
+  const { import: imported, ...options } = opts;
+  const hidden = {
+    __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
+    // The URN names project and stack, but not the organisation.
+    __organization: owned ? organization() : undefined,
+    __timeouts: opts.customTimeouts,
+    __import: owned ? imported : undefined,
+    __secrets: owned ? secretPaths(props) : undefined,
+    __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
+  };
+  // A stack that goes back from the native provider keeps its copies.
+  const aliases = [{ type: nativeToken(type) }];
+  return { token, hidden, options: pulumi.mergeOptions({ aliases }, options) };
+}
+
+/** The classes of sdk/native.ts have this. */
+export const NATIVE = Symbol.for("pulumi-snapclone/native");
+
+function isNative(resourceClass: object): boolean {
+  return Reflect.get(resourceClass, NATIVE) === true;
+}
+
+/** The engine tells the plugin what a dynamic provider has to be given, but for the organisation. */
+function nativeRegistration(type: string, opts: pulumi.CustomResourceOptions): Registration {
+  // A stack of the dynamic classes moves over without a change.
+  const aliases = [{ type: typeToken(type) }];
+  const options = pulumi.mergeOptions({ version, aliases }, opts);
+  const hidden = { __organization: opts.id === undefined ? organization() : undefined };
+  return { token: nativeToken(type), hidden, options };
+}
+
+export function nativeToken(type: string): string {
+  return `snapclone:index:${type}`;
+}
+
+/** From dist/sdk, and from sdk in tests. */
+export const { version } = loadManifest();
+
+function loadManifest(): { version: string } {
+  const folder = path.basename(path.dirname(__dirname)) === "dist" ? path.join("..", "..") : "..";
+  return require(path.join(__dirname, folder, "package.json"));
+}
 
 /**
  * By the type alone: a transformation sees a resource whose other fields are not set yet, and a policy pack asks about an

@@ -124,7 +124,7 @@ function sources() {
   const files = folders.flatMap((folder) =>
     fs
       .readdirSync(path.join(root, folder), { recursive: true })
-      .filter((name) => /\.(ts|html|css|js)$/.test(name) && !name.startsWith(path.join("scaffold", "template")))
+      .filter((name) => /\.(ts|json|html|css|js)$/.test(name) && !name.startsWith(path.join("scaffold", "template")))
       .map((name) => path.join(folder, name)),
   );
   const all = [...files.sort(), "package.json", "package-lock.json", "tsconfig.json"];
@@ -153,7 +153,9 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
     const reporting = ["--json", `--outputFile=${report}`];
     const code = await runNode(
       [jest, "--selectProjects", ...projects, ...reporting, ...args],
-      projects.every((name) => WITHOUT_ENGINE.includes(name)) ? {} : await engineEnvironment(),
+      projects.every((name) => WITHOUT_ENGINE.includes(name))
+        ? {}
+        : await engineEnvironment(projects.includes("engine")),
     );
     const counts = sum(before, count(report, code));
     console.log(summary(counts));
@@ -164,7 +166,7 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
 }
 
 /** The environment variables that test/engine/harness.ts reads. */
-async function engineEnvironment() {
+async function engineEnvironment(withYaml) {
   announce("looking for a Pulumi engine");
   const answer = await capture([path.join(dist, "tools", "engine", "cli.js"), "--json"]);
   const engine = answer === "" ? { kind: "none", reason: "the search for an engine failed" } : JSON.parse(answer);
@@ -173,7 +175,13 @@ async function engineEnvironment() {
     return { SNAPCLONE_ENGINE_PATH: "", SNAPCLONE_ENGINE_NONE: engine.reason };
   }
   announce(`engine: Pulumi ${engine.version} (${engine.kind}), ${engine.languageHost} language host`);
+  // Compiled once for a machine, in two minutes. Set it to the empty text to do without.
+  const { SNAPCLONE_YAML_PATH: given } = process.env;
+  const findYaml = () => capture([path.join(dist, "tools", "engine", "cli.js"), "--yaml-path"]);
+  const yaml = given ?? (withYaml ? await findYaml() : "");
+  if (withYaml && yaml === "") announce("THE TESTS OF YAML PROGRAMS WILL BE SKIPPED");
   return {
+    SNAPCLONE_YAML_PATH: yaml,
     SNAPCLONE_ENGINE_PATH: engine.path,
     SNAPCLONE_ENGINE_VERSION: engine.version,
     SNAPCLONE_ENGINE_HOST: engine.languageHost,

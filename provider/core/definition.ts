@@ -146,13 +146,13 @@ export interface Importer<Inputs, Client> {
   id: ZodType<string>;
   /**
    * Reads what is to be taken over, and changes nothing. undefined only on the backend's own "not found". Throws where the
-   * object is of no use: of another kind, incomplete, failed.
+   * object is of no use: of another kind, incomplete, failed. `inputs` are empty for Pulumi's own import.
    */
   find(
     client: Client,
     importId: string,
     record: OwnershipRecord,
-    inputs: Inputs,
+    inputs: Partial<Inputs>,
     context: OperationContext,
   ): Promise<Importable | undefined>;
   /** The command by which a user removes the ownership record from these objects. */
@@ -177,6 +177,10 @@ export interface Definition<Inputs extends object, Client> {
   onFailedCreate: "replace" | "update";
   /** Outputs that repeat the value of an input of another name: secret where that input is secret. */
   derivedOutputs?: Readonly<Record<string, readonly (keyof Inputs & string)[]>>;
+  /** Outputs whose values are certain before a create or an update: a preview of the native provider shows them. */
+  expectedOutputs?: State;
+  /** Outputs that no change in place changes. */
+  stableOutputs?: readonly string[];
 
   /**
    * A part of the resource that is missing or unfinished, which the outputs show and the inputs don't. The next `up` acts

@@ -2,7 +2,7 @@
 // backwards, to show what a refresh found.
 
 import { unknownPaths } from "./check";
-import type { AnyDefinition, ChangeEffect, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
+import type { AnyDefinition, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
 
 export interface Difference {
   /** undefined where there are changes: the engine compares the inputs and shows the details. */
@@ -21,20 +21,7 @@ export function diff(
   stack = "",
   targetOf: (connection: string | undefined) => string | undefined = () => undefined,
 ): Difference {
-  const effects = new Map<string, ChangeEffect>();
-  for (const [key, rule] of Object.entries(definition.inputs)) {
-    if (!differ(rule, olds[key], news[key])) continue;
-    // `check` names everything but what is imported, which keeps its name.
-    if (key === definition.autoName && canonical(news[key]) === "null") continue;
-    const effect = typeof rule.onChange === "function" ? rule.onChange(olds, news) : rule.onChange;
-    if (effect === "ignore") continue;
-    if (key === "connection" && isRenamed(olds, news, targetOf)) {
-      effects.set(key, "update");
-      continue;
-    }
-    // An imported entry lacks inputs that were never read. Nothing is replaced for that.
-    effects.set(key, effect === "replace" && !isKnown(rule, olds, key) ? "update" : effect);
-  }
+  const effects = changedInputs(definition, olds, news, targetOf);
   const replaces = [...effects].filter(([, effect]) => effect === "replace").map(([key]) => key);
 
   const pending = olds.pending as Pending | undefined;
@@ -56,6 +43,30 @@ export function diff(
   if (effects.size > 0) return divergence || pending ? { changes: true } : {};
   // Pending work is a difference, because `update` resumes it. Another owner is one, because `update` rewrites the record.
   return { changes: pending !== undefined || divergence !== undefined || ownerChanged(olds, news, stack) };
+}
+
+/** The inputs that differ, each with what its change does. Without those whose change has no effect. */
+export function changedInputs(
+  definition: AnyDefinition,
+  olds: State,
+  news: State,
+  targetOf: (connection: string | undefined) => string | undefined,
+): Map<string, "replace" | "update"> {
+  const effects = new Map<string, "replace" | "update">();
+  for (const [key, rule] of Object.entries(definition.inputs)) {
+    if (!differ(rule, olds[key], news[key])) continue;
+    // `check` names everything but what is imported, which keeps its name.
+    if (key === definition.autoName && canonical(news[key]) === "null") continue;
+    const effect = typeof rule.onChange === "function" ? rule.onChange(olds, news) : rule.onChange;
+    if (effect === "ignore") continue;
+    if (key === "connection" && isRenamed(olds, news, targetOf)) {
+      effects.set(key, "update");
+      continue;
+    }
+    // An imported entry lacks inputs that were never read. Nothing is replaced for that.
+    effects.set(key, effect === "replace" && !isKnown(rule, olds, key) ? "update" : effect);
+  }
+  return effects;
 }
 
 /**

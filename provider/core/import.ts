@@ -53,6 +53,23 @@ function warnOfReplacement(definition: AnyDefinition, run: Run, news: State): vo
   );
 }
 
+/**
+ * Pulumi's own import, which a native provider answers by a read: the engine records what this returns, and nothing is
+ * written, since previews read, too. Until the next `pulumi up` writes the record, the outputs say that there is none.
+ */
+export async function readImport(creation: Creation, importId: string): Promise<{ id: string; props: Properties }> {
+  const { definition, client, urn, inputs, context } = creation;
+  const operation = `import ${definition.displayName} ${importId}`;
+  try {
+    const found = await findImportable(creation, importId, "unknown");
+    const hidden = { __owner: urn, __imported: importId };
+    const target = { definition, client, context: { stack: NO_RECORD, signal: context.signal } };
+    return { id: found.id, props: await outputs(target, { ...inputs, ...hidden }, found) };
+  } catch (error) {
+    throw asSnapcloneError(error, operation);
+  }
+}
+
 /** The part of a create with the `import` option that `lifecycle.create` hands over. */
 export async function takeOver(creation: Creation, news: Properties, importId: string) {
   const { definition, run, client, tracker, urn, record, inputs, context } = creation;
@@ -90,7 +107,11 @@ export async function takeOver(creation: Creation, news: Properties, importId: s
 }
 
 /** What the id names, if it may be taken over. Changes nothing. */
-async function findImportable(creation: Creation, importId: string): Promise<Importable> {
+async function findImportable(
+  creation: Creation,
+  importId: string,
+  program: "known" | "unknown" = "known",
+): Promise<Importable> {
   const { definition, run, client, tracker, inputs, context } = creation;
   const importer = importerOf(definition);
   const parsed = importer.id.safeParse(importId);
@@ -99,7 +120,7 @@ async function findImportable(creation: Creation, importId: string): Promise<Imp
   }
   const found = await importer.find(client, parsed.data, creation.record, inputs, context);
   if (!found) throw notThere(definition, importId);
-  refuseImmutable(definition, found.state, inputs);
+  if (program === "known") refuseImmutable(definition, found.state, inputs);
   // Before the state is asked: of two resources that import the same object at once, the second is refused.
   if (tracker.madeHere(found.id) || !tracker.claim(found.objects)) {
     throw new SnapcloneError({
@@ -220,7 +241,8 @@ function changesText(definition: AnyDefinition, state: State, inputs: Properties
   return changed.length === 0 ? "" : `, and brought into line with the program: ${changed.join(", ")}`;
 }
 
-function importerOf({ displayName, import: importer }: AnyDefinition) {
+/** Throws where resources of this kind can't be imported. */
+export function importerOf({ displayName, import: importer }: AnyDefinition) {
   if (importer && !("refusal" in importer)) return importer;
   throw new SnapcloneError({
     kind: "input",

@@ -3,7 +3,7 @@
 
 import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
-import { isHidden, unknownPaths } from "./check";
+import { type Checked, check as checkInputs, isHidden, unknownPaths } from "./check";
 import { DEFAULT_CONNECTION } from "./connection/connections";
 import type {
   AcceptedOperation,
@@ -19,7 +19,7 @@ import type {
 } from "./definition";
 import { canonical } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
-import { takeOver } from "./import";
+import { announceImport, takeOver } from "./import";
 import {
   type Creation,
   connect,
@@ -41,6 +41,26 @@ import { toState } from "./util/toState";
 const REREAD_INTERVALS_MS = [1_000, 3_000, 6_000, 10_000, 10_000];
 /** The attempt that an update writes when it has none: the state holds the object, so no create may adopt it. */
 const RECORDED = "recorded";
+
+// --- check
+
+/** `check` of inputs, and what only a backend can say about a resource that is to be made: a dry run of its create. */
+export async function check(
+  definition: AnyDefinition,
+  run: Run,
+  olds: Properties,
+  news: Properties,
+  randomSeed: Uint8Array | undefined,
+): Promise<Checked> {
+  const checked = checkInputs(definition, olds, news, randomSeed);
+  // The engine gives olds to what exists.
+  if (Object.keys(olds).length > 0 || checked.failures.length > 0) return checked;
+  if ((checked.inputs as HiddenInputs).__import !== undefined) {
+    announceImport(definition, run, checked.inputs);
+    return checked;
+  }
+  return { ...checked, failures: await dryRun(definition, run, checked.inputs) };
+}
 
 // --- create
 

@@ -31,22 +31,25 @@ export function engineLog(): Log {
   let send: ReturnType<typeof logSender> | undefined;
   return (severity, text, urn) => {
     try {
-      send ??= logSender(load, address);
-      send(severity, redact(text), urn);
+      send ??= logSender({ grpc: load("@grpc/grpc-js"), messages: load("@pulumi/pulumi/proto/engine_pb") }, address);
+      send(severity, text, urn);
     } catch {
       // A message that cannot be sent must not end an operation.
     }
   };
 }
 
-function logSender(load: NodeJS.Require, address: string): (severity: Severity, text: string, urn?: string) => void {
-  const grpc = load("@grpc/grpc-js") as typeof import("@grpc/grpc-js");
-  const { LogRequest, LogSeverity } = load("@pulumi/pulumi/proto/engine_pb") as EngineMessages;
+/** `modules` are the process's own copies: the dynamic provider has Pulumi's, the plugin its bundled ones. */
+export function logSender(
+  { grpc, messages }: { grpc: typeof import("@grpc/grpc-js"); messages: EngineMessages },
+  address: string,
+): (severity: Severity, text: string, urn?: string) => void {
+  const { LogRequest, LogSeverity } = messages;
   const client: Client = new grpc.Client(address, grpc.credentials.createInsecure());
   return (severity, text, urn) => {
     const request = new LogRequest();
     request.setSeverity(severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO);
-    request.setMessage(text);
+    request.setMessage(redact(text));
     request.setUrn(urn ?? "");
     request.setEphemeral(severity === "status");
     const answered = new Promise<void>((resolve) => {
@@ -68,12 +71,21 @@ function logSender(load: NodeJS.Require, address: string): (severity: Severity, 
 export function superviseRun(run: Run): void {
   const load = pulumiRequire();
   if (!load) return;
+  endWithProcess({ end: () => run.end(), stop: (reason) => run.stop(reason) });
+  if (!ignoresCancel()) onCancel(load, () => run.stop("cancelled"));
+}
 
+/** The user wants a cancelled run to wait for what it has begun. */
+export function ignoresCancel(): boolean {
+  return process.env.SNAPCLONE_IGNORE_CANCEL === "1";
+}
+
+/** Ends the run when the engine asks the process to end, and stops the run when the engine is gone. */
+export function endWithProcess({ end, stop }: { end(): Promise<void>; stop(reason: string): void }): void {
   // The end of every run: SIGINT once the engine has nothing left to do. On Windows the engine sends Ctrl-Break, which
   // Node calls SIGBREAK (pulumi sdk/go/common/util/cmdutil/term_windows.go).
   const endRun = () => {
-    const told = run
-      .end()
+    const told = end()
       .catch(() => {})
       // The process must not exit before its messages have arrived.
       .then(() => Promise.all(unacknowledged));
@@ -86,14 +98,12 @@ export function superviseRun(run: Run): void {
   // When the CLI dies, stdin ends and no signal comes. Only a pipe shows that: /dev/null ends at once.
   if (isPipe(0)) {
     process.stdin.once("end", () => {
-      run.stop("the Pulumi CLI is gone");
+      stop("the Pulumi CLI is gone");
       setTimeout(() => process.exit(1), ORPHAN_MS);
     });
     process.stdin.once("error", () => {});
     process.stdin.resume();
   }
-
-  if (process.env.SNAPCLONE_IGNORE_CANCEL !== "1") onCancel(load, () => run.stop("cancelled"));
 }
 
 /**
@@ -260,7 +270,7 @@ function isPipe(fd: number): boolean {
 }
 
 /** The last argument of the process (docs/wire/pulumi-engine.md#log). */
-function engineAddress(): string | undefined {
+export function engineAddress(): string | undefined {
   const address = process.argv.at(-1);
   return address !== undefined && /:\d+$/.test(address) ? address : undefined;
 }

@@ -6,8 +6,8 @@ import type { AnyDefinition, HiddenInputs } from "../core/definition";
 import { registerSecret } from "../core/errors";
 
 /** Pulumi's form of a secret value on the wire (sdk/nodejs/runtime/rpc.ts, `specialSigKey`, `specialSecretSig`). */
-const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
-const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+export const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
+export const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
 
 /** No message shows the secret values among `props` from now on. */
 export function protectSecretInputs(props: HiddenInputs): void {
@@ -40,11 +40,20 @@ function leavesOf(value: unknown): string[] {
  * repeats the value under another name (a clone's name in a list of clones) is marked here.
  */
 export function wrapSecrets(definition: AnyDefinition, outs: Record<string, unknown>): Record<string, unknown> {
-  const { __secrets: paths } = outs as HiddenInputs;
-  if (!Array.isArray(paths) || paths.length === 0) return outs;
+  const derived = derivedSecrets(definition, outs as HiddenInputs).filter((output) => outs[output] !== undefined);
+  if (derived.length === 0) return outs;
+  return { ...outs, ...Object.fromEntries(derived.map((output) => [output, markSecret(outs[output])])) };
+}
+
+/** The outputs that repeat a secret input under another name. */
+export function derivedSecrets(definition: AnyDefinition, { __secrets: paths = [] }: HiddenInputs): string[] {
+  if (!Array.isArray(paths) || paths.length === 0) return [];
   const secret = new Set(paths.map((path) => /^[^.[]*/.exec(path)?.[0]));
-  const derived = Object.entries(definition.derivedOutputs ?? {})
-    .filter(([output, inputs]) => outs[output] !== undefined && inputs.some((input) => secret.has(input)))
-    .map(([output]) => [output, { [SIGNATURE_KEY]: SECRET_SIGNATURE, value: outs[output] }]);
-  return { ...outs, ...Object.fromEntries(derived) };
+  return Object.entries(definition.derivedOutputs ?? {}).flatMap(([output, inputs]) =>
+    inputs.some((input) => secret.has(input)) ? [output] : [],
+  );
+}
+
+export function markSecret(value: unknown): Record<string, unknown> {
+  return { [SIGNATURE_KEY]: SECRET_SIGNATURE, value };
 }

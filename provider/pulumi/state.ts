@@ -6,10 +6,10 @@ import { type StackState, type StateEntry, StateUnavailable } from "../core/owne
 import { stackOfUrn } from "../core/urn";
 import { isRecord } from "../core/util/values";
 import { engineExecutable, engineFolder } from "./processes";
+import { isOurType, ownerUrn } from "./urns";
 
 /** A state of ten thousand resources has some tens of megabytes. A string of Node.js holds half a gigabyte. */
 const MAX_BYTES = 1 << 28;
-const OUR_TYPE = /^pulumi-nodejs:dynamic\/snapclone:/;
 
 export async function askState(
   urn: string,
@@ -142,7 +142,7 @@ export function parseState(text: string): StackState {
       const outputs = isRecord(resource.outputs) ? resource.outputs : {};
       return [
         {
-          urn: String(resource.urn),
+          urn: ownerUrn(String(resource.urn)),
           id: resource.id,
           leaving: resource.delete === true,
           external: resource.external === true,
@@ -158,7 +158,7 @@ export function parseState(text: string): StackState {
       const inputs = isRecord(resource.inputs) ? resource.inputs : {};
       return [
         {
-          urn: String(resource.urn),
+          urn: ownerUrn(String(resource.urn)),
           attempt: optional(inputs.__attempt),
           import: optional(inputs.__import),
         },
@@ -202,7 +202,7 @@ export function ownDeployment(text: string): OwnDeployment {
 type Properties = Record<string, unknown>;
 
 function isOurs({ type }: Record<string, unknown>): boolean {
-  return typeof type === "string" && OUR_TYPE.test(type);
+  return isOurType(type);
 }
 
 function list(value: unknown): Record<string, unknown>[] {

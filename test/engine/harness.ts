@@ -8,7 +8,8 @@ import * as path from "node:path";
 import { commandLine, killAll, processesIn } from "../support/processes";
 import { cleanEnvironment, readEvents } from "../support/pulumi";
 
-export type Program = { js: string } | { dir: string };
+/** `yaml`: what a YAML program has beside its name and runtime. */
+export type Program = { js: string } | { dir: string } | { yaml: Record<string, unknown> };
 
 export interface StackOptions {
   /** Default `dev`. */
@@ -112,7 +113,7 @@ export interface Stack {
   setProgram(program: Program): void;
   /** Any other command of `pulumi`. */
   command(args: string[], options?: CommandOptions): Promise<Result>;
-  /** The stack's dynamic provider processes that are alive, including those whose `pulumi` is dead. */
+  /** The stack's provider processes that are alive, of either shell, including those whose `pulumi` is dead. */
   providers(): number[];
   /** Waits for a dynamic provider process. */
   waitForProvider(timeoutMs?: number): Promise<number>;
@@ -132,6 +133,12 @@ const engine = findEngine();
 /** The folder of the engine's executables. Undefined without an engine. */
 export const enginePath = "path" in engine ? engine.path : undefined;
 
+/** For stacks of the native provider: the plugin on PATH. */
+export function pluginOnPath(): NodeJS.ProcessEnv {
+  const folders = [path.join(repository, "dist", "plugin"), enginePath, process.env.PATH];
+  return { PATH: folders.filter((folder) => folder !== undefined).join(path.delimiter) };
+}
+
 /** `describe` for tests that need a real engine. Without one it skips them and prints the reason. */
 export function describeEngine(name: string, tests: () => void): void {
   if ("path" in engine) {
@@ -143,6 +150,17 @@ export function describeEngine(name: string, tests: () => void): void {
   }
   process.stderr.write(`\nSKIPPED, as there is no Pulumi engine: ${name}\n${engine.reason}\n\n`);
   describe.skip(`${name} (skipped: no Pulumi engine)`, tests);
+}
+
+/** The folder of the language host for YAML programs, or undefined. */
+export function yamlHostFolder(): string | undefined {
+  if (process.env.SNAPCLONE_YAML_PATH !== undefined) return process.env.SNAPCLONE_YAML_PATH || undefined;
+  try {
+    const cli = path.join(repository, "dist", "tools", "engine", "cli.js");
+    return execFileSync(process.execPath, [cli, "--yaml-path", "--ready"], { encoding: "utf8", stdio: "pipe" }).trim();
+  } catch {
+    return undefined;
+  }
 }
 
 export async function newStack(options: StackOptions): Promise<Stack> {
@@ -243,6 +261,11 @@ class TestStack implements Stack {
         fs.rmSync(path.join(this.dir, entry), { recursive: true });
       }
     }
+    if ("yaml" in program) {
+      const yaml = { name: PROJECT, runtime: "yaml", ...program.yaml };
+      fs.writeFileSync(path.join(this.dir, "Pulumi.yaml"), JSON.stringify(yaml));
+      return;
+    }
     if ("dir" in program) fs.cpSync(program.dir, this.dir, { recursive: true });
     else {
       fs.writeFileSync(path.join(this.dir, "package.json"), JSON.stringify({ private: true, main: "index.js" }));
@@ -255,7 +278,9 @@ class TestStack implements Stack {
   }
 
   providers(): number[] {
-    return processesIn(this.root).filter((pid) => commandLine(pid).includes("cmd/dynamic-provider/index.js"));
+    return processesIn(this.root).filter((pid) =>
+      /cmd\/dynamic-provider\/index\.js|pulumi-resource-snapclone/.test(commandLine(pid)),
+    );
   }
 
   async waitForProvider(timeoutMs = 30_000): Promise<number> {

@@ -1,4 +1,4 @@
-// A new backend is new files and three lines: the scaffold writes one into a copy of the repository, which is then linted,
+// A new backend is new files and a few lines: the scaffold writes one into a copy of the repository, which is then linted,
 // compiled and tested there. Needs no engine; it is here because it takes minutes.
 
 import { execFileSync } from "node:child_process";
@@ -30,8 +30,8 @@ beforeAll(() => {
 
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
-test("it edits three files, and nothing of the template's names is left", () => {
-  expect(changedFiles()).toEqual(["emulator/services.ts", "provider/resources.ts", "sdk/index.ts"]);
+test("it edits four files, and nothing of the template's names is left", () => {
+  expect(changedFiles()).toEqual(["emulator/services.ts", "provider/resources.ts", "sdk/index.ts", "sdk/native.ts"]);
   expect(written.created.filter((file) => /toy/i.test(file))).toEqual([]);
   expect(() => git(copy, "grep", "--no-index", "-il", "toy", "--", ...written.created)).toThrow();
 });
@@ -46,8 +46,11 @@ test("it passes lint, types and build, and its page is current", () => {
   node("typescript/bin/tsc", "-p", "tsconfig.json");
   node("typescript/bin/tsc", "-p", "test/tsconfig.json");
   node("markdownlint-cli2/markdownlint-cli2-bin.mjs", path.join("docs", "disk-copy.md"));
-  // The page is current as it was written; the API report has the new class.
-  expect(run([path.join(copy, "dist", "tools", "docs", "cli.js")])).toBe("written: etc/pulumi-snapclone.api.md\n");
+  // The page is current as it was written; the schema and the API reports have the new class.
+  const changed = ["provider/native/schema.json", "etc/pulumi-snapclone.api.md", "etc/pulumi-snapclone-native.api.md"];
+  expect(run([path.join(copy, "dist", "tools", "docs", "cli.js")])).toBe(
+    changed.map((file) => `written: ${file}\n`).join(""),
+  );
 });
 
 test("its tests pass, and so do those that hold for each resource", () => {
@@ -56,9 +59,11 @@ test("its tests pass, and so do those that hold for each resource", () => {
   jestIn("--testPathPatterns", "faults/table/diskCopy");
 });
 
-test("besides, only generated files change: the fault table's page and the API report", () => {
+test("besides, only generated files change: the fault table's page, the schema and the API reports", () => {
   jestIn("--testPathPatterns", "faults/report");
-  expect(changedFiles()).toEqual(["docs/faults.md", "etc/pulumi-snapclone.api.md", ...written.edited].sort());
+  const reports = ["etc/pulumi-snapclone.api.md", "etc/pulumi-snapclone-native.api.md"];
+  const generated = ["docs/faults.md", "provider/native/schema.json", ...reports];
+  expect(changedFiles()).toEqual([...generated, ...written.edited].sort());
 });
 
 test("a second backend of that name is refused, and so is a name of the wrong form", () => {

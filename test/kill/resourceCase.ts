@@ -18,6 +18,8 @@ export interface ResourceCase {
   size: number;
   /** Starts a backend that shows the copies of the stack with this name, and no others. */
   openBackend(stackName: string): Promise<BackendFixture>;
+  /** The shell whose classes the programs take. Default: the dynamic ones. */
+  shell?: "native";
   /** A program that sets every input that can change in place. */
   program(backend: BackendFixture, size: number): Program;
   /** The same resource after a change of every input that can change in place. */

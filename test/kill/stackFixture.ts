@@ -2,7 +2,7 @@
 
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { newStack, type Operation, type Result, type Run, type Stack } from "../engine/harness";
+import { newStack, type Operation, pluginOnPath, type Result, type Run, type Stack } from "../engine/harness";
 import { commandLine, killAll, processesIn } from "../support/processes";
 import type { Kill } from "./plan";
 import { type BackendFixture, type Program, type ResourceCase, urnOf } from "./resourceCase";
@@ -70,7 +70,8 @@ export class StackFixture {
 
   static async open(resource: ResourceCase, stackName: string): Promise<StackFixture> {
     const backend = await resource.openBackend(stackName);
-    const stack = await newStack({ name: stackName, program: { js: "" }, config: backend.connections });
+    const env = resource.shell === "native" ? pluginOnPath() : {};
+    const stack = await newStack({ name: stackName, program: { js: "" }, config: backend.connections, env });
     return new StackFixture(resource, backend, stack);
   }
 
@@ -106,7 +107,7 @@ export class StackFixture {
   declare(program: Program): void {
     this.stack.setProgram({
       js: `
-const { ${this.resource.type}: Resource } = require("pulumi-snapclone");
+const { ${this.resource.type}: Resource } = require("${this.resource.shell === "native" ? "pulumi-snapclone/native" : "pulumi-snapclone"}");
 for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resource(name, args);`,
     });
   }
@@ -150,7 +151,7 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
     return (checkpoint.latest?.resources ?? [])
       .filter(({ type }) => !type.startsWith("pulumi:"))
       .map(({ urn, id = "", delete: gone = false, outputs = {} }) => ({
-        urn,
+        urn: withDynamicTypes(urn),
         id,
         delete: gone,
         copies: this.resource.copyIdsOf({ id, outputs }),
@@ -172,7 +173,9 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 
   private async transcribe(command: string[], running: Promise<Result>): Promise<Result> {
-    const result = await running;
+    const given = await running;
+    const events = JSON.parse(withDynamicTypes(JSON.stringify(given.events))) as Result["events"];
+    const result = { ...given, events, stdout: withDynamicTypes(given.stdout) };
     this.transcript.push(`$ pulumi ${command.join(" ")}\n${result.stdout}${result.stderr}exit code ${result.code}`);
     return result;
   }
@@ -251,6 +254,11 @@ interface StateFile {
       }[];
     };
   };
+}
+
+/** Ownership records name a resource in the form of the dynamic classes' URN, whichever shell has made it. */
+function withDynamicTypes(text: string): string {
+  return text.replaceAll("snapclone:index:", "pulumi-nodejs:dynamic/snapclone:");
 }
 
 function pause(ms: number): Promise<void> {

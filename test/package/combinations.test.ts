@@ -86,7 +86,7 @@ async function wholeLife(project: Workplace, { node }: Combination): Promise<voi
 async function entriesLoad(project: Workplace): Promise<void> {
   const script = `
     const assert = require("node:assert");
-    const expected = { "pulumi-snapclone": "Snapshot", "pulumi-snapclone/emulator": "startEmulator", "pulumi-snapclone/dynamic/v1": "snapshot" };
+    const expected = { "pulumi-snapclone": "Snapshot", "pulumi-snapclone/emulator": "startEmulator", "pulumi-snapclone/dynamic/v1": "snapshot", "pulumi-snapclone/native": "Snapshot" };
     (async () => {
       for (const [entry, name] of Object.entries(expected)) {
         const required = require(entry);

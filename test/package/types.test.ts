@@ -11,6 +11,7 @@ import { installed, repository, testWith } from "./prepared";
 const FOLDER = path.join(__dirname, "programs");
 const PROGRAMS = [
   "everyEmulatorExport.ts",
+  "everyNativeExport.ts",
   ...fs.readdirSync(path.join(FOLDER, "exports")).map((name) => path.join("exports", name)),
 ];
 /** `skipLibCheck` off: our declarations, and all that they lead to, are right by themselves. */

@@ -5,8 +5,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
 
-/** By name of the report: the folder of the entry point in dist/. */
-const REPORTS = { "pulumi-snapclone": "sdk", "pulumi-snapclone-emulator": "emulator" } as const;
+/** By name of the report: the entry point in dist/. */
+const REPORTS = {
+  "pulumi-snapclone": "sdk/index",
+  "pulumi-snapclone-native": "sdk/native",
+  "pulumi-snapclone-emulator": "emulator/index",
+} as const;
 
 /** Compares the built declarations with the reports, and rewrites these if asked. Returns the reports that differed. */
 export function checkApiReports(root: string, rewrite: boolean): string[] {
@@ -15,7 +19,7 @@ export function checkApiReports(root: string, rewrite: boolean): string[] {
     const configObject = ExtractorConfig.loadFile(configObjectFullPath);
     const temporary = path.join(tmpdir(), "snapclone-api");
     mkdirSync(temporary, { recursive: true });
-    configObject.mainEntryPointFilePath = `<projectFolder>/dist/${entry}/index.d.ts`;
+    configObject.mainEntryPointFilePath = `<projectFolder>/dist/${entry}.d.ts`;
     configObject.apiReport = {
       enabled: true,
       reportFolder: "<projectFolder>/etc",

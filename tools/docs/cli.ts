@@ -6,11 +6,16 @@ import { resourceNames } from "../../provider/resources";
 import { checkApiReports } from "./apiReport";
 import { renderHints } from "./hints";
 import { renderPage } from "./pages";
+import { renderSchema } from "./schema";
 
 // From dist/tools/docs.
 const root = path.resolve(__dirname, "..", "..", "..");
 
-for (const { file, before, after } of [...resourceNames.map((name) => renderPage(root, name)), renderHints(root)]) {
+for (const { file, before, after } of [
+  ...resourceNames.map((name) => renderPage(root, name)),
+  renderHints(root),
+  renderSchema(root),
+]) {
   if (before === after) continue;
   writeFileSync(file, after);
   console.log(`written: ${path.relative(root, file)}`);

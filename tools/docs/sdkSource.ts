@@ -24,22 +24,43 @@ export interface SdkResource {
   types: Record<string, Member[]>;
   /** The keys of `noOutputs`, with which the class registers its outputs. */
   registered: string[];
+  /** The comment of the class, without its tags. */
+  description: string;
 }
 
 export function readSdk(root: string, name: ResourceName): SdkResource {
   const file = path.join(root, "sdk", `${name}.ts`);
   const source = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true);
-  const interfaces = source.statements.filter(ts.isInterfaceDeclaration);
-  const types = Object.fromEntries(interfaces.map((one) => [one.name.text, membersOf(one.members)]));
+  const types = interfacesOf(source);
   const { [`${typeOf(name)}Args`]: inputs, ...others } = types;
   const resource = source.statements.filter(ts.isClassDeclaration).find((one) => one.name?.text === typeOf(name));
   if (inputs === undefined || resource === undefined) {
     throw new Error(`${file} does not declare ${typeOf(name)} and ${typeOf(name)}Args`);
   }
-  return { inputs, outputs: membersOf(resource.members), types: others, registered: registeredIn(source) };
+  const description = textOf(ts.getJSDocCommentsAndTags(resource).find(ts.isJSDoc)?.comment);
+  return {
+    inputs,
+    outputs: membersOf(resource.members),
+    types: others,
+    registered: registeredIn(source),
+    description: description
+      .split(/\n\s*\n/)
+      .map(oneLine)
+      .join("\n\n"),
+  };
 }
 
-function membersOf(members: ts.NodeArray<ts.Node>): Member[] {
+/** The interfaces of a file, each with its members. */
+export function readInterfaces(file: string): Record<string, Member[]> {
+  return interfacesOf(ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest, true));
+}
+
+function interfacesOf(source: ts.SourceFile): Record<string, Member[]> {
+  const interfaces = source.statements.filter(ts.isInterfaceDeclaration);
+  return Object.fromEntries(interfaces.map((one) => [one.name.text, membersOf(one.members)]));
+}
+
+export function membersOf(members: ts.NodeArray<ts.Node>): Member[] {
   return members.flatMap((member) => {
     if (!ts.isPropertySignature(member) && !ts.isPropertyDeclaration(member)) return [];
     if (member.type === undefined || !ts.isIdentifier(member.name)) return [];

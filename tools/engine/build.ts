@@ -39,7 +39,7 @@ export async function buildEngine(context: Context): Promise<Outcome> {
   });
 }
 
-async function usableGo(context: Context): Promise<{ go: string } | { failure: string }> {
+export async function usableGo(context: Context): Promise<{ go: string } | { failure: string }> {
   const wanted = /^go (\d+\.\d+)/m.exec(moduleFile(context.root, "go.mod"))?.[1] ?? "1.26";
   const go = executablesOnPath("go", context.env)[0];
   if (go === undefined) return { failure: `there is no \`go\` on PATH (${wanted} or newer is needed).` };
@@ -102,7 +102,7 @@ function buildArguments(version: string, output: string): string[] {
   ];
 }
 
-function goEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function goEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     ...env,
     CGO_ENABLED: "0",

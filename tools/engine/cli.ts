@@ -1,17 +1,25 @@
 // `node dist/tools/engine/cli.js`: says which Pulumi engine the tests and the demo use, getting one if need be.
 //   --print-path   only what to put before PATH
 //   --json         the whole answer as JSON
+//   --yaml-path    only the folder of the host for YAML programs
 //   --ready        don't download or compile anything
 
-import { type Engine, resolveEngine } from ".";
+import { type Engine, resolveEngine, resolveYaml } from ".";
 
 async function main(args: readonly string[]): Promise<number> {
-  const unknown = args.find((arg) => !["--print-path", "--json", "--ready"].includes(arg));
+  const unknown = args.find((arg) => !["--print-path", "--yaml-path", "--json", "--ready"].includes(arg));
   if (unknown !== undefined) {
-    process.stderr.write(`unknown option ${unknown}; there are --print-path, --json, --ready\n`);
+    process.stderr.write(`unknown option ${unknown}; there are --print-path, --yaml-path, --json, --ready\n`);
     return 2;
   }
-  const engine = await resolveEngine({ onlyReady: args.includes("--ready") });
+  const onlyReady = args.includes("--ready");
+  const engine = await resolveEngine({ onlyReady });
+  if (args.includes("--yaml-path") && engine.kind !== "none") {
+    const host = await resolveYaml(engine, { onlyReady });
+    if ("folder" in host) process.stdout.write(`${host.folder}\n`);
+    else process.stderr.write(`${host.failure}\n`);
+    return "folder" in host ? 0 : 1;
+  }
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(engine)}\n`);
   else if (engine.kind === "none") process.stderr.write(`${engine.reason}\n`);
   else process.stdout.write(args.includes("--print-path") ? `${engine.path}\n` : describe(engine));

@@ -9,6 +9,7 @@ import { engineOnPath } from "./onPath";
 import { reporterFor } from "./reporter";
 import type { Context, Engine, FoundEngine, Outcome } from "./types";
 import { MINIMUM_VERSION } from "./version";
+import { resolveYamlHost, type YamlHost } from "./yamlHost";
 
 export type { Engine, FoundEngine } from "./types";
 
@@ -22,14 +23,14 @@ export interface Options {
   root?: string;
 }
 
+/** The host for YAML programs that goes with the engine. */
+export function resolveYaml(engine: FoundEngine, options: Options = {}): Promise<YamlHost> {
+  return resolveYamlHost(engine, contextOf(options), options.onlyReady === true);
+}
+
 export async function resolveEngine(options: Options = {}): Promise<Engine> {
-  const env = options.env ?? process.env;
-  const context: Context = {
-    env,
-    reporter: reporterFor(options.log),
-    root: options.root ?? repositoryRoot(),
-    cache: cacheFolder(env),
-  };
+  const context = contextOf(options);
+  const { env } = context;
   const only = env.SNAPCLONE_ENGINE ?? "";
   const failures = new Map<string, string>();
   for (const way of waysInOrder) {
@@ -41,6 +42,12 @@ export async function resolveEngine(options: Options = {}): Promise<Engine> {
     failures.set(way.kind, outcome.failure);
   }
   return { kind: "none", reason: explain(failures, only) };
+}
+
+function contextOf(options: Options): Context {
+  const env = options.env ?? process.env;
+  const root = options.root ?? repositoryRoot();
+  return { env, reporter: reporterFor(options.log), root, cache: cacheFolder(env) };
 }
 
 interface Way {

@@ -12,11 +12,23 @@ const REGISTRIES: Record<string, (text: string, rename: (text: string) => string
     insertBefore(
       text,
       "} satisfies Record",
-      rename('  toyCopy: () => load<typeof import("./toy/toyCopy/resource")>("./toy/toyCopy/resource").toyCopy,\n'),
+      rename(
+        '  toyCopy: () => (require("./toy/toyCopy/resource") as typeof import("./toy/toyCopy/resource")).toyCopy,\n',
+      ),
     ),
   "emulator/services.ts": (text, rename) => {
     const imported = insertBefore(text, "\nexport const SERVICES", rename('import { toy } from "./toy";\n'));
     return insertBefore(imported, "};\n", rename("  toy,\n"), imported.indexOf("export const SERVICES"));
+  },
+  "sdk/native.ts": (text, rename) => {
+    const typed = insertBefore(text, '} from "./index";', rename("  ToyCopyArgs,\n"));
+    return insertBefore(
+      typed,
+      "\n/** The provider's configuration",
+      rename(
+        "/** The {@link dynamic.ToyCopy} of the native provider. */\nexport class ToyCopy extends native(dynamic.ToyCopy) {}\n",
+      ),
+    );
   },
   "sdk/index.ts": (text, rename) => `${text}${rename('export { ToyCopy, type ToyCopyArgs } from "./toyCopy";\n')}`,
 };

@@ -32,6 +32,8 @@ import { keysToShow, metadataOf, observed } from "./state";
 
 export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   displayName: "snapshot",
+  expectedOutputs: { status: "available" },
+  stableOutputs: ["sizeGiB", "createdAt", "projectId", "userId", "groupSnapshotId"],
   connection: openstack,
   inputs: rules,
   validate: validateRevert,

@@ -34,6 +34,7 @@ import { observed } from "./state";
 export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackContext> = {
   displayName: "volume from a snapshot",
   connection: openstack,
+  stableOutputs: ["createdAt", "bootable"],
   inputs: rules,
   validate,
   autoName: "name",

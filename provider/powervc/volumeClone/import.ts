@@ -25,14 +25,14 @@ export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
     return ids.map(({ data }) => data).join(",");
   }),
 
-  async find(cloud, importId, record, { volumes, displayName }, context): Promise<Importable | undefined> {
+  async find(cloud, importId, record, { volumes: wanted, displayName }, context): Promise<Importable | undefined> {
     const ids = idsIn(importId);
     const input = (message: string) =>
       new SnapcloneError({ kind: "input", message: `${message}; nothing was changed` });
-    if (ids.length !== volumes.length) {
-      throw input(`the option names ${ids.length} of the kind clone, and the program has ${volumes.length} volumes`);
+    if (wanted !== undefined && ids.length !== wanted.length) {
+      throw input(`the option names ${ids.length} of the kind clone, and the program has ${wanted.length} volumes`);
     }
-    const source = ids.find((one) => volumes.includes(one));
+    const source = ids.find((one) => wanted?.includes(one));
     if (source !== undefined) throw input(`${source} is one of the source volumes, and no clone of them`);
     const rows = await cloud.volumes(ids, undefined, context.signal);
     if (rows.length === 0) return undefined;
@@ -40,6 +40,8 @@ export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
     if (lacking.length > 0) throw input(`there is no volume ${lacking.join(", ")}, or this login may not see it`);
     refuseUnusable(rows);
 
+    // Pulumi's own import does not know the program: what Cinder shows of the clones must do.
+    const volumes = wanted ?? ids.map((one) => sourceOrThrow(rows.find((row) => row.id === one)));
     const setId = `snapclone-${digest(`import ${record.stack} ${record.owner} ${importId}`).slice(0, 24)}`;
     const claimed = rows.map((row, index): Member => ({ row, source: sourceOf(row) ?? volumes[index] }));
     refuseOtherSources(claimed, volumes);
@@ -89,6 +91,16 @@ export async function recordImported(
   await forEachSettled(items, async ({ row }) => {
     const tags: Metadata = { ...importedTags(row, sources.get(row.id), volumes, id, prefix), ...recordTags(record) };
     await cloud.cinder.createVolumeMetadata(row.id, tags);
+  });
+}
+
+function sourceOrThrow(row: VolumeRow | undefined): string {
+  const source = row === undefined ? undefined : sourceOf(row);
+  if (source !== undefined) return source;
+  throw new SnapcloneError({
+    kind: "input",
+    message: `of which volume ${row?.id} was made, Cinder does not show; nothing was changed`,
+    hint: "Declare the clones in the program, with their `volumes` and the option `import` of the dynamic class (docs/import.md).",
   });
 }
 

@@ -41,6 +41,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
   displayName: "volume clone",
   connection: powervc,
   import: importer,
+  stableOutputs: ["clones", "namePrefix", "taskId", "flow"],
   inputs: {
     volumes: {
       onChange: changeOfVolumes,

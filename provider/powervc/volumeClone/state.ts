@@ -6,6 +6,7 @@ import type { PowerVcContext } from "../context";
 import { displayNameOf, SEPARATOR } from "./names";
 import {
   createdAt,
+  importedTags,
   indexTag,
   isTagged,
   isTemporaryName,
@@ -45,7 +46,9 @@ export async function findMembers(
   const recorded = recordedClones(known);
   const filter = { metadata: { [OWNERSHIP_KEYS.set]: id } };
   const byId = await cloud.volumes([...recorded.keys()], filter, signal);
-  const members = byId.map((row) => withTags({ row, source: recorded.get(row.id) ?? sourceIn(row) }, sources, known));
+  const members = byId.map((row) =>
+    withTags({ row, source: recorded.get(row.id) ?? sourceIn(row) }, id, sources, known),
+  );
   if (hasCloneOfEach(sources, recorded)) return members;
   // A resource that is only read (`get`) knows no source volumes: its clones are found by their tags.
   const rows = sources.length > 0 ? await cloud.listAll(signal) : await cloud.cinder.listVolumesDetail(filter, signal);
@@ -73,10 +76,16 @@ function sourceIn(row: VolumeRow): string | undefined {
   return isTagged(row) ? row.metadata[OWNERSHIP_KEYS.source] : undefined;
 }
 
-/** If somebody has removed a clone's tags, this puts back what the state knows of them. */
-function withTags({ row, source }: Member, sources: readonly string[], { namePrefix }: State): Member {
+/** If somebody has removed a clone's tags, or an import has not written them yet, this puts back what the state knows. */
+function withTags({ row, source }: Member, id: string, sources: readonly string[], known: State): Member {
   if (isTagged(row)) return { row, source };
-  const prefix = typeof namePrefix === "string" ? namePrefix : prefixOf(row.name, {});
+  const prefix = typeof known.namePrefix === "string" ? known.namePrefix : prefixOf(row.name, {});
+  if (known.__imported !== undefined) {
+    return {
+      source,
+      row: { ...row, metadata: { ...row.metadata, ...importedTags(row, source, sources, id, prefix) } },
+    };
+  }
   const tags = {
     [OWNERSHIP_KEYS.volume]: row.id,
     [OWNERSHIP_KEYS.index]: indexTag(sources, source),

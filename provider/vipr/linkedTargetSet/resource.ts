@@ -49,6 +49,7 @@ const INTERVAL = { first: 1_000, most: 10_000 };
 export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   displayName: "linked target set",
   connection: vipr,
+  stableOutputs: ["sourceId"],
   import: {
     refusal:
       "a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported",

@@ -1,7 +1,7 @@
 // ToyCopy.
 
 import type * as pulumi from "@pulumi/pulumi";
-import { isOfType, type NoOutputs, SnapcloneResource } from "./resource";
+import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resource";
 
 /** The inputs of a {@link ToyCopy}. */
 export interface ToyCopyArgs {
@@ -48,6 +48,8 @@ export interface ToyCopyArgs {
  * ```
  */
 export class ToyCopy extends SnapcloneResource {
+  /** @internal */
+  static readonly __pulumiType = typeToken("ToyCopy");
   declare readonly source: pulumi.Output<string>;
   declare readonly name: pulumi.Output<string>;
   /** Toy's status: `available` whenever `pulumi up` has succeeded. */
@@ -61,7 +63,7 @@ export class ToyCopy extends SnapcloneResource {
 
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is ToyCopy {
-    return isOfType(obj, "ToyCopy");
+    return isOfType(obj, ToyCopy.__pulumiType);
   }
 }
 

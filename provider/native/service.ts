@@ -1,0 +1,194 @@
+// pulumirpc.ResourceProvider over gRPC: one handler for each call, which translates messages to the plain values of
+// provider.ts and back. `provider.main` of @pulumi/pulumi is not used: it drops timeouts, previews, configuration and old
+// inputs, and knows no cancel (docs/wire/pulumi-engine.md#native).
+
+import * as grpc from "@grpc/grpc-js";
+import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
+import { type IResourceProviderServer, ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import * as pb from "@pulumi/pulumi/proto/provider_pb";
+import { Status } from "@pulumi/pulumi/proto/status_pb";
+import { Any } from "google-protobuf/google/protobuf/any_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { canonical } from "../core/diff";
+import { redact } from "../core/errors";
+import { withNativeTypes } from "../pulumi/urns";
+import type { DiffKind } from "./details";
+import { receive, send } from "./properties";
+import { type Failure, InitFailure, type NativeProvider, type Sent } from "./provider";
+import { schemaText, version } from "./schema";
+
+export interface Connection {
+  /** The engine's address, where messages go. */
+  connect(address: string): void;
+  /** The user wants a cancelled run to wait for what it has begun. */
+  ignoresCancel: boolean;
+}
+
+type Handler<Request, Response> = (call: { request: Request }) => Response | Promise<Response>;
+
+/** The calls that this provider answers. The others are "unimplemented", and the engine does without. */
+export function handlers(provider: NativeProvider, connection: Connection): IResourceProviderServer {
+  const answered = {
+    handshake: (({ request }) => {
+      connection.connect(request.getEngineAddress());
+      return new pb.ProviderHandshakeResponse().setAcceptSecrets(true);
+    }) satisfies Handler<pb.ProviderHandshakeRequest, pb.ProviderHandshakeResponse>,
+    attach: (({ request }) => {
+      connection.connect(request.getAddress());
+      return new Empty();
+    }) satisfies Handler<{ getAddress(): string }, Empty>,
+    getPluginInfo: () => new PluginInfo().setVersion(version),
+    getSchema: () => new pb.GetSchemaResponse().setSchema(schemaText()),
+    getMapping: () => new pb.GetMappingResponse(),
+    getMappings: () => new pb.GetMappingsResponse(),
+    cancel: () => {
+      if (!connection.ignoresCancel) provider.stop("cancelled");
+      return new Empty();
+    },
+    ...configurationHandlers(provider),
+    ...resourceHandlers(provider),
+  };
+  const all = Object.entries(ResourceProviderService).map(([name, { path, responseStream }]) => {
+    const handler = Reflect.get(answered, name) as Handler<unknown, unknown> | undefined;
+    const unimplemented = { code: grpc.status.UNIMPLEMENTED, details: `${path} is not implemented` };
+    if (handler !== undefined) return [name, unary(handler)];
+    if (responseStream)
+      return [name, (call: grpc.ServerWritableStream<unknown, unknown>) => call.emit("error", unimplemented)];
+    return [name, (_call: unknown, reply: grpc.sendUnaryData<unknown>) => reply(unimplemented)];
+  });
+  return Object.fromEntries(all) as IResourceProviderServer;
+}
+
+function configurationHandlers(provider: NativeProvider) {
+  return {
+    checkConfig: (({ request }) => {
+      const news = receive(request.getNews());
+      return failuresOf(new pb.CheckResponse().setInputs(request.getNews()), provider.checkConfig(news));
+    }) satisfies Handler<pb.CheckRequest, pb.CheckResponse>,
+    /** Another connection or password is no reason to replace a copy: a resource's own diff sees another backend. */
+    diffConfig: (({ request }) => {
+      const [olds, news] = [receive(request.getOldInputs()).values, receive(request.getNews()).values];
+      const names = [...new Set([...Object.keys(olds), ...Object.keys(news)])];
+      const diffs = names.filter((name) => canonical(olds[name]) !== canonical(news[name]));
+      return new pb.DiffResponse().setDiffsList(diffs).setChanges(changes(diffs.length > 0));
+    }) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
+    configure: (({ request }) => {
+      // What is secret of a connection, the connection itself keeps out of messages: most of it is addresses and names.
+      provider.configure(receive(request.getArgs()));
+      return new pb.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
+    }) satisfies Handler<pb.ConfigureRequest, pb.ConfigureResponse>,
+    invoke: (async ({ request }) => {
+      const answer = await provider.invoke(request.getTok(), receive(request.getArgs()));
+      if ("failures" in answer) return failuresOf(new pb.InvokeResponse(), answer.failures);
+      return new pb.InvokeResponse().setReturn(send(answer.result));
+    }) satisfies Handler<pb.InvokeRequest, pb.InvokeResponse>,
+  };
+}
+
+function resourceHandlers(provider: NativeProvider) {
+  return {
+    check: (async ({ request }) => {
+      const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
+      const seed = Buffer.from(request.getRandomseed_asB64(), "base64");
+      const { failures, ...inputs } = await provider.check(request.getUrn(), olds, news, seed);
+      return failuresOf(new pb.CheckResponse().setInputs(struct(inputs)), failures);
+    }) satisfies Handler<pb.CheckRequest, pb.CheckResponse>,
+    diff: (({ request }) => {
+      const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
+      const difference = provider.diff(request.getUrn(), request.getId(), olds, news, request.getIgnorechangesList());
+      const response = new pb.DiffResponse()
+        .setChanges(changes(difference.hasChanges))
+        .setReplacesList(difference.replaces)
+        .setStablesList(difference.stables)
+        .setDeletebeforereplace(difference.deleteBeforeReplace)
+        .setDiffsList(difference.details.map(({ path }) => path))
+        .setHasdetaileddiff(true);
+      for (const { path, kind, replaces } of difference.details) {
+        response.getDetaileddiffMap().set(path, new pb.PropertyDiff().setKind(KINDS[kind][replaces ? 1 : 0]));
+      }
+      return response;
+    }) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
+    create: (async ({ request }) => {
+      const options = { preview: request.getPreview(), timeoutMs: timeoutMs(request) };
+      const { id, outputs } = await provider.create(request.getUrn(), receive(request.getProperties()), options);
+      return new pb.CreateResponse().setId(id).setProperties(struct(outputs));
+    }) satisfies Handler<pb.CreateRequest, pb.CreateResponse>,
+    read: (async ({ request }) => {
+      const properties = receive(request.getProperties());
+      const inputs = request.hasInputs() ? receive(request.getInputs()) : undefined;
+      const found = await provider.read(request.getUrn(), request.getId(), properties, inputs, timeoutMs(request));
+      if (found === undefined) return new pb.ReadResponse();
+      return new pb.ReadResponse().setId(found.id).setProperties(struct(found.outputs)).setInputs(struct(found.inputs));
+    }) satisfies Handler<pb.ReadRequest, pb.ReadResponse>,
+    update: (async ({ request }) => {
+      const options = { preview: request.getPreview(), timeoutMs: timeoutMs(request) };
+      const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
+      const { outputs } = await provider.update(request.getUrn(), request.getId(), olds, news, options);
+      return new pb.UpdateResponse().setProperties(struct(outputs));
+    }) satisfies Handler<pb.UpdateRequest, pb.UpdateResponse>,
+    delete: (async ({ request }) => {
+      const properties = receive(request.getProperties());
+      await provider.delete(request.getUrn(), request.getId(), properties, timeoutMs(request));
+      return new Empty();
+    }) satisfies Handler<pb.DeleteRequest, Empty>,
+  };
+}
+
+const { Kind } = pb.PropertyDiff;
+const KINDS: Record<DiffKind, readonly [pb.PropertyDiff.Kind, pb.PropertyDiff.Kind]> = {
+  add: [Kind.ADD, Kind.ADD_REPLACE],
+  delete: [Kind.DELETE, Kind.DELETE_REPLACE],
+  update: [Kind.UPDATE, Kind.UPDATE_REPLACE],
+};
+
+function changes(some: boolean): pb.DiffResponse.DiffChanges {
+  return some ? pb.DiffResponse.DiffChanges.DIFF_SOME : pb.DiffResponse.DiffChanges.DIFF_NONE;
+}
+
+/** Protobuf's 0 is "not set": the definition's own timeout counts. */
+function timeoutMs(request: { getTimeout(): number }): number | undefined {
+  return request.getTimeout() > 0 ? request.getTimeout() * 1000 : undefined;
+}
+
+function struct({ values, secrets }: Sent) {
+  return send(values, secrets);
+}
+
+function failuresOf<Response extends { addFailures(failure: pb.CheckFailure): unknown }>(
+  response: Response,
+  failures: readonly Failure[],
+): Response {
+  for (const { property, reason } of failures) {
+    response.addFailures(new pb.CheckFailure().setProperty(property).setReason(withNativeTypes(reason)));
+  }
+  return response;
+}
+
+function unary(handler: Handler<unknown, unknown>): grpc.handleUnaryCall<unknown, unknown> {
+  return (call, reply) => {
+    Promise.resolve()
+      .then(() => handler(call))
+      .then(
+        (response) => reply(null, response),
+        (error: unknown) => reply(statusOf(error)),
+      );
+  };
+}
+
+function statusOf(error: unknown): Partial<grpc.StatusObject> {
+  const text = withNativeTypes(redact(error instanceof Error ? error.message : String(error)));
+  if (!(error instanceof InitFailure)) return { code: grpc.status.UNKNOWN, details: text };
+  const detail = new pb.ErrorResourceInitFailed()
+    .setId(error.id)
+    .setProperties(struct(error.properties))
+    .setReasonsList(error.reasons.map(withNativeTypes));
+  if (error.inputs) detail.setInputs(struct(error.inputs));
+  const packed = new Any();
+  packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+  const status = new Status().setCode(grpc.status.UNKNOWN).setMessage(text);
+  status.addDetails(packed);
+  const metadata = new grpc.Metadata();
+  // Where gRPC libraries look for the details of a status.
+  metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
+  return { code: grpc.status.UNKNOWN, details: text, metadata };
+}

@@ -1,0 +1,379 @@
+// The native provider's gRPC service, called as Pulumi's engine calls it: each resource through its life, and what only this
+// shell has. test/engine/native has the engine itself.
+
+import * as grpc from "@grpc/grpc-js";
+import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
+import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb";
+import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
+import * as pb from "@pulumi/pulumi/proto/provider_pb";
+import { Status } from "@pulumi/pulumi/proto/status_pb";
+import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
+import { type Emulator, SEED_VOLUMES } from "../../emulator";
+import { UNKNOWN } from "../../provider/core/check";
+import { receive, type SecretPath, send } from "../../provider/native/properties";
+import { type Served, serve } from "../../provider/native/server";
+import { connectionsOf, LIVES, onBackends, startCloud } from "../smoke/shortLives";
+
+type Values = Record<string, unknown>;
+
+const urnOf = (type: string, name = "one") => `urn:pulumi:dev::shop::snapclone:index:${type}::${name}`;
+const SEED = new Uint8Array(32).fill(7);
+
+/** The engine's side of the wire. */
+class Engine {
+  readonly messages: { text: string; urn: string; ephemeral: boolean }[] = [];
+  private readonly own = new grpc.Server();
+
+  private constructor(
+    readonly served: Served,
+    readonly client: ResourceProviderClient,
+  ) {
+    const log: grpc.handleUnaryCall<LogRequest, Empty> = ({ request }, reply) => {
+      this.messages.push({ text: request.getMessage(), urn: request.getUrn(), ephemeral: request.getEphemeral() });
+      reply(null, new Empty());
+    };
+    this.own.addService(EngineService, { log });
+  }
+
+  static async start(config: Values): Promise<Engine> {
+    const served = await serve(undefined);
+    const address = `127.0.0.1:${served.port}`;
+    const engine = new Engine(served, new ResourceProviderClient(address, grpc.credentials.createInsecure()));
+    const port = await new Promise((resolve) => {
+      engine.own.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (_error, bound) => resolve(bound));
+    });
+    await engine.call("handshake", new pb.ProviderHandshakeRequest().setEngineAddress(`127.0.0.1:${port}`));
+    await engine.call("configure", new pb.ConfigureRequest().setArgs(send(config, [["connections"]])));
+    return engine;
+  }
+
+  call<Request, Response = unknown>(method: string, request: Request): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const call = Reflect.get(this.client, method) as (request: Request, done: grpc.requestCallback<Response>) => void;
+      call.call(this.client, request, (error, response) => (error ? reject(error) : resolve(response as Response)));
+    });
+  }
+
+  async check(type: string, news: Values, olds: Values = {}, secrets: SecretPath[] = []) {
+    const request = new pb.CheckRequest().setUrn(urnOf(type)).setRandomseed(SEED);
+    const answer: pb.CheckResponse = await this.call("check", request.setOlds(send(olds)).setNews(send(news, secrets)));
+    const failures = answer.getFailuresList().map((failure) => [failure.getProperty(), failure.getReason()]);
+    return { inputs: answer.getInputs(), failures };
+  }
+
+  async create(type: string, inputs: Struct | undefined, { preview = false, timeout = 0, name = "one" } = {}) {
+    const request = new pb.CreateRequest().setUrn(urnOf(type, name)).setProperties(inputs);
+    const answer: pb.CreateResponse = await this.call("create", request.setPreview(preview).setTimeout(timeout));
+    return { id: answer.getId(), outputs: answer.getProperties() };
+  }
+
+  async diff(type: string, id: string, olds: Struct | undefined, news: Struct | undefined, ignore: string[] = []) {
+    const request = new pb.DiffRequest().setUrn(urnOf(type)).setId(id).setIgnorechangesList(ignore);
+    const answer: pb.DiffResponse = await this.call("diff", request.setOlds(olds).setNews(news));
+    return {
+      some: answer.getChanges() === pb.DiffResponse.DiffChanges.DIFF_SOME,
+      replaces: answer.getReplacesList(),
+      details: Object.fromEntries(
+        answer
+          .getDetaileddiffMap()
+          .toArray()
+          .map(([path, one]) => [path, kindOf(one)]),
+      ),
+      deleteFirst: answer.getDeletebeforereplace(),
+    };
+  }
+
+  async update(type: string, id: string, olds: Struct | undefined, news: Struct | undefined, preview = false) {
+    const request = new pb.UpdateRequest().setUrn(urnOf(type)).setId(id).setPreview(preview);
+    const answer: pb.UpdateResponse = await this.call("update", request.setOlds(olds).setNews(news));
+    return answer.getProperties();
+  }
+
+  async read(type: string, id: string, properties?: Struct, inputs?: Struct) {
+    const request = new pb.ReadRequest()
+      .setUrn(urnOf(type))
+      .setId(id)
+      .setProperties(properties ?? send({}));
+    const answer: pb.ReadResponse = await this.call("read", inputs ? request.setInputs(inputs) : request);
+    return { id: answer.getId(), outputs: answer.getProperties(), inputs: answer.getInputs() };
+  }
+
+  delete(type: string, id: string, properties: Struct | undefined): Promise<unknown> {
+    return this.call("delete", new pb.DeleteRequest().setUrn(urnOf(type)).setId(id).setProperties(properties));
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    await this.served.provider.end();
+    this.served.server.forceShutdown();
+    this.own.forceShutdown();
+  }
+}
+
+function kindOf(one: unknown): string {
+  const kind = Array.isArray(one) ? one[0] : (one as pb.PropertyDiff).getKind();
+  return Object.entries(pb.PropertyDiff.Kind).find(([, value]) => value === (kind ?? 0))?.[0] ?? "";
+}
+
+/** An init failure as the engine reads it. */
+async function initFailure(call: Promise<unknown>) {
+  const error = (await call.then(
+    () => {
+      throw new Error("the call has succeeded");
+    },
+    (thrown: unknown) => thrown,
+  )) as grpc.ServiceError;
+  const [packed] = error.metadata.get("grpc-status-details-bin");
+  if (packed === undefined) throw error;
+  const [detail] = Status.deserializeBinary(new Uint8Array(packed as Buffer)).getDetailsList();
+  const failed = pb.ErrorResourceInitFailed.deserializeBinary(detail?.getValue_asU8() ?? new Uint8Array());
+  return { id: failed.getId(), outputs: failed.getProperties(), reasons: failed.getReasonsList(), error };
+}
+
+const values = (struct: Struct | undefined) => receive(struct).values;
+
+describe("each resource", () => {
+  let cloud: Emulator;
+  let engine: Engine;
+
+  beforeAll(async () => {
+    cloud = await startCloud();
+    engine = await Engine.start({ connections: JSON.stringify(connectionsOf(cloud)) });
+  });
+  afterAll(async () => {
+    await engine?.close();
+    await cloud?.close();
+  });
+
+  test.each(Object.entries(LIVES))("%s: preview, create, no change, update, read, delete", async (type, life) => {
+    const [created, changed, deleted] = life.expected;
+    const before = { ...life.before, connection: life.connection };
+    const { inputs, failures } = await engine.check(type, before);
+    expect(failures).toEqual([]);
+    expect(Object.keys(values(inputs)).filter((key) => key.startsWith("__"))).toEqual(["__attempt"]);
+
+    const preview = values((await engine.create(type, inputs, { preview: true })).outputs);
+    expect(Object.keys(preview).filter((key) => key.startsWith("__"))).toEqual([]);
+    expect(Object.values(preview)).toContain(UNKNOWN);
+    const { __attempt, ...given } = values(inputs);
+    expect(preview).toMatchObject(given);
+
+    const { id, outputs } = await engine.create(type, inputs);
+    expect([id === "", onBackends(cloud)[type]]).toEqual([false, created]);
+    expect(values(outputs)).toMatchObject({
+      __owner: `urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:${type}::one`,
+      __stack: expect.any(String),
+    });
+    expect(Object.keys(values(outputs))).not.toEqual(expect.arrayContaining(["__provider"]));
+    expect(await engine.diff(type, id, outputs, inputs)).toMatchObject({ some: false, replaces: [], details: {} });
+    // What was a stack of the dynamic classes has more hidden values. They are no difference.
+    const dynamic = send({ ...values(outputs), __provider: "p", __timeouts: { create: "1h" } });
+    expect(await engine.diff(type, id, dynamic, inputs)).toMatchObject({ some: false });
+
+    const after = { ...life.after, connection: life.connection };
+    const news = (await engine.check(type, after, values(inputs))).inputs;
+    expect(values(news).__attempt).toBe(values(inputs).__attempt);
+    const difference = await engine.diff(type, id, outputs, news);
+    expect([difference.some, difference.replaces]).toEqual([true, []]);
+    expect(Object.keys(difference.details)).not.toEqual([]);
+    const { __attempt: _, ...changes } = values(news);
+    expect(values(await engine.update(type, id, outputs, news, true))).toMatchObject(changes);
+    const updated = await engine.update(type, id, outputs, news);
+    expect(onBackends(cloud)[type]).toEqual(changed);
+
+    const read = await engine.read(type, id, updated, news);
+    expect([read.id, values(read.inputs)]).toEqual([id, expect.objectContaining({ __attempt })]);
+    expect(await engine.diff(type, id, read.outputs, news)).toMatchObject({ some: false });
+    await engine.delete(type, id, read.outputs);
+    expect(onBackends(cloud)[type]).toEqual(deleted);
+  });
+
+  test.each(["ClonedVm", "LinkedTargetSet", "AssistedSnapshot", "SnapshotSeries"])(
+    "%s: an import says why not",
+    async (type) => {
+      await expect(engine.read(type, "an-id")).rejects.toThrow(/can't be imported/);
+    },
+  );
+
+  test("an unknown type, and calls that this provider does not answer", async () => {
+    await expect(engine.check("Nothing", {})).rejects.toThrow(/no resource type snapclone:index:Nothing/);
+    await expect(engine.call("construct", new pb.ConstructRequest())).rejects.toMatchObject({
+      code: grpc.status.UNIMPLEMENTED,
+    });
+    expect(((await engine.call("getPluginInfo", new Empty())) as { getVersion(): string }).getVersion()).toMatch(/^\d/);
+  });
+});
+
+describe("a Snapshot", () => {
+  let cloud: Emulator;
+  let engine: Engine;
+  const inputsOf = async (given: Values = {}, secrets: SecretPath[] = []) =>
+    (await engine.check("Snapshot", { volumeId: SEED_VOLUMES.data, name: "n", ...given }, {}, secrets)).inputs;
+
+  beforeEach(async () => {
+    cloud = await startCloud("manual");
+    engine = await Engine.start({ connections: JSON.stringify(connectionsOf(cloud)) });
+  });
+  afterEach(async () => {
+    await engine?.close();
+    await cloud?.close();
+  });
+
+  test("Cancel: fifty waits end within two seconds, and each is recorded with its id", async () => {
+    const waiting = cloud.cinder.snapshots.size;
+    const inputs = await Promise.all(Array.from({ length: 50 }, () => inputsOf()));
+    const creates = inputs.map((one, n) => initFailure(engine.create("Snapshot", one, { name: `s${n}` })));
+    while (cloud.cinder.snapshots.size < waiting + 50) await new Promise((resolve) => setTimeout(resolve, 10));
+    const started = Date.now();
+    await engine.call("cancel", new Empty());
+    const failures = await Promise.all(creates);
+    expect(Date.now() - started).toBeLessThan(2_000);
+    expect(new Set(failures.map(({ id }) => id)).size).toBe(50);
+    for (const { id, outputs, reasons } of failures) {
+      expect(cloud.cinder.snapshots.has(id)).toBe(true);
+      expect(values(outputs)).toMatchObject({ status: "creating", pending: { operation: "create" } });
+      expect(reasons).toEqual([expect.stringContaining("resumes the wait")]);
+    }
+    const progress = engine.messages.filter(({ ephemeral }) => ephemeral);
+    expect(progress).toContainEqual({ text: expect.any(String), urn: urnOf("Snapshot", "s7"), ephemeral: true });
+  });
+
+  test("the request's timeout ends the wait; a read keeps the reason; an update resumes", async () => {
+    const inputs = await inputsOf();
+    const failed = await initFailure(engine.create("Snapshot", inputs, { timeout: 1 }));
+    const read = await initFailure(engine.read("Snapshot", failed.id, failed.outputs, inputs));
+    expect([read.id, read.reasons]).toEqual([failed.id, [expect.stringContaining("has not ended")]]);
+    expect(await engine.diff("Snapshot", failed.id, read.outputs, inputs)).toMatchObject({
+      some: true,
+      replaces: [],
+      details: { pending: "DELETE" },
+    });
+    cloud.clock.tick(600_000);
+    const outputs = await engine.update("Snapshot", failed.id, read.outputs, inputs);
+    expect(values(outputs)).toMatchObject({ status: "available" });
+    expect(values(outputs)).not.toHaveProperty("pending");
+  });
+
+  test("secrets: marked in inputs, outputs and failures, and in no message", async () => {
+    const inputs = await inputsOf({ name: "hush-hush", metadata: { a: "quiet-too", b: "open" } }, [
+      ["name"],
+      ["metadata", "a"],
+    ]);
+    const marked = (struct: Struct | undefined) => receive(struct).secrets.map((path) => path.join("."));
+    expect(marked(inputs)).toEqual(["metadata.a", "name"]);
+    const failed = await initFailure(engine.create("Snapshot", inputs, { timeout: 1 }));
+    expect(marked(failed.outputs)).toEqual(["metadata.a", "name"]);
+    expect(`${failed.error.message} ${failed.reasons}`).not.toMatch(/hush-hush|quiet-too/);
+    cloud.clock.tick(600_000);
+    const outputs = await engine.update("Snapshot", failed.id, failed.outputs, inputs);
+    const read = await engine.read("Snapshot", failed.id, outputs, inputs);
+    expect([marked(outputs), marked(read.outputs), marked(read.inputs)]).toEqual(
+      Array(3).fill(expect.arrayContaining(["metadata.a", "name"])),
+    );
+    cloud.faults.add({
+      match: { operation: "snapshots.create" },
+      status: 400,
+      body: { badRequest: { message: "no hush-hush" } },
+    });
+    await expect(engine.create("Snapshot", inputs)).rejects.toThrow(/no \[redacted\]/);
+  });
+
+  test("ignoreChanges, and the kinds of a detailed diff", async () => {
+    const olds = send({
+      volumeId: SEED_VOLUMES.data,
+      name: "n",
+      metadata: { a: "1", b: "2" },
+      __owner: "o",
+      status: "available",
+    });
+    const news = send({ volumeId: SEED_VOLUMES.logs, metadata: { a: "9", c: "3" }, name: "m" });
+    const all = await engine.diff("Snapshot", "id", olds, news);
+    expect([all.replaces, all.details]).toEqual([
+      ["volumeId"],
+      {
+        volumeId: "UPDATE_REPLACE",
+        name: "UPDATE",
+        "metadata.a": "UPDATE",
+        "metadata.b": "DELETE",
+        "metadata.c": "ADD",
+      },
+    ]);
+    const some = await engine.diff("Snapshot", "id", olds, news, ["volumeId", "metadata.a", "name"]);
+    expect([some.replaces, some.details]).toEqual([[], { "metadata.b": "DELETE", "metadata.c": "ADD" }]);
+  });
+
+  test("an object that is gone: a read answers without an id, and `get` fails", async () => {
+    const nowhere = "99999999-9999-4999-8999-999999999999";
+    const inputs = send({ volumeId: SEED_VOLUMES.data });
+    const olds = send({ volumeId: SEED_VOLUMES.data, status: "available", __owner: urnOf("Snapshot") });
+    expect((await engine.read("Snapshot", nowhere, olds, inputs)).id).toBe("");
+    await expect(engine.read("Snapshot", nowhere, send({}), send({}))).rejects.toThrow(/there is no snapshot/);
+    // Whether the state holds it can't be asked here, so nothing is taken over.
+    const { id } = cloud.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data });
+    await expect(engine.read("Snapshot", id)).rejects.toThrow(/not known/);
+    await expect(engine.read("Snapshot", `nobody/${id}`)).rejects.toThrow(/"nobody"/);
+  });
+
+  test("bad inputs fail with their path, and nothing is sent", async () => {
+    const sent = cloud.requests.length;
+    const { failures } = await engine.check("Snapshot", { volumeId: "7", metadata: { a: 7 }, volumeid: "x" });
+    expect(failures.map(([property]) => property)).toEqual(["volumeid", "volumeId", "metadata.a"]);
+    expect(cloud.requests.length).toBe(sent);
+  });
+
+  test("the lookups: results, conditions, bad arguments", async () => {
+    const { id } = cloud.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data, name: "mine" });
+    const invoke = async (name: string, args: Values) => {
+      const request = new pb.InvokeRequest().setTok(`snapclone:index:${name}`).setArgs(send(args));
+      const answer: pb.InvokeResponse = await engine.call("invoke", request);
+      return [values(answer.getReturn()), answer.getFailuresList().map((one) => one.getProperty())];
+    };
+    expect(await invoke("getSnapshot", { name: "mine" })).toEqual([expect.objectContaining({ id, name: "mine" }), []]);
+    expect(await invoke("listSnapshots", { name: "mine" })).toEqual([
+      { snapshots: [expect.objectContaining({ id })] },
+      [],
+    ]);
+    expect(await invoke("getSnapshot", { nme: "mine", mostRecent: "yes" })).toEqual([{}, ["mostRecent", "nme"]]);
+    expect(await invoke("getNothing", {})).toEqual([{}, [""]]);
+    await expect(invoke("getSnapshot", { name: "nobody's" })).rejects.toThrow(/no snapshot meets these conditions/);
+  });
+});
+
+describe("the configuration", () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await Engine.start({});
+  });
+  afterAll(() => engine?.close());
+
+  const check = async (news: Values) => {
+    const answer: pb.CheckResponse = await engine.call("checkConfig", new pb.CheckRequest().setNews(send(news)));
+    return answer.getFailuresList().map((failure) => failure.getProperty());
+  };
+
+  test("is checked with the path, and unknown values pass", async () => {
+    expect(await check({ connections: { default: {} }, adoptWithin: "72h", version: "0.1.0" })).toEqual([]);
+    expect(await check({ connections: '{"default":{}}', adoptWithin: "0" })).toEqual([]);
+    expect(await check({ connections: UNKNOWN, adoptWithin: UNKNOWN })).toEqual([]);
+    expect(await check({ connections: "{", adoptWithin: "soon", origin: 7 })).toEqual([
+      "connections",
+      "adoptWithin",
+      "origin",
+    ]);
+    expect(await check({ connections: { default: "x" } })).toEqual(["connections.default"]);
+  });
+
+  test("a change of it replaces nothing", async () => {
+    const request = new pb.DiffRequest()
+      .setOldInputs(send({ connections: "{}" }))
+      .setNews(send({ connections: "{ }" }));
+    const answer: pb.DiffResponse = await engine.call("diffConfig", request);
+    expect([answer.getDiffsList(), answer.getReplacesList()]).toEqual([["connections"], []]);
+  });
+
+  test("a resource without a connection says what it has looked for", async () => {
+    const { inputs } = await engine.check("LinkedTargetSet", { ...LIVES.LinkedTargetSet?.before });
+    await expect(engine.create("LinkedTargetSet", inputs)).rejects.toThrow(/snapclone:connections/);
+  });
+});

@@ -1,0 +1,96 @@
+// Each resource through its life on the real engine, as native resources: what the smoke test does for the dynamic classes.
+// Then the same stack goes to the dynamic classes and back.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Emulator } from "../../../emulator";
+import { connectionsOf, LIVES, onBackends, operationsOf, programOf, startCloud } from "../../smoke/shortLives";
+import { describeEngine, newStack, pluginOnPath, type Result, type Stack } from "../harness";
+
+const NATIVE = "pulumi-snapclone/native";
+const plugin = path.resolve(__dirname, "..", "..", "..", "dist", "plugin");
+
+describeEngine("a life of each native resource", () => {
+  let cloud: Emulator;
+  let stack: Stack;
+  /** Of each run: what the engine did, by resource, and what the backend had afterwards. */
+  const runs: { result: Result; done: Record<string, string>; backend: Record<string, unknown> }[] = [];
+
+  const run = async (running: Promise<Result>) => {
+    const result = await running;
+    runs.push({ result, done: operationsOf(result), backend: onBackends(cloud) });
+  };
+
+  beforeAll(async () => {
+    cloud = await startCloud();
+    const program = programOf("before", NATIVE);
+    stack = await newStack({ program, config: connectionsOf(cloud), env: pluginOnPath() });
+    const args = ["--continue-on-error"];
+    await run(stack.up({ args }));
+    await run(stack.up({ args }));
+    stack.setProgram(programOf("after", NATIVE));
+    await run(stack.up({ args }));
+    await run(stack.refresh());
+    stack.setProgram(programOf("after"));
+    await run(stack.up({ args }));
+    stack.setProgram(programOf("after", NATIVE));
+    await run(stack.up({ args }));
+    await run(stack.destroy({ args }));
+  }, 600_000);
+
+  afterAll(async () => {
+    await stack?.close();
+    await cloud?.close();
+  });
+
+  test.each(Object.keys(LIVES))("%s: created, left alone, changed, refreshed, moved, moved back, deleted", (name) => {
+    const [created, changed, deleted] = LIVES[name]?.expected ?? [];
+    expect(runs.map(({ done, backend }) => [done[name], backend[name]])).toEqual([
+      ["create", created],
+      ["same", created],
+      ["update", changed],
+      ["same", changed],
+      // Each entry gets the text by which Pulumi finds a dynamic resource's code.
+      ["update", changed],
+      ["same", changed],
+      ["delete", deleted],
+    ]);
+  });
+
+  test("all: every run succeeds, and the state is empty in the end", async () => {
+    for (const { result } of runs) expect([result.code, result.stdout]).toEqual([0, result.stdout]);
+    expect(await stack.resources()).toEqual([]);
+  });
+
+  test("the schema that the plugin gives the engine is the one that is committed", async () => {
+    const result = await stack.command(["package", "get-schema", path.join(plugin, "pulumi-resource-snapclone")]);
+    const { version, ...schema } = JSON.parse(result.stdout);
+    const root = path.resolve(__dirname, "..", "..", "..");
+    const read = (file: string) => JSON.parse(readFileSync(path.join(root, file), "utf8"));
+    expect([version, schema]).toEqual([read("package.json").version, read("provider/native/schema.json")]);
+  });
+
+  test("without PATH: found by the project file, and by `pulumi plugin install --file`", async () => {
+    const alone = await newStack({ program: programOf("before", NATIVE), config: connectionsOf(cloud) });
+    try {
+      const missing = await alone.preview();
+      expect([missing.code === 0, missing.stdout + missing.stderr]).toEqual([
+        false,
+        expect.stringContaining("no resource plugin 'pulumi-resource-snapclone' found"),
+      ]);
+      const project = path.join(alone.dir, "Pulumi.yaml");
+      const text = readFileSync(project, "utf8");
+      const named = { ...JSON.parse(text), plugins: { providers: [{ name: "snapclone", path: plugin }] } };
+      writeFileSync(project, JSON.stringify(named));
+      expect(operationsOf(await alone.preview())).toMatchObject({ Snapshot: "create" });
+
+      writeFileSync(project, text);
+      const version = JSON.parse(readFileSync(path.join(plugin, "..", "..", "package.json"), "utf8")).version;
+      const installed = await alone.command(["plugin", "install", "resource", "snapclone", version, "--file", plugin]);
+      expect([installed.code, installed.stderr]).toEqual([0, installed.stderr]);
+      expect(operationsOf(await alone.preview())).toMatchObject({ Snapshot: "create" });
+    } finally {
+      await alone.close();
+    }
+  });
+});

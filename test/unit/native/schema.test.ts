@@ -1,0 +1,36 @@
+// provider/native/schema.json is the one that `npm run docs` makes, and says what the definitions do.
+
+import path from "node:path";
+import { resourceNames, resources, typeOf } from "../../../provider/resources";
+import { packageSchema, renderSchema } from "../../../tools/docs/schema";
+import { readSdk } from "../../../tools/docs/sdkSource";
+
+const ROOT = path.resolve(__dirname, "..", "..", "..");
+const schema = packageSchema(ROOT);
+
+test("it is current; if not, run `npm run docs`", () => {
+  const { before, after } = renderSchema(ROOT);
+  expect(before).toBe(after);
+});
+
+test.each(resourceNames)("%s: its inputs are the definition's, its outputs those that the class registers", (name) => {
+  const resource = schema.resources[`snapclone:index:${typeOf(name)}`];
+  const { inputs } = resources[name]() as { inputs: Record<string, { onChange: unknown }> };
+  expect(Object.keys(resource?.inputProperties ?? {}).sort()).toEqual(Object.keys(inputs).sort());
+  expect(Object.keys(resource?.properties ?? {}).sort()).toEqual(readSdk(ROOT, name).registered.sort());
+  const replacing = Object.entries(resource?.inputProperties ?? {}).filter(([, spec]) => spec.willReplaceOnChanges);
+  expect(replacing.map(([input]) => inputs[input]?.onChange)).toEqual(replacing.map(() => "replace"));
+  const described = [...Object.values(resource?.inputProperties ?? {}), ...Object.values(resource?.properties ?? {})];
+  expect(described.filter(({ description }) => description === undefined)).toEqual([]);
+});
+
+test("every reference leads to a type", () => {
+  const references = [...JSON.stringify(schema).matchAll(/"#\/types\/([^"]+)"/g)].map(([, token = ""]) => token);
+  expect(references.length).toBeGreaterThan(10);
+  expect(references.filter((token) => !(token in schema.types))).toEqual([]);
+});
+
+test("connections are secret, and nothing in the schema says where it was made", () => {
+  expect(JSON.stringify(schema.config)).toContain('"secret":true');
+  expect(JSON.stringify(schema)).not.toMatch(/\/tmp\/|\/home\/|file:\/\//);
+});
