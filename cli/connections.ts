@@ -50,10 +50,11 @@ export class CliConnections {
     /** Identifies the state store of the runs that this environment makes. */
     readonly origin: string,
     warn: (text: string) => void,
+    patienceMs: number,
   ) {
     // What changes in a row while it runs is nobody's to read here.
     const log = (severity: Severity, text: string) => (severity === "status" ? undefined : warn(text));
-    this.run = new Run({ log, place: { env, cwd, home }, origin: () => origin, patienceMs: PATIENCE_MS });
+    this.run = new Run({ log, place: { env, cwd, home }, origin: () => origin, patienceMs });
     this.run.configure({ connections: JSON.stringify(entries) });
   }
 
@@ -62,11 +63,12 @@ export class CliConnections {
     io: Pick<Io, "stdin" | "env" | "cwd" | "home">,
     values: { "stack-config"?: string },
     warn: (text: string) => void,
+    patienceMs = PATIENCE_MS,
   ): Promise<CliConnections> {
     const source = values["stack-config"];
     const config = source === undefined ? {} : parseStackConfig(await readSource(io, source));
     const place = { env: io.env, cwd: io.cwd, home: accountHome(), host: hostname() };
-    return new CliConnections(io, connectionEntries(config), stateOrigin(originIn(config), place), warn);
+    return new CliConnections(io, connectionEntries(config), stateOrigin(originIn(config), place), warn, patienceMs);
   }
 
   /** The names that the stack config has. */

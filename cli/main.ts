@@ -6,6 +6,7 @@ import { asSnapcloneError, redact } from "../provider/core/errors";
 import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
 import { type Io, processIo } from "./io";
 import { Output } from "./output";
+import { packageVersion } from "./version";
 
 /** In the order of the help. Loaded on first use: each brings a backend's client or the emulator along. */
 const COMMANDS: Readonly<Record<string, () => AnyCommand>> = {
@@ -75,18 +76,6 @@ function commandNamed(name: string | undefined): AnyCommand | undefined {
   return name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name]?.() : undefined;
 }
 
-export function packageVersion(): string {
-  // `npm run build` puts this file into dist/cli.
-  for (const path of ["../package.json", "../../package.json"]) {
-    try {
-      return (require(path) as { version: string }).version;
-    } catch {
-      // From the sources, or from dist/.
-    }
-  }
-  return "unknown";
-}
-
 // --- help
 
 function generalHelp(): string {
@@ -119,6 +108,7 @@ ${notes ? `\n${notes.trim()}\n` : ""}`;
 
 if (require.main === module) {
   void main(process.argv.slice(2), processIo()).then((code) => {
-    process.exitCode = code;
+    // Connections to backends stay open for some seconds after the last request. What is written to a pipe is written first.
+    process.stdout.write("", () => process.exit(code));
   });
 }

@@ -51,7 +51,7 @@ export const STATE_OPTION = {
 } as const;
 
 /** In place of a value that is a secret. */
-export const SECRET = "[secret]";
+const SECRET = "[secret]";
 
 /** `source` is a file or `-`. Throws a UsageError for what is no exported state. */
 export async function readState(io: Pick<Io, "stdin" | "cwd">, source: string): Promise<CliState> {
@@ -66,7 +66,7 @@ export async function readState(io: Pick<Io, "stdin" | "cwd">, source: string): 
   }
 }
 
-export function parseCliState(text: string): CliState {
+function parseCliState(text: string): CliState {
   const { resources, pending, urn, savedAt } = ownDeployment(text);
   const saved = new Date(savedAt ?? Number.NaN);
   return {

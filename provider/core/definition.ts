@@ -155,6 +155,8 @@ export interface Importer<Inputs, Client> {
     inputs: Partial<Inputs>,
     context: OperationContext,
   ): Promise<Importable | undefined>;
+  /** Inputs that `find` reads, and that a backend does not show: `snapclone import` asks the user for them. */
+  needs?: readonly (keyof Inputs & string)[];
   /** The command by which a user removes the ownership record from these objects. */
   forget(objects: readonly string[]): string;
 }

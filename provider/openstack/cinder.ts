@@ -78,6 +78,12 @@ const messageSchema = z.looseObject({
   resource_uuid: z.string().nullish(),
 });
 
+/** -1 means "no limit". */
+const limitsSchema = z.looseObject({
+  maxTotalSnapshots: z.number().optional(),
+  totalSnapshotsUsed: z.number().optional(),
+});
+
 const links = z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]);
 
 // Whole response bodies. Made once: zod compiles a schema on first use.
@@ -95,11 +101,13 @@ const responses = {
   volumes: z
     .looseObject({ volumes: z.array(volumeSchema), volumes_links: links })
     .transform(({ volumes, volumes_links }) => ({ rows: volumes, links: volumes_links })),
+  limits: z.looseObject({ limits: z.looseObject({ absolute: limitsSchema }) }),
 };
 
 export type SnapshotRow = z.infer<typeof snapshotSchema>;
 export type VolumeRow = z.infer<typeof volumeSchema>;
 export type MessageRow = z.infer<typeof messageSchema>;
+export type Limits = z.infer<typeof limitsSchema>;
 export type Metadata = Record<string, string>;
 
 export interface CreateSnapshot {
@@ -316,6 +324,11 @@ export class CinderClient {
 
   async deleteVolumeMetadataKey(id: string, key: string): Promise<void> {
     await this.delete(metadataKeyPath(volumePath(id), key));
+  }
+
+  /** The project's quota and its use. */
+  async limits(signal?: AbortSignal): Promise<Limits> {
+    return (await this.call({ method: "GET", path: "/limits", schema: responses.limits, signal })).limits.absolute;
   }
 
   /**

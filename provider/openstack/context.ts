@@ -10,6 +10,7 @@ import { KeyedMutex } from "../core/util/keyedMutex";
 import { CinderClient, type ListSnapshots, type Metadata, type SnapshotRow } from "./cinder";
 import { isFilterRefusal, undefinedIfMissing } from "./cinderErrors";
 import { openStackTarget, resolveOpenStack } from "./connection";
+import { diagnoseCinder, diagnoseKeystone, diagnoseNova } from "./diagnose";
 import { KeystoneSession } from "./keystone";
 import { NovaClient } from "./nova";
 import { VolumeReader } from "./volumes";
@@ -22,6 +23,10 @@ export const openstack: ConnectionKind<OpenStackContext> = {
     return new OpenStackContext(new KeystoneSession(settings, { patience: request.patience, env: request.env }));
   },
   target: ({ session }) => openStackTarget(session.settings),
+  async diagnose({ session, cinder }, diagnosis) {
+    if (!(await diagnoseKeystone(session, diagnosis))) return;
+    if (await diagnoseCinder(session, cinder, diagnosis)) await diagnoseNova(session, diagnosis);
+  },
 };
 
 export class OpenStackContext {

@@ -34,6 +34,10 @@ const tokenSchema = z.looseObject({
     issued_at: z.string().optional(),
     user: z.looseObject({ id: z.string() }),
     project: z.looseObject({ id: z.string() }).optional(),
+    roles: z
+      .array(z.looseObject({ name: z.string() }))
+      .optional()
+      .catch(undefined),
     // Absent from an unscoped token (docs/wire/openstack.md#c1).
     catalog: z.array(z.looseObject({ type: z.string(), endpoints: z.array(endpointSchema) })).default([]),
   }),
@@ -95,6 +99,11 @@ export class KeystoneSession {
 
   async projectId(signal?: AbortSignal): Promise<string> {
     return this.projectOf((await this.session.open(signal)).body);
+  }
+
+  /** The names of the login's roles, as far as Keystone tells them. */
+  async roles(signal?: AbortSignal): Promise<string[]> {
+    return ((await this.session.open(signal)).body.roles ?? []).map(({ name }) => name);
   }
 
   /** The project and the region of a service's requests: a "not found" proves nothing beyond them. */

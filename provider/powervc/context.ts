@@ -11,6 +11,7 @@ import { CinderClient, type ListVolumes, type VolumeRow } from "../openstack/cin
 import { undefinedIfMissing } from "../openstack/cinderErrors";
 import { openStackTarget } from "../openstack/connection";
 import type { StatusRow } from "../openstack/deletion";
+import { diagnoseCinder, diagnoseKeystone } from "../openstack/diagnose";
 import { KeystoneSession } from "../openstack/keystone";
 import { PowerVcClient } from "./client";
 import { resolvePowerVc } from "./connection";
@@ -24,6 +25,12 @@ export const powervc: ConnectionKind<PowerVcContext> = {
     return new PowerVcContext(new KeystoneSession(settings, { patience: request.patience, env: request.env }));
   },
   target: ({ session }) => openStackTarget(session.settings),
+  async diagnose({ session, cinder, client }, diagnosis) {
+    if (!(await diagnoseKeystone(session, diagnosis)) || !(await diagnoseCinder(session, cinder, diagnosis))) return;
+    // A task that does not exist: the answer shows whether Cinder has PowerVC's API of clones.
+    const ask = () => client.progress("snapclone-doctor");
+    await diagnosis.attempt("clone API", ask, () => "PowerVC's Clone volume API answers");
+  },
 };
 
 /** Cinder's default for the size of a list's page (`osapi_max_limit`). */

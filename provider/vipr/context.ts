@@ -24,6 +24,21 @@ export const vipr: ConnectionKind<ViprContext> = {
   },
   // The tenant is the user's.
   target: ({ client }) => ({ url: client.settings.url, username: client.settings.username }),
+  async diagnose(controller, diagnosis) {
+    const { client } = controller;
+    diagnosis.settings(client.settings);
+    diagnosis.address("ViPR", client.settings.url, client.settings.tls);
+    const login = await diagnosis.attempt(
+      "login",
+      () => controller.showTenant(),
+      (tenant) => `user ${client.settings.username}, tenant ${tenant}`,
+    );
+    if (login === undefined) return;
+    diagnosis.clock(client.serverTime());
+    const search = () => client.searchTargets("snapclone-doctor-");
+    await diagnosis.attempt("rights", search, () => "may search linked targets");
+    diagnosis.unproven("whether the login may link, relink and unlink targets is not known without doing it");
+  },
   close: (controller) => controller.client.logout(),
 };
 

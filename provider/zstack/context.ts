@@ -13,6 +13,7 @@ import { type Evaluation, poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
 import { type JobAnswer, type Submitted, type TagRow, type VmRow, type VolumeRow, ZStackClient } from "./client";
 import { resolveZStack, type ZStackSettings } from "./connection";
+import { diagnoseZStack } from "./diagnose";
 import { combineErrors, forgottenJob, hasCode, isOutcomeUnknown, SESSION_LOST } from "./errors";
 
 export const zstack: ConnectionKind<ZStackContext> = {
@@ -23,6 +24,7 @@ export const zstack: ConnectionKind<ZStackContext> = {
     return new ZStackContext(settings, systemClock, undefined, { patience: request.patience, env: request.env });
   },
   target: ({ settings: { base, auth } }) => ({ base, account: auth.method === "account" ? auth.accountName : auth.id }),
+  diagnose: diagnoseZStack,
   close: (cloud) => cloud.client.logOut(),
 };
 

@@ -6,6 +6,7 @@ import { SnapcloneError } from "../errors";
 import type { Patience } from "../http/rateGate";
 import { digest } from "../util/digest";
 import { isRecord } from "../util/values";
+import type { Diagnosis } from "./diagnosis";
 
 export const DEFAULT_CONNECTION = "default";
 
@@ -18,6 +19,8 @@ export interface ConnectionKind<Client> {
    * Two names with the same target reach the same backend. undefined if the settings do not tell.
    */
   target?(client: Client): unknown;
+  /** For `snapclone doctor`: whether the connection works, and what is known of its rights. Creates and changes nothing. */
+  diagnose?(client: Client, diagnosis: Diagnosis): Promise<void>;
   /** Called at the end of the run, which has a few seconds: ends a login that would outlive the process. */
   close?(client: Client): Promise<void>;
 }

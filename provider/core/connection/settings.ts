@@ -53,6 +53,8 @@ export interface CommonSettings<Kind extends string> {
   sourceKind: Kind;
   /** What the user should know and may ignore. */
   warnings: readonly string[];
+  /** The settings that were given, by the user's names. The value of a secret is not among them. */
+  given?: readonly { label: string; value: string }[];
 }
 
 /** The fields of TLS, which every kind has. `prefix` is that of the variables: "VIPR". */
@@ -295,7 +297,16 @@ export class SettingsReader<Kind extends string = string> {
     if (this.problems.length > 0) {
       throw new SnapcloneError({ kind: "config", message: `${text}: ${this.problems.join("; ")}`, hint });
     }
-    return { source: text, sourceKind: kind, warnings: this.warnings };
+    return { source: text, sourceKind: kind, warnings: this.warnings, given: this.given() };
+  }
+
+  private given(): NonNullable<CommonSettings<Kind>["given"]> {
+    return Object.entries(this.fields).flatMap(([key, { secret }]) => {
+      if (!this.has(key)) return [];
+      const text = String(this.raw(key));
+      const isHidden = secret === true || text.includes("-----BEGIN");
+      return [{ label: this.label(key), value: isHidden ? "(given, not shown)" : truncate(text, 100) }];
+    });
   }
 }
 

@@ -25,6 +25,8 @@ export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
     return ids.map(({ data }) => data).join(",");
   }),
 
+  needs: ["volumes"],
+
   async find(cloud, importId, record, { volumes: wanted, displayName }, context): Promise<Importable | undefined> {
     const ids = idsIn(importId);
     const input = (message: string) =>

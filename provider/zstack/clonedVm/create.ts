@@ -6,13 +6,13 @@ import type { Task } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { Clock } from "../../core/util/clock";
-import { compareVersions } from "../../core/util/version";
 import type { CloneRequest, JobAnswer, VmRow } from "../client";
 import { UNKNOWN_OUTCOME_GRACE_MS } from "../context";
 import { faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
 import { missingResult } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { finalName, type PendingCreate, temporaryName } from "./ownership";
+import { CREATE_STOPPED_SINCE, isAtLeast, SINCE } from "./versions";
 
 /** States that a VM does not leave by itself. A wait does not end in an unknown state. */
 export const STABLE = /^(Created|Running|Stopped|Paused|Unknown|NoState|Error|Crashed)$/;
@@ -26,22 +26,12 @@ const NEVER_SEEN_GRACE_MS = 60_000;
  */
 const PROGRESS_AFTER_MS = 5_000;
 
-/** Inputs that older servers ignore without an error (docs/wire/zstack.md#s2-7, #s3-1), each with its first version. */
-const SINCE: readonly (readonly [keyof ClonedVmInputs, string])[] = [
-  ["full", "2.5.0"],
-  ["primaryStorageUuidForRootVolume", "3.1.0"],
-  ["primaryStorageUuidForDataVolume", "3.1.0"],
-  ["volumeProvisioningStrategy", "3.1.0"],
-  ["clusterUuid", "4.6.11"],
-  ["hostUuid", "4.6.11"],
-];
-
 // --- the request
 
 /** The inputs that not every version of ZStack knows, each with its first version. */
 export function versionedInputs(inputs: ClonedVmInputs): readonly (readonly [string, string])[] {
   const given = SINCE.filter(([input]) => inputs[input] !== undefined && inputs[input] !== false);
-  return inputs.strategy === "CreateStopped" ? [...given, ["strategy", "3.9.0"]] : given;
+  return inputs.strategy === "CreateStopped" ? [...given, ["strategy", CREATE_STOPPED_SINCE]] : given;
 }
 
 /** Throws if this version would ignore an input; warns if the version is unknown. */
@@ -86,14 +76,6 @@ export function cloneRequest(inputs: ClonedVmInputs, names: readonly string[], s
 /** Provisioning is a tag of volumes, the affinity group a tag of the VM (the vendor's page for CloneVmInstance). */
 export function vmSystemTags({ affinityGroupUuid, systemTags = [] }: ClonedVmInputs): string[] {
   return [...(affinityGroupUuid === undefined ? [] : [`affinityGroupUuid::${affinityGroupUuid}`]), ...systemTags];
-}
-
-/**
- * ZStack had no REST API before 1.9 (docs/wire/zstack.md#s3-1). A lower version is ZSvirt's, which started to count anew
- * and supports everything (docs/wire/zstack.md#s0).
- */
-export function isAtLeast(version: string, wanted: string): boolean {
-  return compareVersions(version, "1.9") < 0 || compareVersions(version, wanted) >= 0;
 }
 
 // --- the job

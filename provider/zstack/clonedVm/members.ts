@@ -19,7 +19,6 @@ import {
   dataVolumes,
   divideClones,
   earlierJobs,
-  isAtLeast,
   type JobOutcome,
   JobProgress,
   type JobState,
@@ -55,6 +54,7 @@ import {
 } from "./ownership";
 import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
 import { type KnownVm, knownVms, sourceOf } from "./state";
+import { isAtLeast } from "./versions";
 
 /** ZStack gets at least this long: if it gives a job up, the work goes on, and nobody knows how far. */
 const MIN_TIMEOUT_SECONDS = 3600;

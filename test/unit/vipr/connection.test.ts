@@ -26,6 +26,7 @@ test("from the stack config, else from the environment", () => {
     source: "stack config snapclone:connections.default",
     sourceKind: "stackConfig",
     warnings: [],
+    given: expect.any(Array),
   });
   const env = {
     VIPR_URL: "https://other:4443/",

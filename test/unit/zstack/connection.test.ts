@@ -25,6 +25,7 @@ test("an account from the stack config; its password is no part of any text from
     source: "stack config snapclone:connections.default",
     sourceKind: "stackConfig",
     warnings: [expect.stringContaining("sent unencrypted to http://10.0.0.2:8080")],
+    given: expect.any(Array),
   });
   expect(redact("the correct horse")).toBe("the [redacted]");
 });

@@ -5,10 +5,10 @@ import {
   addJobEnd,
   type CloneJob,
   divideClones,
-  isAtLeast,
   JobProgress,
   newOutcome,
 } from "../../../provider/zstack/clonedVm/create";
+import { isAtLeast } from "../../../provider/zstack/clonedVm/versions";
 
 const SET = "0123456789abcdef0123456789abcdef";
 const JOB: CloneJob = { job: "f".repeat(32), until: 1_000, clones: 2, description: "cloning 2 VMs", isEarlier: false };

@@ -68,9 +68,10 @@ export class ToyClient {
     return (await this.send({ method: "GET", path: `/copies/${id}`, schema: copyAnswer, signal })).copy;
   }
 
-  async listCopies(label: { key: string; value: string }): Promise<CopyRow[]> {
-    const query = new URLSearchParams({ label: `${label.key}=${label.value}` });
-    return (await this.send({ method: "GET", path: `/copies?${query}`, schema: copiesAnswer })).copies;
+  /** Without a label: all copies. */
+  async listCopies(label?: { key: string; value: string }): Promise<CopyRow[]> {
+    const query = label ? `?${new URLSearchParams({ label: `${label.key}=${label.value}` })}` : "";
+    return (await this.send({ method: "GET", path: `/copies${query}`, schema: copiesAnswer })).copies;
   }
 
   async renameCopy(id: string, name: string): Promise<CopyRow> {

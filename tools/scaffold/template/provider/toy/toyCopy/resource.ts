@@ -37,6 +37,14 @@ export const toyCopy: Definition<ToyCopyInputs, ToyContext> = {
     return rows.filter(({ status }) => status !== "deleting").map(ownedObject);
   },
 
+  async listRecorded({ client }) {
+    const rows = await client.listCopies();
+    return rows
+      .filter(({ status }) => status !== "deleting")
+      .map(ownedObject)
+      .filter(({ owner }) => owner !== "");
+  },
+
   async recordOwnership({ client }, id, record) {
     await client.labelCopy(id, recordLabels(record));
   },
