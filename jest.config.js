@@ -25,6 +25,7 @@ module.exports = {
     project("contract", { testMatch: ["<rootDir>/test/{contract,cli}/**/*.test.ts"] }),
     project("faults"),
     project("convergence"),
+    project("soak"),
     project("smoke"),
     project("browser"),
     project("package", { globalSetup: "<rootDir>/test/package/setup.ts" }),

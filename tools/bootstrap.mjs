@@ -5,6 +5,7 @@
 //   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke: in five minutes
 //   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: convergence, the long engine tests, some kills
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
+//   node tools/bootstrap.mjs soak [jest arguments]        a day of random commands and faults: SNAPCLONE_SOAK_OPERATIONS, _SEED
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
 //   node tools/bootstrap.mjs clients [jest arguments]     the vendors' own clients against the emulators
 //   node tools/bootstrap.mjs browser [jest arguments]     pages and pictures in a headless Chromium; skipped without one
@@ -32,7 +33,7 @@ const dist = path.join(root, "dist");
 const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "clients", "browser"];
+const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "soak", "clients", "browser"];
 const TEST_COMMANDS = [
   "test",
   "all",
@@ -42,6 +43,7 @@ const TEST_COMMANDS = [
   "convergence",
   "engine",
   "openstack",
+  "soak",
   "clients",
   "browser",
   "package",
@@ -54,11 +56,12 @@ const commands = {
     const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
     return runTests(["unit", "contract", "faults", "smoke"], args, checks);
   },
-  all: async (args) => runTests(["convergence", "engine"], [...ENGINE_WORKERS, ...args]),
+  all: async (args) => runTests(["convergence", "soak", "engine"], [...ENGINE_WORKERS, ...args]),
   unit: async (args) => runTests(["unit"], args),
   contract: async (args) => runTests(["contract"], args),
   faults: async (args) => runTests(["faults"], args),
   convergence: async (args) => runTests(["convergence"], args),
+  soak: async (args) => runTests(["soak"], args),
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),
   // One file after the other: they share one laboratory, and one of them counts its requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),

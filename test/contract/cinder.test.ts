@@ -144,7 +144,7 @@ describe("calls", () => {
     expect((await cinderOf(emulator, "other").listSnapshotsDetail({ all_tenants: true })).snapshots).toEqual([]);
   });
 
-  it("volume: is shown", async () => {
+  it("volume and limits: are shown", async () => {
     const { emulator, cinder } = await start();
     const volume = emulator.cinder.createVolume({ status: "in-use", name: "disk" });
     expect(await cinder.showVolume(volume.id)).toMatchObject({
@@ -154,6 +154,8 @@ describe("calls", () => {
       size: 1,
     });
     expect((await cinder.showVolume(volume.id)).attachments).toHaveLength(1);
+    emulator.cinder.createSnapshot({ volume_id: VOLUME });
+    expect((await cinder.limits()).totalSnapshotsUsed).toBe(1);
     expect(missingObject(await failure(cinder.showVolume(UNKNOWN)))).toBe("volume");
   });
 });
