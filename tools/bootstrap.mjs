@@ -1,9 +1,9 @@
-// From a bare clone to a running demo or test: installs and builds what is missing or out of date, says so, then runs
-// what it was asked for. Plain JavaScript with nothing but Node's own modules, as it runs before `npm ci` has.
+// Takes a bare clone to a running demo or test. It installs and builds what is missing or out of date, says so, and then
+// runs the command. It is plain JavaScript and uses only Node's own modules, because it runs before `npm ci`.
 //
 //   node tools/bootstrap.mjs demo
-//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke: in five minutes
-//   node tools/bootstrap.mjs all [jest arguments]         what `test` leaves out: convergence, the long engine tests, some kills
+//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke, in five minutes
+//   node tools/bootstrap.mjs all [jest arguments]         what `test` omits: convergence, the long engine tests, some kills
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs soak [jest arguments]        a day of random commands and faults: SNAPCLONE_SOAK_OPERATIONS, _SEED
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
@@ -11,9 +11,9 @@
 //   node tools/bootstrap.mjs browser [jest arguments]     pages and pictures in a headless Chromium; skipped without one
 //   node tools/bootstrap.mjs package [jest arguments]     the package as its users install it
 //   node tools/bootstrap.mjs kill [jest arguments]        kills at random instants: SNAPCLONE_KILL_COUNT, _SEED, _CASES
-//   node tools/bootstrap.mjs bench [arguments]            measures, see docs/performance.md
+//   node tools/bootstrap.mjs bench [arguments]            measures; docs/performance.md explains the figures
 //   node tools/bootstrap.mjs docs                         writes the generated parts of docs/*.md and etc/*.api.md
-//   node tools/bootstrap.mjs scaffold <backend> <Resource>    writes a new backend that works
+//   node tools/bootstrap.mjs scaffold <backend> <Resource>    writes a small backend that works
 //
 // A test run ends in one plain line: `N passed, N failed` or `N passed, N failed, N skipped`.
 
@@ -27,10 +27,13 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const dist = path.join(root, "dist");
 
 /**
- * More than there are cores: a test of the engine waits for processes to start and for clouds to work. Each worker and its
+ * More workers than cores, because an engine test waits for processes to start and for clouds to work. A worker and its
  * `pulumi` take about half a gigabyte.
  */
 const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParallelism()))];
+
+/** As in package.json's `lint`. It knows the files that have not changed since they passed. */
+const SPELLING_CACHE = "node_modules/.cache/cspell";
 
 /** Suites that run from the sources. */
 const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "soak", "clients", "browser"];
@@ -63,7 +66,7 @@ const commands = {
   convergence: async (args) => runTests(["convergence"], args),
   soak: async (args) => runTests(["soak"], args),
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),
-  // One file after the other: they share one laboratory, and one of them counts its requests.
+  // The files run one after the other. They share one laboratory, and one file counts the laboratory's requests.
   openstack: async (args) => runTests(["openstack"], ["--runInBand", ...args]),
   clients: async (args) => runTests(["clients"], ["--runInBand", ...args]),
   browser: async (args) => runTests(["browser"], args),
@@ -80,7 +83,9 @@ const commands = {
 async function main([name, ...args]) {
   const command = commands[name];
   if (command === undefined) {
-    console.error(`usage: node tools/bootstrap.mjs ${Object.keys(commands).join("|")} [arguments]`);
+    console.error(
+      `usage: node tools/bootstrap.mjs <command> [arguments]\ncommands: ${Object.keys(commands).join(", ")}`,
+    );
     return 2;
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => passOn(signal));
@@ -94,29 +99,33 @@ async function installIfNeeded() {
   const installed = modified(path.join(root, "node_modules", ".package-lock.json"));
   if (installed >= modified(path.join(root, "package-lock.json"))) return true;
   announce(
-    installed === 0 ? "npm ci: node_modules is missing" : "npm ci: package-lock.json is newer than node_modules",
+    installed === 0 ? "npm ci: there is no node_modules" : "npm ci: package-lock.json is newer than node_modules",
   );
   if ((await runNpm(["ci", "--no-audit", "--no-fund"])) === 0) return true;
-  // npm refuses a lock file whose optional packages for other platforms a registry doesn't carry; installing with the
-  // same locked versions still works there.
-  announce("npm install: `npm ci` has failed, see above");
+  // `npm ci` fails if the registry lacks an optional package of another platform. `npm install` takes the same locked
+  // versions and ignores the package.
+  announce("npm install: `npm ci` failed, its output is above");
   return (await runNpm(["install", "--no-save", "--no-audit", "--no-fund"])) === 0;
 }
 
-/** The stamp lists the sources that the build was made of, so that a removed or replaced one counts as well. */
+/** The stamp lists the sources of the last build, so that a removed or replaced source also causes a build. */
 async function buildIfNeeded() {
   const stamp = path.join(dist, ".sources.json");
   const now = JSON.stringify(sources());
   const before = fs.existsSync(stamp) ? fs.readFileSync(stamp, "utf8") : "";
   if (before === now) return true;
-  announce(before === "" ? "npm run build: there is none yet" : "npm run build: sources have changed");
+  announce(
+    before === ""
+      ? "npm run build: dist/ has no finished build"
+      : "npm run build: a source has changed since the last build",
+  );
   if (lostSources(before)) fs.rmSync(dist, { recursive: true, force: true });
   if ((await runNpm(["run", "--silent", "build"])) !== 0) return false;
   fs.writeFileSync(stamp, now);
   return true;
 }
 
-/** tsc doesn't take away the output of a source that is gone. */
+/** tsc keeps the output of a source that no longer exists. */
 function lostSources(before) {
   const names = Object.keys(before === "" ? {} : JSON.parse(before));
   return names.some((name) => !fs.existsSync(path.join(root, name)));
@@ -134,13 +143,13 @@ function sources() {
   return Object.fromEntries(all.map((name) => [name, modified(path.join(root, name))]));
 }
 
-/** Lint, format and types; the build alone doesn't look at the tests. Left out when only some tests are asked for. */
+/** Lint, format and types of all files. The build checks only the sources. A run with jest arguments omits the checks. */
 async function runChecks() {
-  announce("lint and types");
+  announce("checking lint and types");
   const checks = [
     ["node_modules/@biomejs/biome/bin/biome", "check", "."],
     ["node_modules/markdownlint-cli2/markdownlint-cli2-bin.mjs"],
-    ["node_modules/cspell/bin.mjs", "lint", "--no-progress", "--quiet"],
+    ["node_modules/cspell/bin.mjs", "lint", "--no-progress", "--quiet", "--cache", "--cache-location", SPELLING_CACHE],
     ["node_modules/typescript/bin/tsc", "-p", "test/tsconfig.json"],
     ["node_modules/typescript/bin/tsc", "-p", "emulator/page/tsconfig.json"],
   ];
@@ -172,9 +181,12 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
 async function engineEnvironment(withYaml) {
   announce("looking for a Pulumi engine");
   const answer = await capture([path.join(dist, "tools", "engine", "cli.js"), "--json"]);
-  const engine = answer === "" ? { kind: "none", reason: "the search for an engine failed" } : JSON.parse(answer);
+  const engine =
+    answer === ""
+      ? { kind: "none", reason: "the search for an engine failed, its output is above" }
+      : JSON.parse(answer);
   if (engine.kind === "none") {
-    announce(`THE ENGINE TESTS WILL BE SKIPPED: ${engine.reason}`);
+    announce(`SKIPPING THE ENGINE TESTS: ${engine.reason}`);
     return { SNAPCLONE_ENGINE_PATH: "", SNAPCLONE_ENGINE_NONE: engine.reason };
   }
   announce(`engine: Pulumi ${engine.version} (${engine.kind}), ${engine.languageHost} language host`);
@@ -191,7 +203,7 @@ async function engineEnvironment(withYaml) {
   };
 }
 
-/** A file of tests that couldn't even be loaded counts as one failure, and so does a jest that died. */
+/** A test file that fails to load counts as one failure. A jest that died also counts as one failure. */
 function count(report, code) {
   if (!fs.existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
   const result = JSON.parse(fs.readFileSync(report, "utf8"));
@@ -211,7 +223,7 @@ function summary({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
-/** 0 when it isn't there. */
+/** In milliseconds. 0 if the file does not exist. */
 function modified(file) {
   return fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
@@ -220,7 +232,7 @@ function announce(text) {
   console.error(`── ${text}`);
 }
 
-/** npm tells its scripts where it is; the shell is for npm.cmd on Windows. */
+/** npm gives its own path to its scripts. Without that path, Windows needs a shell to start npm.cmd. */
 function runNpm(args) {
   const npm = process.env.npm_execpath;
   if (npm?.endsWith("npm-cli.js")) return runNode([npm, ...args]);
@@ -260,7 +272,7 @@ function start(command, args, options) {
   return { child, ended };
 }
 
-/** A terminal's Ctrl-C reaches the children by itself. Either way they decide how they end, and we end with them. */
+/** A terminal sends Ctrl-C to the children itself. The children decide how they end, and this process ends after them. */
 function passOn(signal) {
   if (running.size === 0) process.exit(128 + os.constants.signals[signal]);
   if (signal !== "SIGINT" || !process.stdin.isTTY) for (const child of running) child.kill(signal);

@@ -1,5 +1,5 @@
 // `npm run demo`: the quickstart against the embedded emulator with the real `pulumi`, from the first `up` to `destroy`,
-// in a minute and without a cloud or an account. Everything it makes is in .demo/ and is removed at the end.
+// in a minute and without a cloud or an account. The demo writes only to .demo/, and removes .demo/ at the end.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -40,14 +40,14 @@ async function main(): Promise<number> {
     await walkThrough(pulumi, emulator);
   } catch (error) {
     // Not "failed": while `pulumi` draws its live rows, a Ctrl-C is a key that only it sees, and it ends with 1.
-    say(error instanceof Interrupted ? "interrupted" : `the demo has stopped: ${(error as Error).message}`);
+    say(error instanceof Interrupted ? "interrupted" : `the demo stopped: ${(error as Error).message}`);
     return error instanceof Interrupted ? 130 : 1;
   } finally {
     await emulator.close();
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
-  say(`done in ${Math.round((Date.now() - started) / 1000)} s, nothing left behind`);
-  say("the program was examples/quickstart/index.ts; README.md says how to point it at a real cloud");
+  say(`done in ${Math.round((Date.now() - started) / 1000)} s, all snapshots and .demo/ are removed`);
+  say("the demo ran examples/quickstart/index.ts; README.md says how to run it against a real cloud");
   return 0;
 }
 
@@ -58,20 +58,20 @@ async function walkThrough(pulumi: Pulumi, emulator: Emulator): Promise<void> {
   step(2, "pulumi up again: nothing to do");
   await pulumi.up();
 
-  step(3, "another name and another tag: both are updated in place");
+  step(3, "another name and another tag: both snapshots are updated in place");
   await pulumi.configure({ [`${project}:label`]: "weekly", [`${project}:keepDays`]: "30" });
   await pulumi.up();
 
   const [lost] = emulator.cinder.snapshots.keys();
   if (lost === undefined) throw new Error("the emulator has no snapshots, though `pulumi up` succeeded");
   emulator.cinder.removeSnapshot(lost);
-  step(4, `somebody has deleted snapshot ${lost} behind Pulumi's back: pulumi refresh notices`);
+  step(4, `somebody has deleted snapshot ${lost} outside Pulumi: pulumi refresh reports it`);
   await pulumi.run(["refresh", ...target, "--yes", "--skip-preview"]);
 
-  step(5, "pulumi up: the lost one is made again, the other one stays");
+  step(5, "pulumi up: the lost snapshot is created again, the other snapshot stays");
   await pulumi.up();
 
-  step(6, "pulumi destroy: both are deleted");
+  step(6, "pulumi destroy: both snapshots are deleted");
   await pulumi.run(["destroy", ...target, "--yes", "--skip-preview", "--remove"]);
   if (emulator.cinder.snapshots.size > 0) throw new Error("the emulator still has snapshots after `pulumi destroy`");
 }
@@ -143,7 +143,7 @@ class Pulumi {
     });
     this.running = undefined;
     if (this.interrupted) throw new Interrupted();
-    if (problem !== "") throw new Error(`pulumi ${args[0]}: ${problem}`);
+    if (problem !== "") throw new Error(`pulumi ${args[0]} ended with: ${problem}`);
   }
 
   /** The run in flight ends properly, then everything is tidied up; a second time, or too slow: killed. */

@@ -11,7 +11,7 @@ import { connectOpenStack } from "../support/openstackCloud";
 import { ScaledClock } from "../support/scaledClock";
 
 /** How many times faster than real time the emulator's clock and ours run. */
-const SCALE = 50;
+const SCALE = 100;
 export const clock = new ScaledClock(SCALE);
 /** Attached, in the seed data. */
 export const VOLUME = SEED_VOLUMES.logs;

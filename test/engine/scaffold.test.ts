@@ -67,7 +67,7 @@ test("besides, only generated files change: the fault table's page, the schema a
 });
 
 test("a second backend of that name is refused, and so is a name of the wrong form", () => {
-  expect(() => scaffold(copy, NAMES)).toThrow(/^already there: /);
+  expect(() => scaffold(copy, NAMES)).toThrow(/^the scaffold overwrites no file, and these exist: /);
   expect(() => scaffold(copy, { backend: "Acme", resource: "Copy" })).toThrow(/lower-case word/);
   expect(() => scaffold(copy, { backend: "other", resource: "diskCopy" })).toThrow(/upper camel case/);
 });

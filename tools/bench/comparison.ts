@@ -110,10 +110,10 @@ export async function runOnce(
     const up = await stack.run("up");
     const upLog = await emulator.requests();
     const resources = await stack.resources();
-    if (resources.length !== n) throw new Error(`${resources.length} of ${n} resources are in the state`);
+    if (resources.length !== n) throw new Error(`the state has ${resources.length} of ${n} resources`);
     const preview = await stack.run("preview");
     const before = (await emulator.requests()).length;
-    if (before !== upLog.length) throw new Error("the preview has asked the cloud something");
+    if (before !== upLog.length) throw new Error("the preview sent requests to the cloud");
     const destroy = await stack.run("destroy");
     return {
       up: up.seconds,

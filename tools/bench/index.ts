@@ -156,11 +156,12 @@ function readOptions(argv: readonly string[]): Options {
     },
   });
   const whole = (text: string) => {
-    if (!/^[1-9]\d*$/.test(text)) throw new Error(`"${text}" is not a number of resources or rounds`);
+    if (!/^[1-9]\d*$/.test(text))
+      throw new Error(`"${text}" is not a positive whole number; --n takes a list of them, --rounds takes one`);
     return Number(text);
   };
   if (values.only !== undefined && !PARTS.includes(values.only)) {
-    throw new Error(`--only knows ${PARTS.join(", ")}, not "${values.only}"`);
+    throw new Error(`"${values.only}" is no part of the benchmark; --only takes ${PARTS.join(", ")}`);
   }
   return { n: values.n.split(",").map(whole), rounds: whole(values.rounds), only: values.only };
 }
@@ -182,7 +183,7 @@ function casesOf({ n, rounds }: Options): Case[] {
 async function withSdk({ n }: Options, emulator: EmulatorProcess): Promise<OpenStackSdk[]> {
   const version = await sdkVersion();
   if (version === undefined) {
-    say("openstacksdk is left out: /usr/bin/python3 doesn't have it");
+    say("omitting openstacksdk: /usr/bin/python3 does not have it");
     return [];
   }
   const measured: OpenStackSdk[] = [];

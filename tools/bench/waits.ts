@@ -60,7 +60,7 @@ async function inProcess<Answer>(order: Order, execArgv: string[]): Promise<Answ
     child.send(order);
     const answered = once(child, "message") as Promise<[Answer]>;
     const ended = once(child, "exit").then(([code]) => {
-      throw new Error(`the process with ${order.waits} waits ended with ${code}`);
+      throw new Error(`the process with ${order.waits} waits ended with exit code ${code}`);
     });
     ended.catch(() => {});
     const [answer] = await Promise.race([answered, ended]);

@@ -22,13 +22,13 @@ export function renderHints(root: string): { file: string; before: string; after
   const missing = new Set(Object.keys(HINTS));
   const after = before.replaceAll(PART, (_part, of: string) => {
     const hints = HINTS[of];
-    if (hints === undefined) throw new Error(`${file} has a part for ${of}`);
+    if (hints === undefined) throw new Error(`${file} has a generated part for ${of}, which has no table of hints`);
     missing.delete(of);
     const rows = hints.map(([pattern, hint]) => [readable(pattern), hint]);
     const table = markdownTable([["it says", "what it means, and what to do"], ...rows]);
     return `<!-- hints of ${of}: made by \`npm run docs\` -->\n\n${table}\n\n<!-- end -->`;
   });
-  if (missing.size > 0) throw new Error(`${file} has no part for ${[...missing].join(", ")}`);
+  if (missing.size > 0) throw new Error(`${file} has no generated part for ${[...missing].join(", ")}`);
   return { file, before, after };
 }
 

@@ -19,7 +19,7 @@ export function renderPage(root: string, name: ResourceName): { file: string; be
   const found = new Set<string>();
   const sdk = readSdk(root, name);
   const after = before.replaceAll(PART, (_part, kind: "inputs" | "outputs", of: string) => {
-    if (of !== name) throw new Error(`${file} has a part for ${of}`);
+    if (of !== name) throw new Error(`${file} has a generated part for ${of}; only ${name} belongs there`);
     found.add(kind);
     const table = kind === "inputs" ? inputsTable(sdk) : outputsTable(sdk, resources[name]());
     return `<!-- ${kind} of ${name}: made from sdk/${name}.ts by \`npm run docs\` -->\n\n${table}\n\n<!-- end -->`;

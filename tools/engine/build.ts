@@ -19,17 +19,19 @@ const COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
 /** Compiled by an earlier run. */
 export async function builtEngine(context: Context): Promise<Outcome> {
   const folder = engineFolder(context);
-  if (!isExecutable(path.join(folder, "pulumi"))) return { failure: "none has been compiled on this machine yet." };
+  if (!isExecutable(path.join(folder, "pulumi")))
+    return { failure: "no engine has been compiled on this machine yet." };
   return { engine: assemble(folder, context) };
 }
 
 export async function buildEngine(context: Context): Promise<Outcome> {
-  if (process.platform === "win32") return { failure: "not offered on Windows (the language host is a script)." };
+  if (process.platform === "win32")
+    return { failure: "Windows can't run the compiled engine's language host, which is a script." };
   const go = await usableGo(context);
   if ("failure" in go) return go;
   const folder = engineFolder(context);
   const onWait = (pid: number) =>
-    context.reporter.line(`engine: process ${pid} is compiling the same engine, waiting for it`);
+    context.reporter.line(`engine: waiting for process ${pid}, which is compiling the same engine`);
   return withLock(`${folder}.lock`, onWait, async () => {
     const already = await builtEngine(context);
     if ("engine" in already) return already;
@@ -65,7 +67,7 @@ async function compile(go: string, folder: string, context: Context): Promise<st
       fs.writeFileSync(path.join(temporary, name), moduleFile(context.root, name));
     }
     context.reporter.line(
-      `engine: compiling Pulumi v${version} with Go, once for this machine: about 5 minutes on two cores, 2 GB of memory, 3 GB in Go's caches`,
+      `engine: compiling Pulumi v${version} with Go, once for this machine. This takes about 5 minutes on two cores, 2 GB of memory and 3 GB in Go's caches`,
     );
     const started = Date.now();
     const stop = context.reporter.progress(() => `engine: compiling, ${elapsed(started)}, ${stage(logFile)}`);
@@ -75,12 +77,12 @@ async function compile(go: string, folder: string, context: Context): Promise<st
       outputTo: log,
       timeoutMs: BUILD_TIMEOUT_MS,
     }).finally(stop);
-    if (!ran.ok) return `\`go build\` failed (${ran.problem}): ${lastLine(logFile)}. All of its output: ${logFile}`;
+    if (!ran.ok) return `\`go build\` failed (${ran.problem}): ${lastLine(logFile)}. ${logFile} has all of its output.`;
     const says = await pulumiVersion(path.join(temporary, "pulumi"), context.env);
-    if (says !== `v${version}`) return `the compiled engine says its version is ${says}, not v${version}.`;
+    if (says !== `v${version}`) return `the compiled engine reports version ${says} instead of v${version}.`;
     publish(temporary, folder);
     fs.rmSync(logFile, { force: true });
-    context.reporter.line(`engine: compiled in ${elapsed(started)}, kept in ${folder}`);
+    context.reporter.line(`engine: compiled in ${elapsed(started)}; ${folder} keeps it`);
     return undefined;
   });
 }
@@ -119,7 +121,7 @@ function stage(logFile: string): string {
   const downloads = lines.filter((line) => line.startsWith("go: downloading")).length;
   const packages = lines.filter((line) => line !== "" && !line.startsWith("go: ")).length;
   if (packages > 0) return `${packages} packages done`;
-  return downloads > 0 ? `${downloads} modules downloaded` : "linking what is there already";
+  return downloads > 0 ? `${downloads} modules downloaded` : "linking";
 }
 
 function lastLine(file: string): string {

@@ -1,15 +1,15 @@
-// `node dist/tools/engine/cli.js`: says which Pulumi engine the tests and the demo use, getting one if need be.
-//   --print-path   only what to put before PATH
-//   --json         the whole answer as JSON
-//   --yaml-path    only the folder of the host for YAML programs
-//   --ready        don't download or compile anything
+// `node dist/tools/engine/cli.js`: names the Pulumi engine of the tests and the demo, and gets an engine if none is there.
+//   --print-path   prints only the folders to put before PATH
+//   --json         prints the whole answer as JSON
+//   --yaml-path    prints only the folder of the host for YAML programs
+//   --ready        downloads and compiles nothing
 
 import { type Engine, resolveEngine, resolveYaml } from ".";
 
 async function main(args: readonly string[]): Promise<number> {
   const unknown = args.find((arg) => !["--print-path", "--yaml-path", "--json", "--ready"].includes(arg));
   if (unknown !== undefined) {
-    process.stderr.write(`unknown option ${unknown}; there are --print-path, --yaml-path, --json, --ready\n`);
+    process.stderr.write(`unknown option ${unknown}; the options are --print-path, --yaml-path, --json and --ready\n`);
     return 2;
   }
   const onlyReady = args.includes("--ready");

@@ -1,5 +1,5 @@
-// Finds a Pulumi engine for the repository's own tests and demo: the one that is installed, else the vendor's release
-// by way of the npm package `pulumi`, else one compiled with Go. Ways that cost nothing are looked at first.
+// Finds a Pulumi engine for the repository's own tests and demo. The installed engine comes first, then the vendor's
+// release by the npm package `pulumi`, then an engine compiled with Go. Engines that are on the machine already come first.
 
 import * as path from "node:path";
 import { buildEngine, builtEngine } from "./build";
@@ -15,9 +15,9 @@ export type { Engine, FoundEngine } from "./types";
 
 export interface Options {
   env?: NodeJS.ProcessEnv;
-  /** Receives each line about what is going on. Without it they go to stderr, the progress in place on a terminal. */
+  /** Receives each progress line. By default the lines go to stderr; a terminal shows the progress in place. */
   log?: (line: string) => void;
-  /** Only what is there already: nothing is downloaded, nothing compiled. */
+  /** Use only an engine that is on the machine already. Download and compile nothing. */
   onlyReady?: boolean;
   /** The folder that holds tools/engine/go.mod, dist/ and node_modules/. Default: this repository. */
   root?: string;
@@ -38,7 +38,7 @@ export async function resolveEngine(options: Options = {}): Promise<Engine> {
     if (options.onlyReady === true && !way.ready) continue;
     const outcome = await way.get(context).catch((error: Error): Outcome => ({ failure: error.message }));
     if ("engine" in outcome) return outcome.engine;
-    // The second look at a way (download after "is it here already?") says more than the first.
+    // The download's failure replaces the failure of the search for a downloaded release: it says more.
     failures.set(way.kind, outcome.failure);
   }
   return { kind: "none", reason: explain(failures, only) };
@@ -52,7 +52,7 @@ function contextOf(options: Options): Context {
 
 interface Way {
   kind: FoundEngine["kind"];
-  /** Costs nothing: no download, no compiling. */
+  /** Needs no download and no compiler. */
   ready: boolean;
   get: (context: Context) => Promise<Outcome>;
 }
@@ -77,7 +77,7 @@ function explain(failures: Map<string, string>, only: string): string {
     .map(([kind, title]) => `  ${title}: ${failures.get(kind)}`);
   if (lines.length === 0) lines.push(`  SNAPCLONE_ENGINE=${only} is none of ${Object.keys(titles).join(", ")}.`);
   return [
-    "no Pulumi engine could be had:",
+    "no Pulumi engine was found:",
     ...lines,
     `Install Pulumi ${MINIMUM_VERSION} or newer (https://www.pulumi.com/docs/install/), or Go 1.26 or newer, and run this again.`,
   ].join("\n");

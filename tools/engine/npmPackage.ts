@@ -25,7 +25,7 @@ interface Package {
 export async function downloadedVendorRelease(context: Context): Promise<Outcome> {
   const version = context.env.PULUMI_VERSION ?? installedPackage(context)?.version ?? engineVersion(context.root);
   const pulumi = releaseBinary(version, context.env);
-  if (!isExecutable(pulumi)) return { failure: `its release ${version} isn't on this machine.` };
+  if (!isExecutable(pulumi)) return { failure: `its release ${version} is not on this machine.` };
   return installedEngine("npm", pulumi, context);
 }
 
@@ -33,7 +33,7 @@ export async function downloadVendorRelease(context: Context): Promise<Outcome> 
   const wanted = engineVersion(context.root);
   const lock = path.join(context.cache, `npm-${wanted}.lock`);
   const onWait = (pid: number) =>
-    context.reporter.line(`pulumi: process ${pid} is downloading the vendor's release, waiting for it`);
+    context.reporter.line(`pulumi: waiting for process ${pid}, which is downloading the vendor's release`);
   return withLock(lock, onWait, async () => {
     const already = await downloadedVendorRelease(context);
     if ("engine" in already) return already;
@@ -50,7 +50,7 @@ export async function downloadVendorRelease(context: Context): Promise<Outcome> 
       timeoutMs: DOWNLOAD_TIMEOUT_MS,
     }).finally(stop);
     if (!ran.ok)
-      return { failure: `\`${lastLine(ran)}\` (it downloads the vendor's release, which can't be had here).` };
+      return { failure: `\`${lastLine(ran)}\` (the command downloads the vendor's release, and the download failed).` };
     const version = context.env.PULUMI_VERSION ?? found.version;
     return installedEngine("npm", releaseBinary(version, context.env), context);
   });
@@ -85,7 +85,7 @@ async function installPackage(version: string, context: Context): Promise<Packag
       cwd: temporary,
       timeoutMs: INSTALL_TIMEOUT_MS,
     });
-    if (!ran.ok) return { failure: `it can't be installed (${lastLine(ran)}).` };
+    if (!ran.ok) return { failure: `npm can't install the package (${lastLine(ran)}).` };
     publish(temporary, target);
     return { folder: packageFolder(version, context), version };
   });

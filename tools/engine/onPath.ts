@@ -21,7 +21,9 @@ export async function installedEngine(kind: FoundEngine["kind"], pulumi: string,
   const version = await pulumiVersion(pulumi, context.env);
   if (version === undefined) return { failure: `${pulumi} doesn't say its version.` };
   if (!atLeast(version, MINIMUM_VERSION)) {
-    return { failure: `${pulumi} is ${version}; ${MINIMUM_VERSION} or newer is needed for drift to show.` };
+    return {
+      failure: `${pulumi} is ${version}; ${MINIMUM_VERSION} or newer is needed, because older engines do not show drift.`,
+    };
   }
   const folders = [path.dirname(pulumi)];
   for (const companion of ["pulumi-language-nodejs", "pulumi-resource-pulumi-nodejs"]) {

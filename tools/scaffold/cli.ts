@@ -1,4 +1,4 @@
-// `npm run scaffold -- <backend> <Resource>`: writes a backend that works, then formats what it has written.
+// `npm run scaffold -- <backend> <Resource>`: writes a small backend that works, and formats its files.
 
 import path from "node:path";
 import { format, scaffold } from "./scaffold";
@@ -8,15 +8,15 @@ const root = path.resolve(__dirname, "..", "..", "..");
 
 const NEXT = `
 Next:
-  npm run docs                                 the tables of the new page
-  npm run build && UPDATE=1 npx jest test/faults/report    the new chapter of docs/faults.md
-  npx jest --testPathPatterns <resource>       its tests
-Then replace the toy API, step by step: provider/<backend>/client.ts and emulator/<backend>/ first.
+  npm run docs                              writes the tables of the new page
+  UPDATE=1 npx jest test/faults/report      writes the new chapter of docs/faults.md
+  npx jest --testPathPatterns <resource>    runs the new tests
+Then replace the toy API step by step. Begin with provider/<backend>/client.ts and emulator/<backend>/.
 `;
 
 function main([backend, resource]: readonly string[]): number {
   if (backend === undefined || resource === undefined) {
-    console.error("usage: npm run scaffold -- <backend> <Resource>, such as: npm run scaffold -- acme VolumeCopy");
+    console.error("usage: npm run scaffold -- <backend> <Resource>\nexample: npm run scaffold -- acme VolumeCopy");
     return 2;
   }
   try {

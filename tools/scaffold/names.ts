@@ -10,11 +10,11 @@ export interface Names {
 const BACKEND = /^[a-z][a-z0-9]*$/;
 const RESOURCE = /^(?:[A-Z][a-z0-9]+)+$/;
 
-/** Throws a sentence about what is wrong with them. */
+/** Throws an error that names the wrong name. */
 export function checkNames({ backend, resource }: Names): void {
-  if (!BACKEND.test(backend)) throw new Error(`the backend "${backend}" must be a lower-case word, such as acme`);
+  if (!BACKEND.test(backend)) throw new Error(`the backend "${backend}" is not a lower-case word, such as acme`);
   if (!RESOURCE.test(resource))
-    throw new Error(`the resource "${resource}" must be in upper camel case, such as VolumeCopy`);
+    throw new Error(`the resource "${resource}" is not in upper camel case, such as VolumeCopy`);
 }
 
 /** Rewrites the template's text: it is about a backend `toy` and a resource `ToyCopy`. */

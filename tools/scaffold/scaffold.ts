@@ -1,5 +1,5 @@
-// Writes a backend with one resource: everything that CONTRIBUTING.md asks of one, as a small backend that works. The
-// template is in template/, as the files of a backend `toy` with a resource `ToyCopy`.
+// Writes a backend with one resource: all files that CONTRIBUTING.md names, as a small backend that works. The
+// template in template/ is a backend `toy` with a resource `ToyCopy`.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -48,7 +48,10 @@ export function scaffold(root: string, names: Names): Written {
     .map((entry) => path.relative(template, path.join(entry.parentPath, entry.name)));
   const files = sources.map((source) => ({ source, target: rename(source) }));
   const taken = files.filter(({ target }) => existsSync(path.join(root, target)));
-  if (taken.length > 0) throw new Error(`already there: ${taken.map(({ target }) => target).join(", ")}`);
+  if (taken.length > 0)
+    throw new Error(
+      `the scaffold overwrites no file, and these exist: ${taken.map(({ target }) => target).join(", ")}`,
+    );
   for (const { source, target } of files) {
     mkdirSync(path.dirname(path.join(root, target)), { recursive: true });
     writeFileSync(path.join(root, target), rename(readFileSync(path.join(template, source), "utf8")));
@@ -69,6 +72,7 @@ export function format(root: string, { created, edited }: Written): void {
 
 function insertBefore(text: string, place: string, line: string, from = 0): string {
   const index = text.indexOf(place, from);
-  if (index < 0) throw new Error(`no line ${JSON.stringify(place.trim())} to insert before`);
+  if (index < 0)
+    throw new Error(`the registry has no line ${JSON.stringify(place.trim())}, which the scaffold inserts before`);
   return text.slice(0, index) + line + text.slice(index);
 }

@@ -216,13 +216,13 @@ describe("compiled with Go", () => {
     expect(second).toEqual(first);
     expect(first.kind).toBe("built");
     expect(builds()).toHaveLength(1);
-    expect(lines.filter((line) => line.includes("compiling the same engine, waiting"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("which is compiling the same engine"))).toHaveLength(1);
   });
 
   test("a failure names the file with all of the compiler's output, and leaves nothing that looks finished", async () => {
     go({ build: `console.error("first line"); console.error("disk full"); process.exit(1);` });
     const why = await reason();
-    const log = /output: (\S+)/.exec(why)?.[1] ?? "";
+    const log = /(\S+) has all of its output/.exec(why)?.[1] ?? "";
     expect(why).toContain("disk full");
     expect(fs.readFileSync(log, "utf8")).toContain("first line");
     expect(cached().filter((name) => name.startsWith("engine"))).toEqual([path.basename(log)]);
@@ -238,7 +238,7 @@ describe("compiled with Go", () => {
 
   test("isn't tried when only what is ready was asked for", async () => {
     go();
-    expect(await reason({ onlyReady: true })).toContain("none has been compiled on this machine yet");
+    expect(await reason({ onlyReady: true })).toContain("no engine has been compiled on this machine yet");
     expect(builds()).toHaveLength(0);
   });
 
