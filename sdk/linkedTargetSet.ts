@@ -150,6 +150,16 @@ export class LinkedTargetSet extends SnapcloneResource {
     super("LinkedTargetSet", "linkedTargetSet", name, { ...noOutputs, ...args }, opts);
   }
 
+  /** A set that another stack has made, by its id: read anew by each `pulumi up` and never changed or deleted by it. */
+  static get(
+    name: string,
+    id: pulumi.Input<pulumi.ID>,
+    args: Pick<LinkedTargetSetArgs, "connection"> = {},
+    opts: pulumi.CustomResourceOptions = {},
+  ): LinkedTargetSet {
+    return new LinkedTargetSet(name, args as LinkedTargetSetArgs, { ...opts, id });
+  }
+
   /** Also true for an instance that another copy of this package has made. */
   static override isInstance(obj: unknown): obj is LinkedTargetSet {
     return isOfType(obj, LinkedTargetSet.__pulumiType);

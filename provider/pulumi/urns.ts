@@ -15,10 +15,6 @@ export function classOfType(type: string): string | undefined {
   return type.startsWith(NATIVE) ? type.slice(NATIVE.length) : undefined;
 }
 
-export function nativeType(className: string): string {
-  return `${NATIVE}${className}`;
-}
-
 /** The URN as records have it. Its third part is the type, after those of the parents: `parent$type`. */
 export function ownerUrn(urn: string): string {
   const [stack = "", project = "", types = "", ...name] = urn.split("::");

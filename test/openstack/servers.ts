@@ -19,7 +19,7 @@ export interface LocalServer {
 const START_MS = 20_000;
 
 /** Ports that are free now. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((one) => new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve))));
   const ports = servers.map((one) => (one.address() as AddressInfo).port);

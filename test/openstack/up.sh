@@ -220,6 +220,8 @@ UWSGI=(--plugin python3 --enable-threads --lazy-apps --master --die-on-term --bu
 cinder_config() {
   local etc=$LAB/cinder
   mkdir -p "$etc/lock"
+  # A service that runs has loaded the driver as it was.
+  cmp -s "$HERE/faulty_driver.py" "$etc/faulty_driver.py" || stop cinder-volume
   cp /etc/cinder/api-paste.ini /etc/cinder/resource_filters.json /etc/cinder/rootwrap.conf "$HERE/faulty_driver.py" "$etc/"
   echo "$SHARE" >"$etc/shares"
   cat >"$etc/cinder.conf" <<CONF

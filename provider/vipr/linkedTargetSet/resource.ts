@@ -21,7 +21,7 @@ import {
   warningsAbout,
 } from "./errors";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
-import { batchName, newSetId, RECORD_LENGTHS } from "./names";
+import { batchName, newSetId, parseSetId, RECORD_LENGTHS } from "./names";
 import { listRecorded, listScopeOf, listSets, writeRecord } from "./ownership";
 import {
   asList,
@@ -158,13 +158,16 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   },
 
   async read(controller, id, known, signal) {
+    // `get` takes any text as the id, and knows nothing else. Another text would be the beginning of foreign names.
+    const isGet = known.snapshotSessionId === undefined;
+    if (isGet && parseSetId(id) === undefined) return undefined;
     // An update of this run may have relinked the targets before it failed.
     const refreshed = controller.refreshedBy.get(id) ?? known.refreshedBy;
     const set = await fetchSet(controller, id, known, { signal });
     controller.warnings.set(id, await warningsAtRefresh(controller, set, known, signal));
     // The set is gone if the state names targets and none exists. Unfinished or failed work may have made no target yet.
     const hasTargets = recordedIds(known).length > 0;
-    if (set.members.length === 0 && hasTargets && known.pending === undefined) return undefined;
+    if (set.members.length === 0 && (hasTargets || isGet) && known.pending === undefined) return undefined;
     return observedOf(set, { ...known, refreshedBy: refreshed });
   },
 
