@@ -107,8 +107,11 @@ function exportsOf(declarations: string): string[] {
   const checker = program.getTypeChecker();
   const file = program.getSourceFile(declarations);
   const symbol = file && checker.getSymbolAtLocation(file);
-  const exported = symbol === undefined ? [] : checker.getExportsOfModule(symbol);
-  const whole = exported.find(({ name }) => name === "export=");
-  const all = whole === undefined ? exported : checker.getPropertiesOfType(checker.getTypeOfSymbol(whole));
+  if (symbol === undefined) return [];
+  // `export =` (dynamic/v1) names a constant: the package's names are its properties.
+  const whole = symbol.exports?.get(ts.InternalSymbolName.ExportEquals);
+  const all = whole
+    ? checker.getPropertiesOfType(checker.getTypeOfSymbol(checker.getAliasedSymbol(whole)))
+    : checker.getExportsOfModule(symbol);
   return all.map(({ name }) => name);
 }

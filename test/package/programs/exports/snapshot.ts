@@ -7,6 +7,7 @@ import {
   getSnapshot,
   getSnapshotOutput,
   type ListSnapshotsArgs,
+  type LookupOutputOptions,
   listSnapshots,
   listSnapshotsOutput,
   type ManagedBy,
@@ -56,7 +57,8 @@ export async function asked(one: GetSnapshotArgs, many: ListSnapshotsArgs): Prom
 }
 
 export const later: pulumi.Output<string> = getSnapshotOutput({ id: snapshot.id }).apply(({ status }) => status);
-export const count: pulumi.Output<number> = listSnapshotsOutput({ volumeId: snapshot.volumeId }).apply(
+const after: LookupOutputOptions = { dependsOn: [snapshot] };
+export const count: pulumi.Output<number> = listSnapshotsOutput({ volumeId: snapshot.volumeId }, after).apply(
   (all) => all.length,
 );
 export const loaded: pulumi.dynamic.ResourceProvider = provider;
