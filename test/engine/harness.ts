@@ -135,8 +135,18 @@ export const enginePath = "path" in engine ? engine.path : undefined;
 
 /** For stacks of the native provider: the plugin on PATH. */
 export function pluginOnPath(): NodeJS.ProcessEnv {
-  const folders = [path.join(repository, "dist", "plugin"), enginePath, process.env.PATH];
-  return { PATH: folders.filter((folder) => folder !== undefined).join(path.delimiter) };
+  return { PATH: pathOf(path.join(repository, "dist", "plugin"), enginePath, process.env.PATH) };
+}
+
+/** The plugin not on PATH. npm puts the repository's node_modules/.bin there, and links the plugin if it was built before. */
+export function pluginNotOnPath(): NodeJS.ProcessEnv {
+  const links = path.join(repository, "node_modules", ".bin");
+  const others = (process.env.PATH ?? "").split(path.delimiter).filter((folder) => path.resolve(folder) !== links);
+  return { PATH: pathOf(enginePath, ...others) };
+}
+
+function pathOf(...folders: (string | undefined)[]): string {
+  return folders.filter((folder) => folder !== undefined).join(path.delimiter);
 }
 
 /** `describe` for tests that need a real engine. Without one it skips them and prints the reason. */

@@ -3,18 +3,13 @@
 
 import type { Emulator } from "../../emulator";
 import { describeEngine, newStack, type Result, type Stack } from "../engine/harness";
-import { connectionsOf, LIVES, onBackends, operationsOf, programOf, startCloud } from "./shortLives";
+import { connectionsOf, LIVES, LifeRuns, programOf, startCloud } from "./shortLives";
 
 describeEngine("a life of each resource", () => {
   let cloud: Emulator;
   let stack: Stack;
-  /** Of each run: what the engine did, by resource, and what the backend had afterwards. */
-  const runs: { result: Result; done: Record<string, string>; backend: Record<string, unknown> }[] = [];
-
-  const run = async (running: Promise<Result>) => {
-    const result = await running;
-    runs.push({ result, done: operationsOf(result), backend: onBackends(cloud) });
-  };
+  const runs = new LifeRuns();
+  const run = (running: Promise<Result>) => runs.add(cloud, running);
 
   beforeAll(async () => {
     cloud = await startCloud();
@@ -36,7 +31,7 @@ describeEngine("a life of each resource", () => {
 
   test.each(Object.keys(LIVES))("%s: created, left alone, changed in place, refreshed, deleted", (name) => {
     const [created, changed, deleted] = LIVES[name]?.expected ?? [];
-    expect(runs.map(({ done, backend }) => [done[name], backend[name]])).toEqual([
+    expect(runs.of(name)).toEqual([
       ["create", created],
       ["same", created],
       ["update", changed],
@@ -46,7 +41,6 @@ describeEngine("a life of each resource", () => {
   });
 
   test("all: every run succeeds, and the state is empty in the end", async () => {
-    for (const { result } of runs) expect([result.code, result.stdout]).toEqual([0, result.stdout]);
-    expect(await stack.resources()).toEqual([]);
+    await runs.expectSuccess(stack);
   });
 });

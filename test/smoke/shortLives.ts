@@ -1,7 +1,7 @@
 // Each resource's shortest life, for the tests that take all of them through one: by either shell, on the engine and without.
 
 import { type Emulator, SEED_SESSIONS, SEED_VOLUMES, startEmulator, ZSTACK_SEED } from "../../emulator";
-import type { Result } from "../engine/harness";
+import type { Result, Stack } from "../engine/harness";
 
 export interface ShortLife {
   connection: string;
@@ -149,4 +149,26 @@ export function operationsOf({ events }: Result): Record<string, string> {
       event === undefined ? [] : [[event.metadata.urn.split("::").at(-1) ?? "", event.metadata.op]],
     ),
   );
+}
+
+/** Runs of a stack, and what each left: what the engine did by resource, and what the backends had afterwards. */
+export class LifeRuns {
+  private readonly results: Result[] = [];
+  private readonly seen: { done: Record<string, string>; backend: Record<string, unknown> }[] = [];
+
+  async add(cloud: Emulator, running: Promise<Result>): Promise<void> {
+    const result = await running;
+    this.results.push(result);
+    this.seen.push({ done: operationsOf(result), backend: onBackends(cloud) });
+  }
+
+  /** Of each run: what the engine did with the resource, and what its backend had afterwards. */
+  of(name: string): unknown[] {
+    return this.seen.map(({ done, backend }) => [done[name], backend[name]]);
+  }
+
+  async expectSuccess(stack: Stack): Promise<void> {
+    for (const { code, stdout } of this.results) expect([code, stdout]).toEqual([0, stdout]);
+    expect(await stack.resources()).toEqual([]);
+  }
 }

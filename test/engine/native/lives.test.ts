@@ -4,8 +4,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Emulator } from "../../../emulator";
-import { connectionsOf, LIVES, onBackends, operationsOf, programOf, startCloud } from "../../smoke/shortLives";
-import { describeEngine, newStack, pluginOnPath, type Result, type Stack } from "../harness";
+import { connectionsOf, LIVES, LifeRuns, operationsOf, programOf, startCloud } from "../../smoke/shortLives";
+import { describeEngine, newStack, pluginNotOnPath, pluginOnPath, type Result, type Stack } from "../harness";
 
 const NATIVE = "pulumi-snapclone/native";
 const plugin = path.resolve(__dirname, "..", "..", "..", "dist", "plugin");
@@ -13,13 +13,8 @@ const plugin = path.resolve(__dirname, "..", "..", "..", "dist", "plugin");
 describeEngine("a life of each native resource", () => {
   let cloud: Emulator;
   let stack: Stack;
-  /** Of each run: what the engine did, by resource, and what the backend had afterwards. */
-  const runs: { result: Result; done: Record<string, string>; backend: Record<string, unknown> }[] = [];
-
-  const run = async (running: Promise<Result>) => {
-    const result = await running;
-    runs.push({ result, done: operationsOf(result), backend: onBackends(cloud) });
-  };
+  const runs = new LifeRuns();
+  const run = (running: Promise<Result>) => runs.add(cloud, running);
 
   beforeAll(async () => {
     cloud = await startCloud();
@@ -45,7 +40,7 @@ describeEngine("a life of each native resource", () => {
 
   test.each(Object.keys(LIVES))("%s: created, left alone, changed, refreshed, moved, moved back, deleted", (name) => {
     const [created, changed, deleted] = LIVES[name]?.expected ?? [];
-    expect(runs.map(({ done, backend }) => [done[name], backend[name]])).toEqual([
+    expect(runs.of(name)).toEqual([
       ["create", created],
       ["same", created],
       ["update", changed],
@@ -58,8 +53,7 @@ describeEngine("a life of each native resource", () => {
   });
 
   test("all: every run succeeds, and the state is empty in the end", async () => {
-    for (const { result } of runs) expect([result.code, result.stdout]).toEqual([0, result.stdout]);
-    expect(await stack.resources()).toEqual([]);
+    await runs.expectSuccess(stack);
   });
 
   test("the schema that the plugin gives the engine is the one that is committed", async () => {
@@ -71,7 +65,8 @@ describeEngine("a life of each native resource", () => {
   });
 
   test("without PATH: found by the project file, and by `pulumi plugin install --file`", async () => {
-    const alone = await newStack({ program: programOf("before", NATIVE), config: connectionsOf(cloud) });
+    const program = programOf("before", NATIVE);
+    const alone = await newStack({ program, config: connectionsOf(cloud), env: pluginNotOnPath() });
     try {
       const missing = await alone.preview();
       expect([missing.code === 0, missing.stdout + missing.stderr]).toEqual([
