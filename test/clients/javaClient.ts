@@ -93,6 +93,7 @@ function compiled(program: string, jar: string, pom: string): string {
   return [folder, jar, fs.readFileSync(list, "utf8")].join(path.delimiter);
 }
 
-function exists(tool: string): boolean {
+/** True if the tool is on PATH. */
+export function exists(tool: string): boolean {
   return (process.env.PATH ?? "").split(path.delimiter).some((folder) => fs.existsSync(path.join(folder, tool)));
 }

@@ -6,6 +6,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { exists } from "./javaClient";
 
 const run = promisify(execFile);
 const PYTHON = "/usr/bin/python3";
@@ -92,7 +93,7 @@ if (!hasCommand)
   }, 120_000);
 });
 
-const hasGo = (process.env.PATH ?? "").split(path.delimiter).some((folder) => fs.existsSync(path.join(folder, "go")));
+const hasGo = exists("go");
 if (!hasGo) console.warn("gophercloud is not run: there is no Go");
 
 (hasGo ? test : test.skip)(

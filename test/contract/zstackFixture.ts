@@ -15,7 +15,7 @@ import { resolveZStack } from "../../provider/zstack/connection";
 import { ZStackContext } from "../../provider/zstack/context";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine, type RunResult } from "../support/fakeEngine";
-import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
+import { type InProcessCloud, inProcessCloud, parsedJson } from "../support/inProcessCloud";
 
 /**
  * The fault of one request. "killed": the process dies before the request is sent. "killed after": the process dies after
@@ -148,7 +148,7 @@ export class ZStackFixture {
       throw stopped();
     }
     if (fault === "lost reply") return { status: 502, headers: {}, text: "<html>", json: undefined };
-    return { status: reply.status, headers: {}, text: reply.body, json: parsed(reply.body) };
+    return { status: reply.status, headers: {}, text: reply.body, json: parsedJson(reply.body) };
   }
 
   private execute({ method, url, headers, body }: HttpRequest<unknown>): Reply {
@@ -174,12 +174,4 @@ class FixtureHttp extends HttpClient {
 
 function answerOf(status: number, json: object): RawResponse {
   return { status, headers: {}, text: JSON.stringify(json), json };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,7 +4,7 @@
 import { HttpClient } from "../../provider/core/http/client";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
-import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
+import { exchangeWith, type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 
 export const FAULT_KINDS = [
   "fails once",
@@ -71,21 +71,9 @@ export class FaultyHttp extends HttpClient {
     return PROXY_ERROR;
   }
 
-  private forward({ method, url, headers, body }: HttpRequest<unknown>): RawResponse {
-    const sent = { accept: "application/json", "content-type": "application/json", ...headers };
+  private forward(request: HttpRequest<unknown>): RawResponse {
+    const { method, url } = request;
     if (method !== "GET" && !url.endsWith("/auth/tokens")) this.changes.push(`${method} ${url}`);
-    const reply = this.cloud.answer({ method, url, headers: sent, body });
-    if (!reply) throw new Error(`no server has the address ${url}`);
-    const dated = { ...reply.headers, date: this.cloud.emulator.clock.now().toUTCString() };
-    const lower = Object.fromEntries(Object.entries(dated).map(([name, value]) => [name.toLowerCase(), String(value)]));
-    return { status: reply.status, headers: lower, text: reply.body, json: parsed(reply.body) };
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    return exchangeWith(this.cloud, request);
   }
 }

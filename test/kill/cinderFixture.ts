@@ -1,6 +1,7 @@
 // An emulated Cinder for the kill suite: the copies are its snapshots, or those of its volumes that a snapshot became.
 
 import { type Emulator, SEED_VOLUMES, type SnapshotRow, startEmulator, type VolumeRow } from "../../emulator/index";
+import type { Backend, BackendSnapshot } from "../scenarios/backend";
 import { type BackendFixture, type Copy, LATENCY_MS, RequestSpy } from "./resourceCase";
 
 export async function openSnapshots(copyOf: (row: SnapshotRow) => Copy): Promise<BackendFixture> {
@@ -82,6 +83,26 @@ function fixtureOf(
     },
     spy,
     close: () => cloud.close(),
+  };
+}
+
+/** A real cloud, of which the rows alone are seen, and a stack name of our own among other people's snapshots. */
+export function onRealSnapshots(
+  backend: Backend,
+  stackName: string,
+  ownerOf: (row: BackendSnapshot) => string,
+  copyOf: (row: BackendSnapshot) => Copy,
+): BackendFixture {
+  const ours = async () =>
+    (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
+  return {
+    connections: backend.connections,
+    sources: backend.volumes,
+    copies: async () => (await ours()).map(copyOf),
+    async reset() {
+      for (const { id } of await ours()) await backend.remove(id);
+    },
+    close: () => backend.close(),
   };
 }
 

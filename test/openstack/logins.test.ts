@@ -2,10 +2,10 @@
 // rules. What the product says names the cause.
 
 import { randomUUID } from "node:crypto";
-import { SnapcloneError } from "../../provider/core/errors";
 import { CinderClient } from "../../provider/openstack/cinder";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { KeystoneSession } from "../../provider/openstack/keystone";
+import { failure } from "../support/failures";
 import { keystoneAdmin } from "./accounts";
 import { describeOpenStack } from "./lab";
 
@@ -63,12 +63,3 @@ describeOpenStack("logins at a real Keystone", (lab) => {
     }
   });
 });
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof SnapcloneError) return error;
-  throw error ?? new Error("it went well");
-}

@@ -5,13 +5,13 @@ import { execFile } from "node:child_process";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { SnapcloneError } from "../../provider/core/errors";
 import { HttpClient } from "../../provider/core/http/client";
 import { systemClock } from "../../provider/core/util/clock";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackContext } from "../../provider/openstack/context";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { snapshot } from "../../provider/openstack/snapshot/resource";
+import { failure } from "../support/failures";
 import { FakeEngine } from "../support/fakeEngine";
 import { labBackend } from "./backend";
 import { describeOpenStack } from "./lab";
@@ -222,13 +222,4 @@ describeOpenStack("real proxies", (lab) => {
 
 function linesOf(proxy: LocalServer): string[] {
   return proxy.read("access.log").split("\n").filter(Boolean);
-}
-
-async function failure(work: Promise<unknown>): Promise<SnapcloneError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof SnapcloneError) return error;
-  throw error ?? new Error("it went well");
 }

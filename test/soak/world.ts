@@ -5,7 +5,7 @@ import { SnapcloneError } from "../../provider/core/errors";
 import { HttpClient } from "../../provider/core/http/client";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
-import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
+import { exchangeWith, type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 
 /** One request in fifty. */
 const FAULT_RATE = 0.02;
@@ -81,7 +81,7 @@ export class SoakHttp extends HttpClient {
     const fault = this.hasFaults && world.number() < FAULT_RATE ? world.pick(FAULTS) : undefined;
     if (fault !== undefined) world.faults += 1;
     if (fault === "fails") return PROXY_ERROR;
-    const answer = fault === "killed before" ? undefined : this.forward(request);
+    const answer = fault === "killed before" ? undefined : exchangeWith(world.cloud, request);
     if (fault?.startsWith("killed")) {
       this.dead = true;
       world.kills += 1;
@@ -89,25 +89,8 @@ export class SoakHttp extends HttpClient {
     }
     return answer === undefined || fault === "lost reply" ? PROXY_ERROR : answer;
   }
-
-  private forward({ method, url, headers, body }: HttpRequest<unknown>): RawResponse {
-    const sent = { accept: "application/json", "content-type": "application/json", ...headers };
-    const reply = this.world.cloud.answer({ method, url, headers: sent, body });
-    if (!reply) throw new Error(`no server has the address ${url}`);
-    const dated = { date: this.world.emulator.clock.now().toUTCString(), ...reply.headers };
-    const lower = Object.fromEntries(Object.entries(dated).map(([name, value]) => [name.toLowerCase(), String(value)]));
-    return { status: reply.status, headers: lower, text: reply.body, json: parsed(reply.body) };
-  }
 }
 
 function dead(): SnapcloneError {
   return new SnapcloneError({ kind: "stopped", message: "the process is gone" });
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -5,6 +5,7 @@ import type { Emulator } from "../../emulator";
 import { type Reply, serviceAt } from "../../emulator/core/http";
 import { entryOf } from "../../emulator/core/requestLog";
 import { type CreateOptions, createEmulator } from "../../emulator/emulator";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 
 const URL_OF_ALL = "http://cloud.test";
 
@@ -46,4 +47,23 @@ export function inProcessCloud(options: CreateOptions): InProcessCloud {
       return reply;
     },
   };
+}
+
+/** Sends a request of the provider's HTTP client, and gives the reply as that client reads it, dated by the cloud's clock. */
+export function exchangeWith(cloud: InProcessCloud, { method, url, headers, body }: HttpRequest<unknown>): RawResponse {
+  const sent = { accept: "application/json", "content-type": "application/json", ...headers };
+  const reply = cloud.answer({ method, url, headers: sent, body });
+  if (!reply) throw new Error(`no server has the address ${url}`);
+  const dated = { ...reply.headers, date: cloud.emulator.clock.now().toUTCString() };
+  const lower = Object.fromEntries(Object.entries(dated).map(([name, value]) => [name.toLowerCase(), String(value)]));
+  return { status: reply.status, headers: lower, text: reply.body, json: parsedJson(reply.body) };
+}
+
+/** undefined if the text is no JSON. */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

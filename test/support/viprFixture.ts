@@ -13,7 +13,7 @@ import type { LinkedTargetSetInputs } from "../../provider/vipr/linkedTargetSet/
 import { linkedTargetSet } from "../../provider/vipr/linkedTargetSet/resource";
 import { AutoAdvancingClock } from "./autoAdvancingClock";
 import { FakeEngine, type FakeEntry } from "./fakeEngine";
-import { type InProcessCloud, inProcessCloud } from "./inProcessCloud";
+import { exchangeWith, type InProcessCloud, inProcessCloud } from "./inProcessCloud";
 
 export interface Fault {
   /** The first request of the run that meets the fault, from 0. */
@@ -116,27 +116,17 @@ export class ViprFixture {
     }
     if (what === "killed before") this.isDead = true;
     if (this.isDead) throw dead();
-    const { method, url, headers, body } = request;
-    const sent = { accept: "application/json", "content-type": "application/json", ...headers };
-    const reply = this.cloud.answer({ method, url, headers: sent, body });
-    if (!reply) throw new Error(`no server has the address ${url}`);
+    const answer = exchangeWith(this.cloud, request);
     if (what === "killed after") this.isDead = true;
     if (this.isDead) throw dead();
     if (what === "lost reply") {
-      const isRepeatable = request.idempotent ?? method !== "POST";
+      const isRepeatable = request.idempotent ?? request.method !== "POST";
       throw new SnapcloneError({
         kind: isRepeatable ? "transient" : "ambiguous",
         message: "ViPR broke off the connection",
       });
     }
-    const names = Object.entries(reply.headers).map(([name, value]) => [name.toLowerCase(), String(value)]);
-    const date = this.emulator.clock.now().toUTCString();
-    return {
-      status: reply.status,
-      headers: { date, ...Object.fromEntries(names) },
-      text: reply.body,
-      json: reply.body === "" ? undefined : parsed(reply.body),
-    };
+    return answer;
   }
 
   private open({ patience }: ConnectionRequest): ViprContext {
@@ -185,14 +175,6 @@ class RunHttp extends HttpClient {
 
 function dead(): SnapcloneError {
   return new SnapcloneError({ kind: "stopped", message: "the process is gone" });
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 export const SETS = {

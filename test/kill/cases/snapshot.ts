@@ -1,7 +1,7 @@
 // Snapshot in the kill suite: several of one volume, told apart by the record in their metadata.
 
 import type { Backend, BackendSnapshot } from "../../scenarios/backend";
-import { openSnapshots, visibleMetadata } from "../cinderFixture";
+import { onRealSnapshots, openSnapshots, visibleMetadata } from "../cinderFixture";
 import { SCENARIOS } from "../plan";
 import { type Copy, programOf, type ResourceCase } from "../resourceCase";
 
@@ -24,25 +24,11 @@ export const snapshot: ResourceCase = {
   namesCopies: true,
 };
 
-/** A real cloud, of which the rows alone are seen, and a stack name of our own among other people's snapshots. */
 export function onBackend(open: () => Backend): ResourceCase {
   return {
     ...snapshot,
     size: 3,
-    async openBackend(stackName) {
-      const backend = open();
-      const ours = async () =>
-        (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
-      return {
-        connections: backend.connections,
-        sources: backend.volumes,
-        copies: async () => (await ours()).map(copyOf),
-        async reset() {
-          for (const { id } of await ours()) await backend.remove(id);
-        },
-        close: () => backend.close(),
-      };
-    },
+    openBackend: async (stackName) => onRealSnapshots(open(), stackName, ownerOf, copyOf),
   };
 }
 

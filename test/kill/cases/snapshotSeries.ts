@@ -2,7 +2,7 @@
 // series that is new has one snapshot.
 
 import type { Backend, BackendSnapshot } from "../../scenarios/backend";
-import { openSnapshots } from "../cinderFixture";
+import { onRealSnapshots, openSnapshots } from "../cinderFixture";
 import { SCENARIOS } from "../plan";
 import { type Copy, programOf, type ResourceCase } from "../resourceCase";
 
@@ -22,25 +22,11 @@ export const snapshotSeries: ResourceCase = {
   isComplete: ({ latest, failed }) => typeof latest === "string" && Array.isArray(failed) && failed.length === 0,
 };
 
-/** A real cloud, of which the rows alone are seen. */
 export function seriesOnBackend(open: () => Backend): ResourceCase {
   return {
     ...snapshotSeries,
     size: 3,
-    async openBackend(stackName) {
-      const backend = open();
-      const ours = async () =>
-        (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
-      return {
-        connections: backend.connections,
-        sources: backend.volumes,
-        copies: async () => (await ours()).map(copyOf),
-        async reset() {
-          for (const { id } of await ours()) await backend.remove(id);
-        },
-        close: () => backend.close(),
-      };
-    },
+    openBackend: async (stackName) => onRealSnapshots(open(), stackName, ownerOf, copyOf),
   };
 }
 

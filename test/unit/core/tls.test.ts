@@ -9,27 +9,10 @@ import { join } from "node:path";
 import type { SnapcloneError } from "../../../provider/core/errors";
 import { HttpClient, type HttpOptions } from "../../../provider/core/http/client";
 import { systemClock } from "../../../provider/core/util/clock";
+import { CERT, KEY } from "../../support/certificate";
 
-// Made by openssl for this test, and good for nothing else: one for "localhost" by itself, valid for a century; one of an
-// authority, valid in 2020.
-const CERT = `-----BEGIN CERTIFICATE-----
-MIIBlTCCATugAwIBAgIUbSvUKQUrD3VKYV1fIShiEdFNOXEwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODA2MjEyMVoYDzIxMjYxMTA0
-MDYyMTIxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAASjBzmJCOFPVYRNNyA9jMV04GYGycThNEZIeAo248QgKqNBkS4iyLOG
-NGDKAC3SqBsSoB025MWtLj66eqeeZ02Mo2kwZzAdBgNVHQ4EFgQUEoHt7VSW9ZNb
-/umXeM/rvHo8ziYwHwYDVR0jBBgwFoAUEoHt7VSW9ZNb/umXeM/rvHo8ziYwDwYD
-VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
-SAAwRQIgDZ3L286AnyJeQQttUt1lcz3x8V3OGuR60dozVtm8UaQCIQDN2yT5cUDm
-UyC6nLJEwsS/1E6RwIiubYSrB5Wc8ZwIyg==
------END CERTIFICATE-----
-`;
-const KEY = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmcA4HughUPxLYd7l
-0M2HWlTRT/o8HTF8BZhjo+12NAmhRANCAASjBzmJCOFPVYRNNyA9jMV04GYGycTh
-NEZIeAo248QgKqNBkS4iyLOGNGDKAC3SqBsSoB025MWtLj66eqeeZ02M
------END PRIVATE KEY-----
-`;
+// Made by openssl for this test, and good for nothing else: the key of CERT, encrypted; an authority; and a certificate of the
+// authority that was valid in 2020.
 const ENCRYPTED_KEY = `-----BEGIN ENCRYPTED PRIVATE KEY-----
 MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAifAlWsq6qv0wICCAAw
 DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEMDHnxPTXxFfn3rXhUvsMQgEgZCS
