@@ -321,7 +321,11 @@ export class KeystoneSession {
     if (status === 401 && headers["openstack-auth-receipt"] !== undefined) {
       registerSecret(headers["openstack-auth-receipt"]);
       const required = receiptSchema.safeParse(json).data?.required_auth_methods ?? [];
-      const ways = required.map((methods) => methods.join(" and ")).join(", or ");
+      // Sorted: Keystone keeps each rule as a set and lists its methods in another order after each start.
+      const ways = required
+        .map((methods) => [...methods].sort().join(" and "))
+        .sort()
+        .join(", or ");
       return {
         kind: "unauthorized",
         message: `the ${auth.method === "token" ? "token" : "password"} is right, and this user must sign in with more than one factor${ways ? `: ${ways}` : ""}`,
