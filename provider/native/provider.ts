@@ -69,8 +69,10 @@ export class NativeProvider {
     return checkConfiguration(values, (value) => unknownPaths(value).length > 0);
   }
 
-  /** A process whose address the engine is given (PULUMI_DEBUG_PROVIDERS) is configured anew for each run. */
-  configure({ values }: Received): void {
+  /** A process whose address the engine is given (PULUMI_DEBUG_PROVIDERS) is configured anew for each run, and lives on. */
+  async configure({ values }: Received): Promise<void> {
+    // Else the sessions of the run before would stay open on the backends, which allow so many at a time.
+    await this.run.end();
     this.configuration = configurationOf(values);
     this.run = this.newRun();
     this.run.configure(this.configuration);

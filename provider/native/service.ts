@@ -72,9 +72,9 @@ function configurationHandlers(provider: NativeProvider) {
       const diffs = names.filter((name) => canonical(olds[name]) !== canonical(news[name]));
       return new pb.DiffResponse().setDiffsList(diffs).setChanges(changes(diffs.length > 0));
     }) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
-    configure: (({ request }) => {
+    configure: (async ({ request }) => {
       // What is secret of a connection, the connection itself keeps out of messages: most of it is addresses and names.
-      provider.configure(receive(request.getArgs()));
+      await provider.configure(receive(request.getArgs()));
       return new pb.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
     }) satisfies Handler<pb.ConfigureRequest, pb.ConfigureResponse>,
     invoke: (async ({ request }) => {

@@ -189,6 +189,16 @@ describe("each resource", () => {
     expect(onBackends(cloud)[type]).toEqual(deleted);
   });
 
+  test("a process that is configured for the next run signs out of the last one first", async () => {
+    const { inputs } = await engine.check("ClonedVm", { ...LIVES.ClonedVm?.before, connection: "zstack" });
+    const { id, outputs } = await engine.create("ClonedVm", inputs, { name: "next" });
+    await engine.delete("ClonedVm", id, outputs);
+    expect(cloud.zstack.sessions.size).toBe(1);
+    const args = send({ connections: JSON.stringify(connectionsOf(cloud)) }, [["connections"]]);
+    await engine.call("configure", new pb.ConfigureRequest().setArgs(args));
+    expect(cloud.zstack.sessions.size).toBe(0);
+  });
+
   test.each(["ClonedVm", "LinkedTargetSet", "AssistedSnapshot", "SnapshotSeries"])(
     "%s: an import says why not",
     async (type) => {
