@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { registerSecret } from "../provider/core/errors";
 import type { StackState } from "../provider/core/ownership";
+import { nameOfUrn } from "../provider/core/urn";
 import { isRecord } from "../provider/core/util/values";
 import { ownDeployment, parseState } from "../provider/pulumi/state";
 import { type ResourceName, resourceNames, typeOf } from "../provider/resources";
@@ -102,7 +103,7 @@ function stateResource(entry: Record<string, unknown>): StateResource | undefine
   const urn = String(entry.urn);
   return {
     urn,
-    name: urn.split("::").slice(3).join("::"),
+    name: nameOfUrn(urn),
     resource,
     id: typeof entry.id === "string" && entry.id !== "" ? entry.id : undefined,
     inputs: properties(entry.inputs),

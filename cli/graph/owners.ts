@@ -1,7 +1,7 @@
 // Says whose an object is: the state's entries by the ids of the objects that they hold, then the record on the object.
 
 import { redact } from "../../provider/core/errors";
-import { stackOfUrn } from "../../provider/core/urn";
+import { nameOfUrn, stackOfUrn } from "../../provider/core/urn";
 import { isRecord } from "../../provider/core/util/values";
 import { connectionOf } from "../connections";
 import type { CliState, StateResource } from "../state";
@@ -87,7 +87,7 @@ export class Owners {
 
 /** The resource's name; the whole text where it is no URN. */
 function nameIn(owner: string): string {
-  const name = owner.split("::").slice(3).join("::");
+  const name = nameOfUrn(owner);
   return name === "" ? owner : name;
 }
 

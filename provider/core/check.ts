@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { namedAttempt } from "./attempt";
 import type { AnyDefinition, CheckFailure, HiddenInputs } from "./definition";
 import { redact } from "./errors";
+import { nameOfUrn } from "./urn";
 import { digest } from "./util/digest";
 import { isZeroDuration, parseDuration } from "./util/duration";
 import { nearest } from "./util/nearest";
@@ -100,8 +101,8 @@ function touches(path: readonly string[], unknowns: readonly string[][]): boolea
 
 /** `<resource>-<7 hex>`, as Pulumi's own providers name things. */
 function automaticName({ __owner }: HiddenInputs, randomSeed: Uint8Array | undefined): string | undefined {
-  const resource = __owner?.split("::").at(-1);
-  if (resource === undefined) return undefined;
+  if (__owner === undefined) return undefined;
+  const resource = nameOfUrn(__owner);
   // From the seed, so that a saved plan can be carried out.
   const seed = Buffer.from(randomSeed?.length ? randomSeed : randomBytes(32)).toString("hex");
   return `${resource.slice(0, 240)}-${digest(`name ${seed} ${__owner}`).slice(0, 7)}`;

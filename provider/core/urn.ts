@@ -3,3 +3,8 @@ export function stackOfUrn(urn: string): { stack: string; project: string } {
   const [, , stack = "", project = ""] = urn.split(/::|:/);
   return { stack, project };
 }
+
+/** The name that the program gives. It may contain `::`. */
+export function nameOfUrn(urn: string): string {
+  return urn.split("::").slice(3).join("::");
+}

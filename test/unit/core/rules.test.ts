@@ -53,6 +53,7 @@ describe("check", () => {
     expect(first).toMatch(/^nightly-[0-9a-f]{7}$/);
     expect(check(fake, { name: first }, { source: "v", __owner: OWNER }).inputs.name).toBe(first);
     expect(check(fake, {}, { source: "v", __owner: OWNER }).inputs.name).not.toBe(first);
+    expect(check(fake, {}, { source: "v", __owner: `${OWNER}::b` }).inputs.name).toMatch(/^nightly::b-[0-9a-f]{7}$/);
   });
 
   test("property: any input, or any part of one, may be unknown in a preview", () => {
