@@ -1,5 +1,5 @@
-// The last step of `npm run build`: copies the sources of the emulator's page, which tsc leaves where they are. Plain
-// JavaScript, as the build runs before anything of ours is compiled.
+// The last step of `npm run build`: copies the sources of the emulator's page, because tsc copies no such files. This file is
+// plain JavaScript, so that it runs in a build from nothing.
 
 import fs from "node:fs";
 import path from "node:path";

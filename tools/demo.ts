@@ -14,7 +14,7 @@ const configFile = path.join(folder, "stack", "Pulumi.demo.yaml");
 const project = "snapclone-quickstart";
 
 const STEPS = 6;
-/** How long a `pulumi` that was asked to end may take: it finishes the operations in flight first. */
+/** How long a `pulumi` may take that was asked to end: it finishes the operations under way first. */
 const GRACE_MS = 20_000;
 
 type Emulator = Awaited<ReturnType<typeof startEmulator>>;
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     await prepare(pulumi, emulator);
     await walkThrough(pulumi, emulator);
   } catch (error) {
-    // Not "failed": while `pulumi` draws its live rows, a Ctrl-C is a key that only it sees, and it ends with 1.
+    // This is not "failed": while `pulumi` draws its live rows, only `pulumi` sees Ctrl-C, and it ends with 1.
     say(error instanceof Interrupted ? "interrupted" : `the demo stopped: ${(error as Error).message}`);
     return error instanceof Interrupted ? 130 : 1;
   } finally {
@@ -83,7 +83,7 @@ async function prepare(pulumi: Pulumi, emulator: Emulator): Promise<void> {
   fs.rmSync(folder, { recursive: true, force: true });
   fs.mkdirSync(path.join(folder, "state"), { recursive: true });
   fs.mkdirSync(path.dirname(configFile));
-  // `stack init` knows no --config-file and writes beside Pulumi.yaml: so it gets one of its own, of the same name.
+  // `stack init` has no --config-file and writes beside Pulumi.yaml, so it gets a Pulumi.yaml of its own with the same name.
   fs.copyFileSync(path.join(repository, "Pulumi.yaml"), path.join(path.dirname(configFile), "Pulumi.yaml"));
   await pulumi.run(["stack", "init", "demo"], { quiet: true, cwd: path.dirname(configFile) });
   const { password, ...plain } = emulator.openstack.connection();
@@ -94,7 +94,7 @@ async function prepare(pulumi: Pulumi, emulator: Emulator): Promise<void> {
   );
 }
 
-/** The real CLI on our file backend. */
+/** Runs the real CLI on a state store in a folder. */
 class Pulumi {
   private readonly env: NodeJS.ProcessEnv;
   private readonly pulumi: string;
@@ -111,7 +111,7 @@ class Pulumi {
       PULUMI_CONFIG_PASSPHRASE: randomBytes(16).toString("hex"),
       PULUMI_SKIP_UPDATE_CHECK: "true",
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-      // The examples are type-checked with the repository; doing it in each of the runs would only take time.
+      // The repository's own check covers the examples' types. A check in each run would only take time.
       PULUMI_NODEJS_TRANSPILE_ONLY: "true",
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.interrupt(signal));
@@ -146,11 +146,11 @@ class Pulumi {
     if (problem !== "") throw new Error(`pulumi ${args[0]} ended with: ${problem}`);
   }
 
-  /** The run in flight ends properly, then everything is tidied up; a second time, or too slow: killed. */
+  /** The current run ends in order, then everything is removed. After a second signal, or if the run is too slow, kills it. */
   private interrupt(signal: NodeJS.Signals): void {
     const child = this.running;
     if (this.interrupted) child?.kill("SIGKILL");
-    // A terminal's Ctrl-C reaches `pulumi` by itself, and a second one would make it drop what is in flight.
+    // A terminal sends Ctrl-C to `pulumi` as well. A second one would make `pulumi` drop the operations under way.
     else if (signal !== "SIGINT" || process.stdin.isTTY !== true) child?.kill("SIGINT");
     this.interrupted = true;
     setTimeout(() => child?.kill("SIGKILL"), GRACE_MS).unref();

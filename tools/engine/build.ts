@@ -1,5 +1,5 @@
-// The third way: the engine compiled as a Go tool from the Go module proxy (go.mod and go.sum are in this folder), put
-// together with our own language host: the vendor's has no tagged module and can't be compiled from there.
+// Compiles the engine as a Go tool from the Go module proxy (go.mod and go.sum are in this folder), and puts our own language
+// host beside the engine: the vendor's host has no tagged module, so the proxy does not serve it.
 
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -52,7 +52,7 @@ export async function usableGo(context: Context): Promise<{ go: string } | { fai
   return { go };
 }
 
-/** Compiles into a folder beside `folder` and renames it: an interrupted build leaves nothing that looks finished. */
+/** Compiles into a folder beside `folder` and renames that folder, so that an interrupted build never looks finished. */
 async function compile(go: string, folder: string, context: Context): Promise<string | undefined> {
   const version = engineVersion(context.root);
   const temporary = temporaryBeside(folder);
@@ -108,9 +108,9 @@ export function goEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return {
     ...env,
     CGO_ENABLED: "0",
-    // The Go that is there, never a downloaded one.
+    // Use the installed Go. Never download another one.
     GOTOOLCHAIN: "local",
-    // A user's `-mod=vendor` or workspace is about their projects, not this one.
+    // A user's `-mod=vendor` or workspace is for the user's own projects.
     GOFLAGS: "-mod=readonly",
     GOWORK: "off",
   };
@@ -128,7 +128,7 @@ function lastLine(file: string): string {
   return fs.readFileSync(file, "utf8").trim().split("\n").at(-1) ?? "";
 }
 
-/** By content: another go.mod is another engine, and checkouts that share one share it. */
+/** Named by the content of go.mod, so that checkouts with the same go.mod share one engine. */
 function engineFolder(context: Context): string {
   const hash = contentHash(moduleFile(context.root, "go.mod"), moduleFile(context.root, "go.sum"));
   const platform = `${process.platform}-${os.arch()}`;
@@ -136,9 +136,9 @@ function engineFolder(context: Context): string {
 }
 
 /**
- * A folder with the binary, the language host and the launcher side by side: the engine warns in every run when it
- * finds these elsewhere on PATH than beside its own binary. By content, as the host belongs to the checkout and changes
- * more often than the binary, which is a hard link.
+ * A folder with the binary, the language host and the launcher side by side. In every run the engine warns if it finds these
+ * elsewhere on PATH than beside its own binary. The folder is named by the content, because the host belongs to the checkout
+ * and changes more often than the binary. The binary is a hard link.
  */
 function assemble(folder: string, context: Context): FoundEngine {
   const hostText = fs.readFileSync(path.join(context.root, "dist", "tools", "engine", "languageHost.js"), "utf8");

@@ -1,4 +1,4 @@
-// The folder outside the repository where engines are kept, and what it takes to put something there in one step.
+// The folder outside the repository that keeps engines, and how a new folder gets there in one step.
 
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -11,13 +11,13 @@ export function cacheFolder(env: NodeJS.ProcessEnv): string {
   return path.join(base, "pulumi-snapclone");
 }
 
-/** A folder beside `target` to prepare its content in; `publish` makes it `target` in one step. */
+/** A folder beside `target`, in which its content is prepared. `publish` makes this folder `target` in one step. */
 export function temporaryBeside(target: string): string {
   fs.mkdirSync(path.dirname(target), { recursive: true });
   return fs.mkdtempSync(`${target}.tmp-${process.pid}-`);
 }
 
-/** A folder is there as a whole or not at all; when another process was first, its folder stays. */
+/** A folder is there as a whole or not at all. If another process was first, its folder stays. */
 export function publish(temporary: string, target: string): void {
   try {
     fs.renameSync(temporary, target);
@@ -27,7 +27,7 @@ export function publish(temporary: string, target: string): void {
   }
 }
 
-/** Removes what killed processes left behind, and keeps the folders of processes that still run. */
+/** Removes the folders that killed processes have left, and keeps those of processes that still run. */
 export function removeLeftovers(target: string): void {
   const prefix = `${path.basename(target)}.tmp-`;
   for (const name of fs.readdirSync(path.dirname(target))) {

@@ -2,8 +2,8 @@
 // and runs programs with the runner that @pulumi/pulumi itself ships (cmd/run), as the vendor's host does
 // (sdk/nodejs/cmd/pulumi-language-nodejs/main.go in pulumi/pulumi).
 //
-// What local programs need is here. What isn't: `pulumi install` and `pulumi about`, plugins and policy packs written
-// in TypeScript, debuggers, tracing, and the pipes for the long deprecated synchronous invokes.
+// It has what local programs need. It has no `pulumi install` and `pulumi about`, no plugins and policy packs written in
+// TypeScript, no debuggers, no tracing, and no pipes for the long deprecated synchronous invokes.
 //
 // This file is copied next to the engine, so it imports nothing but Node's own modules.
 
@@ -19,7 +19,7 @@ import type * as empty from "google-protobuf/google/protobuf/empty_pb";
 
 /** The runner's exit code for "I have already told the user what is wrong" (@pulumi/pulumi, cmd/run/index.ts). */
 const BAIL = 32;
-/** A program that is asked to end has as long as the vendor's host gives it. */
+/** As long as the vendor's host gives a program that is asked to end. */
 const GRACE_MS = 5_000;
 /** The engine's own limit for a message. */
 const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
@@ -32,7 +32,7 @@ interface Modules {
   empty: typeof empty;
 }
 
-/** Prints the port on stdout: that is how the engine finds it. `fallback` is a folder whose @pulumi/pulumi may serve. */
+/** Prints the port on stdout, where the engine reads it. `fallback` is a folder whose @pulumi/pulumi may serve. */
 export function serve(fallback: string): void {
   const modules = loadModules([process.cwd(), fallback]);
   const programs = new Set<ChildProcess>();
@@ -120,7 +120,7 @@ async function runProgram(
 
   const args = [...options.nodeArgs, runner, ...runnerArguments(request, folder, engineAddress)];
   const child = spawn(process.execPath, args, {
-    // The working directory is the runner's affair (--pwd), as with the vendor's host.
+    // The runner changes the working directory (--pwd), as with the vendor's host.
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, ...options.env, ...configuration(request) },
   });
@@ -180,7 +180,7 @@ interface RuntimeOptions {
   nodeArgs: string[];
 }
 
-/** `runtime.options` of Pulumi.yaml; the ones about installing packages don't concern a run. */
+/** `runtime.options` of Pulumi.yaml. Options for the installation of packages have no effect on a run. */
 function runtimeOptions(request: language.RunRequest): RuntimeOptions | { problem: string } {
   const options = (request.getInfo()?.getOptions()?.toJavaScript() ?? {}) as Record<string, unknown>;
   const { typescript = true, tsconfig = "", nodeargs = "" } = options;
@@ -193,19 +193,19 @@ function runtimeOptions(request: language.RunRequest): RuntimeOptions | { proble
   return { env, nodeArgs: splitArguments(nodeargs) };
 }
 
-/** As a shell would, for blanks and quotes: `--max-old-space-size=4096 --require "./a file.js"`. */
+/** Splits at blanks and reads quotes as a shell does: `--max-old-space-size=4096 --require "./a file.js"`. */
 function splitArguments(text: string): string[] {
   const words = text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_all, double, single) => double ?? single));
 }
 
-/** An interrupt first, so that the program may tidy up. */
+/** Sends an interrupt first, so that the program can clean up. */
 function end(program: ChildProcess): void {
   program.kill("SIGINT");
   setTimeout(() => program.kill("SIGKILL"), GRACE_MS).unref();
 }
 
-/** No program outlives its host, and no host its engine: that sends SIGINT, or dies and so closes our stdin. */
+/** No program outlives its host, and no host its engine. The engine sends SIGINT, or its end closes our stdin. */
 function endWithTheEngine(programs: Set<ChildProcess>): void {
   let ending = false;
   const endAll = () => {
@@ -220,7 +220,7 @@ function endWithTheEngine(programs: Set<ChildProcess>): void {
   };
   process.on("SIGINT", endAll);
   process.on("SIGTERM", endAll);
-  // Only a pipe tells (Go makes it a FIFO, Node a socket): a terminal or /dev/null is what one gets by hand.
+  // Only a pipe shows the engine's end (Go makes a FIFO, Node a socket). By hand, stdin is a terminal or /dev/null.
   const stdin = fs.fstatSync(0);
   if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once("end", endAll).resume();
 }

@@ -1,5 +1,5 @@
-// A lock file for work that two runs on one machine should not do twice. It only saves time: everything done under it
-// is published by an atomic rename, so that even two holders at once would do no harm.
+// A lock file for work that two runs on one machine should not do twice. The lock only saves time: an atomic rename publishes
+// the work's result, so that two holders at once would do no harm.
 
 import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
@@ -17,7 +17,7 @@ const HEARTBEAT_MS = 5_000;
 const STALE_MS = 60_000;
 const POLL_MS = 500;
 
-/** Runs `work` while holding the lock; `onWait` is called once if another process has it, with its pid. */
+/** Runs `work` while it holds the lock. If another process has the lock, calls `onWait` once with that process's pid. */
 export async function withLock<T>(file: string, onWait: (pid: number) => void, work: () => Promise<T>): Promise<T> {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const me: Holder = { pid: process.pid, host: os.hostname(), token: randomUUID() };
@@ -43,13 +43,13 @@ export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // EPERM: it is there and belongs to someone else.
+    // EPERM: the process exists and belongs to another user.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
   return !isZombie(pid);
 }
 
-/** A container without an init process keeps the dead that lost their parent (proc(5): the state after the name). */
+/** A container without an init process keeps dead processes whose parent has ended (proc(5): the state after the name). */
 function isZombie(pid: number): boolean {
   try {
     return /\) Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"));
@@ -68,7 +68,7 @@ function acquire(file: string, me: Holder): boolean {
   }
 }
 
-/** Undefined when the file is gone, or created a moment ago and not yet written. */
+/** Undefined if the file is gone, or if its creator has not written it yet. */
 function readHolder(file: string): Holder | undefined {
   try {
     return JSON.parse(fs.readFileSync(file, "utf8")) as Holder;
@@ -86,7 +86,7 @@ function isStale(file: string, holder: Holder | undefined): boolean {
   }
 }
 
-/** By a rename, so that of two waiters only one removes it; and what was removed must be what was judged stale. */
+/** Renames the file, so that only one of two waiters removes it. What was removed must be what was stale. */
 function takeAway(file: string, judged: Holder | undefined, me: Holder): void {
   const aside = `${file}.${me.token}`;
   try {
@@ -103,6 +103,6 @@ function touch(file: string): void {
   try {
     fs.utimesSync(file, now, now);
   } catch {
-    // Someone took the lock away while this machine was asleep; the work itself is safe without it.
+    // Another process took the lock while this machine was asleep. The work is safe without the lock.
   }
 }

@@ -1,5 +1,5 @@
-// The second way: the npm package `pulumi`, whose first use downloads the vendor's release (binary and language hosts)
-// into $PULUMI_HOME/versions. Where the vendor can't be reached it says `pulumi: fetch failed` at once.
+// Gets an engine by the npm package `pulumi`. Its first use downloads the vendor's release (binary and language hosts) into
+// $PULUMI_HOME/versions. If the vendor's server can't be reached, the package says `pulumi: fetch failed` at once.
 
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ interface Package {
   version: string;
 }
 
-/** The release is on this machine already: downloaded by an earlier run, by `npx pulumi` or by the Automation API. */
+/** The release that an earlier run, `npx pulumi` or the Automation API has downloaded to this machine. */
 export async function downloadedVendorRelease(context: Context): Promise<Outcome> {
   const version = context.env.PULUMI_VERSION ?? installedPackage(context)?.version ?? engineVersion(context.root);
   const pulumi = releaseBinary(version, context.env);
@@ -72,7 +72,7 @@ function installedPackage(context: Context): Package | undefined {
   return undefined;
 }
 
-/** A few kilobytes, an exact version, kept in the cache and not in the project. */
+/** The package has a few kilobytes and an exact version. The cache keeps it, not the project. */
 async function installPackage(version: string, context: Context): Promise<Package | { failure: string }> {
   const target = path.join(context.cache, `npm-${version}`);
   const temporary = temporaryBeside(target);

@@ -1,4 +1,4 @@
-// The first way: Pulumi is installed. Also knows what a complete installation consists of.
+// Finds an installed Pulumi, and says what a complete installation has.
 
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -10,13 +10,13 @@ import { atLeast, MINIMUM_VERSION } from "./version";
 const VERSION_TIMEOUT_MS = 20_000;
 
 export async function engineOnPath(context: Context): Promise<Outcome> {
-  // The npm package's `pulumi` is a launcher that may download: the npm way deals with it.
+  // The npm package's `pulumi` is a launcher that may download. npmPackage.ts handles that launcher.
   const pulumi = executablesOnPath("pulumi", context.env).find((file) => !isNpmLauncher(file));
   if (pulumi === undefined) return { failure: "there is no `pulumi` on PATH." };
   return installedEngine("path", pulumi, context);
 }
 
-/** A `pulumi` with its language host beside it or on PATH, new enough. */
+/** A new enough `pulumi`, with its language host beside it or on PATH. */
 export async function installedEngine(kind: FoundEngine["kind"], pulumi: string, context: Context): Promise<Outcome> {
   const version = await pulumiVersion(pulumi, context.env);
   if (version === undefined) return { failure: `${pulumi} doesn't say its version.` };

@@ -13,7 +13,7 @@ export interface RunOptions {
 export interface Ran {
   ok: boolean;
   output: string;
-  /** Why it isn't ok, in a few words. */
+  /** Why the program has failed, in a few words. */
   problem: string;
 }
 
@@ -22,7 +22,7 @@ export async function run(command: string, args: readonly string[], options: Run
   const child = spawn(command, args, {
     env: options.env,
     stdio: ["ignore", sink, sink],
-    // Its own process group: a time limit must end what it has started, too (compilers, curl).
+    // A process group of its own: a time limit must also end what the program has started (compilers, curl).
     detached: process.platform !== "win32",
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
@@ -70,7 +70,7 @@ function stopListening(): void {
 }
 
 function cleanUp(): void {
-  // Innermost first: a child is ended before the folder it writes to is removed.
+  // The innermost comes first: a child ends before the folder that it writes to is removed.
   for (const cleanup of [...cleanups].reverse()) {
     cleanups.delete(cleanup);
     cleanup();
@@ -98,6 +98,6 @@ function killGroup(child: ChildProcess): void {
   try {
     process.kill(process.platform === "win32" ? child.pid : -child.pid, "SIGKILL");
   } catch {
-    // It has just ended by itself.
+    // The process has ended by itself.
   }
 }

@@ -1,5 +1,5 @@
-// Says what is going on while an engine is fetched or compiled: lines for what happens once, and a progress text that
-// rewrites itself in place on a terminal and is a line every 15 seconds elsewhere.
+// Shows the progress while an engine is fetched or compiled: a line for each step, and a progress text. On a terminal that
+// text rewrites itself in place; elsewhere it is a line every 15 seconds.
 
 export interface Reporter {
   line(text: string): void;

@@ -1,4 +1,4 @@
-// What an engine is, and what the ways of getting one share.
+// The types of an engine and of the ways to get one.
 
 import type { Reporter } from "./reporter";
 
@@ -6,7 +6,7 @@ export interface FoundEngine {
   kind: "path" | "npm" | "built";
   /** The binary. */
   pulumi: string;
-  /** To be put before PATH: then `pulumi`, its Node.js language host, the dynamic provider's launcher and `node` are found. */
+  /** The folders that go before PATH: `pulumi`, its Node.js language host, the dynamic provider's launcher and `node`. */
   path: string;
   version: string;
   languageHost: "vendor" | "standin";
@@ -20,7 +20,7 @@ export interface NoEngine {
 
 export type Engine = FoundEngine | NoEngine;
 
-/** What every way of getting an engine is given. */
+/** The arguments of each way to get an engine. */
 export interface Context {
   env: NodeJS.ProcessEnv;
   reporter: Reporter;
@@ -28,5 +28,5 @@ export interface Context {
   cache: string;
 }
 
-/** A way either gives an engine or says why it can't. */
+/** An engine, or the reason why there is none. */
 export type Outcome = { engine: FoundEngine } | { failure: string };

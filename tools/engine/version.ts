@@ -1,11 +1,11 @@
-// The versions of Pulumi's engine that serve, and how two of them compare.
+// Which versions of Pulumi's engine this package works with, and how two versions compare.
 
 import * as fs from "node:fs";
 import * as path from "node:path";
 
 /**
- * Since 3.216.0 the engine keeps the inputs that a dynamic provider's `read` returns (pulumi/pulumi#21315); before
- * that, `refresh` can't show drift as a diff.
+ * Since 3.216.0 the engine keeps the inputs that a dynamic provider's `read` returns (pulumi/pulumi#21315). With an older
+ * engine `refresh` can't show drift as a diff.
  */
 export const MINIMUM_VERSION = "v3.216.0";
 
@@ -21,7 +21,7 @@ export function moduleFile(root: string, name: string): string {
   return fs.readFileSync(path.join(root, "tools", "engine", name), "utf8");
 }
 
-/** `v3.259.0`, `3.259.0`, `go1.26.8`, `v3.260.0-dev.1`: the first three numbers decide. */
+/** Compares the first three numbers of `v3.259.0`, `3.259.0`, `go1.26.8` or `v3.260.0-dev.1`. */
 export function atLeast(version: string, minimum: string): boolean {
   const have = numbers(version);
   const want = numbers(minimum);

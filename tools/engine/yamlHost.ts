@@ -1,6 +1,6 @@
-// Pulumi's language host for YAML programs, for the tests of the native provider: the one beside the engine (the vendor's
-// release has it), else one compiled from the Go module proxy. It is a module of its own: pulumi-yaml needs an older SDK
-// than the engine, and does not compile with the engine's.
+// Finds Pulumi's language host for YAML programs, for the tests of the native provider: beside the engine (the vendor's
+// release has the host), else compiled from the Go module proxy. The host has a go.mod of its own, because pulumi-yaml needs
+// an older SDK than the engine and does not compile with the engine's.
 
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -19,7 +19,7 @@ const BUILD_TIMEOUT_MS = 20 * 60_000;
 const COMMAND = "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml";
 const HOST = "pulumi-language-yaml";
 
-/** The host's folder, to be put on PATH beside the engine's; or why there is none. */
+/** The host's folder, which goes on PATH beside the engine's, or the reason why there is none. */
 export type YamlHost = { folder: string } | { failure: string };
 
 export async function resolveYamlHost(engine: FoundEngine, context: Context, onlyReady: boolean): Promise<YamlHost> {

@@ -17,12 +17,12 @@ export function checkNames({ backend, resource }: Names): void {
     throw new Error(`the resource "${resource}" is not in upper camel case, such as VolumeCopy`);
 }
 
-/** Rewrites the template's text: it is about a backend `toy` and a resource `ToyCopy`. */
+/** Rewrites the template's text, whose backend is `toy` and whose resource is `ToyCopy`. */
 export function renamer({ backend, resource }: Names): (text: string) => string {
   const camel = resource.charAt(0).toLowerCase() + resource.slice(1);
   const words = resource.replaceAll(/(?!^)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase();
   const title = backend.charAt(0).toUpperCase() + backend.slice(1);
-  // The resource first: its name begins with the backend's.
+  // The resource comes first, because its name begins with the backend's.
   const replacements: [RegExp, string][] = [
     [/ToyCopy(?!Row)/g, resource],
     [/toyCopy/g, camel],

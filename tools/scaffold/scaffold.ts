@@ -63,7 +63,7 @@ export function scaffold(root: string, names: Names): Written {
   return { created: files.map(({ target }) => target).sort(), edited: Object.keys(REGISTRIES) };
 }
 
-/** Other names sort and wrap in other ways than the template's. */
+/** The new names sort and wrap in other ways than the template's. */
 export function format(root: string, { created, edited }: Written): void {
   const biome = path.join(root, "node_modules", "@biomejs", "biome", "bin", "biome");
   const code = [...created.filter((file) => /\.(ts|json)$/.test(file)), ...edited];
