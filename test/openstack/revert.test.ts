@@ -47,6 +47,12 @@ function revertBackend(lab: OpenStackLab, made: string[]): RevertBackend {
       const log = readFileSync(join(lab.folder, "log", "cinder-volume.log"), "utf8");
       return log.split(`reverted to snapshot ${snapshotId} successfully`).length - 1;
     },
+    holdReverts() {
+      // up.sh records "pid …" of the process, which leads a group.
+      const group = -Number.parseInt(readFileSync(join(lab.folder, "run", "cinder-volume.pid"), "utf8"), 10);
+      process.kill(group, "SIGSTOP");
+      return () => process.kill(group, "SIGCONT");
+    },
   };
 }
 
@@ -61,10 +67,12 @@ function qemuIo({ folder }: OpenStackLab, file: string, command: string): string
 }
 
 async function untilAvailable(lab: OpenStackLab, path: string, name: "volume" | "snapshot"): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
+  const deadline = Date.now() + 120_000;
+  for (;;) {
     const { body } = await lab.request("GET", path);
-    if ((body as Record<string, { status: string }>)[name]?.status === "available") return;
+    const status = (body as Record<string, { status: string }>)[name]?.status;
+    if (status === "available") return;
+    if (status === "error" || Date.now() > deadline) throw new Error(`${path} is ${status}, and not available`);
     await delay(200);
   }
-  throw new Error(`${path} does not become available`);
 }

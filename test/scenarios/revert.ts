@@ -16,6 +16,8 @@ export interface RevertBackend extends Backend {
   isUntouched(volumeId: string, snapshotId: string): Promise<boolean>;
   /** How often the backend has reverted to the snapshot. */
   reverts(snapshotId: string): Promise<number>;
+  /** The backend accepts a revert, and does nothing until the returned function is called: so a test can kill before its end. */
+  holdReverts(): () => void;
 }
 
 export function revertScenario(theBackend: () => RevertBackend, types: readonly string[]): void {
@@ -55,19 +57,12 @@ async function revertAndKill(stack: Stack, backend: RevertBackend, type: string,
   expect(textOf(refused)).toContain(`newer is ${newer}`);
   await backend.remove(newer);
 
-  const run = stack.start("up");
-  const ended = run.result.then(
-    (result) => textOf(result),
-    (error) => String(error),
-  );
-  for (;;) {
-    if ((await backend.snapshots()).find((row) => row.id === id)?.status === "restoring") break;
-    const early = await Promise.race([ended, delay(50)]);
-    if (early !== undefined) throw new Error(`the run ended without a revert: ${early}`);
+  const release = backend.holdReverts();
+  try {
+    await killInMidRevert(stack, backend, id);
+  } finally {
+    release();
   }
-  killAll(stack.providers());
-  run.child.kill("SIGKILL");
-  await ended;
   await stack.cancel();
 
   const again = await ok(stack.up());
@@ -81,6 +76,22 @@ async function revertAndKill(stack: Stack, backend: RevertBackend, type: string,
   expect(row).toMatchObject({ status: "available", metadata: { "snapclone:reverted": expect.any(String) } });
   await ok(stack.destroy());
   expect((await backend.snapshots()).filter((one) => one.volume_id === volumeId)).toEqual([]);
+}
+
+async function killInMidRevert(stack: Stack, backend: RevertBackend, id: string): Promise<void> {
+  const run = stack.start("up");
+  const ended = run.result.then(
+    (result) => textOf(result),
+    (error) => String(error),
+  );
+  for (;;) {
+    if ((await backend.snapshots()).find((row) => row.id === id)?.status === "restoring") break;
+    const early = await Promise.race([ended, delay(50)]);
+    if (early !== undefined) throw new Error(`the run ended without a revert: ${early}`);
+  }
+  killAll(stack.providers());
+  run.child.kill("SIGKILL");
+  await ended;
 }
 
 async function ok(result: Promise<Result>): Promise<Result> {
