@@ -23,7 +23,7 @@ export function labBackend(lab: OpenStackLab): Backend {
       await must("POST", `/snapshots/${id}/metadata`, { metadata }, 200);
     },
     async remove(id) {
-      const deadline = Date.now() + 60_000;
+      const deadline = Date.now() + 120_000;
       for (;;) {
         const { status, body } = await lab.request("GET", `/snapshots/${id}`);
         if (status === 404) return;

@@ -66,7 +66,7 @@ async function cinderStage(lab: OpenStackLab): Promise<CinderStage> {
   const waitForWork = async (paths: readonly string[]) => {
     // MySQL keeps created_at in whole seconds, and lists are sorted by it.
     if (paths.length > 0) await sleep(1100);
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + 120_000;
     for (const path of paths)
       while (["creating", "deleting"].includes(await statusAt(path))) {
         if (Date.now() > deadline) throw new Error(`no end of the work on ${path}`);

@@ -25,7 +25,7 @@ export async function bootGuest(lab: OpenStackLab): Promise<Guest> {
     const { body } = await lab.request("GET", `/volumes/${volumeId}`);
     return (body as { volume: { status: string } }).volume.status;
   };
-  await until(status, "available", 60_000);
+  await until(status, "available", 120_000);
   await lab.request("POST", `/volumes/${volumeId}/action`, { "os-set_bootable": { bootable: true } });
   // There already: 409.
   await nova(

@@ -35,11 +35,11 @@ describeOpenStack("the lab", (lab) => {
     await until(status, "available");
     expect((await request("DELETE", `/snapshots/${id}`)).status).toBe(202);
     await until(status, "gone");
-  }, 120_000);
+  }, 300_000);
 });
 
 async function until(fetch: () => Promise<string>, wanted: string): Promise<void> {
-  const deadline = performance.now() + 50_000;
+  const deadline = performance.now() + 120_000;
   for (let seen = await fetch(); seen !== wanted; seen = await fetch()) {
     if (performance.now() > deadline || seen === "error") throw new Error(`${seen}, and not ${wanted}`);
     await new Promise((resolve) => setTimeout(resolve, 300));

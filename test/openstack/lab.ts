@@ -74,6 +74,7 @@ export interface RequestOptions {
 }
 
 const UP_DEADLINE_MS = 20 * 60_000;
+const TEST_MS = 180_000;
 const FOLDER = process.env.SNAPCLONE_OPENSTACK_LAB ?? join(tmpdir(), "snapclone-openstack");
 /** Why there is no Nova, where there is none. */
 const WITHOUT_NOVA = join(FOLDER, "without-nova");
@@ -89,6 +90,8 @@ export function describeOpenStack(name: string, tests: (lab: () => OpenStackLab)
     return;
   }
   describe(name, () => {
+    // `.ci/run` runs these tests beside the engine's, on two cores: an answer of Cinder may take seconds.
+    jest.setTimeout(TEST_MS);
     let lab: OpenStackLab | undefined;
     beforeAll(async () => {
       lab = await bringUp();
@@ -219,7 +222,7 @@ async function request(
         ...headers,
       },
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(60_000),
     });
   let response = await send();
   if (response.status === 401) {
@@ -240,7 +243,7 @@ async function signIn(as: LabConnection): Promise<string> {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ auth: { identity: { methods: ["password"], password: { user } }, scope: { project } } }),
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(60_000),
   });
   const token = response.headers.get("x-subject-token");
   const text = await response.text();
