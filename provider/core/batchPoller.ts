@@ -9,8 +9,8 @@ export interface BatchPollerOptions<Row> {
   clock: Clock;
   /** One object; undefined if the backend says that it does not exist. */
   fetchOne(id: string): Promise<Row | undefined>;
-  /** Many at once. An object that the list omits is fetched by itself. */
-  fetchAll(): Promise<ReadonlyMap<string, Row>>;
+  /** Many at once: those that are asked for, or all. An object that the list omits is fetched by itself. */
+  fetchAll(ids: readonly string[]): Promise<ReadonlyMap<string, Row>>;
   /** From this many objects on, a list is cheaper than single fetches. Default 3. */
   listFrom?: number;
   /** When the list omits an id, fetch it at once: the object has probably reached the awaited state. */
@@ -25,9 +25,14 @@ interface Waiting<Row> {
   reject(error: unknown): void;
 }
 
+interface Listener<Row> {
+  id: string;
+  hear(row: Row | undefined): void;
+}
+
 export class BatchPoller<Row> {
   private waiting: Waiting<Row>[] = [];
-  private readonly listening = new Set<Waiting<Row>>();
+  private readonly listening = new Set<Listener<Row>>();
   private registered = 0;
   private nextBatch = Number.NEGATIVE_INFINITY;
   private scheduled = false;
@@ -58,24 +63,13 @@ export class BatchPoller<Row> {
     return withAbort(answer, signal);
   }
 
-  /** Resolves when a later list shows the object. Rejects only when `signal` aborts. */
-  subscribe(id: string, signal: AbortSignal): Promise<Row | undefined> {
-    return new Promise((resolve, reject) => {
-      const listener: Waiting<Row> = {
-        id,
-        resolve: (row) => {
-          signal.removeEventListener("abort", leave);
-          resolve(row);
-        },
-        reject,
-      };
-      const leave = () => {
-        this.listening.delete(listener);
-        reject(signal.reason);
-      };
-      this.listening.add(listener);
-      signal.addEventListener("abort", leave, { once: true });
-    });
+  /** Calls `hear` whenever a later list shows the object. Call the result to stop. */
+  subscribe(id: string, hear: (row: Row | undefined) => void): () => void {
+    const listener = { id, hear };
+    this.listening.add(listener);
+    return () => {
+      this.listening.delete(listener);
+    };
   }
 
   private async batch(): Promise<void> {
@@ -90,7 +84,7 @@ export class BatchPoller<Row> {
     this.waiting = [];
     let rows: ReadonlyMap<string, Row>;
     try {
-      rows = await fetchAll();
+      rows = await fetchAll([...new Set(batch.map(({ id }) => id))]);
     } catch (error) {
       for (const { reject } of batch) reject(error);
       return;
@@ -106,13 +100,13 @@ export class BatchPoller<Row> {
     for (const listener of listening) void this.notify(listener, rows);
   }
 
-  private async notify(listener: Waiting<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
+  private async notify(listener: Listener<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
     const { fetchOne, resolveWhenMissing } = this.options;
     const listed = rows.get(listener.id);
     if (!this.listening.has(listener) || (listed === undefined && !resolveWhenMissing)) return;
     try {
       const row = listed ?? (await fetchOne(listener.id));
-      if (this.listening.delete(listener)) listener.resolve(row);
+      if (this.listening.has(listener)) listener.hear(row);
     } catch {
       // The subscriber's own next fetch meets the error.
     }

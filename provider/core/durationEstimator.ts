@@ -7,8 +7,15 @@ interface Span {
   done: number;
 }
 
+export interface LearningWait {
+  /** Called at the first estimate. */
+  learned?: (() => void) | undefined;
+}
+
 /** The number of spans that are kept. A change of the backend's speed shows after as many pieces of work. */
 const MAX_SPANS = 64;
+/** So many waits look as often as they would alone, as one may take longer than the others. */
+const SCOUTS = 3;
 /** From this precision on, finding the exact moment would cost more in requests than it saves in time. */
 const CLOSE_MS = 50;
 const CLOSE_SHARE = 0.05;
@@ -16,11 +23,35 @@ const CLOSE_SHARE = 0.05;
 export class DurationEstimator {
   private readonly spans: Span[] = [];
   private bounds: Span | undefined;
+  /** The waits for work of this kind, in the order in which they began. */
+  private readonly waits = new Set<LearningWait>();
 
   record(pending: number, done: number): void {
     this.spans.push({ pending, done });
     if (this.spans.length > MAX_SPANS) this.spans.shift();
     this.bounds = undefined;
+    if (this.spans.length > 1) return;
+    for (const wait of this.waits) wait.learned?.();
+  }
+
+  /** Announces a wait. Call the result at its end. */
+  join(wait: LearningWait): () => void {
+    this.waits.add(wait);
+    return () => {
+      this.waits.delete(wait);
+    };
+  }
+
+  /** True where earlier waits of this kind are about to find out how long the work takes. */
+  isLearning(wait: LearningWait): boolean {
+    if (this.spans.length > 0) return false;
+    let position = 0;
+    for (const earlier of this.waits) {
+      if (earlier === wait) return false;
+      position += 1;
+      if (position === SCOUTS) return true;
+    }
+    return false;
   }
 
   /** The age at which to fetch work that is `age` milliseconds old; undefined without an estimate. */

@@ -1,10 +1,12 @@
 // The only loop that waits. It knows no backend: the caller says how to fetch the object, how to evaluate it and how often
 // to ask, and the operation's context gives the clock and the deadline.
 
+import { isDeepStrictEqual } from "node:util";
 import type { OperationContext } from "./definition";
-import type { DurationEstimator } from "./durationEstimator";
+import type { DurationEstimator, LearningWait } from "./durationEstimator";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
-import { abortableSleep, linkedAbort, stopped } from "./util/abort";
+import { linkedAbort, stopped } from "./util/abort";
+import type { Clock } from "./util/clock";
 import { formatDuration } from "./util/duration";
 
 export type Evaluation =
@@ -19,8 +21,8 @@ export interface Poll<Seen> {
   evaluate(seen: Seen): Evaluation | Promise<Evaluation>;
   /** What the answer that accepted the work already showed. Saves the first fetch. */
   initial?: Seen;
-  /** Resolves when another poll's fetch shows this object. Rejects when `signal` aborts. */
-  notified?(signal: AbortSignal): Promise<Seen>;
+  /** Calls `listener` whenever another poll's fetch shows this object. Call the result to stop. */
+  subscribe?(listener: (seen: Seen) => void): () => void;
   /** Bounds of the milliseconds between two fetches. Within them it is a quarter of the wait so far, less some jitter. */
   interval: { first: number; most: number };
   /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
@@ -35,6 +37,7 @@ const RETRY_AFTER_MOST_MS = 120_000;
 
 /** The reason that ends sleeps when they are no longer needed. Shared, because each new error would cost its stack. */
 const NO_LONGER_NEEDED = new Error("no longer needed");
+const SLEPT = Symbol("slept");
 
 /** What a fetch has given: the object, or an error that may pass by itself. */
 type Fetched<Seen> = { seen: Seen; error?: undefined } | { error: SnapcloneError };
@@ -52,65 +55,115 @@ export async function poll<Seen>(options: Poll<Seen>): Promise<Seen> {
   }
 }
 
+/** A wait that is under way. */
+interface Wait<Seen> extends LearningWait {
+  begun: number;
+  estimator: DurationEstimator | undefined;
+  /** By what was seen: how many times. */
+  history: Map<string, number>;
+  /** The greatest age at which the work was seen pending. */
+  pendingAt: number;
+  shown: string;
+  fetched: Fetched<Seen>;
+}
+
 async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
   const { initial, context } = options;
   const { clock, deadline } = context;
   const begun = clock.now();
-  const history = new Map<string, number>();
   const estimator = initial === undefined ? undefined : options.estimator;
-  let pendingAt = 0;
-  let shown = "";
-  let fetched: Fetched<Seen> = initial === undefined ? await fetchOnce(options) : { seen: initial };
-
-  for (;;) {
-    if (fetched.error) count(history, fetched.error.parts.message);
-    else {
-      const evaluation = await options.evaluate(fetched.seen);
-      if (evaluation.is === "failed") throw evaluation.error;
-      if (evaluation.progress !== shown) context.progress(evaluation.progress);
-      shown = evaluation.progress;
-      if (evaluation.is === "done") {
-        estimator?.record(pendingAt, clock.now() - begun);
-        return fetched.seen;
-      }
-      pendingAt = clock.now() - begun;
-      count(history, shown);
-    }
-    const left = deadline - clock.now();
-    if (left <= 0) throw deadlineError(options, clock.now() - begun, history);
-    const pause = fetched.error?.retryAfterMs ?? nextInterval(options, estimator, clock.now() - begun);
-    const notified = await rest(options, Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, left)));
-    fetched = notified ?? (await fetchOnce(options));
-  }
-}
-
-function nextInterval({ interval }: Poll<unknown>, estimator: DurationEstimator | undefined, age: number): number {
-  const next = estimator?.nextFetch(age);
-  if (next !== undefined) return Math.min(next - age, interval.most);
-  const pause = Math.min(Math.max(age / 4, interval.first), interval.most);
-  return pause / 2 + (Math.random() * pause) / 2;
-}
-
-/** Sleeps. Ends early when another poll's fetch shows the object. */
-async function rest<Seen>(options: Poll<Seen>, ms: number): Promise<{ seen: Seen } | undefined> {
-  const { clock, signal } = options.context;
-  if (!options.notified) {
-    await abortableSleep(clock, ms, signal, stoppedWaiting(options));
-    return undefined;
-  }
-  const resting = linkedAbort(signal);
+  const fetched: Fetched<Seen> = initial === undefined ? await fetchOnce(options) : { seen: initial };
+  const wait: Wait<Seen> = { begun, estimator, history: new Map(), pendingAt: 0, shown: "", fetched };
+  const leave = estimator?.join(wait);
   try {
-    return await Promise.race([
-      clock.sleep(ms, resting.signal).then(() => undefined),
-      options.notified(resting.signal).then((seen) => ({ seen })),
-    ]);
+    for (;;) {
+      if (wait.fetched.error) count(wait.history, wait.fetched.error.parts.message);
+      else {
+        const { seen } = wait.fetched;
+        const evaluation = await options.evaluate(seen);
+        if (evaluation.is === "failed") throw evaluation.error;
+        if (evaluation.progress !== wait.shown) context.progress(evaluation.progress);
+        wait.shown = evaluation.progress;
+        if (evaluation.is === "done") {
+          estimator?.record(wait.pendingAt, clock.now() - begun);
+          return seen;
+        }
+        seenPending(wait, clock);
+      }
+      if (deadline <= clock.now()) throw deadlineError(options, clock.now() - begun, wait.history);
+      wait.fetched = (await rest(options, wait)) ?? (await fetchOnce(options));
+      // One list may end a thousand waits.
+      await clock.yield?.();
+    }
+  } finally {
+    leave?.();
+  }
+}
+
+function seenPending(wait: Wait<unknown>, clock: Clock): void {
+  wait.pendingAt = clock.now() - wait.begun;
+  count(wait.history, wait.shown);
+}
+
+/** How long to sleep. Ends at the deadline at the latest. */
+function pauseOf<Seen>({ interval, context }: Poll<Seen>, wait: Wait<Seen>): number {
+  const { clock, deadline } = context;
+  const pause = wait.fetched.error?.retryAfterMs ?? nextInterval(interval, wait, clock.now() - wait.begun);
+  return Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, deadline - clock.now()));
+}
+
+function nextInterval({ first, most }: Poll<unknown>["interval"], wait: Wait<unknown>, age: number): number {
+  const next = wait.estimator?.nextFetch(age);
+  if (next !== undefined) return Math.min(next - age, most);
+  const pause = Math.min(Math.max(age / 4, first), most);
+  const jittered = pause / 2 + (Math.random() * pause) / 2;
+  // The first waits of many find out how long the work takes, and then the others are woken in time.
+  return wait.estimator?.isLearning(wait) ? Math.min(2 * jittered, most) : jittered;
+}
+
+/**
+ * Sleeps. Ends early when another poll's fetch shows that the object has changed. If the fetch shows no change, the pause
+ * begins anew: a list that answers a thousand waits must not wake those that it has no news for.
+ */
+async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen: Seen } | undefined> {
+  const { clock, signal } = options.context;
+  const resting = linkedAbort(signal);
+  const { fetched } = wait;
+  let wakeAt = clock.now() + pauseOf(options, wait);
+  let leave = () => {};
+  const woken = new Promise<{ seen: Seen } | undefined>((resolve) => {
+    wait.learned = () => {
+      const age = clock.now() - wait.begun;
+      const late = (wait.estimator?.nextFetch(age) ?? age) - age;
+      void clock.sleep(late, resting.signal).then(() => resolve(undefined), ignored);
+    };
+    const hear = (seen: Seen) => {
+      if (fetched.error || seen === undefined || !isDeepStrictEqual(seen, fetched.seen)) resolve({ seen });
+      else {
+        seenPending(wait, clock);
+        wakeAt = clock.now() + pauseOf(options, wait);
+      }
+    };
+    leave = options.subscribe?.(hear) ?? leave;
+  });
+  try {
+    for (let left = wakeAt - clock.now(); left > 0; left = wakeAt - clock.now()) {
+      const slept = clock.sleep(left, resting.signal).then((): typeof SLEPT => SLEPT);
+      const news = await Promise.race([slept, woken]);
+      if (news !== SLEPT) return news;
+    }
+    return undefined;
   } catch (error) {
     throw signal.aborted ? stopped(stoppedWaiting(options)) : error;
   } finally {
+    wait.learned = undefined;
+    leave();
     resting.release();
     resting.abort(NO_LONGER_NEEDED);
   }
 }
+
+function ignored(): void {}
 
 /** An error that may pass by itself does not end the poll: it is counted, and told when the deadline comes. */
 async function fetchOnce<Seen>(options: Poll<Seen>): Promise<Fetched<Seen>> {

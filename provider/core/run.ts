@@ -150,6 +150,8 @@ export class Run {
     const begun: Patience[] = [];
     this.inFlight += 1;
     try {
+      // The engine may send hundreds of requests at once.
+      await this.clock.yield?.();
       return await withOperations(this.clock, (bind) =>
         work((operation) => {
           begun.push(operation);

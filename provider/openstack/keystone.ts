@@ -69,6 +69,7 @@ export class KeystoneSession {
   private readonly ownsHttp: boolean;
   private readonly clock: Clock;
   private readonly session: Session<Login>;
+  private readonly endpoints = new WeakMap<Login, Map<Service, string>>();
 
   constructor(
     readonly settings: OpenStackSettings,
@@ -204,7 +205,16 @@ export class KeystoneSession {
     });
   }
 
-  private endpointOf({ body }: Login, service: Service): string {
+  /** Asked for by every request, and the catalogue may be long. */
+  private endpointOf(login: Login, service: Service): string {
+    const known = this.endpoints.get(login) ?? new Map<Service, string>();
+    this.endpoints.set(login, known);
+    const endpoint = known.get(service) ?? this.findEndpoint(login, service);
+    known.set(service, endpoint);
+    return endpoint;
+  }
+
+  private findEndpoint({ body }: Login, service: Service): string {
     const { settings } = this;
     const { what, types } = SERVICES[service];
     const override = settings.endpointOverride[service];

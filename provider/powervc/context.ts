@@ -1,6 +1,7 @@
 // One PowerVC connection of a run: its login, its wire clients, the requests that its waits share, and what the run knows
 // about sets of clones.
 
+import { setMaxListeners } from "node:events";
 import { BatchPoller } from "../core/batchPoller";
 import type { ConnectionKind } from "../core/connection/connections";
 import type { OwnershipRecord } from "../core/definition";
@@ -35,6 +36,8 @@ export const powervc: ConnectionKind<PowerVcContext> = {
 
 /** Cinder's default for the size of a list's page (`osapi_max_limit`). */
 const PAGE_SIZE = 1_000;
+const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER);
 
 export class PowerVcContext {
   readonly cinder: CinderClient;
@@ -59,6 +62,8 @@ export class PowerVcContext {
   /** By deleted clone: its source volume. A list that shows the source would show the clone too. */
   readonly sourcesOfDeleted = new Map<string, string>();
 
+  /** For single volumes that several sets ask for at the same time. */
+  private readonly shows: BatchPoller<VolumeRow>;
   private latestRows = new Map<string, VolumeRow>();
   /** A list of all volumes that `listOnce` may still use. */
   private unusedList: readonly VolumeRow[] | undefined;
@@ -69,6 +74,16 @@ export class PowerVcContext {
   ) {
     this.cinder = new CinderClient(session);
     this.client = new PowerVcClient(session);
+    this.shows = new BatchPoller<VolumeRow>({
+      clock,
+      fetchOne: (id) => this.volume(id),
+      fetchAll: async (ids) => {
+        // A list of all volumes has many pages in a large project. Each volume that the list lacks is fetched by itself.
+        const isShort = ids.length > 1 + Math.ceil(this.latestRows.size / PAGE_SIZE);
+        const rows = isShort ? await this.listAll().catch(noneIfUnlistable) : [];
+        return new Map(rows.map((row) => [row.id, row]));
+      },
+    });
     let isFirst = true;
     this.deletions = new BatchPoller<StatusRow>({
       clock,
@@ -116,13 +131,19 @@ export class PowerVcContext {
     return undefinedIfMissing(this.cinder.showVolume(id, signal), "volume");
   }
 
+  /** Announces that a set is about to ask for its volumes. Call the result when it has. */
+  registerShow(): () => void {
+    return this.shows.register();
+  }
+
   /**
    * Those of these volumes that exist. A volume that a list leaves out is fetched by its id: only that answer proves that it
    * does not exist. `filter` is what the volumes are expected to have in common.
    */
   async volumes(ids: readonly string[], filter: ListVolumes | undefined, signal?: AbortSignal): Promise<VolumeRow[]> {
     const listed = await this.listed(ids.length, filter, signal);
-    const rows = await Promise.all(ids.map(async (id) => listed.get(id) ?? this.volume(id, signal)));
+    const show = (id: string) => this.shows.fetch(id, signal ?? NEVER);
+    const rows = await Promise.all(ids.map(async (id) => listed.get(id) ?? show(id)));
     return rows.filter((row) => row !== undefined);
   }
 
@@ -134,12 +155,18 @@ export class PowerVcContext {
       const rows = await (filter ? this.cinder.listVolumesDetail(filter, signal) : this.listAll(signal));
       return new Map(rows.map((row) => [row.id, row]));
     } catch (error) {
-      // Each volume is fetched by its id instead. A cloud may forbid the filter (/etc/cinder/resource_filters.json,
-      // docs/wire/openstack.md#a6), and one malformed row spoils a whole list.
-      if (isKind(error, "stopped")) throw error;
-      return new Map<string, VolumeRow>();
+      return new Map(noneIfUnlistable(error).map((row) => [row.id, row]));
     }
   }
+}
+
+/**
+ * Each volume is fetched by its id instead. A cloud may forbid the filter (/etc/cinder/resource_filters.json,
+ * docs/wire/openstack.md#a6), and one malformed row spoils a whole list.
+ */
+function noneIfUnlistable(error: unknown): VolumeRow[] {
+  if (isKind(error, "stopped")) throw error;
+  return [];
 }
 
 /** All volumes of a project, from a list that was requested after the deletion was accepted. */

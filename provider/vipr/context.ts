@@ -1,19 +1,23 @@
 // One ViPR connection of a run: its client, the requests that its waits share, the locks of its sessions, and what the run
 // knows beyond the state.
 
+import { setMaxListeners } from "node:events";
 import { AbsenceTimer, orUndefined } from "../core/absence";
 import { BatchPoller } from "../core/batchPoller";
 import type { ConnectionKind } from "../core/connection/connections";
 import { beginShared, waitForShared } from "../core/currentOperation";
 import type { OperationContext } from "../core/definition";
+import { DurationEstimator } from "../core/durationEstimator";
 import { poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
 import { KeyedMutex } from "../core/util/keyedMutex";
-import { type Found, type Task, ViprClient } from "./client";
+import { type Found, type LinkedTarget, type SnapshotSession, type Task, ViprClient } from "./client";
 import { resolveVipr } from "./connection";
 
 /** ViPR's documents recommend ten seconds (docs/wire/vipr.md#s6). A small link takes less. */
 const INTERVAL = { first: 2_000, most: 10_000 };
+const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER);
 
 export const vipr: ConnectionKind<ViprContext> = {
   kind: "vipr",
@@ -44,14 +48,18 @@ export const vipr: ConnectionKind<ViprContext> = {
 
 export class ViprContext {
   readonly sessionLocks = new KeyedMutex();
+  /** For the links of one session that must not overlap. */
+  readonly linkLocks = new KeyedMutex();
   /** Ids of sets whose first link request this run has sent. */
   readonly begunSets = new Set<string>();
   /** Ids of all sets that this run has listed, whoever made them. */
   readonly listedSets = new Set<string>();
   /** Ids of targets that this run has unlinked. Searches show them for a while. */
   readonly unlinkedTargets = new Set<string>();
-  /** The last search of the latest delete. The list at the end of the run uses it, and needs no search of its own. */
-  latestSearch: { prefix: string; found: readonly Found[] } | undefined;
+  /** By prefix: the last search of a delete. The list at the end of the run uses it, and needs no search of its own. */
+  readonly latestSearches = new Map<string, readonly Found[]>();
+  /** Ids of the tasks that answered requests of this run. */
+  readonly ownTasks = new Set<string>();
   /** By set: the `refreshTriggers` of a relink that ended well in this run. */
   readonly refreshedBy = new Map<string, unknown>();
   /** By set: the warnings of the latest refresh. */
@@ -59,6 +67,17 @@ export class ViprContext {
   /** By task: how many waits there are for it. */
   private readonly waits = new Map<string, number>();
   private readonly tasks: BatchPoller<Task>;
+  private readonly targets: BatchPoller<LinkedTarget[]>;
+  private readonly sessions: BatchPoller<SnapshotSession[]>;
+  private readonly sessionTasks: BatchPoller<Task[]>;
+  /** How long tasks of each kind take. */
+  readonly durations = {
+    link: new DurationEstimator(),
+    unlink: new DurationEstimator(),
+    relink: new DurationEstimator(),
+  };
+  /** By session: whether it is of a volume, and not of a consistency group. */
+  private readonly ofVolume = new Map<string, Promise<boolean>>();
   /** Locks that a `beginCreate` has acquired, for its `waitForCreate` to release. */
   private readonly heldLocks = new Map<string, () => void>();
   private tenant: Promise<string> | undefined;
@@ -72,6 +91,62 @@ export class ViprContext {
       fetchOne: (id) => orUndefined(client.showTask(id)),
       fetchAll: async () => new Map((await client.bulkTasks([...this.waits.keys()])).map((task) => [task.id, task])),
     });
+    this.targets = new BatchPoller({
+      clock,
+      fetchOne: (key) => client.bulkTargets(idsOf(key)),
+      fetchAll: (keys) => inOne(keys, (ids) => client.bulkTargets(ids)),
+    });
+    this.sessions = new BatchPoller({
+      clock,
+      fetchOne: (key) => sessionsOf(client, idsOf(key)),
+      // If one of a group is left out, the group is fetched by itself.
+      fetchAll: async (keys) => {
+        const groups = await inOne(keys, (ids) => client.bulkSessions(ids));
+        return new Map([...groups].filter(([key, rows]) => rows.length === idsOf(key).length));
+      },
+    });
+    this.sessionTasks = new BatchPoller({
+      clock,
+      fetchOne: (id) => orUndefined(client.listSessionTasks(id)),
+      fetchAll: async (ids) => {
+        const lists = ids.map(async (id) => [id, await orUndefined(client.listSessionTasks(id))] as const);
+        return new Map((await Promise.all(lists)).map(([id, tasks]) => [id, tasks ?? []]));
+      },
+    });
+  }
+
+  /** Announces an operation that fetches sets, so that its requests are shared with those of others. Call the result at its end. */
+  register(): () => void {
+    const leave = [this.targets, this.sessions, this.sessionTasks].map((poller) => poller.register());
+    return () => {
+      for (const one of leave) one();
+    };
+  }
+
+  /** The targets that the user may see. */
+  async fetchTargets(ids: readonly string[], signal: AbortSignal = NEVER): Promise<LinkedTarget[]> {
+    return ids.length === 0 ? [] : ((await this.targets.fetch(keyOf(ids), signal)) ?? []);
+  }
+
+  /** The sessions that exist. Throws if the user may not see one of them. */
+  async fetchSessions(ids: readonly string[], signal: AbortSignal = NEVER): Promise<SnapshotSession[]> {
+    return ids.length === 0 ? [] : ((await this.sessions.fetch(keyOf(ids), signal)) ?? []);
+  }
+
+  /** The session's tasks of the last seven days; none of a session that does not exist. */
+  async fetchSessionTasks(id: string, signal: AbortSignal): Promise<Task[]> {
+    return (await this.sessionTasks.fetch(id, signal)) ?? [];
+  }
+
+  /** False if that can't be learned. Sends one request for the whole run. */
+  isOfVolume(session: string): Promise<boolean> {
+    const learn = async () => {
+      const { parent, consistency_group } = await this.client.showSession(session);
+      return Boolean(parent && !consistency_group);
+    };
+    const known = this.ofVolume.get(session) ?? beginShared(learn).catch(() => false);
+    this.ofVolume.set(session, known);
+    return waitForShared(known, `to learn the source of the snapshot session ${session}`);
   }
 
   /** Sends one request for the whole run. */
@@ -96,7 +171,14 @@ export class ViprContext {
    * Waits until a task has ended, well or badly. undefined if ViPR does not have the task any more: it keeps tasks for seven
    * days (docs/wire/vipr.md#related), so the task has ended.
    */
-  async waitForTask(id: string, what: string, context: OperationContext, first?: Task): Promise<Task | undefined> {
+  async waitForTask(
+    id: string,
+    what: string,
+    context: OperationContext,
+    first?: Task,
+    /** Set where the task has begun just now. */
+    estimator?: DurationEstimator,
+  ): Promise<Task | undefined> {
     const leave = this.tasks.register();
     this.waits.set(id, (this.waits.get(id) ?? 0) + 1);
     const absence = new AbsenceTimer(context.clock);
@@ -105,6 +187,7 @@ export class ViprContext {
       return await poll<Task | undefined>({
         description: `ViPR's task ${id} (${what})`,
         fetch: (signal) => this.tasks.fetch(id, signal),
+        subscribe: (listener) => this.tasks.subscribe(id, listener),
         evaluate: (task) => {
           const isGone = absence.isProven(task !== undefined);
           if (task === undefined && !isGone) return { is: "pending", progress: `${what}: ViPR does not show its task` };
@@ -118,6 +201,7 @@ export class ViprContext {
           return { is: "pending", progress: suspended };
         },
         ...(first === undefined ? {} : { initial: first }),
+        ...(estimator === undefined ? {} : { estimator }),
         interval: INTERVAL,
         context: context,
       });
@@ -128,6 +212,36 @@ export class ViprContext {
       else this.waits.delete(id);
     }
   }
+}
+
+/** A group of ids as one key of a BatchPoller: each operation asks for all that it needs at once. */
+function keyOf(ids: readonly string[]): string {
+  return [...new Set(ids)].join(" ");
+}
+
+function idsOf(key: string): string[] {
+  return key.split(" ");
+}
+
+/** The rows of several groups by one request. */
+async function inOne<Row extends { id: string }>(
+  keys: readonly string[],
+  fetch: (ids: readonly string[]) => Promise<Row[]>,
+): Promise<Map<string, Row[]>> {
+  const rows = await fetch([...new Set(keys.flatMap(idsOf))]);
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return new Map(keys.map((key) => [key, idsOf(key).flatMap((id) => byId.get(id) ?? [])]));
+}
+
+async function sessionsOf(client: ViprClient, ids: readonly string[]): Promise<SnapshotSession[]> {
+  const bulk = ids.length > 1 ? await client.bulkSessions(ids) : [];
+  const missing = ids.filter((id) => !bulk.some((session) => session.id === id));
+  // A bulk request leaves out what the user may not see. A request for a single session is refused instead.
+  for (const id of missing) {
+    const session = await orUndefined(client.showSession(id));
+    if (session) bulk.push(session);
+  }
+  return bulk;
 }
 
 /** In every other state, known or unknown, the task is still running (docs/wire/vipr.md#task-model; #s9). */

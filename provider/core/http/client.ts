@@ -100,7 +100,11 @@ export class HttpClient {
     if (request.signal?.aborted) throw stopped(undefined, describe(request));
     // Requests that only read do not queue behind those that change something.
     const limit = isIdempotent(request) ? this.readLimit : this.writeLimit;
-    const answer = await limit.run(() => this.exchange(request), request.signal);
+    const answer = await limit.run(async () => {
+      await this.clock.yield?.();
+      return this.exchange(request);
+    }, request.signal);
+    await this.clock.yield?.();
     const date = Date.parse(answer.headers.date ?? "");
     if (!Number.isNaN(date)) this.clockOffsets.set(new URL(request.url).origin, date - this.clock.now());
     for (const secret of request.secretsIn?.(answer.text) ?? []) registerSecret(secret);

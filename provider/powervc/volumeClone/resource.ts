@@ -111,6 +111,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     await refuseOtherBackend(cloud, accepted);
     const { id, initialState } = accepted;
     const pendingCreate = await pendingCreateOf(cloud, accepted, inputs.volumes);
+    const leave = cloud.registerShow();
     try {
       const made = await waitUntilMade(cloud, accepted, pendingCreate, inputs, context);
       const observed = await completeClones(cloud, accepted, pendingCreate, made, inputs, context);
@@ -123,6 +124,8 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
       // The state records the failed set, so no later run has to find it by its pending create.
       if (isKind(error, "failed")) await clearPendingCreate(cloud, id, pendingCreate.volumeId).catch(() => {});
       throw error;
+    } finally {
+      leave();
     }
   },
 

@@ -67,9 +67,8 @@ export async function listRecorded(
 /** By the set's id: its targets that exist. */
 async function setsNamed(controller: ViprContext, targetName: string): Promise<Map<string, LinkedTarget[]>> {
   const prefix = `${targetName}-`;
-  const { latestSearch } = controller;
-  controller.latestSearch = undefined;
-  const found = latestSearch?.prefix === prefix ? latestSearch.found : await controller.client.searchTargets(prefix);
+  const found = controller.latestSearches.get(prefix) ?? (await controller.client.searchTargets(prefix));
+  controller.latestSearches.delete(prefix);
   const rows = await fetchTargets(
     controller,
     found.filter(({ id }) => !controller.unlinkedTargets.has(id)),
@@ -88,7 +87,7 @@ async function setsNamed(controller: ViprContext, targetName: string): Promise<M
 export async function searchSet(controller: ViprContext, id: string, signal: AbortSignal): Promise<string[]> {
   const prefix = `${parseSetId(id)?.targetName ?? id}-`;
   const found = await controller.client.searchTargets(prefix, signal);
-  controller.latestSearch = { prefix, found };
+  controller.latestSearches.set(prefix, found);
   return found.filter(({ match }) => match === undefined || match.startsWith(`${id}g`)).map((one) => one.id);
 }
 

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { AbsenceTimer, orUndefined } from "../../core/absence";
-import type { Task as AcceptedTask, Definition, State } from "../../core/definition";
+import type { Task as AcceptedTask, Definition, OperationContext, State } from "../../core/definition";
 import { isKind } from "../../core/errors";
 import { connectionName } from "../../core/inputs";
 import { poll } from "../../core/poll";
@@ -21,13 +21,13 @@ import {
   warningsAbout,
 } from "./errors";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
+import { lockForLink, lockForUpdate } from "./locks";
 import { batchName, newSetId, parseSetId, RECORD_LENGTHS } from "./names";
 import { listRecorded, listScopeOf, listSets, writeRecord } from "./ownership";
 import {
   asList,
   asText,
   fetchSet,
-  isText,
   linkedBy,
   observedOf,
   recordedIds,
@@ -35,15 +35,10 @@ import {
   type TargetSetState,
   unlinkedTargetsOf,
 } from "./state";
-import { acceptedTask, describeTask, fetchIdleSet, refreshedBy } from "./tasks";
-import { forgetRefusedLink, forgetUnprovisioned, unlink, unlinkRecorded } from "./unlink";
+import { acceptedTask, describeTask, fetchIdleSet, findLostTask, refreshedBy } from "./tasks";
+import { forgetRefusedLink, forgetUnprovisioned, type QuickUnlink, unlink, unlinkRecorded } from "./unlink";
 import { isAsWanted, reconcileTargets, withTriggers } from "./update";
 
-/**
- * What the session locks are called in messages. Operations on one session lock it, because ViPR does not keep two link or
- * unlink requests from disturbing each other (docs/wire/vipr.md#s0-13).
- */
-const SESSION = "snapshot session";
 const INTERVAL = { first: 1_000, most: 10_000 };
 
 export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
@@ -99,14 +94,15 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     const { snapshotSessionId: session, count, copyMode } = inputs;
     const id = newSetId(inputs.targetName, record);
     if (controller.listedSets.has(id)) throw nameIsTaken(id);
-    const free = await controller.sessionLocks.acquire([session], SESSION, context);
+    const free = await lockForLink(controller, session, context);
     const linked = { batch: 1, count };
     try {
       const targets = { count, target_name: batchName(id, linked.batch), copy_mode: copyMode };
       controller.begunSets.add(id);
-      controller.latestSearch = undefined;
+      controller.latestSearches.clear();
       const task = await controller.client.linkTargets(session, targets);
-      // `waitForCreate` releases the lock when the targets are linked.
+      controller.ownTasks.add(task.id);
+      // `waitForCreate` releases the lock when the task has ended.
       controller.holdLock(id, free);
       return { id, task: acceptedTask("link", session, task, linked), initialState: task };
     } catch (error) {
@@ -121,12 +117,12 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     const { id, task: acceptedTask, initialState } = accepted;
     // Only the link of this run must have made all targets. After any other task, an update links those that are missing.
     const isOwnLink = controller.begunSets.delete(id);
+    const leave = controller.register();
     try {
-      const { task: taskId, session, kind } = acceptedTask;
-      const task =
-        typeof taskId === "string"
-          ? await controller.waitForTask(taskId, describeTask(kind), context, initialState as Task | undefined)
-          : undefined;
+      const { session } = acceptedTask;
+      const task = await endOfLink(controller, acceptedTask, initialState as Task | undefined, context);
+      // The next link of the session need not wait for what follows.
+      controller.releaseLock(id);
       const hasFailed = task?.state === "error";
       const known: State = { ...inputs, refreshedBy: refreshedByTask(acceptedTask, inputs, hasFailed) };
       const absence = new AbsenceTimer(context.clock);
@@ -154,6 +150,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
       throw missingMemberIsNotGone(error);
     } finally {
       controller.releaseLock(id);
+      leave();
     }
   },
 
@@ -163,7 +160,8 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     if (isGet && parseSetId(id) === undefined) return undefined;
     // An update of this run may have relinked the targets before it failed.
     const refreshed = controller.refreshedBy.get(id) ?? known.refreshedBy;
-    const set = await fetchSet(controller, id, known, { signal });
+    const leave = controller.register();
+    const set = await fetchSet(controller, id, known, { signal }).finally(leave);
     controller.warnings.set(id, await warningsAtRefresh(controller, set, known, signal));
     // The set is gone if the state names targets and none exists. Unfinished or failed work may have made no target yet.
     const hasTargets = recordedIds(known).length > 0;
@@ -174,11 +172,8 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   async update(controller, id, from, inputs, known, context) {
     if (known.pending === undefined && isAsWanted(from.state, inputs)) return withTriggers(from, inputs);
     const targets = asList<TargetOutput>(from.state.targets);
-    const free = await controller.sessionLocks.acquire(
-      [inputs.snapshotSessionId, ...targets.map(({ snapshotSessionId }) => snapshotSessionId)],
-      SESSION,
-      context,
-    );
+    const { snapshotSessionId } = inputs;
+    const free = await lockForUpdate(controller, { snapshotSessionId, targets }, context);
     try {
       // After an unfinished relink only its task, and so `from`, has the triggers.
       const refreshed = from.state.refreshedBy ?? known.refreshedBy;
@@ -195,30 +190,14 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   },
 
   async delete(controller, id, known, context) {
-    const sessions = asList<TargetOutput>(known.targets).map(({ snapshotSessionId }) => snapshotSessionId);
-    const free = await controller.sessionLocks.acquire(
-      [...sessions, asText(known.snapshotSessionId)].filter(isText),
-      SESSION,
-      context,
-    );
+    const leave = controller.register();
     try {
-      const { isAll, unlinked } = await unlinkRecorded(controller, id, known, context);
-      if (isAll) return "deleted";
-      const before = await fetchIdleSet(controller, id, known, context);
-      if (before.members.length === 0) return unlinked ? "deleted" : "missing";
-      const after = await unlink(controller, before, ({ members }) => members, known, context);
-      await forgetUnprovisioned(controller, after);
-      const unlinkable = unlinkedTargetsOf(after);
-      if (unlinkable.length > 0) throw unlinkableTargets(unlinkable);
-      const kept = after.promoted.map((volume) => `${volume.name} (${volume.id})`);
-      if (known.deleteTargetsOnUnlink === false && kept.length > 0) {
-        context.warn(`these targets were kept as volumes, and no stack manages them any more: ${kept.join(", ")}`);
-      }
-      return "deleted";
+      const quick = await unlinkRecorded(controller, id, known, context);
+      return quick.isAll ? "deleted" : await removeRest(controller, id, known, quick, context);
     } catch (error) {
       throw missingMemberIsNotGone(error);
     } finally {
-      free();
+      leave();
     }
   },
 
@@ -242,6 +221,46 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
 
   serverTime: ({ client }) => client.serverTime(),
 };
+
+/** Decides by what is linked, so no other operation may change that in the meantime. */
+async function removeRest(
+  controller: ViprContext,
+  id: string,
+  known: State,
+  { unlinked, lost }: QuickUnlink,
+  context: OperationContext,
+): Promise<"deleted" | "missing"> {
+  const free = await lockForUpdate(controller, known, context);
+  try {
+    if (lost) await findLostTask(controller, lost, context);
+    const before = await fetchIdleSet(controller, id, known, context);
+    if (before.members.length === 0) return unlinked ? "deleted" : "missing";
+    const after = await unlink(controller, before, ({ members }) => members, known, context);
+    await forgetUnprovisioned(controller, after);
+    const unlinkable = unlinkedTargetsOf(after);
+    if (unlinkable.length > 0) throw unlinkableTargets(unlinkable);
+    const kept = after.promoted.map((volume) => `${volume.name} (${volume.id})`);
+    if (known.deleteTargetsOnUnlink === false && kept.length > 0) {
+      context.warn(`these targets were kept as volumes, and no stack manages them any more: ${kept.join(", ")}`);
+    }
+    return "deleted";
+  } finally {
+    free();
+  }
+}
+
+/** The end of the task that has linked the targets; undefined where the task is not known, or gone. */
+async function endOfLink(
+  controller: ViprContext,
+  { task, kind }: AcceptedTask,
+  /** As the request of this run was answered. */
+  begun: Task | undefined,
+  context: OperationContext,
+): Promise<Task | undefined> {
+  if (typeof task !== "string") return undefined;
+  const estimator = begun && controller.durations.link;
+  return controller.waitForTask(task, describeTask(kind), context, begun, estimator);
+}
 
 /** The triggers that the targets have after this task. undefined if they still have those of the state. */
 function refreshedByTask(task: AcceptedTask, inputs: LinkedTargetSetInputs, hasFailed: boolean) {

@@ -174,7 +174,7 @@ async function rowsOfSet(
   const rows = await fetchNamed(controller, id, signal);
   const found = new Map(rows.map((row) => [row.id, row]));
   const missing = () => recorded.filter((target) => !found.has(target));
-  if (missing().length > 1) for (const row of await client.bulkTargets(missing(), signal)) found.set(row.id, row);
+  if (missing().length > 1) for (const row of await controller.fetchTargets(missing(), signal)) found.set(row.id, row);
   // A bulk request leaves out what the user may not see. A request for a single target is refused instead.
   const shown = await Promise.all(missing().map((target) => orUndefined(client.showTarget(target, signal))));
   for (const row of shown) if (row) found.set(row.id, row);
@@ -192,13 +192,13 @@ export async function fetchNamed(controller: ViprContext, id: string, signal?: A
 
 /** The targets of a search whose names are wanted. */
 export async function fetchTargets(
-  { client }: ViprContext,
+  controller: ViprContext,
   found: readonly Found[],
   isWanted: (name: string) => boolean,
   signal?: AbortSignal,
 ): Promise<LinkedTarget[]> {
   const ids = found.filter(({ match }) => match === undefined || isWanted(match)).map(({ id }) => id);
-  const rows = ids.length === 0 ? [] : await client.bulkTargets(ids, signal);
+  const rows = await controller.fetchTargets(ids, signal);
   return rows.filter(({ name }) => isWanted(name));
 }
 
@@ -371,20 +371,13 @@ export function sourceOf({ parent, consistency_group }: SnapshotSession): string
 }
 
 async function addSessions(
-  { client }: ViprContext,
+  controller: ViprContext,
   to: Map<string, SnapshotSession>,
   ids: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const missing = [...new Set(ids)].filter((id) => !to.has(id));
-  const bulk = missing.length > 1 ? await client.bulkSessions(missing, signal) : [];
-  for (const session of bulk) to.set(session.id, session);
-  // A bulk request leaves out what the user may not see. A request for a single session is refused instead.
-  for (const id of missing) {
-    if (to.has(id)) continue;
-    const session = await orUndefined(client.showSession(id, signal));
-    if (session) to.set(id, session);
-  }
+  const missing = ids.filter((id) => !to.has(id));
+  for (const session of await controller.fetchSessions(missing, signal)) to.set(session.id, session);
 }
 
 /**

@@ -1,7 +1,6 @@
 // Requests that ViPR answers with a task: each is sent once, and its task is found if the reply was lost. Before that, the
 // tasks that are already running on the same session must end.
 
-import { orUndefined } from "../../core/absence";
 import type { Task as AcceptedTask, OperationContext, Pending, State } from "../../core/definition";
 import { isKind, type SnapcloneError } from "../../core/errors";
 import { retryUntilFound } from "../../core/retryUntilFound";
@@ -29,31 +28,39 @@ export interface TaskRequest {
   linked?: LinkRequest;
   /** Ids of the tasks that the session had before the request. Default: `runTask` lists them. */
   before?: ReadonlySet<string>;
+  /** Others send requests of this kind to the session meanwhile, so a task whose reply was lost can't be told from theirs. */
+  shared?: boolean;
   /** The error for a task that ended badly. */
   failed(task: Task): SnapcloneError;
 }
 
+/** A request without a reply. */
+export interface LostTask {
+  kind: Kind;
+  session: string;
+  /** Ids of the tasks that the session had before the request. */
+  before: ReadonlySet<string>;
+  error: SnapcloneError;
+}
+
 /** Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks. */
-export async function runTask(
-  controller: ViprContext,
-  { kind, session, send, refreshedBy: by, linked, before: listed, failed }: TaskRequest,
-  context: OperationContext,
-): Promise<void> {
-  const before = listed ?? (await tasksOf(controller, session, context));
-  controller.latestSearch = undefined;
+export async function runTask(controller: ViprContext, request: TaskRequest, context: OperationContext): Promise<void> {
+  const { kind, session, send, refreshedBy: by, linked, shared, failed } = request;
+  const before = request.before ?? (await tasksOf(controller, session, context));
+  if (!shared) controller.latestSearches.clear();
   let task: Task;
   try {
     task = await send();
   } catch (error) {
-    const found = isKind(error, "ambiguous") ? await lostTask(controller, kind, session, before, context) : undefined;
-    if (found === undefined) throw error;
-    task = found;
+    if (shared || !isKind(error, "ambiguous")) throw error;
+    task = await findLostTask(controller, { kind, session, before, error }, context);
   }
+  controller.ownTasks.add(task.id);
   context.accepted({
     ...acceptedTask(kind, session, task, linked),
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
   });
-  const end = await controller.waitForTask(task.id, describeTask(kind), context, task);
+  const end = await controller.waitForTask(task.id, describeTask(kind), context, task, controller.durations[kind]);
   if (end?.state === "error") throw failed(end);
   context.done();
 }
@@ -62,17 +69,22 @@ async function tasksOf({ client }: ViprContext, session: string, { signal }: Ope
   return new Set((await client.listSessionTasks(session, signal)).map(({ id }) => id));
 }
 
-async function lostTask(
-  { client }: ViprContext,
-  kind: Kind,
-  session: string,
-  before: ReadonlySet<string>,
+/**
+ * The task of the request, once the session shows it. Throws the request's own error if none shows up. No other request of
+ * this run may be under way on the session.
+ */
+export async function findLostTask(
+  { client, ownTasks }: ViprContext,
+  { kind, session, before, error }: LostTask,
   context: OperationContext,
-): Promise<Task | undefined> {
+): Promise<Task> {
   // Each request that ViPR's API could not dispatch has left a task in error, and the client has sent it again.
-  const isOurs = (task: Task) => !before.has(task.id) && NAMES[kind].test(task.name ?? "") && isDispatched(task);
+  const isOurs = (task: Task) =>
+    !before.has(task.id) && !ownTasks.has(task.id) && NAMES[kind].test(task.name ?? "") && isDispatched(task);
   const search = async () => (await client.listSessionTasks(session, context.signal)).find(isOurs);
-  return retryUntilFound(search, context);
+  const found = await retryUntilFound(search, context);
+  if (found === undefined) throw error;
+  return found;
 }
 
 /**
@@ -83,13 +95,15 @@ export async function waitForSessions(
   controller: ViprContext,
   sessions: readonly string[],
   context: OperationContext,
+  /** `beside`: not for the tasks of this run, whose locks let others run beside them. */
+  { beside = false } = {},
 ): Promise<Set<string>> {
   const seen = new Set<string>();
   for (const session of new Set(sessions)) {
-    const tasks = (await orUndefined(controller.client.listSessionTasks(session, context.signal))) ?? [];
-    for (const task of tasks) {
+    for (const task of await controller.fetchSessionTasks(session, context.signal)) {
       seen.add(task.id);
       if (hasEnded(task) || !LINKING.test(task.name ?? "")) continue;
+      if (beside && controller.ownTasks.has(task.id)) continue;
       await controller.waitForTask(task.id, `${task.description ?? task.name} before`, context, task);
     }
   }

@@ -6,6 +6,7 @@ import { isKind, type SnapcloneError } from "../../core/errors";
 import { codeOf, type ViprClient } from "../client";
 import type { ViprContext } from "../context";
 import { stillLinked, taskFailed } from "./errors";
+import { lockForUnlink } from "./locks";
 import { searchSet } from "./ownership";
 import {
   asList,
@@ -19,7 +20,7 @@ import {
   type TargetOutput,
   type TargetSetState,
 } from "./state";
-import { runTask, type TaskRequest, waitForSessions } from "./tasks";
+import { type LostTask, runTask, type TaskRequest, waitForSessions } from "./tasks";
 
 /** ViPR's codes for a target that is not where it was a moment ago (docs/wire/vipr.md#unlink). */
 const GONE_MEANWHILE = [1004, 1006, 1013];
@@ -87,36 +88,51 @@ function unlinkRequest(
   };
 }
 
+/** What is known after the targets that the state names were unlinked. */
+export interface QuickUnlink {
+  /** Nothing else has a name of the set. */
+  isAll: boolean;
+  unlinked: boolean;
+  /** The reply to a request was lost while unlinks of other sets were running. */
+  lost?: LostTask;
+}
+
 /**
  * Unlinks the targets that the state names without fetching them first: ViPR refuses the whole request if one of them is not
- * there (docs/wire/vipr.md#unlink). `isAll` is true if no other target has a name of the set.
+ * there (docs/wire/vipr.md#unlink). Where it can, it does so beside the unlinks of other sets.
  */
 export async function unlinkRecorded(
   controller: ViprContext,
   id: string,
   known: State,
   context: OperationContext,
-): Promise<{ isAll: boolean; unlinked: boolean }> {
+): Promise<QuickUnlink> {
   const targets = asList<TargetOutput>(known.targets);
   const ids = new Set(targets.map((target) => target.id));
   const isRest = known.pending === undefined && recordedIds(known).every((target) => ids.has(target));
   // Targets that are to be kept must be fetched: their WWNs lead to the volumes that they become.
   if (targets.length === 0 || !isRest || known.deleteTargetsOnUnlink === false)
     return { isAll: false, unlinked: false };
-  const sessions = [...new Set(targets.map(({ snapshotSessionId }) => snapshotSessionId))];
+  const { free, shared } = await lockForUnlink(controller, known, context);
   let unlinked = false;
-  for (const session of sessions) {
-    const here = targets.filter((target) => target.snapshotSessionId === session).map((target) => target.id);
-    const request = unlinkRequest(controller, session, here.reverse(), known, undefined);
-    try {
-      const before = await waitForSessions(controller, [session], context);
-      await runTask(controller, { ...request, before }, context);
+  try {
+    for (const session of new Set(targets.map(({ snapshotSessionId }) => snapshotSessionId))) {
+      const here = targets.filter((target) => target.snapshotSessionId === session).map((target) => target.id);
+      const request = unlinkRequest(controller, session, here.reverse(), known, undefined);
+      const before = await waitForSessions(controller, [session], context, { beside: shared });
+      try {
+        await runTask(controller, { ...request, before, shared }, context);
+      } catch (error) {
+        if (isGoneMeanwhile(error)) return { isAll: false, unlinked };
+        const isLost = shared && isKind(error, "ambiguous");
+        if (isLost) return { isAll: false, unlinked: true, lost: { kind: "unlink", session, before, error } };
+        throw error;
+      }
       for (const target of here) controller.unlinkedTargets.add(target);
       unlinked = true;
-    } catch (error) {
-      if (isGoneMeanwhile(error)) return { isAll: false, unlinked };
-      throw error;
     }
+  } finally {
+    free();
   }
   const others = await searchSet(controller, id, context.signal);
   return { isAll: others.every((target) => ids.has(target)), unlinked };

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import fc from "fast-check";
 import { DurationEstimator } from "../../../provider/core/durationEstimator";
 import { SnapcloneError } from "../../../provider/core/errors";
@@ -73,21 +74,47 @@ test("a pause is a quarter of the wait so far, within its bounds, drawn from its
 
 test("news end a sleep, and count as a look", async () => {
   const { wait, clock, looked } = setUp(["making"]);
-  const news = async (signal: AbortSignal) => {
-    await clock.sleep(300, signal);
-    return "ready";
+  const news = (listener: (seen: string) => void) => {
+    void clock.sleep(300).then(() => listener("ready"));
+    return () => {};
   };
-  expect(await clock.run(() => poll({ ...wait, initial: "making", notified: news }))).toBe("ready");
+  expect(await clock.run(() => poll({ ...wait, initial: "making", subscribe: news }))).toBe("ready");
   expect(clock.now()).toBe(300);
   expect(looked()).toBe(0);
 });
 
+test("news without a change begin the pause anew, and wake nobody", async () => {
+  const { wait, clock, looked } = setUp(["making"]);
+  let evaluated = 0;
+  const evaluate = (seen: string) => {
+    evaluated += 1;
+    return wait.evaluate(seen);
+  };
+  const news = (listener: (seen: string) => void) => {
+    const tell = async () => {
+      for (let n = 0; n < 40; n += 1) {
+        await clock.sleep(300);
+        listener("making");
+      }
+      listener("ready");
+    };
+    void tell();
+    return () => {};
+  };
+  expect(await clock.run(() => poll({ ...wait, initial: "making", evaluate, subscribe: news }))).toBe("ready");
+  expect(looked()).toBe(0);
+  expect(evaluated).toBe(2);
+});
+
 test("stopping ends a wait for news", async () => {
   const { wait, stop } = setUp(["making"]);
-  const news = (signal: AbortSignal) =>
-    new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  let left = false;
+  const news = () => () => {
+    left = true;
+  };
   setTimeout(() => stop.abort(new Error("cancelled")), 10);
-  await expect(poll({ ...wait, notified: news })).rejects.toMatchObject({ kind: "stopped" });
+  await expect(poll({ ...wait, subscribe: news })).rejects.toMatchObject({ kind: "stopped" });
+  expect(left).toBe(true);
 });
 
 test("estimator: after a few of the same kind, the first fetch comes when the work is done, and hardly before", async () => {
@@ -191,4 +218,27 @@ test("property: whatever is seen, it ends by the deadline, and is done if and on
     ),
     { numRuns: 60 },
   );
+});
+
+test("estimator: of many that begin together, a few find out how long the work takes, and the others come when it is done", async () => {
+  const estimator = new DurationEstimator();
+  const { wait, clock } = setUp([]);
+  setMaxListeners(0, wait.context.signal);
+  const looks: number[] = [];
+  const late: number[] = [];
+  const one = async (n: number) => {
+    looks[n] = 0;
+    const look = async () => {
+      looks[n] = (looks[n] ?? 0) + 1;
+      return clock.now() >= 8_000 ? "ready" : "making";
+    };
+    await poll({ ...wait, initial: "making", fetch: look, estimator });
+    late[n] = clock.now() - 8_000;
+  };
+  await clock.run(() => Promise.all(Array.from({ length: 20 }, (_, n) => one(n))));
+  const others = looks.slice(3);
+  const average = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
+  expect(average(others)).toBeLessThan(0.75 * average(looks.slice(0, 3)));
+  // None is later than the first of all found it, by more than a moment.
+  expect(Math.max(...late) - Math.min(...late)).toBeLessThanOrEqual(1);
 });
