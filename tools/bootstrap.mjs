@@ -77,6 +77,7 @@ const commands = {
   },
   bench: async (args) => runNode([path.join(dist, "tools", "bench", "index.js"), ...args]),
   docs: async () => runNode([path.join(dist, "tools", "docs", "cli.js")]),
+  sdk: async (args) => runNode([path.join(dist, "tools", "sdk", "cli.js"), ...args]),
   scaffold: async (args) => runNode([path.join(dist, "tools", "scaffold", "cli.js"), ...args]),
 };
 
@@ -178,7 +179,7 @@ async function runTests(projects, args, before = { passed: 0, failed: 0, skipped
 }
 
 /** The environment variables that test/engine/harness.ts reads. */
-async function engineEnvironment(withYaml) {
+async function engineEnvironment(withLanguages) {
   announce("looking for a Pulumi engine");
   const answer = await capture([path.join(dist, "tools", "engine", "cli.js"), "--json"]);
   const engine =
@@ -190,17 +191,24 @@ async function engineEnvironment(withYaml) {
     return { SNAPCLONE_ENGINE_PATH: "", SNAPCLONE_ENGINE_NONE: engine.reason };
   }
   announce(`engine: Pulumi ${engine.version} (${engine.kind}), ${engine.languageHost} language host`);
-  // Compiled once for a machine, in two minutes. Set it to the empty text to do without.
-  const { SNAPCLONE_YAML_PATH: given } = process.env;
-  const findYaml = () => capture([path.join(dist, "tools", "engine", "cli.js"), "--yaml-path"]);
-  const yaml = given ?? (withYaml ? await findYaml() : "");
-  if (withYaml && yaml === "") announce("THE TESTS OF YAML PROGRAMS WILL BE SKIPPED");
   return {
-    SNAPCLONE_YAML_PATH: yaml,
+    ...(withLanguages ? await languageEnvironment() : { SNAPCLONE_YAML_PATH: "", SNAPCLONE_PYTHON_PATH: "" }),
     SNAPCLONE_ENGINE_PATH: engine.path,
     SNAPCLONE_ENGINE_VERSION: engine.version,
     SNAPCLONE_ENGINE_HOST: engine.languageHost,
   };
+}
+
+/** Made once for a machine, in some minutes. An empty variable leaves the tests of that language out. */
+async function languageEnvironment() {
+  const environment = {};
+  for (const language of ["yaml", "python"]) {
+    const name = `SNAPCLONE_${language.toUpperCase()}_PATH`;
+    const search = [path.join(dist, "tools", "engine", "cli.js"), `--${language}-path`];
+    environment[name] = process.env[name] ?? (await capture(search));
+    if (environment[name] === "") announce(`THE TESTS OF PROGRAMS IN ${language.toUpperCase()} WILL BE SKIPPED`);
+  }
+  return environment;
 }
 
 /** A test file that fails to load counts as one failure. A jest that died also counts as one failure. */

@@ -8,8 +8,8 @@ import { type Backend, emulatorBackend } from "../scenarios/backend";
 import { describeEngine, newStack, type Stack } from "./harness";
 
 const EXAMPLES = resolve(__dirname, "..", "..", "examples");
-/** With a test of their own: the last one below, and test/package/{ciPreview,openstackProgram}.test.ts. */
-const ELSEWHERE = ["emulator", "ci-preview", "restore-attach"];
+/** With a test of their own: the last one below, test/package/{ciPreview,openstackProgram}.test.ts and native/examples*.test.ts. */
+const ELSEWHERE = ["emulator", "ci-preview", "restore-attach", "native"];
 /** What the `openstack` command has made before. */
 const IMPORTED = "cccccccc-0000-4000-8000-000000000001";
 /** What its Pulumi.yaml or its reader would configure. */

@@ -8,8 +8,15 @@ import * as path from "node:path";
 import { commandLine, killAll, processesIn } from "../support/processes";
 import { cleanEnvironment, readEvents } from "../support/pulumi";
 
-/** `yaml`: what a YAML program has beside its name and runtime. */
-export type Program = { js: string } | { dir: string } | { yaml: Record<string, unknown> };
+/**
+ * `yaml`: what a YAML program has beside its name and runtime. `files`: the texts of a program in another language, by their
+ * paths, and what Pulumi.yaml says of the runtime.
+ */
+export type Program =
+  | { js: string }
+  | { dir: string }
+  | { yaml: Record<string, unknown> }
+  | { files: Record<string, string>; runtime: { name: string; options: Record<string, unknown> } };
 
 export interface StackOptions {
   /** Default `dev`. */
@@ -164,10 +171,20 @@ export function describeEngine(name: string, tests: () => void): void {
 
 /** The folder of the language host for YAML programs, or undefined. */
 export function yamlHostFolder(): string | undefined {
-  if (process.env.SNAPCLONE_YAML_PATH !== undefined) return process.env.SNAPCLONE_YAML_PATH || undefined;
+  return languageFolder("yaml");
+}
+
+/** A virtual environment with the SDKs for Python, or undefined. */
+export function pythonFolder(): string | undefined {
+  return languageFolder("python");
+}
+
+function languageFolder(language: "yaml" | "python"): string | undefined {
+  const given = process.env[`SNAPCLONE_${language.toUpperCase()}_PATH`];
+  if (given !== undefined) return given || undefined;
   try {
-    const cli = path.join(repository, "dist", "tools", "engine", "cli.js");
-    return execFileSync(process.execPath, [cli, "--yaml-path", "--ready"], { encoding: "utf8", stdio: "pipe" }).trim();
+    const search = [path.join(repository, "dist", "tools", "engine", "cli.js"), `--${language}-path`, "--ready"];
+    return execFileSync(process.execPath, search, { encoding: "utf8", stdio: "pipe" }).trim();
   } catch {
     return undefined;
   }
@@ -274,6 +291,15 @@ class TestStack implements Stack {
     if ("yaml" in program) {
       const yaml = { name: PROJECT, runtime: "yaml", ...program.yaml };
       fs.writeFileSync(path.join(this.dir, "Pulumi.yaml"), JSON.stringify(yaml));
+      return;
+    }
+    if ("files" in program) {
+      for (const [name, text] of Object.entries(program.files)) {
+        fs.mkdirSync(path.dirname(path.join(this.dir, name)), { recursive: true });
+        fs.writeFileSync(path.join(this.dir, name), text);
+      }
+      const project = { name: PROJECT, runtime: program.runtime };
+      fs.writeFileSync(path.join(this.dir, "Pulumi.yaml"), JSON.stringify(project));
       return;
     }
     if ("dir" in program) fs.cpSync(program.dir, this.dir, { recursive: true });

@@ -119,7 +119,7 @@ function bunHost(folder: string, enginePath: string, bun: string): string {
   const bin = path.join(folder, "host");
   fs.mkdirSync(bin, { recursive: true });
   const host = JSON.stringify(path.join(repository, "dist", "tools", "engine", "languageHost.js"));
-  const text = `#!${bun}\nrequire(${host}).serve(${JSON.stringify(folder)});\n`;
+  const text = `#!${bun}\nrequire(${host}).serve(${JSON.stringify(folder)}, "nodejs");\n`;
   fs.writeFileSync(path.join(bin, "pulumi-language-bun"), text, { mode: 0o755 });
   return [bin, enginePath].join(path.delimiter);
 }

@@ -16,7 +16,7 @@ const pages = [
 
 test.each(pages)("%s: every program is the file that it names", (page) => {
   const text = readFileSync(join(ROOT, page), "utf8");
-  const programs = [...text.matchAll(/(?:<!-- (\S+) -->\n)?```(?:ts|typescript|js)\n([\s\S]*?)```/g)];
+  const programs = [...text.matchAll(/(?:<!-- (\S+) -->\n)?```(?:ts|typescript|js|python|go)\n([\s\S]*?)```/g)];
   for (const [, file, program] of programs) {
     if (file === undefined) throw new Error(`${page} has a program that names no file:\n${program}`);
     expect(program).toBe(readFileSync(join(ROOT, file), "utf8"));

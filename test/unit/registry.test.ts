@@ -11,6 +11,7 @@ const filesOf = (name: ResourceName): string[] => [
   `sdk/${name}.ts`,
   `docs/${slugOf(name)}.md`,
   `examples/${slugOf(name)}/index.ts`,
+  ...["ts", "py", "go", "yaml"].map((ending) => `examples/native/${slugOf(name)}.${ending}`),
   `test/faults/resources/${name}.ts`,
   `test/faults/table/${name}.test.ts`,
   `test/faults/malformed/${name}.test.ts`,

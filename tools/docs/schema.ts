@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { AnyDefinition, InputRule } from "../../provider/core/definition";
 import { type ResourceName, resourceNames, resources, slugOf, typeOf } from "../../provider/resources";
+import { exampleText, languageInfo } from "./languages";
 import { type PropertySpec, SchemaTypes, tokenOf } from "./schemaTypes";
 import { type Member, readInterfaces, readSdk, type SdkResource } from "./sdkSource";
 
@@ -50,13 +51,9 @@ export function packageSchema(root: string): PackageSpec {
     keywords: [...keywords, "category/cloud", "kind/native"],
     license,
     publisher: "pulumi-snapclone contributors",
-    language: {
-      nodejs: { packageName: "pulumi-snapclone-sdk", respectSchemaVersion: true },
-      python: { packageName: "pulumi_snapclone", respectSchemaVersion: true, pyproject: { enabled: true } },
-      go: { generateResourceContainerTypes: true, respectSchemaVersion: true },
-      csharp: { respectSchemaVersion: true },
-      java: {},
-    },
+    // The SDK for Go gets a go.mod, too.
+    meta: { supportPack: true },
+    language: languageInfo(root, description),
     config: { variables: CONFIGURATION },
     provider: { description: "The connections to the backends.", inputProperties: CONFIGURATION },
     types: types.specs,
@@ -104,7 +101,7 @@ function resourceSpec(root: string, name: ResourceName, types: SchemaTypes): Res
   });
   const required = sdk.inputs.filter((member) => isRequired(definition.inputs[member.name])).map((one) => one.name);
   return {
-    description: describe(sdk, definition, name),
+    description: describe(root, sdk, definition, name),
     properties: Object.fromEntries(outputs),
     required: sdk.outputs.filter((member) => !scope.isOptional(member)).map((member) => member.name),
     inputProperties: Object.fromEntries(inputs),
@@ -133,7 +130,7 @@ function inputSpec(member: Member, definition: AnyDefinition, scope: ReturnType<
 }
 
 /** The sdk's comment has TypeScript's form in few places. */
-function describe({ description }: SdkResource, definition: AnyDefinition, name: ResourceName): string {
+function describe(root: string, { description }: SdkResource, definition: AnyDefinition, name: ResourceName): string {
   const page = `See docs/${slugOf(name)}.md.`;
   const { import: importer } = definition;
   const form = name === "volumeClone" ? "<clone>,<clone>,…" : "<id>";
@@ -147,7 +144,8 @@ function describe({ description }: SdkResource, definition: AnyDefinition, name:
           `pulumi import ${tokenOf(typeOf(name))} name ${form}`,
           "```",
         ].join("\n");
-  return [description.includes("docs/") ? description : `${description} ${page}`, "## Import", text].join("\n\n");
+  const summary = description.includes("docs/") ? description : `${description} ${page}`;
+  return [summary, exampleText(root, slugOf(name)), "## Import", text].join("\n\n");
 }
 
 function functionSpecs(root: string, types: SchemaTypes): PackageSpec["functions"] {
@@ -176,13 +174,18 @@ function functionSpecs(root: string, types: SchemaTypes): PackageSpec["functions
   };
   return {
     [tokenOf("getSnapshot")]: {
-      description:
+      description: [
         "Asks the cloud for one snapshot: by its id, or the one that all the other conditions leave. Fails if there is none, or more than one and not `mostRecent`.",
+        exampleText(root, "get-snapshot"),
+      ].join("\n\n"),
       inputs: objectOf([...get, ...list]),
       outputs: objectOf(info),
     },
     [tokenOf("listSnapshots")]: {
-      description: "All snapshots that meet the conditions, however many pages they fill.",
+      description: [
+        "All snapshots that meet the conditions, however many pages they fill.",
+        exampleText(root, "list-snapshots"),
+      ].join("\n\n"),
       inputs: objectOf(list),
       outputs: many,
     },

@@ -1,5 +1,5 @@
 // Compiles the engine as a Go tool from the Go module proxy (go.mod and go.sum are in this folder), and puts our own language
-// host beside the engine: the vendor's host has no tagged module, so the proxy does not serve it.
+// hosts beside the engine: the vendor's hosts have no tagged module, so the proxy does not serve them.
 
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -9,6 +9,7 @@ import { contentHash, LAUNCHER, launcherText } from "./launcher";
 import { withLock } from "./lock";
 import { executablesOnPath, isExecutable, pulumiVersion, searchPath } from "./onPath";
 import { run, withCleanup } from "./processes";
+import type { Language } from "./programs";
 import { elapsed } from "./reporter";
 import type { Context, FoundEngine, Outcome } from "./types";
 import { atLeast, engineVersion, moduleFile } from "./version";
@@ -136,21 +137,25 @@ function engineFolder(context: Context): string {
 }
 
 /**
- * A folder with the binary, the language host and the launcher side by side. In every run the engine warns if it finds these
- * elsewhere on PATH than beside its own binary. The folder is named by the content, because the host belongs to the checkout
- * and changes more often than the binary. The binary is a hard link.
+ * A folder with the binary, the language hosts and the launcher side by side. In every run the engine warns if it finds these
+ * elsewhere on PATH than beside its own binary. The folder is named by the content, because the hosts belong to the checkout
+ * and change more often than the binary. The binary is a hard link.
  */
 function assemble(folder: string, context: Context): FoundEngine {
-  const hostText = fs.readFileSync(path.join(context.root, "dist", "tools", "engine", "languageHost.js"), "utf8");
-  const startText = `#!/usr/bin/env node\nrequire("./languageHost.js").serve(${JSON.stringify(context.root)});\n`;
-  const launcher = launcherText(context.root);
-  const bin = path.join(folder, `bin-${contentHash(hostText, startText, launcher)}`);
+  const sources = ["languageHost.js", "programs.js"].map((name) => {
+    return [name, fs.readFileSync(path.join(context.root, "dist", "tools", "engine", name), "utf8")] as const;
+  });
+  const hosts = (["nodejs", "python", "go"] satisfies Language[]).map((language) => {
+    const call = `require("./languageHost.js").serve(${JSON.stringify(context.root)}, "${language}");`;
+    return [`pulumi-language-${language}`, `#!/usr/bin/env node\n${call}\n`] as const;
+  });
+  const executables = [...hosts, [LAUNCHER, launcherText(context.root)] as const];
+  const bin = path.join(folder, `bin-${contentHash(...[...sources, ...executables].flat())}`);
   if (!fs.existsSync(bin)) {
     const temporary = temporaryBeside(bin);
     linkOrCopy(path.join(folder, "pulumi"), path.join(temporary, "pulumi"));
-    fs.writeFileSync(path.join(temporary, "languageHost.js"), hostText);
-    fs.writeFileSync(path.join(temporary, "pulumi-language-nodejs"), startText, { mode: 0o755 });
-    fs.writeFileSync(path.join(temporary, LAUNCHER), launcher, { mode: 0o755 });
+    for (const [name, text] of sources) fs.writeFileSync(path.join(temporary, name), text);
+    for (const [name, text] of executables) fs.writeFileSync(path.join(temporary, name), text, { mode: 0o755 });
     publish(temporary, bin);
   }
   const pulumi = path.join(bin, "pulumi");

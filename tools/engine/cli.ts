@@ -2,23 +2,30 @@
 //   --print-path   prints only the folders to put before PATH
 //   --json         prints the whole answer as JSON
 //   --yaml-path    prints only the folder of the host for YAML programs
+//   --python-path  prints only the virtual environment for Python programs
 //   --ready        downloads and compiles nothing
 
-import { type Engine, resolveEngine, resolveYaml } from ".";
+import { type Engine, resolveEngine, resolvePythonSdk, resolveYaml } from ".";
+
+/** What goes with an engine, by the option that asks for its folder. */
+const COMPANIONS = { "--yaml-path": resolveYaml, "--python-path": resolvePythonSdk };
+const OPTIONS = ["--print-path", "--json", ...Object.keys(COMPANIONS), "--ready"];
 
 async function main(args: readonly string[]): Promise<number> {
-  const unknown = args.find((arg) => !["--print-path", "--yaml-path", "--json", "--ready"].includes(arg));
+  const unknown = args.find((arg) => !OPTIONS.includes(arg));
   if (unknown !== undefined) {
-    process.stderr.write(`unknown option ${unknown}; the options are --print-path, --yaml-path, --json and --ready\n`);
+    process.stderr.write(`unknown option ${unknown}; the options are ${OPTIONS.join(", ")}\n`);
     return 2;
   }
   const onlyReady = args.includes("--ready");
   const engine = await resolveEngine({ onlyReady });
-  if (args.includes("--yaml-path") && engine.kind !== "none") {
-    const host = await resolveYaml(engine, { onlyReady });
-    if ("folder" in host) process.stdout.write(`${host.folder}\n`);
-    else process.stderr.write(`${host.failure}\n`);
-    return "folder" in host ? 0 : 1;
+  const companion = Object.entries(COMPANIONS).find(([option]) => args.includes(option));
+  if (companion !== undefined && engine.kind !== "none") {
+    const [, resolve] = companion;
+    const found = await resolve(engine, { onlyReady });
+    if ("folder" in found) process.stdout.write(`${found.folder}\n`);
+    else process.stderr.write(`${found.failure}\n`);
+    return "folder" in found ? 0 : 1;
   }
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(engine)}\n`);
   else if (engine.kind === "none") process.stderr.write(`${engine.reason}\n`);

@@ -4,12 +4,14 @@
 import * as path from "node:path";
 import { buildEngine, builtEngine } from "./build";
 import { cacheFolder } from "./cache";
+import type { Compiled } from "./goCommand";
 import { downloadedVendorRelease, downloadVendorRelease } from "./npmPackage";
 import { engineOnPath } from "./onPath";
+import { resolvePython } from "./pythonSdk";
 import { reporterFor } from "./reporter";
 import type { Context, Engine, FoundEngine, Outcome } from "./types";
 import { MINIMUM_VERSION } from "./version";
-import { resolveYamlHost, type YamlHost } from "./yamlHost";
+import { resolveYamlHost } from "./yamlHost";
 
 export type { Engine, FoundEngine } from "./types";
 
@@ -24,8 +26,13 @@ export interface Options {
 }
 
 /** The host for YAML programs that goes with the engine. */
-export function resolveYaml(engine: FoundEngine, options: Options = {}): Promise<YamlHost> {
+export function resolveYaml(engine: FoundEngine, options: Options = {}): Promise<Compiled> {
   return resolveYamlHost(engine, contextOf(options), options.onlyReady === true);
+}
+
+/** The virtual environment for Python programs that goes with the engine. */
+export function resolvePythonSdk(engine: FoundEngine, options: Options = {}): Promise<Compiled> {
+  return resolvePython(engine, contextOf(options), options.onlyReady === true);
 }
 
 export async function resolveEngine(options: Options = {}): Promise<Engine> {
@@ -44,7 +51,7 @@ export async function resolveEngine(options: Options = {}): Promise<Engine> {
   return { kind: "none", reason: explain(failures, only) };
 }
 
-function contextOf(options: Options): Context {
+export function contextOf(options: Options = {}): Context {
   const env = options.env ?? process.env;
   const root = options.root ?? repositoryRoot();
   return { env, reporter: reporterFor(options.log), root, cache: cacheFolder(env) };

@@ -1,11 +1,10 @@
-// A stand-in for Pulumi's Node.js language host, for an engine that comes without one: serves LanguageRuntime over gRPC
-// and runs programs with the runner that @pulumi/pulumi itself ships (cmd/run), as the vendor's host does
-// (sdk/nodejs/cmd/pulumi-language-nodejs/main.go in pulumi/pulumi).
+// A stand-in for Pulumi's language hosts, for an engine that comes without them: serves LanguageRuntime over gRPC, and runs
+// programs as the vendor's host of the language does (programs.ts).
 //
 // It has what local programs need. It has no `pulumi install` and `pulumi about`, no plugins and policy packs written in
-// TypeScript, no debuggers, no tracing, and no pipes for the long deprecated synchronous invokes.
+// these languages, no debuggers, no tracing, and no pipes for the long deprecated synchronous invokes.
 //
-// This file is copied next to the engine, so it imports nothing but Node's own modules.
+// This file is copied next to the engine with programs.ts, so it imports nothing but Node's own modules.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -16,8 +15,9 @@ import type * as languageGrpc from "@pulumi/pulumi/proto/language_grpc_pb";
 import type * as language from "@pulumi/pulumi/proto/language_pb";
 import type * as plugin from "@pulumi/pulumi/proto/plugin_pb";
 import type * as empty from "google-protobuf/google/protobuf/empty_pb";
+import { type Language, type Request, type Starter, starters } from "./programs";
 
-/** The runner's exit code for "I have already told the user what is wrong" (@pulumi/pulumi, cmd/run/index.ts). */
+/** A program's exit code for "I have already told the user what is wrong" (@pulumi/pulumi, cmd/run/index.ts). */
 const BAIL = 32;
 /** As long as the vendor's host gives a program that is asked to end. */
 const GRACE_MS = 5_000;
@@ -33,14 +33,14 @@ interface Modules {
 }
 
 /** Prints the port on stdout, where the engine reads it. `fallback` is a folder whose @pulumi/pulumi may serve. */
-export function serve(fallback: string): void {
+export function serve(fallback: string, name: Language): void {
   const modules = loadModules([process.cwd(), fallback]);
   const programs = new Set<ChildProcess>();
   const server = new modules.grpc.Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
   });
-  server.addService(modules.service.LanguageRuntimeService, languageRuntime(modules, programs));
+  server.addService(modules.service.LanguageRuntimeService, languageRuntime(modules, starters[name], programs));
   server.bindAsync("127.0.0.1:0", modules.grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error !== null) throw error;
     process.stdout.write(`${port}\n`);
@@ -48,7 +48,11 @@ export function serve(fallback: string): void {
   endWithTheEngine(programs);
 }
 
-function languageRuntime(modules: Modules, programs: Set<ChildProcess>): grpc.UntypedServiceImplementation {
+function languageRuntime(
+  modules: Modules,
+  start: Starter,
+  programs: Set<ChildProcess>,
+): grpc.UntypedServiceImplementation {
   const { language, plugin, empty } = modules;
   // The engine's address comes as the last argument, or by a handshake when the engine attaches to a running host.
   let engineAddress = process.argv.slice(2).findLast((arg) => !arg.startsWith("-")) ?? "";
@@ -58,7 +62,13 @@ function languageRuntime(modules: Modules, programs: Set<ChildProcess>): grpc.Un
     reply(null, new language.LanguageHandshakeResponse());
   };
   const run: Unary<language.RunRequest, language.RunResponse> = (call, reply) => {
-    runProgram(call.request, engineAddress, programs, (stop) => call.on("cancelled", stop)).then(
+    const folder = call.request.getInfo()?.getProgramDirectory() || call.request.getPwd();
+    const track = (child: ChildProcess) => {
+      programs.add(child);
+      child.once("exit", () => programs.delete(child));
+      call.on("cancelled", () => end(child));
+    };
+    runProgram(start, { run: call.request, engineAddress, folder, track }, () => call.cancelled).then(
       (outcome) => {
         const response = new language.RunResponse();
         response.setError(outcome.error);
@@ -102,101 +112,35 @@ interface Outcome {
   bail: boolean;
 }
 
-async function runProgram(
-  request: language.RunRequest,
-  engineAddress: string,
-  programs: Set<ChildProcess>,
-  onCancelled: (stop: () => void) => void,
-): Promise<Outcome> {
-  if (request.getAttachDebugger()) {
+async function runProgram(start: Starter, request: Request, isCancelled: () => boolean): Promise<Outcome> {
+  if (request.run.getAttachDebugger()) {
     return failed("this repository's stand-in language host can't attach a debugger; install Pulumi for that");
   }
-  const folder = request.getInfo()?.getProgramDirectory() || request.getPwd();
-  const runner = runnerFor(folder);
-  if (runner === undefined)
-    return failed("It looks like the Pulumi SDK has not been installed. Have you run npm install?");
-  const options = runtimeOptions(request);
-  if ("problem" in options) return failed(options.problem);
-
-  const args = [...options.nodeArgs, runner, ...runnerArguments(request, folder, engineAddress)];
-  const child = spawn(process.execPath, args, {
-    // The runner changes the working directory (--pwd), as with the vendor's host.
+  const command = await start(request);
+  if ("problem" in command) return failed(command.problem);
+  if (isCancelled()) {
+    command.tidyUp?.();
+    return failed("Program was cancelled before it began");
+  }
+  const child = spawn(command.file, command.args, {
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, ...options.env, ...configuration(request) },
+    env: { ...process.env, ...command.env },
+    ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
   });
-  programs.add(child);
-  onCancelled(() => end(child));
-  return new Promise((resolve) => {
+  request.track(child);
+  return new Promise<Outcome>((resolve) => {
     child.once("error", (error) => resolve(failed(`Problem executing program: ${error.message}`)));
     child.once("exit", (code, signal) => {
-      programs.delete(child);
       if (code === 0) resolve({ error: "", bail: false });
       else if (code === BAIL) resolve({ error: "", bail: true });
       else if (signal !== null) resolve(failed(`Program was ended by ${signal}`));
       else resolve(failed(`Program exited with non-zero exit code: ${code}`));
     });
-  });
+  }).finally(command.tidyUp);
 }
 
 function failed(error: string): Outcome {
   return { error, bail: false };
-}
-
-/** The program's own copy of the SDK: a second one in the tree would break the identity of outputs. */
-function runnerFor(folder: string): string | undefined {
-  try {
-    return createRequire(path.join(folder, "noop.js")).resolve("@pulumi/pulumi/cmd/run");
-  } catch {
-    return undefined;
-  }
-}
-
-function runnerArguments(request: language.RunRequest, folder: string, engineAddress: string): string[] {
-  const named = {
-    monitor: request.getMonitorAddress(),
-    engine: engineAddress,
-    organization: request.getOrganization(),
-    project: request.getProject(),
-    "root-directory": request.getInfo()?.getRootDirectory() ?? "",
-    stack: request.getStack(),
-    pwd: folder,
-    parallel: String(request.getParallel()),
-  };
-  const args = Object.entries(named).flatMap(([name, value]) => (value === "" ? [] : [`--${name}`, value]));
-  if (request.getDryrun()) args.push("--dry-run");
-  const entryPoint = request.getInfo()?.getEntryPoint() || request.getProgram() || ".";
-  return [...args, entryPoint, ...request.getArgsList()];
-}
-
-function configuration(request: language.RunRequest): Record<string, string> {
-  return {
-    PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().entries())),
-    PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
-  };
-}
-
-interface RuntimeOptions {
-  env: Record<string, string>;
-  nodeArgs: string[];
-}
-
-/** `runtime.options` of Pulumi.yaml. Options for the installation of packages have no effect on a run. */
-function runtimeOptions(request: language.RunRequest): RuntimeOptions | { problem: string } {
-  const options = (request.getInfo()?.getOptions()?.toJavaScript() ?? {}) as Record<string, unknown>;
-  const { typescript = true, tsconfig = "", nodeargs = "" } = options;
-  if (typeof typescript !== "boolean") return { problem: "typescript option must be a boolean" };
-  if (typeof tsconfig !== "string") return { problem: "tsconfig option must be a string" };
-  if (typeof nodeargs !== "string") return { problem: "nodeargs option must be a string" };
-  const env: Record<string, string> = {};
-  if (typescript) env.PULUMI_NODEJS_TYPESCRIPT = "true";
-  if (tsconfig !== "") env.PULUMI_NODEJS_TSCONFIG_PATH = tsconfig;
-  return { env, nodeArgs: splitArguments(nodeargs) };
-}
-
-/** Splits at blanks and reads quotes as a shell does: `--max-old-space-size=4096 --require "./a file.js"`. */
-function splitArguments(text: string): string[] {
-  const words = text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
-  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_all, double, single) => double ?? single));
 }
 
 /** Sends an interrupt first, so that the program can clean up. */

@@ -8,7 +8,8 @@ const root = path.resolve(__dirname, "..", "..", "..");
 
 const NEXT = `
 Next:
-  npm run docs                              writes the tables of the new page
+  npm run docs                              writes the tables of the new page, and the schema
+  npm run sdk                               makes the SDKs for Python and Go anew (needs Go)
   UPDATE=1 npx jest test/faults/report      writes the new chapter of docs/faults.md
   npx jest --testPathPatterns <resource>    runs the new tests
 Then replace the toy API step by step. Begin with provider/<backend>/client.ts and emulator/<backend>/.

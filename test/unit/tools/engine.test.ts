@@ -188,7 +188,8 @@ describe("compiled with Go", () => {
     const first = await resolve();
     if (first.kind === "none") throw new Error(first.reason);
     expect(first).toMatchObject({ kind: "built", version: PINNED, languageHost: "standin" });
-    const files = ["languageHost.js", "pulumi", "pulumi-language-nodejs", LAUNCHER];
+    const hosts = ["nodejs", "python", "go"].map((language) => `pulumi-language-${language}`);
+    const files = ["languageHost.js", "programs.js", "pulumi", ...hosts, LAUNCHER];
     expect(fs.readdirSync(first.path).sort()).toEqual(files.sort());
     expect(fs.readdirSync(path.join(root, "repo"))).not.toContain("cache");
     expect(lines.join("\n")).toMatch(/compiling Pulumi v3\.259\.0 .* about 5 minutes/);

@@ -1,4 +1,4 @@
-// The stand-in language host as the engine sees it: a process that says its port and speaks LanguageRuntime.
+// The stand-in language host for Node.js as the engine sees it: a process that says its port and speaks LanguageRuntime.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
@@ -29,7 +29,10 @@ let output = "";
 beforeAll(() => {
   root = fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-host-"));
   compileTools(root);
-  fs.writeFileSync(path.join(root, "start.js"), `require("./languageHost.js").serve(${JSON.stringify(repository)});`);
+  fs.writeFileSync(
+    path.join(root, "start.js"),
+    `require("./languageHost.js").serve(${JSON.stringify(repository)}, "nodejs");`,
+  );
   program = path.join(root, "program");
   const runner = path.join(program, "node_modules", "@pulumi", "pulumi", "cmd", "run");
   fs.mkdirSync(runner, { recursive: true });
