@@ -6,6 +6,7 @@ import { asSnapcloneError, redact } from "../provider/core/errors";
 import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
 import { type Io, processIo } from "./io";
 import { Output } from "./output";
+import { printable, printableLines } from "./printable";
 import { packageVersion } from "./version";
 
 /** In the order of the help. Loaded on first use: each brings a backend's client or the emulator along. */
@@ -36,7 +37,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   }
   const command = commandNamed(name);
   if (command === undefined) {
-    io.stderr.write(`snapclone: there is no command "${redact(name)}"\n\n${generalHelp()}`);
+    io.stderr.write(`snapclone: there is no command "${printable(redact(name))}"\n\n${generalHelp()}`);
     return EXIT.usage;
   }
   return runCommand(command, rest, io);
@@ -53,7 +54,7 @@ async function runCommand(command: AnyCommand, argv: readonly string[], io: Io):
   } catch (error) {
     const isUsage = error instanceof UsageError;
     const { message } = isUsage ? error : asSnapcloneError(error, `run snapclone ${command.name}`);
-    io.stderr.write(`snapclone ${command.name}: ${redact(message)}\n`);
+    io.stderr.write(`snapclone ${command.name}: ${printableLines(redact(message))}\n`);
     if (isUsage) io.stderr.write(`See snapclone ${command.name} --help\n`);
     return isUsage ? EXIT.usage : EXIT.failed;
   }

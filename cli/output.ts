@@ -1,10 +1,21 @@
-// Where the commands write. Every text and every JSON document passes through the core's redaction.
+// Where the commands write. Every text and every JSON document passes through the core's redaction, and no foreign name can
+// move a terminal's cursor: colours are made here, from what `style` says.
 
 import { styleText } from "node:util";
 import { redact } from "../provider/core/errors";
 import type { Io } from "./io";
+import { printable, printableJson, printableLines } from "./printable";
 
 export type Style = "bold" | "dim" | "green" | "yellow" | "red" | "cyan";
+
+/** Text in a colour. */
+export interface Styled {
+  readonly text: string;
+  readonly style: Style;
+}
+
+/** A part of a line, or a cell of a table. */
+export type Part = string | Styled;
 
 export class Output {
   private readonly hasColours: boolean;
@@ -19,43 +30,52 @@ export class Output {
   }
 
   /** A line of the result for people. Not written with `--json`. */
-  line(text = ""): void {
-    if (!this.json) this.io.stdout.write(`${redact(text)}\n`);
+  line(...parts: readonly Part[]): void {
+    if (!this.json) this.io.stdout.write(`${parts.map((part) => this.shown(clean(part))).join("")}\n`);
   }
 
   /** The result as JSON. Written with `--json` only. */
   result(value: unknown): void {
-    if (this.json) this.io.stdout.write(`${redact(JSON.stringify(value, undefined, 2))}\n`);
+    if (this.json) this.io.stdout.write(`${printableJson(redact(JSON.stringify(value, undefined, 2)))}\n`);
   }
 
-  /** What is no part of the result: progress, warnings, questions, errors. */
+  /** What is no part of the result: progress, warnings, questions, errors. May have several lines. */
   note(text: string): void {
-    this.io.stderr.write(`${redact(text)}\n`);
+    this.io.stderr.write(`${printableLines(redact(text))}\n`);
   }
 
-  style(style: Style, text: string): string {
-    return this.hasColours ? styleText(style, text) : text;
+  style(style: Style, text: string): Styled {
+    return { style, text };
   }
 
   /** Columns of equal width, two blanks apart. The last column keeps its length. */
-  table(rows: readonly (readonly string[])[], indent = ""): void {
-    // Redact first: a redacted text has another length.
-    const clean = rows.map((row) => row.map((cell) => redact(cell)));
+  table(rows: readonly (readonly Part[])[], indent = ""): void {
+    // Clean first: a redacted text has another length.
+    const cleaned = rows.map((row) => row.map(clean));
     const widths: number[] = [];
-    for (const row of clean) {
-      for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, visibleLength(cell));
+    for (const row of cleaned) {
+      for (const [at, { text }] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, text.length);
     }
-    for (const row of clean) {
-      const cells = row.map((cell, at) =>
-        at === row.length - 1 ? cell : cell + " ".repeat((widths[at] ?? 0) - visibleLength(cell)),
-      );
-      this.line(`${indent}${cells.join("  ")}`.trimEnd());
+    for (const row of cleaned) {
+      const cells = row.map((cell, at) => {
+        const isLast = at === row.length - 1;
+        return this.shown(cell) + (isLast ? "" : " ".repeat((widths[at] ?? 0) - cell.text.length));
+      });
+      if (!this.json) this.io.stdout.write(`${`${indent}${cells.join("  ")}`.trimEnd()}\n`);
     }
+  }
+
+  private shown({ text, style }: Clean): string {
+    return this.hasColours && style !== undefined ? styleText(style, text, { validateStream: false }) : text;
   }
 }
 
-/** Without the escape sequences of colours. */
-function visibleLength(text: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins a colour.
-  return text.replaceAll(/\u001b\[[0-9;]*m/g, "").length;
+interface Clean {
+  text: string;
+  style?: Style | undefined;
+}
+
+function clean(part: Part): Clean {
+  const { text, style }: Clean = typeof part === "string" ? { text: part } : part;
+  return { text: printable(redact(text)), style };
 }

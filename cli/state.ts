@@ -8,11 +8,13 @@ import type { StackState } from "../provider/core/ownership";
 import { nameOfUrn } from "../provider/core/urn";
 import { isRecord } from "../provider/core/util/values";
 import { ownDeployment, parseState } from "../provider/pulumi/state";
+import { ownerUrn } from "../provider/pulumi/urns";
 import { type ResourceName, resourceNames, typeOf } from "../provider/resources";
 import { UsageError } from "./command";
 import type { Io } from "./io";
 
 export interface StateResource {
+  /** As ownership records name it, whichever shell made the entry. */
   urn: string;
   /** The name in the program. */
   name: string;
@@ -100,7 +102,7 @@ function stateResource(entry: Record<string, unknown>): StateResource | undefine
   const type = String(entry.type).split(":").at(-1);
   const resource = resourceNames.find((name) => typeOf(name) === type);
   if (resource === undefined) return undefined;
-  const urn = String(entry.urn);
+  const urn = ownerUrn(String(entry.urn));
   return {
     urn,
     name: nameOfUrn(urn),

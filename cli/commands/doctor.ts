@@ -136,19 +136,18 @@ function pulumiVersion({ env, cwd }: Io): Promise<Finding> {
       cwd,
       env: { ...env, PULUMI_SKIP_UPDATE_CHECK: "true" },
       stdio: ["ignore", "pipe", "ignore"],
-      timeout: 10_000,
+      // The option `timeout` keeps its timer when the program is not found, and the process open.
+      signal: AbortSignal.timeout(10_000),
     });
     let text = "";
     child.stdout.setEncoding("utf8").on("data", (part: string) => {
       text += part;
     });
-    child.once("error", () =>
-      finding(
-        "warning",
-        "no `pulumi` is on PATH, so nothing is adopted outside of Linux",
-        "Install it, or correct PATH.",
-      ),
-    );
+    child.once("error", ({ name }) => {
+      if (name === "AbortError") return finding("warning", "`pulumi version` did not answer within 10 s");
+      const text = "no `pulumi` is on PATH, so nothing is adopted outside of Linux";
+      finding("warning", text, "Install it, or correct PATH.");
+    });
     child.once("close", (code) => {
       if (code === 0) finding("ok", text.trim().replace(/^v/, ""));
       else finding("warning", `\`pulumi version\` failed (${code ?? "killed"})`);
@@ -190,7 +189,7 @@ function show(output: Output, sections: readonly Section[]): void {
     if (at > 0) output.line();
     output.line(output.style("bold", title));
     for (const { level, what, text, hint } of findings) {
-      output.line(`  ${output.style(STYLES[level], level.padEnd(7))}  ${what}: ${text}`);
+      output.line("  ", output.style(STYLES[level], level.padEnd(7)), `  ${what}: ${text}`);
       for (const line of hint?.split("\n") ?? []) output.line(`           → ${line}`);
     }
   }

@@ -19,6 +19,7 @@ import { type ReadOptions, readLineage } from "../graph/read";
 import { svgDocument } from "../graph/svg";
 import { charactersOf, writeText } from "../graph/text";
 import type { Io } from "../io";
+import { identifyStack } from "../standing";
 import { type CliState, readState, STATE_OPTION } from "../state";
 
 export const graph = defineCommand({
@@ -53,9 +54,11 @@ Guide: docs/graph.md`,
     const connections = await CliConnections.read(io, values, (text) => output.note(text));
     try {
       const chosen = connectionsOf(connections, positionals[0], values.kind, state);
-      const options = { state, sources: values.source ?? [], all: values.all === true };
+      const stack = identifyStack(connections.origin, state);
+      const options = { state, stack, sources: values.source ?? [], all: values.all === true };
       const { lineages, failures } = await readAll(chosen, options);
       for (const failure of failures) output.note(failure);
+      if (stack.doubt !== undefined) output.note(`warning: what is this stack's is not sure: ${stack.doubt}`);
       const characters = values.ascii ? "ascii" : charactersOf(io.env);
       for (const lineage of lineages) writeText(output, lineage, characters);
       output.result({ connections: lineages.map(asJson), failures });
@@ -96,7 +99,7 @@ async function readAll(chosen: readonly Connection[], options: ReadOptions) {
     .filter(({ error }) => !isNotSetUp(error))
     .map(({ error, connection }) => {
       const what = `read the copies of ${connection?.kind.kind} ${connection?.name}`;
-      return redact(`${connection?.kind.kind} ${connection?.name}: ${asSnapcloneError(error, what).message}`);
+      return `${connection?.kind.kind} ${connection?.name}: ${asSnapcloneError(error, what).message}`;
     });
   return { lineages, failures };
 }

@@ -1,5 +1,6 @@
 // `snapclone orphans`: every object that bears a record of this package, beside what the state holds. `--remove` deletes
-// objects that are in no state, by the resource's own delete, and nothing else.
+// objects that are in no state, by the resource's own delete, and nothing else. `--import` prints what a program must say to
+// keep them.
 
 import { createInterface } from "node:readline/promises";
 import type { AnyDefinition } from "../../provider/core/definition";
@@ -7,11 +8,16 @@ import { asSnapcloneError } from "../../provider/core/errors";
 import { read, remove } from "../../provider/core/lifecycle";
 import { formatDuration } from "../../provider/core/util/duration";
 import { resources, typeOf } from "../../provider/resources";
-import { defineCommand, EXIT, type ExitCode, UsageError } from "../command";
+import { defineCommand, EXIT, type ExitCode, type Values as OptionValues, UsageError } from "../command";
 import { CliConnections, CONNECTION_OPTIONS, checkKind, connectionOf } from "../connections";
+import { programLines } from "../importable";
+import { addToImportFile, IMPORT_FILE_OPTION, noteOfImportFile } from "../importFile";
 import type { Io } from "../io";
+import { declareOrphans } from "../keep";
 import type { Output, Style } from "../output";
-import { type RecordedObject, type Status, type Survey, type SurveyOptions, survey } from "../records";
+import { printable } from "../printable";
+import { type RecordedObject, type Survey, type SurveyOptions, survey } from "../records";
+import type { Status } from "../standing";
 import { type CliState, readState, STATE_OPTION } from "../state";
 
 const OPTIONS = {
@@ -42,6 +48,13 @@ const OPTIONS = {
     value: "ID",
     help: "delete this object, which is in no state; may be repeated",
   },
+  import: {
+    type: "string",
+    multiple: true,
+    value: "ID",
+    help: "print the program's lines that keep this object, which is in no state; may be repeated",
+  },
+  file: IMPORT_FILE_OPTION,
   yes: { type: "boolean", short: "y", help: "delete without asking" },
 } as const;
 
@@ -49,17 +62,14 @@ export const orphans = defineCommand({
   name: "orphans",
   summary: "list what this package made on the backends beside what a state holds, and remove what is in no state",
   options: OPTIONS,
-  notes: `Without --remove nothing is changed. --remove takes only what the same command lists as "in no state".
+  notes: `Without --remove nothing is changed. --remove and --import take only what the same command lists as "in no state".
 
   pulumi stack export | snapclone orphans --state -
 
 Guide: docs/command.md`,
   async run(io, { values, output }) {
     checkKind(values.kind);
-    const wanted = values.remove ?? [];
-    if (wanted.length > 0 && values.state === undefined) {
-      throw new UsageError("--remove needs --state: only the state says what it does not hold");
-    }
+    checkOptions(values);
     if (values.state === "-" && values["stack-config"] === "-") {
       throw new UsageError("only one of --state and --stack-config can be read from stdin");
     }
@@ -68,8 +78,11 @@ Guide: docs/command.md`,
     try {
       const options = surveyOptions(values, state, connections);
       const found = await survey(connections, options);
-      if (wanted.length > 0)
-        return await removeAll(io, output, connections, options, found, wanted, values.yes === true);
+      const { remove: unwanted = [], import: kept = [] } = values;
+      if (unwanted.length > 0)
+        return await removeAll(io, output, connections, options, found, unwanted, values.yes === true);
+      if (state !== undefined && kept.length > 0)
+        return await keepAll(io, output, connections, state, found, kept, values);
       show(output, found, state !== undefined);
       return exitCode(found);
     } finally {
@@ -78,7 +91,16 @@ Guide: docs/command.md`,
   },
 });
 
-type Values = Parameters<(typeof orphans)["run"]>[1]["values"];
+function checkOptions({ remove: unwanted, import: kept, file, state }: Values): void {
+  const [option] = unwanted ? ["--remove"] : kept ? ["--import"] : [];
+  if (option !== undefined && state === undefined) {
+    throw new UsageError(`${option} needs --state: only the state says what it does not hold`);
+  }
+  if (unwanted && kept) throw new UsageError("--remove and --import are two commands");
+  if (file !== undefined && !kept) throw new UsageError("--file needs --import");
+}
+
+type Values = OptionValues<typeof OPTIONS>;
 
 function surveyOptions(values: Values, state: CliState | undefined, connections: CliConnections): SurveyOptions {
   const used = (state?.resources ?? []).map(({ inputs }) => connectionOf(inputs));
@@ -173,6 +195,30 @@ function summaryOf(objects: readonly RecordedObject[], isCompared: boolean): str
   return isCompared ? text : `${text} Compare with a state: pulumi stack export | snapclone orphans --state -`;
 }
 
+// --- keeping
+
+async function keepAll(
+  io: Io,
+  output: Output,
+  connections: CliConnections,
+  state: CliState,
+  found: Survey,
+  wanted: readonly string[],
+  { file, urn: urns = [] }: Values,
+): Promise<ExitCode> {
+  const shell = file === undefined ? "dynamic" : "native";
+  const warn = (text: string) => output.note(printable(`warning: ${text}`));
+  const kept = await declareOrphans(connections, choose(found, wanted, "import"), { state, urns, shell, warn });
+  const program = programLines(kept, shell);
+  if (file !== undefined) {
+    await addToImportFile(io, file, kept);
+    output.note(noteOfImportFile(file));
+  }
+  output.result({ imports: kept, program });
+  for (const line of program.split("\n")) output.line(line);
+  return EXIT.ok;
+}
+
 // --- removing
 
 async function removeAll(
@@ -184,18 +230,17 @@ async function removeAll(
   wanted: readonly string[],
   isAgreed: boolean,
 ): Promise<ExitCode> {
-  const chosen = choose(found, wanted);
+  const chosen = choose(found, wanted, "remove");
   for (const { resource, id, label, createdAt, owner } of chosen) {
-    output.note(
-      `will delete ${typeOf(resource)} ${id}${label ? ` "${label}"` : ""}, made ${createdAt ?? "?"}, for ${owner}`,
-    );
+    const what = `${typeOf(resource)} ${id}${label ? ` "${label}"` : ""}`;
+    output.note(printable(`will delete ${what}, made ${createdAt ?? "?"}, for ${owner}`));
   }
   if (!isAgreed && !(await ask(io, `Delete ${chosen.length === 1 ? "it" : `these ${chosen.length}`}? (yes/no) `))) {
     output.note("Nothing was changed.");
     return EXIT.found;
   }
   // Somebody may have changed a record while the question stood.
-  const fresh = choose(await survey(connections, options), wanted);
+  const fresh = choose(await survey(connections, options), wanted, "remove");
   const results: { id: string; removed: boolean; message?: string }[] = [];
   for (const one of fresh) {
     try {
@@ -212,31 +257,45 @@ async function removeAll(
   return results.every(({ removed }) => removed) ? EXIT.ok : EXIT.failed;
 }
 
-/** The objects of these ids. Throws, before anything is done, if one may not be removed. */
-function choose({ objects, doubt, failures }: Survey, wanted: readonly string[]): RecordedObject[] {
+/** The objects of these ids. Throws, before anything is done, if one may not be removed or imported. */
+function choose(
+  { objects, doubt, failures }: Survey,
+  wanted: readonly string[],
+  purpose: "remove" | "import",
+): RecordedObject[] {
+  const [done, Done] = purpose === "remove" ? ["removed", "Nothing was removed"] : ["imported", "Nothing was written"];
   if (doubt !== undefined)
-    throw new UsageError(`nothing is removed, because what is this stack's is not sure: ${doubt}`);
+    throw new UsageError(`nothing is ${done}, because what is this stack's is not sure: ${doubt}`);
   return [...new Set(wanted)].map((id) => {
+    const refuse = (why: string) => new UsageError(`${id} is not ${done}: ${why}. ${Done}`);
     const all = objects.filter((object) => object.id === id);
     const [one] = all;
     if (one === undefined || all.length > 1) {
       const reason = failures[0] ? ` (${failures[0].message})` : "";
-      throw new UsageError(`${id} is not in the list${reason}. Nothing was removed`);
+      throw new UsageError(`${id} is not in the list${reason}. ${Done}`);
     }
-    if (one.status !== "in no state")
-      throw new UsageError(`${id} is not removed: it is ${one.status}. Nothing was removed`);
-    const definition: AnyDefinition = resources[one.resource]();
-    if (definition.deleteNeedsState !== undefined) {
-      throw new UsageError(`${id} is not removed: ${definition.deleteNeedsState}. Nothing was removed`);
-    }
-    const overlay = objects.find((other) => other !== one && other.id.endsWith(`/${id}`));
-    if (overlay) {
-      throw new UsageError(
-        `${id} is not removed: the ${typeOf(overlay.resource)} ${overlay.id} (${overlay.status}) is on it. Nothing was removed`,
-      );
-    }
+    if (one.status !== "in no state") throw refuse(`it is ${one.status}${ADVICE[one.status] ?? ""}`);
+    if (purpose === "remove") refuseRemoval(one, objects, refuse);
     return one;
   });
+}
+
+/** What to do with an object that is neither removed nor imported here. */
+const ADVICE: Partial<Record<Status, string>> = {
+  pending: ", and the next `pulumi up` adopts it",
+  "newer than the state": ": export the state again",
+  "unknown stack": ": give --urn, and see docs/ownership.md",
+};
+
+function refuseRemoval(
+  one: RecordedObject,
+  objects: readonly RecordedObject[],
+  refuse: (why: string) => UsageError,
+): void {
+  const definition: AnyDefinition = resources[one.resource]();
+  if (definition.deleteNeedsState !== undefined) throw refuse(definition.deleteNeedsState);
+  const overlay = objects.find((other) => other !== one && other.id.endsWith(`/${one.id}`));
+  if (overlay) throw refuse(`the ${typeOf(overlay.resource)} ${overlay.id} (${overlay.status}) is on it`);
 }
 
 /** By the resource's own delete, which waits until the object is gone, and believes no absence that proves nothing. */

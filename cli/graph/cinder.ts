@@ -1,7 +1,11 @@
 // The copies in a Cinder project: snapshots of volumes, series of them, overlays on them, volumes made from snapshots, and
 // PowerVC's clones.
 
-import { hasOverlay, overlayOwner } from "../../provider/openstack/assistedSnapshot/ownership";
+import {
+  hasOverlay,
+  RECORD_KEYS as OVERLAY_KEYS,
+  overlayOwner,
+} from "../../provider/openstack/assistedSnapshot/ownership";
 import { type SnapshotRow, utc, type VolumeRow } from "../../provider/openstack/cinder";
 import type { OpenStackContext } from "../../provider/openstack/context";
 import { managedBy } from "../../provider/openstack/snapshot/ownership";
@@ -10,6 +14,8 @@ import { isTagged, OWNERSHIP_KEYS, pendingCreatesOn } from "../../provider/power
 import { type CopyNode, keyOf } from "./model";
 import type { Owners } from "./owners";
 import type { ReadLineage } from "./read";
+
+const NO_RECORD = { owner: undefined, stack: undefined, attempt: undefined };
 
 /** PowerVC's Cinder shows which clone is of which volume in our tags alone. */
 export async function readCinder(
@@ -37,7 +43,9 @@ function volumeNode(row: VolumeRow, owners: Owners): CopyNode {
   const parent = row.snapshot_id ? keyOf("snapshot", row.snapshot_id) : source ? keyOf("volume", source) : undefined;
   // A clone may have a copy of its source's metadata, record included (docs/wire/powervc.md#f2).
   const isRecordOwn = tags !== undefined || !!row.snapshot_id;
-  const { [OWNERSHIP_KEYS.owner]: owner, [OWNERSHIP_KEYS.stack]: stack } = isRecordOwn ? row.metadata : {};
+  const record = isRecordOwn ? row.metadata : {};
+  const { [OWNERSHIP_KEYS.owner]: owner, [OWNERSHIP_KEYS.stack]: stack, [OWNERSHIP_KEYS.attempt]: attempt } = record;
+  const createdAt = utc(row.created_at);
   return {
     key,
     kind: "volume",
@@ -45,8 +53,8 @@ function volumeNode(row: VolumeRow, owners: Owners): CopyNode {
     name: owners.nameOf(key, row.name),
     state: row.status,
     sizeGiB: row.size,
-    createdAt: utc(row.created_at),
-    owner: owners.of(key, { owner, stack }),
+    createdAt,
+    owner: owners.of(key, { owner, stack, attempt, createdAt }),
     parent,
   };
 }
@@ -55,8 +63,9 @@ function snapshotNodes(row: SnapshotRow, owners: Owners): CopyNode[] {
   const key = keyOf("snapshot", row.id);
   const { metadata } = row;
   const series = metadata[SERIES_KEYS.series];
-  const inSeries = { owner: metadata[SERIES_KEYS.owner], stack: metadata[SERIES_KEYS.stack] };
-  const alone = managedBy(row, new Date(0)) ?? { owner: undefined, stack: undefined };
+  const { owner, stack, attempt } =
+    series === undefined ? (managedBy(row, new Date(0)) ?? NO_RECORD) : seriesRecord(metadata);
+  const createdAt = utc(row.created_at);
   const node: CopyNode = {
     key,
     kind: "snapshot",
@@ -64,8 +73,8 @@ function snapshotNodes(row: SnapshotRow, owners: Owners): CopyNode[] {
     name: owners.nameOf(key, row.name),
     state: row.status,
     sizeGiB: row.size,
-    createdAt: utc(row.created_at),
-    owner: owners.of(key, series === undefined ? alone : inSeries),
+    createdAt,
+    owner: owners.of(key, { owner, stack, attempt, createdAt }),
     parent: series === undefined ? keyOf("volume", row.volume_id) : seriesKey(series, row.volume_id),
   };
   return hasOverlay(row) ? [node, overlayNode(row, owners)] : [node];
@@ -81,7 +90,7 @@ function overlayNode(row: SnapshotRow, owners: Owners): CopyNode {
     id,
     name: owners.nameOf(key, file),
     state: phase,
-    owner: owners.of(key, { owner, stack }),
+    owner: owners.of(key, { owner, stack, attempt: row.metadata[OVERLAY_KEYS.attempt] }),
     parent: keyOf("snapshot", row.id),
   };
 }
@@ -102,7 +111,8 @@ function seriesNode(key: string, instants: readonly SnapshotRow[], owners: Owner
   const [first] = instants;
   if (first === undefined) return [];
   const { metadata, volume_id: volume } = first;
-  const record = { owner: metadata[SERIES_KEYS.owner], stack: metadata[SERIES_KEYS.stack] };
+  const createdAt = instants.flatMap((row) => utc(row.created_at) ?? []).sort()[0];
+  const record = { ...seriesRecord(metadata), createdAt };
   const held = instants.find(({ id }) => owners.holds(keyOf("snapshot", id))) ?? first;
   const triggers = new Set(instants.map((row) => row.metadata[SERIES_KEYS.instant] ?? row.id));
   return [
@@ -112,11 +122,19 @@ function seriesNode(key: string, instants: readonly SnapshotRow[], owners: Owner
       id: metadata[SERIES_KEYS.series] ?? "",
       name: owners.resourceName(record),
       state: `${count(instants.length, "snapshot")} of ${count(triggers.size, "trigger")}`,
-      createdAt: instants.flatMap((row) => utc(row.created_at) ?? []).sort()[0],
+      createdAt,
       owner: owners.of(keyOf("snapshot", held.id), record),
       parent: keyOf("volume", volume),
     },
   ];
+}
+
+function seriesRecord(metadata: SnapshotRow["metadata"]) {
+  return {
+    owner: metadata[SERIES_KEYS.owner],
+    stack: metadata[SERIES_KEYS.stack],
+    attempt: metadata[SERIES_KEYS.attempt],
+  };
 }
 
 function count(number: number, what: string): string {
@@ -138,7 +156,7 @@ function pendingNodes(row: VolumeRow, owners: Owners): CopyNode[] {
       name: owners.resourceName(record),
       state: "being made",
       createdAt: since,
-      owner: owners.of(key, record),
+      owner: owners.of(key, { ...record, createdAt: since }),
       parent: keyOf("volume", row.id),
     };
   });

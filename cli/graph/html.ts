@@ -2,10 +2,11 @@
 // program and loads nothing.
 
 import { createHash } from "node:crypto";
+import { printable } from "../printable";
 import { Markup, markup } from "./markup";
 import { inOrder, type Lineage } from "./model";
 import { SVG_STYLE, svgOf } from "./svg";
-import { ageText, labelOf, OWNER_HELP, ownerText, printable, sizeText, summaryOf } from "./words";
+import { ageText, labelOf, OWNER_HELP, ownerText, sizeText, summaryOf } from "./words";
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f7f9; --text: #1a2230; --muted: #566072; --line: #d4d9e1; }

@@ -8,8 +8,12 @@ export type Owner =
   | { is: "recorded"; who: string }
   /** It bears this stack's record, and no entry of the state has it. */
   | { is: "unrecorded"; who: string }
+  /** The state shows that its create was interrupted. */
+  | { is: "pending"; who: string }
+  /** It bears this stack's record, and the state was saved before it was made. */
+  | { is: "newer"; who: string }
   | { is: "other stack"; who: string }
-  /** It bears a record, and without a state there is nothing to compare it with. */
+  /** It bears a record, and there is nothing to compare it with: no state, or the record names no stack. */
   | { is: "claimed"; who: string }
   /** No resource of this package has made or adopted it. */
   | { is: "nobody" };

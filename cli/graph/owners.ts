@@ -1,31 +1,40 @@
 // Says whose an object is: the state's entries by the ids of the objects that they hold, then the record on the object.
 
 import { redact } from "../../provider/core/errors";
+import { shortOwner } from "../../provider/core/ownership";
 import { nameOfUrn, stackOfUrn } from "../../provider/core/urn";
-import { isRecord } from "../../provider/core/util/values";
+import { type ResourceName, resources } from "../../provider/resources";
 import { connectionOf } from "../connections";
+import { objectsOf } from "../heldObjects";
+import { type Recorded, type StackIdentity, type Status, standingOf } from "../standing";
 import type { CliState, StateResource } from "../state";
-import { ABSENT, type CopyNode, type Kind, keyOf, type Owner } from "./model";
+import { ABSENT, type CopyNode, type Owner } from "./model";
 
-/** What our record on an object says. */
-export interface Recorded {
-  owner?: string | undefined;
-  /** Digest of the stack. */
-  stack?: string | undefined;
-}
+/** What our record on an object says, if there is one. */
+export type PossibleRecord = { [Key in keyof Recorded]?: Recorded[Key] | undefined };
+
+const OWNERS = {
+  recorded: "recorded",
+  "to be deleted": "recorded",
+  pending: "pending",
+  "in no state": "unrecorded",
+  "newer than the state": "newer",
+  "another stack's": "other stack",
+  "unknown stack": "claimed",
+  "not compared": "claimed",
+  gone: "recorded",
+} as const satisfies Record<Status, Owner["is"]>;
 
 export class Owners {
   private readonly holders = new Map<string, StateResource>();
-  private readonly stacks: ReadonlySet<string>;
 
   /** `kind` and `connection` say which entries of the state are on this backend. */
   constructor(
     private readonly state: CliState | undefined,
+    private readonly stack: StackIdentity,
     private readonly connection: { kind: string; name: string },
     private readonly kindOf: (resource: StateResource) => string,
   ) {
-    const texts = (state?.resources ?? []).map(({ outputs }) => outputs.__stack);
-    this.stacks = new Set(texts.flatMap((stack) => (typeof stack === "string" && stack !== "" ? [stack] : [])));
     // Of all connections: two of them may reach the same project, and ids are unique everywhere.
     for (const resource of state?.resources ?? []) {
       for (const { key } of objectsOf(resource)) this.holders.set(key, resource);
@@ -44,20 +53,28 @@ export class Owners {
     return this.holders.has(key);
   }
 
-  of(key: string, { owner, stack }: Recorded): Owner {
+  of(key: string, { owner = "", ...record }: PossibleRecord): Owner {
     const holder = this.holders.get(key);
     if (holder !== undefined) return { is: "recorded", who: redact(holder.name) };
-    if (owner === undefined || owner === "") return { is: "nobody" };
-    const { stack: stackName, project } = stackOfUrn(owner);
-    const who = redact(nameIn(owner));
-    const elsewhere = project === "" ? who : redact(`${project}/${stackName} ${nameIn(owner)}`);
-    if (this.stacks.size === 0) return { is: "claimed", who: elsewhere };
-    if (stack !== undefined && this.stacks.has(stack)) return { is: "unrecorded", who };
-    return { is: "other stack", who: elsewhere };
+    if (owner === "") return { is: "nobody" };
+    const is = OWNERS[standingOf({ owner, ...record }, undefined, this.state, this.stack)];
+    const isHere = is !== "other stack" && is !== "claimed";
+    const { stack, project } = stackOfUrn(owner);
+    const place = isHere || project === "" ? "" : `${project}/${stack} `;
+    return { is, who: redact(`${place}${nameIn(owner)}`) };
+  }
+
+  /** Of a digest where the backend has no room for the URN: the record of the resource in the state that has this digest. */
+  recordOf(name: ResourceName, shortened: string): PossibleRecord | undefined {
+    const { digest } = this.stack;
+    if (digest === undefined || this.state === undefined) return undefined;
+    const known = [...this.state.resources, ...this.state.pending].filter(({ resource }) => resource === name);
+    const owner = known.find(({ urn }) => shortOwner(resources[name](), digest, urn) === shortened)?.urn;
+    return owner === undefined ? undefined : { owner, stack: digest };
   }
 
   /** Of what the backend has no name for: the resource's. */
-  resourceName({ owner = "" }: Recorded): string {
+  resourceName({ owner = "" }: PossibleRecord): string {
     return redact(owner === "" ? "" : nameIn(owner));
   }
 
@@ -89,43 +106,4 @@ export class Owners {
 function nameIn(owner: string): string {
   const name = nameOfUrn(owner);
   return name === "" ? owner : name;
-}
-
-interface HeldObject {
-  key: string;
-  kind: Kind;
-  id: string;
-  parent?: string | undefined;
-}
-
-/** The objects that an entry of the state holds. An entry whose create has an unknown outcome holds none. */
-function objectsOf({ resource, id, outputs, inputs }: StateResource): HeldObject[] {
-  const held = (kind: Kind, one: unknown, parentKind?: Kind, parent?: unknown): HeldObject[] => {
-    if (typeof one !== "string" || one === "" || one.startsWith("unknown-")) return [];
-    const source = parentKind !== undefined && typeof parent === "string" ? keyOf(parentKind, parent) : undefined;
-    return [{ key: keyOf(kind, one), kind, id: one, parent: source }];
-  };
-  const known = { ...inputs, ...outputs };
-  switch (resource) {
-    case "snapshot":
-      return held("snapshot", id, "volume", known.volumeId);
-    case "snapshotSeries":
-      return rows(outputs.snapshots).flatMap((row) => held("snapshot", row.id, "volume", known.volumeId));
-    case "volumeFromSnapshot":
-      return held("volume", id, "snapshot", known.snapshotId);
-    case "assistedSnapshot":
-      return held("overlay", id, "snapshot", id?.split("/")[1]);
-    case "volumeClone":
-      return rows(outputs.clonedVolumes).flatMap((row) => held("volume", row.id, "volume", row.sourceId));
-    case "linkedTargetSet":
-      return rows(outputs.targets).flatMap((row) => held("target", row.id, "session", row.snapshotSessionId));
-    case "clonedVm":
-      return rows(outputs.vms).flatMap((row) => held("VM", row.uuid, "VM", known.vmInstanceUuid));
-    default:
-      return [];
-  }
-}
-
-function rows(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

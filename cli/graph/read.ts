@@ -6,6 +6,7 @@ import { resources } from "../../provider/resources";
 import type { ViprContext } from "../../provider/vipr/context";
 import type { ZStackContext } from "../../provider/zstack/context";
 import type { Connection } from "../connections";
+import type { StackIdentity } from "../standing";
 import type { CliState } from "../state";
 import { readCinder } from "./cinder";
 import { buildForest, type CopyNode, type Lineage, type Tree } from "./model";
@@ -24,6 +25,7 @@ export interface ReadLineage {
 
 export interface ReadOptions {
   state: CliState | undefined;
+  stack: StackIdentity;
   /** Where to begin on a backend that cannot list all. */
   sources: readonly string[];
   /** Also what has no copies. */
@@ -31,9 +33,12 @@ export interface ReadOptions {
 }
 
 /** Throws "config" without settings for the connection, and whatever the backend's requests throw. */
-export async function readLineage(connection: Connection, { state, sources, all }: ReadOptions): Promise<Lineage> {
+export async function readLineage(
+  connection: Connection,
+  { state, stack, sources, all }: ReadOptions,
+): Promise<Lineage> {
   const { kind, name } = { kind: connection.kind.kind, name: connection.name };
-  const owners = new Owners(state, { kind, name }, ({ resource }) => resources[resource]().connection.kind);
+  const owners = new Owners(state, stack, { kind, name }, ({ resource }) => resources[resource]().connection.kind);
   const { backend, now = new Date(), nodes, notes } = await readBackend(kind, connection.open(), owners, sources);
   const missing = owners.missing(new Set(nodes.map(({ key }) => key)));
   const forest = buildForest([...nodes, ...missing]);

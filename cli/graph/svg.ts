@@ -1,8 +1,9 @@
 // The lineage as a picture: from left to right, each source beside the first of its copies, one box for each object.
 
+import { printable } from "../printable";
 import { Markup, markup } from "./markup";
 import { inOrder, type Lineage, type Owner, type Tree } from "./model";
-import { ageText, labelOf, OWNER_HELP, ownerText, printable, shortId, sizeText, summaryOf } from "./words";
+import { ageText, labelOf, OWNER_HELP, ownerText, shortId, sizeText, summaryOf } from "./words";
 
 const BOX = { width: 250, height: 62 };
 const GAP = { x: 46, y: 12 };
@@ -17,6 +18,8 @@ const CHARACTER = 6.7;
 const SIGNS: Readonly<Record<Owner["is"], { sign: string; className: string }>> = {
   recorded: { sign: "●", className: "recorded" },
   unrecorded: { sign: "◆", className: "unrecorded" },
+  pending: { sign: "◐", className: "unrecorded" },
+  newer: { sign: "◔", className: "claimed" },
   "other stack": { sign: "▲", className: "other" },
   claimed: { sign: "◇", className: "claimed" },
   nobody: { sign: "○", className: "nobody" },

@@ -1,8 +1,9 @@
 // The lineage for a terminal: one line for each object, indented by branches.
 
-import type { Output, Style } from "../output";
+import type { Output, Part, Style } from "../output";
+import { printable } from "../printable";
 import { type CopyNode, inOrder, type Lineage, type Owner } from "./model";
-import { ageText, labelOf, ownerText, printable, shortId, sizeText, summaryOf } from "./words";
+import { ageText, labelOf, ownerText, shortId, sizeText, summaryOf } from "./words";
 
 const UNICODE = { branch: "├─ ", last: "└─ ", through: "│  ", blank: "   " };
 const ASCII = { branch: "|- ", last: "`- ", through: "|  ", blank: "   " };
@@ -10,6 +11,7 @@ const ASCII = { branch: "|- ", last: "`- ", through: "|  ", blank: "   " };
 const STYLES: Readonly<Partial<Record<Owner["is"], Style>>> = {
   recorded: "green",
   unrecorded: "yellow",
+  pending: "yellow",
   "other stack": "cyan",
   nobody: "dim",
 };
@@ -51,7 +53,7 @@ function branches(above: readonly boolean[], lines: typeof UNICODE): string {
   return above.length === 0 ? "" : through.join("") + (above.at(-1) ? lines.last : lines.branch);
 }
 
-function coloured(output: Output, { state }: CopyNode, text: string): string {
+function coloured(output: Output, { state }: CopyNode, text: string): Part {
   if (/error|fail|not found/i.test(state)) return output.style("red", text);
   return /ing\b/i.test(state) ? output.style("yellow", text) : text;
 }

@@ -5,10 +5,11 @@ import { orUndefined } from "../../provider/core/absence";
 import { resources } from "../../provider/resources";
 import { isConsistencyGroup, type LinkedTarget, type SnapshotSession } from "../../provider/vipr/client";
 import type { ViprContext } from "../../provider/vipr/context";
-import { parseName } from "../../provider/vipr/linkedTargetSet/names";
+import { parseName, parseSetId } from "../../provider/vipr/linkedTargetSet/names";
 import { recordTagged } from "../../provider/vipr/linkedTargetSet/ownership";
+import { objectsOf } from "../heldObjects";
 import { type CopyNode, type Kind, keyOf } from "./model";
-import type { Owners } from "./owners";
+import type { Owners, PossibleRecord } from "./owners";
 import type { ReadLineage } from "./read";
 
 /** `sources` are URNs of volumes, consistency groups and sessions. */
@@ -36,6 +37,7 @@ export async function readVipr(
     nodes: [
       ...(await placeNodes(controller, places)),
       ...living.map(sessionNode),
+      ...(await promotedNodes(controller, owners)),
       ...targets.filter(({ inactive }) => !inactive).map((row) => targetNode(row, sessionOf.get(row.id), owners)),
     ],
     notes:
@@ -78,8 +80,8 @@ function sessionNode(row: SnapshotSession): CopyNode {
 
 function targetNode(row: LinkedTarget, session: string | undefined, owners: Owners): CopyNode {
   const key = keyOf("target", row.id);
-  // Only a set whose record has changed has it as tags; before that, its name alone shows that a resource has made it.
-  const named = parseName(row.name) === undefined ? {} : { owner: parseName(row.name)?.id };
+  const record = recordTagged(row) ?? recordNamed(row, owners);
+  const createdAt = timeOf(row.creation_time);
   const size = Number(row.provisioned_capacity_gb ?? Number.NaN);
   return {
     key,
@@ -88,10 +90,32 @@ function targetNode(row: LinkedTarget, session: string | undefined, owners: Owne
     name: owners.nameOf(key, row.name),
     state: row.wwn ? "linked" : "being linked",
     sizeGiB: Number.isNaN(size) ? undefined : size,
-    createdAt: timeOf(row.creation_time),
-    owner: owners.of(key, recordTagged(row) ?? named),
+    createdAt,
+    owner: owners.of(key, { ...record, createdAt }),
     parent: session === undefined ? undefined : keyOf("session", session),
   };
+}
+
+/** Only a set whose record has changed has tags. Before that, its targets' names have a digest of the owner. */
+function recordNamed({ name }: LinkedTarget, owners: Owners): PossibleRecord {
+  const id = parseName(name)?.id;
+  const named = parseSetId(id ?? "");
+  if (named === undefined) return { owner: id };
+  const record = owners.recordOf("linkedTargetSet", named.owner) ?? { owner: id };
+  return { ...record, attempt: named.attempt };
+}
+
+/** What was unlinked and kept is a volume: the state alone says which. */
+async function promotedNodes({ client }: ViprContext, owners: Owners): Promise<CopyNode[]> {
+  const promoted = owners.resources.flatMap((entry) => objectsOf(entry).filter(({ kind }) => kind === "volume"));
+  const rows = await client.bulkVolumes(promoted.map(({ id }) => id));
+  return rows
+    .filter(({ inactive }) => !inactive)
+    .map(({ id, name }) => {
+      const key = keyOf("volume", id);
+      const parent = promoted.find((one) => one.id === id)?.parent;
+      return { ...placeNode(id, owners.nameOf(key, name), "kept after unlinking"), owner: owners.of(key, {}), parent };
+    });
 }
 
 function placeOf({ consistency_group: group, parent }: SnapshotSession): string[] {

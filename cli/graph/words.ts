@@ -1,6 +1,7 @@
 // How the text, the picture and the page name things: the same words in each.
 
 import { formatDuration } from "../../provider/core/util/duration";
+import { printable } from "../printable";
 import { type CopyNode, inOrder, type Lineage, type Owner } from "./model";
 
 const DAY_MS = 24 * 3_600_000;
@@ -12,6 +13,10 @@ export function ownerText(owner: Owner): string {
       return `this stack: ${owner.who}`;
     case "unrecorded":
       return `this stack, in no state: ${owner.who}`;
+    case "pending":
+      return `this stack, pending: ${owner.who}`;
+    case "newer":
+      return `this stack, newer than the state: ${owner.who}`;
     case "other stack":
       return `another stack: ${owner.who}`;
     case "claimed":
@@ -24,6 +29,8 @@ export function ownerText(owner: Owner): string {
 export const OWNER_HELP: Readonly<Record<Owner["is"], string>> = {
   recorded: "the state has it",
   unrecorded: "it bears this stack's record, and no entry of the state has it: see snapclone orphans",
+  pending: "its create was interrupted: the next pulumi up adopts it",
+  newer: "it was made after the state was saved: export the state again",
   "other stack": "it bears the record of another stack",
   claimed: "it bears a record; give --state to compare",
   nobody: "no resource of this package has made or adopted it",
@@ -58,6 +65,8 @@ export function summaryOf({ forest, lone }: Lineage): string {
   const words: readonly [Owner["is"], string][] = [
     ["recorded", "of this stack"],
     ["unrecorded", "of this stack in no state"],
+    ["pending", "of this stack pending"],
+    ["newer", "of this stack newer than the state"],
     ["other stack", "of other stacks"],
     ["claimed", "recorded by a stack"],
     ["nobody", "of nobody"],
@@ -65,15 +74,4 @@ export function summaryOf({ forest, lone }: Lineage): string {
   const parts = words.flatMap(([is, word]) => (counts.has(is) ? [`${counts.get(is)} ${word}`] : []));
   const hidden = lone === 0 ? "" : ` ${lone} without copies left out (--all shows them).`;
   return parts.length === 0 ? `No copies.${hidden}` : `Objects: ${parts.join(", ")}.${hidden}`;
-}
-
-/**
- * Foreign names may hold what moves a terminal's cursor or turns the direction of the text around. Such characters are
- * shown by their numbers.
- */
-export function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
-    (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`,
-  );
 }

@@ -63,7 +63,7 @@ function setNodes(
       name: owners.resourceName(record?.record ?? {}),
       state: source === undefined ? `${count}, source not known` : count,
       createdAt: timeOf(record?.time),
-      owner: owners.of(keyOf("VM", held?.vmUuid ?? ""), record?.record ?? {}),
+      owner: owners.of(keyOf("VM", held?.vmUuid ?? ""), { ...record?.record, createdAt: timeOf(record?.time) }),
       parent: source === undefined ? undefined : keyOf("VM", source),
     },
   ];
@@ -81,7 +81,7 @@ function vmNode(row: VmRow, set: string | undefined, sets: ReadonlyMap<string, S
     state: row.state,
     sizeGiB: bytes === 0 ? undefined : Math.round(bytes / GIB),
     createdAt: timeOf(tag?.time),
-    owner: owners.of(key, tag?.record ?? {}),
+    owner: owners.of(key, { ...tag?.record, createdAt: timeOf(tag?.time) }),
     parent: set === undefined ? undefined : keyOf("clone set", set),
   };
 }

@@ -12,7 +12,7 @@ import { diff, differ } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
-import type { StackState, StateEntry } from "./ownership";
+import { ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
 import type { Run } from "./run";
 import { stackOfUrn } from "./urn";
 
@@ -54,19 +54,43 @@ function warnOfReplacement(definition: AnyDefinition, run: Run, news: State): vo
 }
 
 /**
- * Pulumi's own import, which a native provider answers by a read: the engine records what this returns, and nothing is
- * written, since previews read, too. Until the next `pulumi up` writes the record, the outputs say that there is none.
+ * Pulumi's own import, which a native provider answers by a read: the engine records what this returns. `request` is the
+ * engine's id of the object, and begins with the connection's name unless that is the default one.
+ *
+ * Previews read, too, and must write nothing. So the ownership record is written only if the state proves that this is no
+ * preview. Otherwise the outputs say that there is no record, and the next `pulumi up` writes it.
  */
-export async function readImport(creation: Creation, importId: string): Promise<{ id: string; props: Properties }> {
-  const { definition, client, urn, inputs, context } = creation;
+export async function readImport(
+  creation: Creation,
+  importId: string,
+  request = importId,
+): Promise<{ id: string; props: Properties }> {
+  const { definition, run, client, urn, inputs, context } = creation;
   const operation = `import ${definition.displayName} ${importId}`;
   try {
     const found = await findImportable(creation, importId, "unknown");
     const hidden = { __owner: urn, __imported: importId };
-    const target = { definition, client, context: { stack: NO_RECORD, signal: context.signal } };
+    // findImportable has just asked for the state.
+    const isRecorded = run.imports(await run.askState(), urn, request) && (await recordImport(creation, found, hidden));
+    const stack = isRecorded ? context.stack : NO_RECORD;
+    const target = { definition, client, context: { stack, signal: context.signal } };
     return { id: found.id, props: await outputs(target, { ...inputs, ...hidden }, found) };
   } catch (error) {
     throw asSnapcloneError(error, operation);
+  }
+}
+
+/** False if a policy forbids the record: the state has the object in any case, and the next `pulumi up` says so again. */
+async function recordImport(creation: Creation, { id, state }: Importable, hidden: Properties): Promise<boolean> {
+  const { definition, client, context, urn, inputs } = creation;
+  const shown = { ...state, ...inputs };
+  const record = ownershipRecord(definition, context.stack, urn, RECORDED, shown);
+  try {
+    await definition.recordOwnership(client, id, record, { ...state, ...hidden }, shown);
+    return true;
+  } catch (error) {
+    if (!isKind(error, "forbidden")) throw error;
+    return false;
   }
 }
 
@@ -112,7 +136,7 @@ async function findImportable(
   importId: string,
   program: "known" | "unknown" = "known",
 ): Promise<Importable> {
-  const { definition, run, client, tracker, inputs, context } = creation;
+  const { definition, client, tracker, inputs, context } = creation;
   const importer = importerOf(definition);
   const parsed = importer.id.safeParse(importId);
   if (!parsed.success) {
@@ -131,7 +155,7 @@ async function findImportable(
   }
   const foreign = found.parts.find((part) => ownerOf(creation, part) === "another stack");
   if (foreign) throw ofAnotherStack(foreign, importer.forget(found.objects));
-  await refuseHeld(creation, importId, found, (fresh) => run.askState(fresh));
+  await refuseHeld(creation, importId, found, program);
   return found;
 }
 
@@ -140,14 +164,14 @@ async function refuseHeld(
   creation: Creation,
   importId: string,
   found: Importable,
-  askState: (fresh: boolean) => Promise<StackState>,
+  program: "known" | "unknown",
 ): Promise<void> {
-  const { definition, urn } = creation;
+  const { definition, run, urn } = creation;
   const recorded = found.parts.filter(({ owner }) => owner !== "");
   let state: StackState;
   try {
-    // Records need the present pending creates; for an object without a record, the state of the run's beginning will do.
-    state = await askState(recorded.length > 0);
+    // Records and Pulumi's own import need what is pending now. Else the state of the run's beginning will do.
+    state = await run.askState(recorded.length > 0 || program === "unknown");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SnapcloneError({
@@ -164,6 +188,8 @@ async function refuseHeld(
   for (const part of recorded) {
     if (await isInterrupted(creation, importId, part, state)) continue;
     const isOwn = ownerOf(creation, part) === "this resource";
+    // Pulumi's own import never comes with a replacement of what the state holds, so it may take this back.
+    if (isOwn && program === "unknown") continue;
     throw recordedHere(definition, part, isOwn, importerOf(definition).forget(found.objects));
   }
 }

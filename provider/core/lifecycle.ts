@@ -31,7 +31,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { type OwnershipTracker, ownershipRecord } from "./ownership";
+import { type OwnershipTracker, ownershipRecord, RECORDED } from "./ownership";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
@@ -39,8 +39,6 @@ import { toState } from "./util/toState";
 
 /** Milliseconds before each new read of an object that is still being created and was not found: half a minute in all. */
 const REREAD_INTERVALS_MS = [1_000, 3_000, 6_000, 10_000, 10_000];
-/** The attempt that an update writes when it has none: the state holds the object, so no create may adopt it. */
-const RECORDED = "recorded";
 
 // --- check
 

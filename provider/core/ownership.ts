@@ -12,6 +12,10 @@ export interface StackState {
   entries: readonly StateEntry[];
   /** Creates that were begun and whose end was not saved, including those that are running. */
   pendingCreates: readonly { urn: string; attempt?: string | undefined; import?: string | undefined }[];
+  /** Imports by Pulumi itself that were begun and whose end was not saved. Absent if there are none. */
+  pendingImports?: readonly { urn: string; importId: string }[] | undefined;
+  /** When Pulumi saved this state, by this machine's clock. */
+  savedAt?: Date | undefined;
 }
 
 /** The state cannot be exported in this run at all: no `pulumi` is to be found, or the run saves nothing. */
@@ -125,6 +129,9 @@ export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolea
 }
 
 // --- the record
+
+/** The attempt of a record that no create has made: the state holds the object, so no create may adopt it. */
+export const RECORDED = "recorded";
 
 /** `OwnershipRecord.stack`. `origin` identifies the state store (provider/pulumi/origin.ts). */
 export function stackDigest(

@@ -49,6 +49,8 @@ export interface RunOptions {
   attempts?: AttemptJournal;
   /** Identifies this run's state store (provider/pulumi/origin.ts). Default: "". */
   origin?(): string;
+  /** When the engine turned to this process for this run. Default: now. */
+  startedAt?: Date;
   /** Where connections are read. Default: this process's. */
   place?: Pick<ConnectionRequest, "env" | "cwd" | "home">;
   /** How long a request that belongs to no operation may wait for a backend. Default: ten minutes. */
@@ -84,8 +86,12 @@ export class Run {
   private fallbackUrn: string | undefined;
   private organization: string | undefined;
   private state: Promise<StackState> | undefined;
+  private exporting: Promise<StackState> | undefined;
+  /** Begins when `exporting` has ended. */
+  private nextExport: Promise<StackState> | undefined;
   private readonly withSecrets = new Set<AnyDefinition>();
   private readonly told = new Set<string>();
+  private readonly startedAt: Date;
   private inFlight = 0;
   private readonly operations = new Set<Patience>();
   private config: RunConfig = {};
@@ -97,6 +103,7 @@ export class Run {
     this.log = options.log;
     this.id = options.id ?? randomUUID();
     this.clock = options.clock ?? systemClock;
+    this.startedAt = options.startedAt ?? this.clock.date();
     this.connections = new Connections(
       () => this.config.connections,
       (text) => this.log("warning", text),
@@ -186,12 +193,46 @@ export class Run {
     return made;
   }
 
-  /** The state, exported once a run; `fresh` exports it again. */
+  /**
+   * The state, exported once a run; `fresh` exports it after this call. An export takes half a second of a processor, so one
+   * runs at a time: all calls during an export share the next.
+   */
   askState(fresh = false): Promise<StackState> {
     if (this.state !== undefined && !fresh) return this.state;
-    this.state = this.exportState(EXPORT_MS.meanwhile);
+    const { nextExport, exporting } = this;
+    this.state = nextExport ?? (exporting === undefined ? this.beginExport() : this.exportAfter(exporting));
     this.state.catch(() => {});
     return this.state;
+  }
+
+  /**
+   * True if the state shows that this run imports the object by Pulumi's own import. Pulumi saves that before it reads the
+   * object. A preview saves nothing, and a state that is older than this run shows an import that was killed.
+   */
+  imports({ pendingImports = [], savedAt }: StackState, urn: string, importId: string): boolean {
+    if (savedAt === undefined || savedAt < this.startedAt) return false;
+    return pendingImports.some((one) => one.urn === urn && one.importId === importId);
+  }
+
+  private beginExport(): Promise<StackState> {
+    const running = this.exportState(EXPORT_MS.meanwhile);
+    const ended = () => {
+      if (this.exporting === running) this.exporting = undefined;
+    };
+    this.exporting = running;
+    running.then(ended, ended);
+    return running;
+  }
+
+  private exportAfter(running: Promise<StackState>): Promise<StackState> {
+    const next = running
+      .catch(() => {})
+      .then(() => {
+        this.nextExport = undefined;
+        return this.beginExport();
+      });
+    this.nextExport = next;
+    return next;
   }
 
   /** `work` answers the engine's create of this attempt: until then the journal holds the attempt. */

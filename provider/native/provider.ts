@@ -58,11 +58,18 @@ export class InitFailure extends Error {
 export class NativeProvider {
   private run: Run;
   private configuration: Configuration = {};
+  /** An engine that sends no handshake has started the process for the run. */
+  private startedAt = new Date(performance.timeOrigin);
   /** The URNs of this run's resources, by owner: messages go to the resource's own row. */
   private readonly urns = new Map<string, string>();
 
   constructor(private readonly log: Log) {
     this.run = this.newRun();
+  }
+
+  /** The handshake comes before the engine saves anything. Configure may come later. */
+  beginRun(): void {
+    this.startedAt = new Date();
   }
 
   checkConfig({ values }: Received): Failure[] {
@@ -221,6 +228,7 @@ export class NativeProvider {
       askState,
       attempts: attemptJournal(),
       origin: () => stateOrigin(this.configuration.origin),
+      startedAt: this.startedAt,
     });
   }
 
@@ -256,7 +264,7 @@ export class NativeProvider {
       const record = ownershipRecord(definition, context.stack, owner, undefined, inputs);
       const tracker = run.tracker(definition, client);
       const creation: Creation = { definition, run, client, tracker, urn: owner, record, inputs, context };
-      return readImport(creation, id);
+      return readImport(creation, id, importId);
     });
     run.registerRecorded(definition, found.id);
     const ins = Object.entries(found.props).filter(([key]) => key in definition.inputs || key === "__imported");
@@ -276,7 +284,8 @@ function definitionType(urn: string): string {
 /** `<id>`, or `<connection>/<id>`: an import has no other input. */
 function splitImportId(definition: AnyDefinition, importId: string): { connection?: string; id: string } {
   const { import: importer } = definition;
-  const slash = importId.indexOf("/");
+  // No importable id has a slash, and a connection's name may.
+  const slash = importId.lastIndexOf("/");
   if (slash < 0 || !importer || "refusal" in importer || importer.id.safeParse(importId).success)
     return { id: importId };
   return { connection: importId.slice(0, slash), id: importId.slice(slash + 1) };

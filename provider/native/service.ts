@@ -31,6 +31,7 @@ export function handlers(provider: NativeProvider, connection: Connection): IRes
   const answered = {
     handshake: (({ request }) => {
       connection.connect(request.getEngineAddress());
+      provider.beginRun();
       return new pb.ProviderHandshakeResponse().setAcceptSecrets(true);
     }) satisfies Handler<pb.ProviderHandshakeRequest, pb.ProviderHandshakeResponse>,
     attach: (({ request }) => {

@@ -27,6 +27,7 @@ export const openstack: ConnectionKind<OpenStackContext> = {
     if (!(await diagnoseKeystone(session, diagnosis))) return;
     if (await diagnoseCinder(session, cinder, diagnosis)) await diagnoseNova(session, diagnosis);
   },
+  close: ({ session }) => session.close(),
 };
 
 export class OpenStackContext {

@@ -32,6 +32,7 @@ export const powervc: ConnectionKind<PowerVcContext> = {
     const ask = () => client.progress("snapclone-doctor");
     await diagnosis.attempt("clone API", ask, () => "PowerVC's Clone volume API answers");
   },
+  close: ({ session }) => session.close(),
 };
 
 /** Cinder's default for the size of a list's page (`osapi_max_limit`). */

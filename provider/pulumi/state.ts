@@ -133,8 +133,12 @@ function killGroup(child: ChildProcess): void {
 
 /** Keeps only ids, URNs, hidden inputs and times of the state. No other value leaves this function. */
 export function parseState(text: string): StackState {
-  const { resources, pending } = ownDeployment(text);
+  const { resources, pending, savedAt } = ownDeployment(text);
   const creates = pending.filter(({ type }) => type === "creating");
+  const pendingImports = pending.flatMap(({ type, resource }) => {
+    const importId = isRecord(resource) && type === "importing" ? optional(resource.importID) : undefined;
+    return importId === undefined ? [] : [{ urn: ownerUrn(String((resource as Properties).urn)), importId }];
+  });
   return {
     entries: resources.flatMap((resource): StateEntry[] => {
       if (typeof resource.id !== "string" || resource.id === "") return [];
@@ -164,6 +168,8 @@ export function parseState(text: string): StackState {
         },
       ];
     }),
+    pendingImports: pendingImports.length === 0 ? undefined : pendingImports,
+    savedAt: dateOf(savedAt),
   };
 }
 
@@ -211,6 +217,11 @@ function list(value: unknown): Record<string, unknown>[] {
 
 function optional(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
+}
+
+function dateOf(text: string | undefined): Date | undefined {
+  const date = new Date(text ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 function isSet(value: string | undefined): boolean {

@@ -15,6 +15,11 @@ export function classOfType(type: string): string | undefined {
   return type.startsWith(NATIVE) ? type.slice(NATIVE.length) : undefined;
 }
 
+/** The native type of a class. */
+export function nativeType(className: string): string {
+  return NATIVE + className;
+}
+
 /** The URN as records have it. Its third part is the type, after those of the parents: `parent$type`. */
 export function ownerUrn(urn: string): string {
   const [stack = "", project = "", types = "", ...name] = urn.split("::");

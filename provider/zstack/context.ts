@@ -25,7 +25,13 @@ export const zstack: ConnectionKind<ZStackContext> = {
   },
   target: ({ settings: { base, auth } }) => ({ base, account: auth.method === "account" ? auth.accountName : auth.id }),
   diagnose: diagnoseZStack,
-  close: (cloud) => cloud.client.logOut(),
+  async close({ client }) {
+    try {
+      await client.logOut();
+    } finally {
+      await client.close();
+    }
+  },
 };
 
 /** The part of an operation's context that a wait needs. */

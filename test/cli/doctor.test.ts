@@ -3,6 +3,7 @@
 
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { kinds } from "../../cli/connections";
 import { type Emulator, startEmulator } from "../../emulator";
 import { CERT, KEY } from "../support/certificate";
@@ -40,6 +41,22 @@ const secrets = () =>
 test("every kind can be examined", () => {
   expect(kinds().filter(({ diagnose }) => diagnose === undefined)).toEqual([]);
 });
+
+test.each(["default", "powervc", "vipr", "zstack"])(
+  "%s: no socket stays open when the command has ended",
+  async (name) => {
+    const left = () => process.getActiveResourcesInfo().filter((one) => one === "TCPSocketWrap").length;
+    const before = left();
+    for (const command of ["doctor", "orphans", "graph"]) {
+      const named = command === "orphans" ? ["--connection", name] : [name];
+      const stdin = stackConfig({ [name]: connections()[name] ?? {} });
+      expect((await snapclone([command, ...named, "--stack-config", "-"], { stdin })).code).toBe(0);
+      // The emulator's side of a socket ends a moment after the other.
+      for (let tries = 0; tries < 40 && left() > before; tries += 1) await delay(5);
+      expect([command, left()]).toEqual([command, before]);
+    }
+  },
+);
 
 test.each([
   [
@@ -186,6 +203,26 @@ test("a policy that forbids a list: the rule that is missing", async () => {
   const [wrong, ...others] = of("wrong");
   expect([code, others, wrong]).toEqual([1, [], expect.objectContaining({ what: "rights" })]);
   expect(wrong?.text).toContain("volume:get_all");
+});
+
+test.each<[string[], string, RegExp]>([
+  [["reader"], "warning", /has the role reader alone.*create nothing/],
+  [["member", "reader"], "unknown", /its roles are member, reader\. AssistedSnapshot needs an administrator/],
+  [["admin"], "unknown", /its roles are admin\.$/],
+])("a login with the roles %j may list; of the rest: %s", async (roles, level, text) => {
+  const { keystone } = emulator;
+  for (const name of roles) if (!keystone.roles.has(name)) keystone.roles.set(name, { id: name, name });
+  for (const assignment of keystone.assignments) assignment.roles = roles;
+  const { code, findings } = await examine("default", connections());
+  const rights = findings.filter(({ what }) => what === "rights");
+  expect([code, rights.slice(0, -1).map((one) => [one.level, one.text])]).toEqual([
+    0,
+    [
+      ["ok", "may list snapshots"],
+      ["ok", "may list volumes"],
+    ],
+  ]);
+  expect(rights.at(-1)).toMatchObject({ level, text: expect.stringMatching(text), hint: expect.any(String) });
 });
 
 test("without a name: all connections of the stack config, and what this machine has", async () => {

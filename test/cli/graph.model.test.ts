@@ -7,8 +7,9 @@ import { markup } from "../../cli/graph/markup";
 import { buildForest, type CopyNode, countOf, inOrder, type Lineage } from "../../cli/graph/model";
 import { svgDocument } from "../../cli/graph/svg";
 import { writeText } from "../../cli/graph/text";
-import { printable, shortId } from "../../cli/graph/words";
+import { shortId } from "../../cli/graph/words";
 import { Output } from "../../cli/output";
+import { printable } from "../../cli/printable";
 
 const NOW = new Date("2026-11-28T12:00:00Z");
 

@@ -5,20 +5,21 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import { snapclone } from "./fixture";
+import { snapclone, stackConfig } from "./fixture";
 import {
   addSnapshot,
   addVolume,
+  configOf,
   fillOpenStack,
   fillPowerVc,
   fillVipr,
   fillZStack,
-  stackConfig,
   stateOf,
   urnOf,
 } from "./lineageFixture";
 
 const DOCS = resolve(__dirname, "..", "..", "docs");
+const GONE_VOLUME = "urn:storageos:Volume:00000000-0000-4000-8000-000000000000:vdc1";
 const UTF8 = { LANG: "C.UTF-8" };
 let emulator: Emulator;
 let cwd: string;
@@ -49,7 +50,7 @@ interface Shown {
 }
 
 function run(args: readonly string[], state?: string, connections: readonly string[] = ["default"], env = UTF8) {
-  writeFileSync(join(cwd, "config.json"), stackConfig(emulator, ...connections));
+  writeFileSync(join(cwd, "config.json"), configOf(emulator, ...connections));
   const from = state === undefined ? [] : ["--state", "-"];
   const setup = { cwd, env, ...(state === undefined ? {} : { stdin: state }) };
   return snapclone(["graph", "--stack-config", "config.json", ...from, ...args], setup);
@@ -85,6 +86,50 @@ describe("OpenStack", () => {
       ".snapshot|overlay-base|available|nobody|",
       "..overlay|overlay-1.qcow2|made|recorded|live",
     ]);
+  });
+
+  it("what an interrupted create has made, and what is newer than the state", async () => {
+    const owner = urnOf("Snapshot", "begun");
+    const [begun, unnamed, newer] = [
+      addSnapshot(emulator, "begun", { owner, metadata: { "snapclone:attempt": "0123456789abcdef" } }),
+      addSnapshot(emulator, "unnamed", { owner: urnOf("Snapshot", "first") }),
+      addSnapshot(emulator, "newer", { owner: urnOf("Snapshot", "newer"), ageMs: 0 }),
+    ];
+    expect([begun, unnamed, newer]).toHaveLength(3);
+    const state = JSON.parse(stateOf());
+    const operation = (urn: string, inputs: object) => ({
+      type: "creating",
+      resource: { urn, type: "pulumi-nodejs:dynamic/snapclone:Snapshot", inputs },
+    });
+    state.deployment.resources = [
+      { urn: "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev", type: "pulumi:pulumi:Stack" },
+    ];
+    state.deployment.manifest.time = new Date(emulator.clock.now().getTime() - 60_000).toISOString();
+    state.deployment.pending_operations = [
+      operation(owner, { __attempt: "0123456789abcdef0123456789abcdef" }),
+      operation(urnOf("Snapshot", "first"), {}),
+    ];
+    expect(lines(await shown(JSON.stringify(state)))?.slice(1)).toEqual([
+      ".snapshot|begun|available|pending|begun",
+      ".snapshot|unnamed|available|pending|first",
+      ".snapshot|newer|available|newer|newer",
+    ]);
+    expect((await run([], JSON.stringify(state))).stdout).toContain(
+      "2 of this stack pending, 1 of this stack newer than",
+    );
+  });
+
+  it("in another environment than the runs' it says that it is not sure whose what is", async () => {
+    addSnapshot(emulator, "left behind", { owner: urnOf("Snapshot", "nightly") });
+    writeFileSync(
+      join(cwd, "elsewhere.json"),
+      stackConfig(emulator.connections(), { "snapclone:origin": "elsewhere" }),
+    );
+    const stdin = stateOf({ type: "Snapshot", name: "s", id: "1", inputs: { volumeId: SEED_VOLUMES.data } });
+    const args = ["graph", "--state", "-", "--stack-config", "elsewhere.json", "default"];
+    const { code, stdout, stderr } = await snapclone(args, { cwd, stdin, env: UTF8 });
+    expect([code, stderr]).toEqual([0, expect.stringContaining("warning: what is this stack's is not sure")]);
+    expect(stdout).toContain("this stack, in no state: nightly");
   });
 
   it("without a state, the records alone", async () => {
@@ -174,6 +219,25 @@ it("ViPR: all sessions of a source and their targets, beginning at what the stat
   expect(bySource?.objects).toHaveLength(6);
   const [nothing] = await shown(undefined, ["vipr"]);
   expect([nothing?.objects, nothing?.notes]).toEqual([[], [expect.stringContaining("give --state, or --source")]]);
+});
+
+it("ViPR: a volume that was kept after unlinking, under the session that it was linked to", async () => {
+  const [entry] = fillVipr(emulator);
+  if (entry === undefined) throw new Error("no entry");
+  const [leaving, ...targets] = (entry.outputs?.targets ?? []) as [{ id: string }, ...{ id: string }[]];
+  const session = emulator.vipr.sessions.get(String(entry.inputs?.snapshotSessionId));
+  if (session === undefined) throw new Error("no session");
+  emulator.vipr.unlink(session, new Map([[leaving.id, false]]));
+  await emulator.clock.tick(600_000);
+  emulator.vipr.advance();
+  const [kept] = [...emulator.vipr.volumes.values()].filter(({ label }) => label.startsWith("restore-"));
+  const state = stateOf({ ...entry, outputs: { targets, promotedVolumes: [{ id: kept?.id }, { id: GONE_VOLUME }] } });
+  expect(lines(await shown(state, ["vipr"]))).toEqual(
+    expect.arrayContaining([
+      `..volume|${kept?.label}|kept after unlinking|recorded|restore`,
+      "..volume||not found|recorded|restore",
+    ]),
+  );
 });
 
 it("ViPR: a consistency group and its sessions", async () => {

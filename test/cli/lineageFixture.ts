@@ -1,9 +1,11 @@
 // Clouds with copies of each kind, and the state of a stack that has some of them.
 
 import { type Emulator, SEED_VOLUMES, ZSTACK_SEED } from "../../emulator";
+import { stackDigest } from "../../provider/core/ownership";
 import { memberTag } from "../../provider/zstack/clonedVm/ownership";
+import { ORIGIN, stackConfig } from "./fixture";
 
-const STACK = "5eed0000000000000000000000000000";
+const STACK = stackDigest(ORIGIN, undefined, { project: "shop", stack: "dev" });
 const OTHER_STACK = "07e4000000000000000000000000aaaa";
 const HOUR = 3_600_000;
 
@@ -32,13 +34,10 @@ export function stateOf(...entries: readonly Entry[]): string {
   return JSON.stringify({ version: 3, deployment: { manifest: {}, resources } });
 }
 
-/** What `pulumi config --json --show-secrets` writes. */
-export function stackConfig(emulator: Emulator, ...names: readonly string[]): string {
-  const all = emulator.connections();
-  const chosen = Object.fromEntries(names.map((name) => [name, all[name]]));
-  return JSON.stringify({
-    "snapclone:connections": { value: JSON.stringify(chosen), objectValue: chosen, secret: true },
-  });
+export function configOf(emulator: Emulator, ...names: readonly string[]): string {
+  const all: Record<string, object> = emulator.connections();
+  const chosen = Object.fromEntries(names.map((name) => [name, all[name] ?? {}]));
+  return stackConfig(chosen, { "snapclone:origin": ORIGIN });
 }
 
 interface NewCopy {

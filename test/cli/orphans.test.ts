@@ -52,6 +52,15 @@ const statuses = async (engines: readonly FakeEngine[], more: readonly string[] 
       ),
   };
 };
+/** How `snapclone graph` calls whoever made what bears a record. */
+const graphOwners = async (engine: FakeEngine, name: ResourceName) => {
+  const { kind } = resources[name]().connection;
+  const source = name === "linkedTargetSet" ? ["--source", SEED_SESSIONS.monday] : [];
+  const result = await snapclone(["graph", ...files([engine]), "--kind", kind, ...source]);
+  const [{ objects }] = result.json().connections;
+  const owners = objects.map(({ owner }: { owner: { is: string } }) => owner.is);
+  return new Set(owners.filter((is: string) => is !== "nobody"));
+};
 const ok = ({ errors }: { errors: unknown[] }) => expect(errors).toEqual([]);
 
 // An AssistedSnapshot needs a running server; its records are tested below.
@@ -140,11 +149,14 @@ test.each(MAKEABLE)(
     isDead = false;
     expect(engine.state.pending).toHaveLength(1);
     expect(Object.values((await statuses([engine], urns)).of(typeOf(name)))).toEqual(["pending"]);
+    expect(await graphOwners(engine, name)).toEqual(new Set(["pending"]));
     engine.edit((state) => {
       state.pending = [];
     });
     const { of } = await statuses([engine], urns);
     expect(Object.values(of(typeOf(name)))).toEqual(["in no state"]);
+    // A target's name has a digest of its owner, and the graph has no option to name the resource that left.
+    expect(await graphOwners(engine, name)).toEqual(new Set([name === "linkedTargetSet" ? "claimed" : "unrecorded"]));
     const [id = ""] = Object.keys(of(typeOf(name)));
     const removed = await snapclone(["orphans", ...files([engine]), ...urns, "--remove", id, "--yes"]);
     expect([removed.code, removed.json()]).toEqual([0, { removed: [{ id, removed: true }] }]);
@@ -200,6 +212,34 @@ test("an entry that came from another stack gives nobody that stack's objects (p
   const { of } = await statuses([engine]);
   expect(of("Snapshot")).toMatchObject({ [moved]: "recorded", [theirs]: "another stack's" });
   expect((await snapclone(["orphans", ...files([engine]), "--remove", theirs, "--yes"])).code).toBe(2);
+});
+
+test("a state of the native provider: the records name its resources as the dynamic classes do", async () => {
+  const engine = engineOf("linkedTargetSet", emulator);
+  ok(await engine.up({ kept: INPUTS.linkedTargetSet(), lost: { ...INPUTS.linkedTargetSet(), targetName: "test" } }));
+  const [kept = "", lost = ""] = [engine.idOf("kept"), engine.idOf("lost")];
+  engine.edit((state) => void state.entries.pop());
+  const stdin = exportOf([engine]).replaceAll("pulumi-nodejs:dynamic/snapclone:", "snapclone:index:");
+  const more = ["--urn", engine.urn("lost"), "--target-name", "test"];
+  const { objects } = (
+    await snapclone(["orphans", "--state", "-", ...files([engine]).slice(2), ...more], { stdin })
+  ).json();
+  const found = objects.map(({ id, status, owner }: Record<string, string>) => [id, status, owner]);
+  expect(new Set(found)).toEqual(
+    new Set([
+      [kept, "recorded", engine.urn("kept")],
+      [lost, "in no state", engine.urn("lost")],
+    ]),
+  );
+});
+
+test("an import whose record is not written yet says nothing of the stack's digest", async () => {
+  const engine = engineOf("snapshot", emulator);
+  ok(await engine.up({ imported: INPUTS.snapshot(1) }));
+  engine.edit((state) => Object.assign(state.entries[0]?.outputs ?? {}, { __stack: "none" }));
+  const id = make({ "snapclone:stack": DIGEST, "snapclone:owner": OWNER });
+  const { objects, doubt } = (await snapclone(["orphans", ...files([engine])])).json();
+  expect([doubt, objects.find((one: { id: string }) => one.id === id)?.status]).toEqual([undefined, "in no state"]);
 });
 
 test("an empty state does not name its stack: --stack does", async () => {

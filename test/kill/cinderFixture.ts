@@ -2,9 +2,12 @@
 
 import { type Emulator, SEED_VOLUMES, type SnapshotRow, startEmulator, type VolumeRow } from "../../emulator/index";
 import type { Backend, BackendSnapshot } from "../scenarios/backend";
-import { type BackendFixture, type Copy, LATENCY_MS, RequestSpy } from "./resourceCase";
+import { type BackendFixture, type Copy, LATENCY_MS, type RecordOnBackend, RequestSpy } from "./resourceCase";
 
-export async function openSnapshots(copyOf: (row: SnapshotRow) => Copy): Promise<BackendFixture> {
+export async function openSnapshots(
+  copyOf: (row: SnapshotRow) => Copy,
+  recordOf?: (row: SnapshotRow) => RecordOnBackend | undefined,
+): Promise<BackendFixture> {
   const cloud = await startEmulator({ latencyMs: LATENCY_MS, timings: { snapshotCreate: 600, snapshotDelete: 300 } });
   const { cinder } = cloud;
   const spy = spyOn(cloud, "snapshots");
@@ -15,7 +18,9 @@ export async function openSnapshots(copyOf: (row: SnapshotRow) => Copy): Promise
     recordDeletion(spy, row, rows(), copyOf);
     startDelete(row, requestId);
   };
-  return fixtureOf(cloud, spy, [SEED_VOLUMES.data, SEED_VOLUMES.logs], () => rows().map(copyOf));
+  const fixture = fixtureOf(cloud, spy, [SEED_VOLUMES.data, SEED_VOLUMES.logs], () => rows().map(copyOf));
+  if (recordOf === undefined) return fixture;
+  return { ...fixture, records: () => rows().flatMap((row) => recordOf(row) ?? []) };
 }
 
 /** The volumes are made from these snapshots of one volume. */

@@ -49,6 +49,16 @@ export interface Copy {
   isDeleting: boolean;
 }
 
+/** An ownership record on the backend, as the backend's own model shows it. */
+export interface RecordOnBackend {
+  /** The id under which a state holds what bears the record. */
+  id: string;
+  owner: string;
+  attempt: string;
+  /** Milliseconds since 1970. */
+  madeAt: number;
+}
+
 export interface BackendFixture {
   connections: Record<string, Record<string, unknown>>;
   /** Ids of what can be copied. */
@@ -57,6 +67,8 @@ export interface BackendFixture {
   copies(): Promise<Copy[]>;
   /** URNs whose pending records are still on the sources. */
   recordOwners?(): string[];
+  /** All records. If it is undefined, the kill tests don't compare `snapclone orphans` with the backend. */
+  records?(): RecordOnBackend[];
   /** Returns the backend to its first state. */
   reset(): Promise<void>;
   /** Undefined on a backend whose requests nobody sees. */

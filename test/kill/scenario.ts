@@ -8,6 +8,7 @@
 //      Ctrl-C to the CLI, once or twice. The instant is a fraction of a normal run, or the nth request on the wire.
 //      The interruption is "hit", or "missed" if the run had ended before.
 //   3. It does what a user would do next: the same command again, a changed program, `--replace`, `destroy`, …
+//      After the interruption, orphansCommand.ts compares what `snapclone orphans` says with the backend's own model.
 //   4. After each command, assertions.ts compares three things: the program, the state file, and the copies in the
 //      backend. It knows every outcome that the documentation allows, and no other.
 //
@@ -31,6 +32,7 @@ import {
   type Leftovers,
   snapshotBeforeRun,
 } from "./assertions";
+import { assertOrphansCommand } from "./orphansCommand";
 import type { Case, Kill, Scenario } from "./plan";
 import type { Args, Program } from "./resourceCase";
 import type { Interruption, StackFixture } from "./stackFixture";
@@ -233,6 +235,7 @@ class Play {
     outcome.begun += this.made() - before;
     if (leftOrphanProcess) outcome.orphanProcesses += 1;
     await assertAfterInterruption(fixture);
+    await assertOrphansCommand(fixture);
     // After a kill of the provider alone there is no lock. Otherwise there may be one, and the user cannot tell.
     if (kill.victim !== "provider") ok(await fixture.cancel());
   }

@@ -146,9 +146,7 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 
   entries(): Entry[] {
-    const file = path.join(this.stateFolder, ".pulumi", "stacks", "snapclone-test", `${this.stack.name}.json`);
-    const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as StateFile;
-    return (checkpoint.latest?.resources ?? [])
+    return (this.checkpoint().latest?.resources ?? [])
       .filter(({ type }) => !type.startsWith("pulumi:"))
       .map(({ urn, id = "", delete: gone = false, outputs = {} }) => ({
         urn: withDynamicTypes(urn),
@@ -158,6 +156,14 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
         isComplete: this.resource.isComplete(outputs),
         pending: outputs.pending,
       }));
+  }
+
+  /** The state as `pulumi stack export` would write it now, in a file, and the address of the state store. */
+  exported(): { file: string; backendUrl: string; state: ExportedState } {
+    const { latest = {} } = this.checkpoint();
+    const file = path.join(path.dirname(this.stack.dir), "exported.json");
+    fs.writeFileSync(file, JSON.stringify({ version: 3, deployment: latest }));
+    return { file, backendUrl: `file://${this.stateFolder}`, state: latest };
   }
 
   /** Waits until the stack has no process. Returns the command lines of the processes that are left at the limit. */
@@ -178,6 +184,11 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
     const result = { ...given, events, stdout: withDynamicTypes(given.stdout) };
     this.transcript.push(`$ pulumi ${command.join(" ")}\n${result.stdout}${result.stderr}exit code ${result.code}`);
     return result;
+  }
+
+  private checkpoint(): StateFile["checkpoint"] {
+    const file = path.join(this.stateFolder, ".pulumi", "stacks", "snapclone-test", `${this.stack.name}.json`);
+    return (JSON.parse(fs.readFileSync(file, "utf8")) as StateFile).checkpoint;
   }
 
   private get stateFolder(): string {
@@ -242,22 +253,24 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
   }
 }
 
+export interface ExportedState {
+  resources?: {
+    urn: string;
+    type: string;
+    id?: string;
+    delete?: boolean;
+    outputs?: Record<string, unknown>;
+  }[];
+  pending_operations?: { type: string; resource: { urn: string; inputs?: Record<string, unknown> } }[];
+  manifest?: { time?: string };
+}
+
 interface StateFile {
-  checkpoint: {
-    latest?: {
-      resources?: {
-        urn: string;
-        type: string;
-        id?: string;
-        delete?: boolean;
-        outputs?: Record<string, unknown>;
-      }[];
-    };
-  };
+  checkpoint: { latest?: ExportedState };
 }
 
 /** Ownership records name a resource in the form of the dynamic classes' URN, whichever shell has made it. */
-function withDynamicTypes(text: string): string {
+export function withDynamicTypes(text: string): string {
   return text.replaceAll("snapclone:index:", "pulumi-nodejs:dynamic/snapclone:");
 }
 

@@ -9,6 +9,7 @@ import {
   LATENCY_MS,
   namesOf,
   programOf,
+  type RecordOnBackend,
   RequestSpy,
   type ResourceCase,
   urnOf,
@@ -87,6 +88,7 @@ async function openBackend(stackName: string): Promise<BackendFixture> {
         .filter(({ uuid }) => sourceOf.has(uuid))
         .map(copyOf);
     },
+    records: () => recordsIn(cloud),
     recordOwners: () => SOURCES.filter((uuid) => recordsOn(uuid).length > 0).map(ownerOf),
     async reset() {
       cloud.reset();
@@ -95,6 +97,24 @@ async function openBackend(stackName: string): Promise<BackendFixture> {
     spy,
     close: () => cloud.close(),
   };
+}
+
+/** By set: the pending create on its source, or else the tag of a clone (provider/zstack/clonedVm/ownership.ts has their forms). */
+function recordsIn({ zstack }: Emulator): RecordOnBackend[] {
+  const tags = zstack.living().flatMap(({ uuid }) => zstack.tagsOf(uuid).map((tag) => tag.split("::")));
+  const found = new Map<string, RecordOnBackend>();
+  for (const [kind, time, attempt, owner, end] of [
+    ["intent", 5, 9, 11, undefined],
+    ["set", 3, 6, 8, -1],
+  ] as const) {
+    for (const parts of tags) {
+      const [prefix, one, id = ""] = parts;
+      if (prefix !== "snapclone" || one !== kind || found.has(id)) continue;
+      const urn = parts.slice(owner, end).join("::");
+      found.set(id, { id, owner: urn, attempt: parts[attempt] ?? "", madeAt: Number(parts[time]) * 1000 });
+    }
+  }
+  return [...found.values()];
 }
 
 function copyReader({ zstack }: Emulator, stackName: string, sourceOf: ReadonlyMap<string, string>) {

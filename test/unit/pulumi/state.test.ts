@@ -47,6 +47,8 @@ describe("a state", () => {
         { type: "creating", resource: { urn: urn("y"), type: TYPE } },
         { type: "creating", resource: { urn: urn("x", "aws:s3:Bucket"), type: "aws:s3:Bucket" } },
         { type: "deleting", resource: { urn: urn("w"), type: TYPE } },
+        { type: "importing", resource: { urn: urn("v"), type: TYPE, importID: "other/7" } },
+        { type: "importing", resource: { urn: urn("u"), type: TYPE } },
         { type: "creating" },
       ],
     );
@@ -58,6 +60,7 @@ describe("a state", () => {
         { urn: urn("b"), id: "3", leaving: false, external: true },
       ],
       pendingCreates: [{ urn: urn("z"), attempt: "2222" }, { urn: urn("y") }],
+      pendingImports: [{ urn: urn("v"), importId: "other/7" }],
     });
     expect(JSON.stringify(state)).not.toContain("planted");
   });
