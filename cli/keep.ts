@@ -3,8 +3,10 @@
 
 import type { AnyDefinition, Importable } from "../provider/core/definition";
 import { asSnapcloneError, isKind } from "../provider/core/errors";
+import { recordedParts } from "../provider/core/import";
 import { read } from "../provider/core/lifecycle";
 import { shortOwner } from "../provider/core/ownership";
+import { nameOfUrn } from "../provider/core/urn";
 import { ownerUrn } from "../provider/pulumi/urns";
 import { type ResourceName, resources, slugOf, typeOf } from "../provider/resources";
 import { UsageError } from "./command";
@@ -69,7 +71,7 @@ async function declare(
   const wanted: Wanted = { definition, connection, id, given };
   const found = await findImportable(connections, wanted, warn);
   const urn = urnOf(definition, stack, owner, [...urns, ...knownUrns(state, resource)]);
-  const name = names.free(resource, urn === undefined ? slugOf(resource) : nameIn(urn));
+  const name = names.free(resource, urn === undefined ? slugOf(resource) : nameOfUrn(urn));
   const inputs = shownInputs(wanted, found);
   const forget = forgetOf(definition, found);
   // Pulumi's own import takes back what bears the very resource's record. The option `import` does not.
@@ -91,17 +93,20 @@ async function outputsOf(
 
 /** A set is imported by the ids of what it consists of. */
 function importIdOf(resource: ResourceName, id: string, outputs: Record<string, unknown>): string {
-  const held = objectsOf({ resource, id, inputs: outputs, outputs });
-  return held.length === 0 ? id : held.map((one) => one.id).join(",");
+  const held = objectsOf({ resource, id, inputs: outputs, outputs }).map((one) => one.id);
+  if (held.length === 0) return id;
+  // The targets' session comes first (docs/import.md#which-ids).
+  return (resource === "linkedTargetSet" ? [String(outputs.snapshotSessionId), ...held] : held).join(",");
 }
 
 function needsOf({ import: importer }: AnyDefinition): readonly string[] {
   return importer !== undefined && !("refusal" in importer) ? (importer.needs ?? []) : [];
 }
 
-function forgetOf({ import: importer }: AnyDefinition, { parts, objects }: Importable): string | undefined {
-  if (importer === undefined || "refusal" in importer || parts.every(({ owner }) => owner === "")) return undefined;
-  return importer.forget(objects);
+function forgetOf({ import: importer }: AnyDefinition, found: Importable): string | undefined {
+  const recorded = recordedParts(found);
+  if (importer === undefined || "refusal" in importer || recorded.length === 0) return undefined;
+  return importer.forget(recorded);
 }
 
 // --- names
@@ -114,11 +119,7 @@ function urnOf(definition: AnyDefinition, stack: string, owner: string, known: r
 }
 
 function isUrn(text: string): boolean {
-  return text.startsWith("urn:pulumi:") && nameIn(text) !== "";
-}
-
-function nameIn(urn: string): string {
-  return urn.split("::").slice(3).join("::");
+  return text.startsWith("urn:pulumi:") && nameOfUrn(text) !== "";
 }
 
 function knownUrns({ resources: held, pending }: CliState, name: ResourceName): string[] {

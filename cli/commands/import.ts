@@ -1,14 +1,16 @@
 // `snapclone import`: the lines of a program for an object that exists. `pulumi up` with these lines takes the object over
-// (docs/import.md). With `--file`, `pulumi import --file` does. Nothing is changed here.
+// (docs/import.md). With `--file`, `pulumi import --file` does. Nothing is changed here but the record that `--take` removes.
 
 import type { AnyDefinition } from "../../provider/core/definition";
 import { asSnapcloneError } from "../../provider/core/errors";
+import { recordedParts } from "../../provider/core/import";
 import { resourceNames, resources, typeOf } from "../../provider/resources";
 import { defineCommand, EXIT, UsageError } from "../command";
 import { CliConnections, CONNECTION_OPTIONS } from "../connections";
 import { findImportable, programLines, shownInputs } from "../importable";
 import { addToImportFile, IMPORT_FILE_OPTION, noteOfImportFile } from "../importFile";
 import { printable } from "../printable";
+import { takeRecord } from "../takeRecord";
 
 export const importCommand = defineCommand({
   name: "import",
@@ -24,10 +26,12 @@ export const importCommand = defineCommand({
       help: 'inputs that the backend does not show, such as {"volumes": […]} of a VolumeClone',
     },
     file: IMPORT_FILE_OPTION,
+    take: { type: "boolean", help: "remove the record of another resource from the object, after asking" },
+    yes: { type: "boolean", short: "y", help: "with --take: remove the record without asking" },
   },
-  notes: `TYPE is the class (Snapshot), NAME the resource's name in the program, ID as in docs/import.md. Nothing is changed:
-\`pulumi up\` with the printed lines takes the object over. With --file, \`pulumi import --file OUT\` does, and the printed
-lines are those of the native provider.
+  notes: `TYPE is the class (Snapshot), NAME the resource's name in the program, ID as in docs/import.md. Nothing is changed without
+--take: \`pulumi up\` with the printed lines takes the object over. With --file, \`pulumi import --file OUT\` does, and the
+printed lines are those of the native provider.
 
   snapclone import Snapshot nightly 7c0e1d52-…
 
@@ -35,18 +39,31 @@ Guide: docs/command.md`,
   async run(io, { values, positionals, output }) {
     const [type = "", name, id] = positionals;
     if (name === undefined || id === undefined) throw new UsageError("TYPE, NAME and ID are needed");
+    if (values.yes && !values.take) throw new UsageError("--yes goes with --take");
     const definition = definitionOf(type);
     const given = parseInputs(definition, values.inputs);
     const connections = await CliConnections.read(io, values, (text) => output.note(text));
     try {
       const wanted = { definition, connection: values.connection, id, given };
-      const found = await findImportable(connections, wanted, (text) => output.note(`warning: ${text}`));
+      const warned = new Set<string>();
+      const warn = (text: string) => {
+        if (!warned.has(text)) output.note(`warning: ${text}`);
+        warned.add(text);
+      };
+      const find = () => findImportable(connections, wanted, warn);
+      let found = await find();
+      if (values.take) {
+        const client = connections.run.connections.open(definition.connection, values.connection);
+        const taken = await takeRecord({ io, output, definition, client, find, isAgreed: values.yes === true }, found);
+        if (taken === undefined) return EXIT.found;
+        found = taken;
+      }
       const inputs = shownInputs(wanted, found);
-      const record = found.parts.find(({ owner }) => owner !== "");
+      const [record] = recordedParts(found);
       if (record) {
         const command = values.file === undefined ? "pulumi up" : "pulumi import";
         const stack = record.stack ? ` (stack digest ${record.stack})` : "";
-        const refusal = `\`${command}\` refuses to take it over as long as it does (docs/import.md#what-is-refused)`;
+        const refusal = `\`${command}\` refuses to take it over as long as it does (docs/import.md#what-is-refused). --take removes the record`;
         output.note(printable(`warning: ${record.object} bears the record of ${record.owner}${stack}: ${refusal}`));
       }
       const declared = { type, name, id, inputs };

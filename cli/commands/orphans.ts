@@ -2,12 +2,12 @@
 // objects that are in no state, by the resource's own delete, and nothing else. `--import` prints what a program must say to
 // keep them.
 
-import { createInterface } from "node:readline/promises";
 import type { AnyDefinition } from "../../provider/core/definition";
 import { asSnapcloneError } from "../../provider/core/errors";
 import { read, remove } from "../../provider/core/lifecycle";
 import { formatDuration } from "../../provider/core/util/duration";
 import { resources, typeOf } from "../../provider/resources";
+import { ask } from "../ask";
 import { defineCommand, EXIT, type ExitCode, type Values as OptionValues, UsageError } from "../command";
 import { CliConnections, CONNECTION_OPTIONS, checkKind, connectionOf } from "../connections";
 import { programLines } from "../importable";
@@ -235,7 +235,7 @@ async function removeAll(
     const what = `${typeOf(resource)} ${id}${label ? ` "${label}"` : ""}`;
     output.note(printable(`will delete ${what}, made ${createdAt ?? "?"}, for ${owner}`));
   }
-  if (!isAgreed && !(await ask(io, `Delete ${chosen.length === 1 ? "it" : `these ${chosen.length}`}? (yes/no) `))) {
+  if (!isAgreed && !(await ask(io, `Delete ${chosen.length === 1 ? "it" : `these ${chosen.length}`}?`, "delete"))) {
     output.note("Nothing was changed.");
     return EXIT.found;
   }
@@ -308,11 +308,4 @@ async function removeOne({ run }: CliConnections, { resource, id, connection, ob
   const known = { ...state, connection };
   const seen = isBegun ? {} : ((await read(definition, run, id, known)).props ?? {});
   await remove(definition, run, id, { ...known, ...seen, ...pending });
-}
-
-async function ask(io: Io, question: string): Promise<boolean> {
-  if (!io.canAsk) throw new UsageError("there is no terminal to ask on: give --yes to delete without asking");
-  io.stderr.write(question);
-  for await (const line of createInterface({ input: io.stdin as NodeJS.ReadableStream })) return line.trim() === "yes";
-  return false;
 }

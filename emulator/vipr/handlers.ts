@@ -131,6 +131,22 @@ export function search<Row extends { id: string; inactive: boolean }>(
   return { status: 200, root: "results", body: { resource } };
 }
 
+/** By name, or by tag: `match` is then the tag (docs/wire/vipr.md#s3). */
+export function searchTargets(context: Context, path: string): Answer {
+  const { targets } = context.model;
+  const tag = context.request.query.get("tag");
+  if (tag === null) return search(context, targets, path, ({ label }) => label);
+  if (tag.length < 2) {
+    throw new ViprError(400, 1008, `The search string ${tag} is too short: tag needs at least 2 characters`);
+  }
+  const isMatch = (one: string) => one.toLowerCase().startsWith(tag.toLowerCase());
+  const rows = context.user.role === "none" ? [] : [...targets.values()];
+  const resource = rows.flatMap((row) =>
+    [...row.tags].filter(isMatch).map((match) => ({ ...linkTo(row.id, path), match })),
+  );
+  return { status: 200, root: "results", body: { resource } };
+}
+
 export function searchVolumes(context: Context, path: string): Answer {
   const wwn = context.request.query.get("wwn");
   if (wwn === null) return search(context, context.model.volumes, path, ({ label }) => label);

@@ -11,6 +11,7 @@ import {
   linkTargets,
   relinkTargets,
   search,
+  searchTargets,
   searchVolumes,
   sessionsOf,
   tagTarget,
@@ -73,9 +74,7 @@ function sessionTask(context: Context): Answer {
 
 function targetRoutes(): Route<Handler>[] {
   return [
-    route("targets.search", "GET", `${TARGETS}/search`, (context) =>
-      search(context, context.model.targets, TARGETS, ({ label }) => label),
-    ),
+    route("targets.search", "GET", `${TARGETS}/search`, (context) => searchTargets(context, TARGETS)),
     route("targets.bulk", "POST", `${TARGETS}/bulk`, (context) =>
       bulk(context, context.model.targets, "block_snapshot", (row) => targetView(context.model, row)),
     ),

@@ -121,6 +121,8 @@ export interface OperationContext {
 
 /** The ownership record on a part of what is to be imported. A part without a record has an empty owner. */
 export interface RecordedPart {
+  /** The backend's id of the part. */
+  id: string;
   /** How messages name the part: "snapshot 7c0e…". */
   object: string;
   /** The id under which a state holds the part. */
@@ -128,6 +130,10 @@ export interface RecordedPart {
   stack?: string | undefined;
   owner: string;
   attempt?: string | undefined;
+  /** What the record consists of: keys of metadata, tags, or their ids. */
+  written: readonly string[];
+  /** What the record's owner has begun with the part and not ended. Nobody may take the part's record away then. */
+  underWay?: string | undefined;
 }
 
 /** Something on the backend that the `import` option names. */
@@ -157,8 +163,10 @@ export interface Importer<Inputs, Client> {
   ): Promise<Importable | undefined>;
   /** Inputs that `find` reads, and that a backend does not show: `snapclone import` asks the user for them. */
   needs?: readonly (keyof Inputs & string)[];
-  /** The command by which a user removes the ownership record from these objects. */
-  forget(objects: readonly string[]): string;
+  /** The command by which a user removes the ownership records of these parts. */
+  forget(parts: readonly RecordedPart[]): string;
+  /** Removes the ownership records of these parts, and nothing else, for `snapclone import --take`. May be repeated. */
+  removeRecords(client: Client, parts: readonly RecordedPart[]): Promise<void>;
 }
 
 export interface Definition<Inputs extends object, Client> {

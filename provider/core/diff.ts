@@ -4,6 +4,12 @@
 import { unknownPaths } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
 
+/**
+ * In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. Until
+ * then the outputs of Pulumi's own import have no input but those that the backend shows.
+ */
+export const NO_RECORD = "none";
+
 export interface Difference {
   /** undefined where there are changes: the engine compares the inputs and shows the details. */
   changes?: boolean;
@@ -91,6 +97,7 @@ function ownerChanged(olds: HiddenOutputs & State, { __owner }: HiddenInputs & S
 /** Outputs that this provider has written hold all inputs that the program gave. */
 function isKnown(rule: InputRule<unknown>, olds: State, key: string): boolean {
   if (olds[key] !== undefined && olds[key] !== null) return true;
+  if ((olds as HiddenOutputs).__stack === NO_RECORD) return false;
   const required = !rule.schema.safeParse(undefined).success;
   return !required && (olds as HiddenOutputs).__owner !== undefined;
 }

@@ -8,16 +8,13 @@
 import { attemptInId, isSameAttempt } from "./attempt";
 import { UNKNOWN } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, Importable, RecordedPart, State } from "./definition";
-import { diff, differ } from "./diff";
+import { diff, differ, NO_RECORD } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
 import { ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
 import type { Run } from "./run";
 import { stackOfUrn } from "./urn";
-
-/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes it. */
-const NO_RECORD = "none";
 
 /** The line of a preview. No request is sent, because previews need no connection. */
 export function announceImport(definition: AnyDefinition, run: Run, inputs: Properties): void {
@@ -154,7 +151,7 @@ async function findImportable(
     });
   }
   const foreign = found.parts.find((part) => ownerOf(creation, part) === "another stack");
-  if (foreign) throw ofAnotherStack(foreign, importer.forget(found.objects));
+  if (foreign) throw ofAnotherStack(foreign, importer.forget(recordedParts(found)));
   await refuseHeld(creation, importId, found, program);
   return found;
 }
@@ -167,7 +164,7 @@ async function refuseHeld(
   program: "known" | "unknown",
 ): Promise<void> {
   const { definition, run, urn } = creation;
-  const recorded = found.parts.filter(({ owner }) => owner !== "");
+  const recorded = recordedParts(found);
   let state: StackState;
   try {
     // Records and Pulumi's own import need what is pending now. Else the state of the run's beginning will do.
@@ -186,12 +183,20 @@ async function refuseHeld(
   const other = own.find((entry) => entry.urn === urn && !entry.leaving && attemptInId(entry.id) === undefined);
   if (other) throw replacesAnother(definition, other, importId);
   for (const part of recorded) {
+    const owner = ownerOf(creation, part);
+    const forget = importerOf(definition).forget(recorded);
+    if (owner === "unknown") throw ofUnknownStack(part, forget);
     if (await isInterrupted(creation, importId, part, state)) continue;
-    const isOwn = ownerOf(creation, part) === "this resource";
+    const isOwn = owner === "this resource";
     // Pulumi's own import never comes with a replacement of what the state holds, so it may take this back.
     if (isOwn && program === "unknown") continue;
-    throw recordedHere(definition, part, isOwn, importerOf(definition).forget(found.objects));
+    throw recordedHere(definition, part, isOwn, forget);
   }
+}
+
+/** The parts that bear a record. */
+export function recordedParts({ parts }: Importable): readonly RecordedPart[] {
+  return parts.filter(({ owner, stack }) => owner !== "" || (stack ?? "") !== "");
 }
 
 function holds(entry: StateEntry, importId: string, { id, parts, objects }: Importable): boolean {
@@ -199,10 +204,17 @@ function holds(entry: StateEntry, importId: string, { id, parts, objects }: Impo
   return parts.some(({ holder }) => holder === entry.id);
 }
 
-type Owner = "nobody" | "this resource" | "this stack" | "another stack";
+type Owner =
+  | "nobody"
+  | "this resource"
+  | "this stack"
+  | "another stack"
+  /** The record has a digest in place of the owner, and no stack. */
+  | "unknown";
 
 function ownerOf({ definition, record, urn }: Creation, { stack, owner }: RecordedPart): Owner {
   if (owner === "" && !stack) return "nobody";
+  if (!stack && !owner.startsWith("urn:")) return "unknown";
   // Builds before 0.2 wrote no stack. Their owner is a URN, which names one.
   const prefix = `urn:pulumi:${stackOfUrn(urn).stack}::${stackOfUrn(urn).project}::`;
   const isHere = stack ? stack === record.stack : owner.startsWith(prefix);
@@ -289,7 +301,15 @@ function ofAnotherStack({ object, owner, stack }: RecordedPart, forget: string):
   return new SnapcloneError({
     kind: "refused",
     message: `${object} belongs to ${owner || "a resource"} of another stack${stack ? ` (digest ${stack})` : ""}; nothing was changed`,
-    hint: `If that stack shall keep it, read it by \`get\`. If not, remove it from that stack's state (\`pulumi state delete\`), then remove the record: ${forget}`,
+    hint: `If that stack shall keep it, read it by \`get\`. If not, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
+  });
+}
+
+function ofUnknownStack({ object, owner }: RecordedPart, forget: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `${object} bears the record of ${owner}, which does not tell its stack; nothing was changed`,
+    hint: `Find the stack whose state holds it. If no stack shall keep it, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
   });
 }
 
@@ -325,7 +345,7 @@ function recordedHere(
     message: isOwn
       ? `${object} bears the record of this very resource, and the state shows no import of it that was interrupted; nothing was changed`
       : `${object} bears the record of another resource of this stack, ${owner}; nothing was changed`,
-    hint: `Remove the \`import\` option: then a new ${displayName} is made. If the state has let it go on purpose (\`retainOnDelete\`, \`pulumi state delete\`), remove the record and run \`pulumi up\` again: ${forget}`,
+    hint: `Remove the \`import\` option: then a new ${displayName} is made. If the state has let it go on purpose (\`retainOnDelete\`, \`pulumi state delete\`), remove the record (\`snapclone import --take\`, or ${forget}), and run \`pulumi up\` again.`,
   });
 }
 

@@ -205,6 +205,11 @@ export class ViprClient {
     return this.search("/block/snapshots/search", { name }, signal);
   }
 
+  /** The targets with a tag that begins with `tag`, if the user may see them. `match` is the whole tag. */
+  async searchTargetsByTag(tag: string, signal?: AbortSignal): Promise<Found[]> {
+    return this.search("/block/snapshots/search", { tag }, signal);
+  }
+
   /**
    * Tags survive a relink (docs/wire/vipr.md#related). It is no error to add a tag that is there, nor to remove one that is
    * not.

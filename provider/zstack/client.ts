@@ -35,6 +35,7 @@ const vmSchema = z.looseObject({
   /** Usually one of docs/wire/zstack.md#states. A string, because versions add states. */
   state: z.string(),
   description: optionalText,
+  type: optionalText,
   zoneUuid: optionalText,
   clusterUuid: optionalText,
   hostUuid: optionalText,

@@ -79,7 +79,7 @@ test.each(["", "{", "[]", '{"resources": {}}', '{"resources": ["x"]}'])(
 
 test("what can't be imported makes no file", async () => {
   for (const [argv, message] of [
-    [["ClonedVm", "n", "x"], "can't be imported"],
+    [["AssistedSnapshot", "n", "x"], "can't be imported"],
     [["Snapshot", "n", "99999999-9999-4999-8999-999999999999"], "there is no snapshot"],
   ] as const) {
     const { code, stderr } = await run(...argv);

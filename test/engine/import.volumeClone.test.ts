@@ -49,8 +49,8 @@ describeEngine("the option import of a VolumeClone", () => {
     expect([rows(), cloud.requests.count({ operation: "clones.create" })]).toEqual([[undefined, undefined], 0]);
 
     stack.setProgram({
-      js: `new (require("pulumi-snapclone").ClonedVm)("vm", { vmInstanceUuid: "${"c".repeat(32)}", names: ["a"] }, { import: "${"d".repeat(32)}" });`,
+      js: `new (require("pulumi-snapclone").AssistedSnapshot)("overlay", { volumeId: "${VOLUMES[0]}", snapshotId: "${VOLUMES[1]}", newFile: "a", fileToMerge: "b" }, { import: "x" });`,
     });
-    expect((await fails(stack.preview())).stdout).toContain("a ClonedVm can't be imported");
+    expect((await fails(stack.preview())).stdout).toContain("an AssistedSnapshot can't be imported");
   });
 });

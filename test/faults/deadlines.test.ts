@@ -72,7 +72,7 @@ async function endsInTime(
   const clock = new AutoAdvancingClock(20);
   const http = new SharedHttp(clock);
   const newRun = () => new UserRun(resource, clock, resource.open(emulator, clock, http));
-  const before = await prepare(operation, newRun(), timeouts);
+  const before = await prepare(operation, newRun(), timeouts, emulator);
 
   const user = newRun();
   const longer = longerOperation(user, http, clock);

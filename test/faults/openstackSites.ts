@@ -133,6 +133,23 @@ function objectSites(name: "snapshot" | "volume", posts: number, changed: string
         // With it the adoption sends the POSTs of an update, since the inputs have changed.
         { success: [1, posts], failure: [1, 0], counted: true },
       ),
+      // As the person made it, it differs from the program in its name alone.
+      importFind: request("import", "query", show, `\`GET /${name}s/{id}\``, shownFields, {
+        success: [1, 1],
+        failure: [1, 0],
+      }),
+      importRecord: request(
+        "import",
+        "change",
+        merge,
+        `\`POST /${name}s/{id}/metadata\` (the ownership record)`,
+        metadataFields,
+        { success: [1, 0], failure: [1, 0], counted: true },
+      ),
+      importRename: request("import", "change", put(one), `\`PUT /${name}s/{id}\``, changedFields, {
+        success: [1, 1],
+        failure: [1, 1],
+      }),
       read: request("read", "query", show, `\`GET /${name}s/{id}\``, shownFields, { success: [1, 0], failure: [1, 0] }),
       readBefore: request("update", "query", show, `\`GET /${name}s/{id}\``, shownFields, {
         success: [1, posts],
@@ -181,6 +198,18 @@ export const LOGIN_EXPECTATIONS = {
     login: fails("config", at(0, 0), /the address has moved.*\n.*clouds\.yaml/),
   },
 } satisfies Expectations;
+
+/** What differs in an import of an object of Cinder's. */
+export const importExpectations = (noun: string): Expectations => ({
+  // The state has the id, and a warning says so.
+  "403": { importRecord: ok(at(1, 1)) },
+  "404, in the service's own words": {
+    importFind: fails("notFound", at(1, 0), new RegExp(`there is no ${noun} \\S+, or this login may not see it`)),
+  },
+  "an object in a status nobody has heard of": {
+    importFind: fails("refused", at(1, 0), /in status "quantum-folding", and only an? .* can be taken over/),
+  },
+});
 
 const noVersions = (says: RegExp) => ({ versions: fails("transient", at(0, 0), says) });
 const unauthorized = everywhere("unauthorized", /Cinder answered 401.*\n.*Keystone issued this token a moment ago/, 2);

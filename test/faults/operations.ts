@@ -1,6 +1,7 @@
 // The provider's operations on a resource as a run of Pulumi calls them: the run before, the operation itself, and the same
 // command again.
 
+import type { Emulator } from "../../emulator";
 import type { Pending } from "../../provider/core/definition";
 import { diff } from "../../provider/core/diff";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
@@ -16,7 +17,10 @@ const state = {
   ids: new Map<string, string>(),
   attempts: [] as string[],
   begun: 0,
+  /** The id that the option `import` names. */
+  imported: undefined as string | undefined,
   reset() {
+    this.imported = undefined;
     this.ids.clear();
     this.attempts = [];
   },
@@ -82,9 +86,18 @@ export class UserRun {
 }
 
 /** Prepares what the operation finds: the state of an earlier run, or what a killed run has left. */
-export async function prepare(operation: Operation, earlier: UserRun, timeouts: object): Promise<Stored | undefined> {
+export async function prepare(
+  operation: Operation,
+  earlier: UserRun,
+  timeouts: object,
+  emulator: Emulator,
+): Promise<Stored | undefined> {
   state.reset();
   if (operation === "create") return undefined;
+  if (operation === "import") {
+    state.imported = earlier.resource.imported?.make(emulator);
+    return undefined;
+  }
   const { before } = earlier.resource;
   const made = await earlier.perform((run) =>
     created(earlier.resource, run, { ...before, __timeouts: timeouts }, operation),
@@ -125,7 +138,7 @@ export async function perform(
   const news = { ...inputsOf(operation, user.resource), __timeouts: timeouts };
   try {
     return await user.perform(async (run): Promise<Result> => {
-      if (operation === "create" || operation === "adopt") {
+      if (isCreation(operation)) {
         const { id, outs } = await created(user.resource, run, news, "create");
         return { stored: { id, properties: outs } };
       }
@@ -164,8 +177,7 @@ export async function again(
   const timeouts = { create: "30m", update: "30m", delete: "30m" };
   const { definition } = user.resource;
   const finished = await user.perform(async (run) => {
-    const isCreation = operation === "create" || operation === "adopt";
-    if (!isCreation || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
+    if (!isCreation(operation) || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
     // The engine shows an id that it has recorded before it does anything with it.
     const news = { ...inputsOf(operation, user.resource), __attempt: stored.properties.__attempt as string };
     run.registerRecorded(definition, stored.id);
@@ -185,7 +197,14 @@ export async function again(
   if ("error" in finished && finished.error !== undefined && !gone) throw finished.error;
 }
 
-function inputsOf(operation: Operation, { before, after, hidden }: ResourceUnderTest): Properties {
+function isCreation(operation: Operation): operation is "create" | "adopt" | "import" {
+  return operation === "create" || operation === "adopt" || operation === "import";
+}
+
+function inputsOf(operation: Operation, { before, after, hidden, imported }: ResourceUnderTest): Properties {
+  // `check` adds `__imported`.
+  const option = { __import: state.imported, __imported: state.imported };
+  if (operation === "import") return { ...imported?.inputs, ...hidden, ...option };
   return { ...(operation === "create" ? before : after), ...hidden };
 }
 

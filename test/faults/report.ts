@@ -41,6 +41,7 @@ A fault lasts as long as the operation, where it doesn't say "once".
 const TITLES: Record<Operation, string> = {
   create: "Create (and login)",
   adopt: "Create, after an interrupted run",
+  import: "Import (the option `import`)",
   read: "Read (refresh, import)",
   update: "Update",
   delete: "Delete",

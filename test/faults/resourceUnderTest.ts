@@ -9,7 +9,7 @@ import type { Properties } from "../../provider/core/operation";
 import type { Clock } from "../../provider/core/util/clock";
 import type { FaultName } from "./faults";
 
-export type Operation = "create" | "adopt" | "read" | "update" | "delete" | "look up";
+export type Operation = "create" | "adopt" | "import" | "read" | "update" | "delete" | "look up";
 
 /** One kind of request. */
 export interface Call {
@@ -93,6 +93,12 @@ export interface ResourceUnderTest {
   hidden: Properties;
   before: Properties;
   after: Properties;
+  /** What an import takes over. Required with sites of the operation "import". */
+  imported?: {
+    /** Makes it on the emulator, as a person does, and returns the id of the option `import`. */
+    make(emulator: Emulator): string;
+    inputs: Properties;
+  };
   sites: Readonly<Record<string, RequestSite>>;
   /** Expectations that differ from the fault's rule, by fault and site. */
   expectations: { readonly [fault in FaultName]?: Readonly<Record<string, Expectation>> };

@@ -78,7 +78,7 @@ async function checkExpectation(
   // The runs before and after meet no fault, so they need no short time limits, which a busy machine could exceed.
   const calm = newProvider(resource, LIMITS.usual);
   try {
-    const before = await prepare(operation, calm.newRun(), timeouts);
+    const before = await prepare(operation, calm.newRun(), timeouts, emulator);
     const { creates: createsBefore } = resource.count(emulator);
 
     const interference = injectFault(resource, fault, site, field);
@@ -207,7 +207,8 @@ function expectClean({ error, stored }: Result, log: readonly string[], secrets:
     expect(text).not.toContain(JSON.stringify(secret).slice(1, -1));
   }
   expect(text).not.toMatch(/please report it|\bundefined\b|\[object |NaN/);
-  if (error !== undefined) expect(messageOf(error)).toMatch(/^cannot (create|read|update|delete|get|log in at) /);
+  if (error !== undefined)
+    expect(messageOf(error)).toMatch(/^cannot (create|import|read|update|delete|get|log in at) /);
   if (!stored) return;
   expect(stored.id).toMatch(/\S/);
   expect(JSON.parse(JSON.stringify(stored))).toStrictEqual(stored);

@@ -132,11 +132,17 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
         return {
           id,
           objects: [id],
-          parts: [{ object: `fake ${id}`, holder: id, stack, owner, attempt }],
+          parts: [{ id, object: `fake ${id}`, holder: id, stack, owner, attempt, written: ["record"] }],
           ...observed(row),
         };
       },
-      forget: (objects) => `forget ${objects.join(" ")}`,
+      forget: (parts) => `forget ${parts.map((part) => part.id).join(" ")}`,
+      async removeRecords(_backend, parts) {
+        for (const { id } of parts)
+          backend.request(`forget ${id}`, () =>
+            Object.assign(backend.rows.get(id) ?? {}, { owner: undefined, stack: undefined }),
+          );
+      },
     },
     describe: ({ name, id }) => `fake ${name ?? id}`,
     async listOwned(_backend, { stack }) {

@@ -129,7 +129,8 @@ export class ViprFixture {
     return answer;
   }
 
-  private open({ patience }: ConnectionRequest): ViprContext {
+  /** A connection as a run opens it. */
+  open({ patience }: Partial<ConnectionRequest> = {}): ViprContext {
     const http = new RunHttp(this, patience);
     this.https.push(http);
     const { url } = this.emulator.vipr.connection();
@@ -162,9 +163,9 @@ class RunHttp extends HttpClient {
 
   constructor(
     private readonly fixture: ViprFixture,
-    patience: ConnectionRequest["patience"],
+    patience: ConnectionRequest["patience"] | undefined,
   ) {
-    super({ clock: fixture.clock, patience });
+    super({ clock: fixture.clock, ...(patience === undefined ? {} : { patience }) });
   }
 
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {

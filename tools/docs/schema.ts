@@ -129,11 +129,19 @@ function inputSpec(member: Member, definition: AnyDefinition, scope: ReturnType<
   };
 }
 
+/** Of resources whose id is made of several. */
+const IMPORT_IDS: Partial<Record<ResourceName, string>> = {
+  snapshotSeries: "<snapshot>,<snapshot>,…",
+  volumeClone: "<clone>,<clone>,…",
+  linkedTargetSet: "<session>,<target>,<target>,…",
+  clonedVm: "<vm>,<vm>,…",
+};
+
 /** The sdk's comment has TypeScript's form in few places. */
 function describe(root: string, { description }: SdkResource, definition: AnyDefinition, name: ResourceName): string {
   const page = `See docs/${slugOf(name)}.md.`;
   const { import: importer } = definition;
-  const form = name === "volumeClone" ? "<clone>,<clone>,…" : "<id>";
+  const form = IMPORT_IDS[name] ?? "<id>";
   const text =
     importer === undefined || "refusal" in importer
       ? `Can't be imported${importer === undefined ? "" : `: ${importer.refusal}`}.`

@@ -1,15 +1,18 @@
 // The `import` option of a Snapshot: takes over a snapshot that something else has made, by its UUID.
 
-import type { Importable, Importer } from "../../core/definition";
+import type { Importable, Importer, RecordedPart } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
 import { withoutRevert } from "../revert/inputs";
+import { askedRevert } from "../revert/record";
+import { SERIES_KEYS } from "../snapshotSeries/record";
 import { diagnosis } from "./errors";
 import type { SnapshotInputs } from "./inputs";
 import { RECORD_KEYS } from "./ownership";
+import { recordedPart, removeKeys, unsetCommand } from "./parts";
 import { observed } from "./state";
 
 export const importer: Importer<SnapshotInputs, OpenStackContext> = {
@@ -19,24 +22,39 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
     const row = await cloud.snapshot(id, signal);
     if (row === undefined) return isVolume(cloud, id, signal);
     if (row.status.toLowerCase() !== "available") throw await notUsable(cloud, row);
-    const {
-      [RECORD_KEYS.stack]: stack,
-      [RECORD_KEYS.owner]: owner = "",
-      [RECORD_KEYS.attempt]: attempt,
-    } = row.metadata;
     const { state } = observed(row, Object.keys(inputs.metadata ?? {}));
     return {
       id,
       objects: [id],
-      parts: [{ object: `snapshot ${id}`, holder: id, stack, owner, attempt }],
+      parts: partsOf(row),
       // The program's keys alone: what others have set is neither shown nor removed.
       state: { ...state, ...withoutRevert(inputs) },
     };
   },
 
-  forget: ([id]) =>
-    `\`openstack volume snapshot unset --property ${RECORD_KEYS.stack} --property ${RECORD_KEYS.owner} ${id}\`.`,
+  forget: (parts) => unsetCommand("volume snapshot", parts),
+
+  async removeRecords({ cinder }, parts) {
+    for (const part of parts) {
+      const owner = part.written.find((key) => OWNER_KEYS.includes(key)) ?? RECORD_KEYS.owner;
+      await removeKeys(part, owner, (id, key) => cinder.deleteSnapshotMetadataKey(id, key));
+    }
+  },
 };
+
+const OWNER_KEYS: readonly string[] = [RECORD_KEYS.owner, SERIES_KEYS.owner];
+
+/** A snapshot of a series bears the record of the series. */
+export function partsOf(row: SnapshotRow): RecordedPart[] {
+  const object = `snapshot ${row.id}`;
+  const asked = askedRevert(row);
+  const underWay =
+    asked && `a revert of the volume ${row.volume_id} that was asked for at ${asked.at || "an unknown time"}`;
+  const own = recordedPart(object, row, RECORD_KEYS);
+  const series = recordedPart(object, row, SERIES_KEYS, row.metadata[SERIES_KEYS.series]);
+  const recorded = series.written.length === 0 ? [own] : [own, series].filter(({ written }) => written.length > 0);
+  return recorded.map((part) => (underWay === undefined ? part : { ...part, underWay }));
+}
 
 /** Throws if the id is a volume's, the likeliest mistake. */
 async function isVolume(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<undefined> {

@@ -29,6 +29,7 @@ import {
 import { revertVolume } from "../revert/revert";
 import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed, nothingToRevertTo, snapshotIsDue } from "./errors";
+import { importer } from "./import";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
 import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
@@ -48,6 +49,7 @@ import {
 export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> = {
   displayName: "snapshot series",
   connection: openstack,
+  import: importer,
   inputs: rules,
   validate: validateRevert,
   autoName: "name",

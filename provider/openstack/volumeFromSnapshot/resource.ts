@@ -27,6 +27,7 @@ import {
   vanished,
 } from "./errors";
 import { grow, waitForGrowth } from "./grow";
+import { importer } from "./import";
 import { inputs as rules, type VolumeFromSnapshotInputs, validate } from "./inputs";
 import { listOwned, listRecorded, recordOwnership } from "./ownership";
 import { observed } from "./state";
@@ -35,6 +36,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
   displayName: "volume from a snapshot",
   connection: openstack,
   stableOutputs: ["createdAt", "bootable"],
+  import: importer,
   inputs: rules,
   validate,
   autoName: "name",

@@ -7,6 +7,7 @@ import { SnapcloneError } from "../../core/errors";
 import { digest } from "../../core/util/digest";
 import type { Metadata, VolumeRow } from "../../openstack/cinder";
 import { uuid } from "../../openstack/inputs";
+import { recordedPart, removeKeys, unsetCommand } from "../../openstack/snapshot/parts";
 import type { PowerVcContext } from "../context";
 import type { VolumeCloneInputs } from "./inputs";
 import { importedTags, isTagged, isTemporaryName, type Member, OWNERSHIP_KEYS, recordTags } from "./ownership";
@@ -63,13 +64,13 @@ export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
     return { id: setId, objects: ids, parts: rows.map(partOf), ...observedOf(members, { volumes }) };
   },
 
-  forget: (objects) =>
-    objects
-      .map((id) => {
-        const keys = [OWNERSHIP_KEYS.set, OWNERSHIP_KEYS.stack, OWNERSHIP_KEYS.owner];
-        return `\`openstack volume unset ${keys.map((key) => `--property ${key}`).join(" ")} ${id}\``;
-      })
-      .join(", "),
+  forget: (parts) => unsetCommand("volume", parts),
+
+  async removeRecords({ cinder }, parts) {
+    for (const part of parts) {
+      await removeKeys(part, OWNERSHIP_KEYS.owner, (id, key) => cinder.deleteVolumeMetadataKey(id, key));
+    }
+  },
 };
 
 const LIST = "must be the UUIDs of the clones, separated by commas, in the order of `volumes`";
@@ -136,19 +137,15 @@ function refuseUnusable(rows: readonly VolumeRow[]): void {
   });
 }
 
+/** What tells a set's owner. The other tags say of which volume a clone was made, and stay. */
+const RECORD = (["set", "stack", "owner", "inputs", "attempt", "phase"] as const).map((field) => OWNERSHIP_KEYS[field]);
+
 /** Without tags of its own a volume has no record: those that it has may be copied from its source. */
 function partOf(row: VolumeRow): RecordedPart {
   const object = `volume ${row.id}`;
-  if (!isTagged(row)) return { object, holder: row.id, owner: "" };
-  const {
-    set = row.id,
-    stack,
-    owner = "",
-    attempt,
-  } = Object.fromEntries(
-    (["set", "stack", "owner", "attempt"] as const).map((field) => [field, row.metadata[OWNERSHIP_KEYS[field]]]),
-  );
-  return { object, holder: set, stack, owner, attempt };
+  if (!isTagged(row)) return { id: row.id, object, holder: row.id, owner: "", written: [] };
+  const part = recordedPart(object, row, OWNERSHIP_KEYS, row.metadata[OWNERSHIP_KEYS.set]);
+  return { ...part, written: RECORD.filter((key) => key in row.metadata) };
 }
 
 /** What stands before the display name in the names of all clones, so that names that fit stay. Else PowerVC's default. */

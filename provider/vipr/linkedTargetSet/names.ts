@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { OwnershipRecord } from "../../core/definition";
+import type { LinkedTarget } from "../client";
 
 export const RECORD_LENGTHS = { owner: 8, inputs: 4, attempt: 6 };
 const ID = /^(.+)-([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{6})$/s;
@@ -49,6 +50,14 @@ export function batchName(id: string, batch: number): string {
 export function parseName(name: string): (NameParts & { id: string }) | undefined {
   const [, id, batch, index, part = ""] = NAME.exec(name) ?? [];
   return id === undefined ? undefined : { id, batch: Number(batch), index: Number(index), part };
+}
+
+/** The tag of an imported target. ViPR can't rename a target, so the tag has the name that the set would have given. */
+export const NAME_TAG = "snapclone:as=";
+
+/** The name by which a target belongs to a set. */
+export function nameInSet({ name, tags }: Pick<LinkedTarget, "name" | "tags">): string {
+  return tags.find((tag) => tag.startsWith(NAME_TAG))?.slice(NAME_TAG.length) ?? name;
 }
 
 /** The order in which targets were linked. A volume that was renamed since goes last. */

@@ -7,8 +7,8 @@ import type { OwnedObject, OwnershipRecord, RecordSearch, State } from "../../co
 import { shortOwner } from "../../core/ownership";
 import type { LinkedTarget } from "../client";
 import type { ViprContext } from "../context";
-import { compareNames, parseName, parseSetId, RECORD_LENGTHS } from "./names";
-import { fetchNamed, fetchTargets, recordedIds } from "./state";
+import { batchName, compareNames, NAME_TAG, nameInSet, parseName, parseSetId, RECORD_LENGTHS } from "./names";
+import { asList, type Batch, fetchNamed, fetchTagged, fetchTargets, recordedIds } from "./state";
 
 const TAGS = {
   stack: "snapclone:stack=",
@@ -16,6 +16,8 @@ const TAGS = {
   inputs: "snapclone:inputs=",
   attempt: "snapclone:attempt=",
 } as const;
+/** Overrides the record in a name: nobody owns the target any more. */
+export const NOBODY_TAG = TAGS.owner;
 /** Builds before 0.2 adopt every set without this tag. */
 const SETTLED_TAG = "snapclone:settled";
 
@@ -49,19 +51,21 @@ export async function listRecorded(
 ): Promise<OwnedObject[]> {
   const names = new Set(inputs.flatMap(({ targetName }) => (typeof targetName === "string" ? [targetName] : [])));
   const owners = new Map(urns.map((urn) => [shortOwner({ recordLengths: RECORD_LENGTHS }, stack, urn), urn]));
-  const sets = await Promise.all([...names].map((name) => setsNamed(controller, name)));
-  return sets
-    .flatMap((named) => [...named])
-    .flatMap(([id, members]): OwnedObject[] => {
-      const set = describeSet(id, members);
-      if (set === undefined) return [];
-      const { object, named } = set;
-      const tagged = recordInTags(members, named.inputs);
-      const { owner = named.owner, attempt = named.attempt } = tagged ?? {};
-      const urn = owners.get(owner);
-      const recordedStack = tagged?.stack || (urn === undefined ? undefined : stack);
-      return [{ ...object, owner: urn ?? owner, attempt, stack: recordedStack || undefined }];
-    });
+  const named = await Promise.all([...names].map((name) => setsNamed(controller, name)));
+  const imported = (await fetchTagged(controller, "")).filter(({ inactive }) => !inactive);
+  const rows = [...named.flatMap((sets) => [...sets.values()].flat()), ...imported];
+  const sets = groupedBySet([...new Map(rows.map((row) => [row.id, row])).values()]);
+  return [...sets].flatMap(([id, members]): OwnedObject[] => {
+    const set = describeSet(id, members);
+    if (set === undefined) return [];
+    const { object, named } = set;
+    const tagged = recordInTags(members, named.inputs);
+    const { owner = named.owner, attempt = named.attempt } = tagged ?? {};
+    if (owner === "") return [];
+    const urn = owners.get(owner);
+    const recordedStack = tagged?.stack || (urn === undefined ? undefined : stack);
+    return [{ ...object, owner: urn ?? owner, attempt, stack: recordedStack || undefined }];
+  });
 }
 
 /** By the set's id: its targets that exist. */
@@ -74,12 +78,19 @@ async function setsNamed(controller: ViprContext, targetName: string): Promise<M
     found.filter(({ id }) => !controller.unlinkedTargets.has(id)),
     (name) => parseSetId(parseName(name)?.id ?? "")?.targetName === targetName,
   );
+  // An imported target belongs to the set in its tag, whatever its name is.
+  const isNamed = (row: LinkedTarget) => parseSetId(parseName(nameInSet(row))?.id ?? "")?.targetName === targetName;
+  const sets = groupedBySet(rows.filter((row) => !row.inactive && isNamed(row)));
+  for (const id of sets.keys()) controller.listedSets.add(id);
+  return sets;
+}
+
+function groupedBySet(rows: readonly LinkedTarget[]): Map<string, LinkedTarget[]> {
   const sets = new Map<string, LinkedTarget[]>();
   for (const row of rows) {
-    const id = parseName(row.name)?.id ?? "";
-    if (!row.inactive) sets.set(id, [...(sets.get(id) ?? []), row]);
+    const id = parseName(nameInSet(row))?.id;
+    if (id !== undefined) sets.set(id, [...(sets.get(id) ?? []), row]);
   }
-  for (const id of sets.keys()) controller.listedSets.add(id);
   return sets;
 }
 
@@ -124,7 +135,7 @@ function describeSet(id: string, members: readonly LinkedTarget[]) {
 
 /** The tags of one target are enough. An interrupted run has tagged the first targets only. */
 function recordInTags(members: readonly LinkedTarget[], inputs: string): OwnershipRecord | undefined {
-  const inOrder = [...members].sort((a, b) => compareNames(a.name, b.name));
+  const inOrder = [...members].sort((a, b) => compareNames(nameInSet(a), nameInSet(b)));
   const record = inOrder.map(recordTagged).find((one) => one !== undefined);
   return record && { ...record, inputs: record.inputs ?? inputs };
 }
@@ -134,8 +145,9 @@ export function recordTagged({
   tags,
 }: Pick<LinkedTarget, "tags">): (Omit<OwnershipRecord, "inputs"> & { inputs: string | undefined }) | undefined {
   const value = (prefix: string) => tags.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
-  const owner = value(TAGS.owner);
+  const owner = tags.includes(NOBODY_TAG) ? "" : value(TAGS.owner);
   if (owner === undefined) return undefined;
+  if (owner === "") return { stack: "", owner, inputs: undefined };
   const attempt = value(TAGS.attempt);
   return {
     stack: value(TAGS.stack) ?? "",
@@ -154,10 +166,13 @@ export async function writeRecord(
 ): Promise<void> {
   const recorded = new Set(recordedIds(known));
   const rows = await fetchNamed(controller, id);
+  // Imported targets have other names.
+  const others = [...recorded].filter((target) => !rows.some((row) => row.id === target));
+  if (others.length > 0) rows.push(...(await controller.client.bulkTargets(others)));
   const members = rows
     .filter((row) => !row.inactive && (recorded.size === 0 || recorded.has(row.id)))
-    .sort((a, b) => compareNames(a.name, b.name));
-  const add = [
+    .sort((a, b) => compareNames(nameInSet(a), nameInSet(b)));
+  const record = [
     `${TAGS.stack}${stack}`,
     `${TAGS.owner}${owner}`,
     `${TAGS.inputs}${inputs}`,
@@ -165,6 +180,7 @@ export async function writeRecord(
     SETTLED_TAG,
   ];
   const tag = async (row: LinkedTarget) => {
+    const add = [...record, ...nameTag(row, id, known)];
     const remove = row.tags.filter((old) => !add.includes(old) && /^snapclone:\w+=/.test(old));
     // A target that has just vanished is no error: the next refresh shows it.
     await orUndefined(controller.client.tagTarget(row.id, { add, ...(remove.length === 0 ? {} : { remove }) }));
@@ -173,4 +189,14 @@ export async function writeRecord(
   // Tag one target before the others, since the tags of one are enough.
   if (first) await tag(first);
   await Promise.all(rest.map(tag));
+}
+
+/** For an imported target: the name that the set would have given it, by its place in the state. */
+function nameTag(row: LinkedTarget, id: string, known: State): string[] {
+  if (parseName(row.name)?.id === id) return [];
+  const present = nameInSet(row);
+  const batch = asList<Batch>(known.batches).find(({ targetIds }) => targetIds.includes(row.id));
+  if (batch === undefined) return parseName(present)?.id === id ? [`${NAME_TAG}${present}`] : [];
+  const part = batch.targetIds.length > 1 ? `-${batch.targetIds.indexOf(row.id) + 1}` : "";
+  return [`${NAME_TAG}${batchName(id, batch.batch)}-1${part}`];
 }

@@ -20,6 +20,7 @@ import {
   unlinkableTargets,
   warningsAbout,
 } from "./errors";
+import { importer } from "./import";
 import { count, type LinkedTargetSetInputs, sessionId, targetName } from "./inputs";
 import { lockForLink, lockForUpdate } from "./locks";
 import { batchName, newSetId, parseSetId, RECORD_LENGTHS } from "./names";
@@ -45,10 +46,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   displayName: "linked target set",
   connection: vipr,
   stableOutputs: ["sourceId"],
-  import: {
-    refusal:
-      "a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported",
-  },
+  import: importer,
   inputs: {
     // Only ViPR knows whether another session has the same source, and `diff` must not ask it. So the change is an update
     // until an update has found that the session is incompatible.

@@ -6,7 +6,7 @@ import { orUndefined } from "../../core/absence";
 import type { Observed, Pending, State, Task } from "../../core/definition";
 import { type Found, isConsistencyGroup, type LinkedTarget, type SnapshotSession, type Volume } from "../client";
 import type { ViprContext } from "../context";
-import { compareNames, compareParts, type NameParts, parseName, parseSetId } from "./names";
+import { compareNames, compareParts, NAME_TAG, type NameParts, nameInSet, parseName, parseSetId } from "./names";
 
 /** An item of the output `targets`. */
 export interface TargetOutput {
@@ -115,7 +115,7 @@ export async function fetchSet(
   { signal, sessions: others = [], linked }: FetchOptions = {},
 ): Promise<TargetSetState> {
   const { client } = controller;
-  const rows = await rowsOfSet(controller, id, recordedIds(known), signal);
+  const rows = await rowsOfSet(controller, id, known, signal);
   const active = rows.filter(({ row }) => !row.inactive);
 
   const sessions = new Map<string, SnapshotSession>();
@@ -167,11 +167,15 @@ export function recordedIds(known: State): string[] {
 async function rowsOfSet(
   controller: ViprContext,
   id: string,
-  recorded: readonly string[],
+  known: State,
   signal: AbortSignal | undefined,
 ): Promise<Member[]> {
   const { client } = controller;
-  const rows = await fetchNamed(controller, id, signal);
+  const recorded = recordedIds(known);
+  // A state knows its imported targets by their ids. `get` knows nothing.
+  const isGet = known.snapshotSessionId === undefined;
+  const tagged = isGet ? await fetchTagged(controller, `${id}g`, signal) : [];
+  const rows = [...(await fetchNamed(controller, id, signal)), ...tagged.filter((row) => isNamedIn(row, id))];
   const found = new Map(rows.map((row) => [row.id, row]));
   const missing = () => recorded.filter((target) => !found.has(target));
   if (missing().length > 1) for (const row of await controller.fetchTargets(missing(), signal)) found.set(row.id, row);
@@ -179,15 +183,46 @@ async function rowsOfSet(
   const shown = await Promise.all(missing().map((target) => orUndefined(client.showTarget(target, signal))));
   for (const row of shown) if (row) found.set(row.id, row);
   return [...found.values()].flatMap((row) => {
-    const parsed = parseName(row.name);
-    return parsed?.id === id ? [{ row, batch: parsed.batch, index: parsed.index, part: parsed.part }] : [];
+    const place = placeOf(row, id, recorded.includes(row.id) ? known : {});
+    return place === undefined ? [] : [{ row, ...place }];
   });
+}
+
+/**
+ * A target's place in the set, by its name. An imported target may lack its tag (a policy forbids it), and then only the
+ * state has its place.
+ */
+function placeOf(row: LinkedTarget, id: string, recordedIn: State): NameParts | undefined {
+  const batches = asList<Batch>(recordedIn.batches);
+  const batch = batches.find(({ targetIds }) => targetIds.includes(row.id))?.batch;
+  const names = batch === undefined ? [nameInSet(row)] : [nameInSet(row), row.name];
+  for (const name of names) {
+    const parsed = parseName(name);
+    if (parsed?.id === id) return { batch: parsed.batch, index: parsed.index, part: parsed.part };
+  }
+  return batch === undefined ? undefined : { batch, index: 1, part: row.name };
+}
+
+function isNamedIn(row: LinkedTarget, id: string): boolean {
+  return parseName(nameInSet(row))?.id === id;
 }
 
 /** Targets that have a name of the set, inactive ones included. */
 export async function fetchNamed(controller: ViprContext, id: string, signal?: AbortSignal): Promise<LinkedTarget[]> {
   const found = await controller.client.searchTargets(`${id}g`, signal);
-  return fetchTargets(controller, found, (name) => parseName(name)?.id === id, signal);
+  const rows = await fetchTargets(controller, found, (name) => parseName(name)?.id === id, signal);
+  // An imported target belongs to the set in its tag, whatever its name is.
+  return rows.filter((row) => isNamedIn(row, id));
+}
+
+/** The imported targets whose names in their sets begin with this. */
+export async function fetchTagged(
+  { client }: ViprContext,
+  name: string,
+  signal?: AbortSignal,
+): Promise<LinkedTarget[]> {
+  const found = await client.searchTargetsByTag(`${NAME_TAG}${name}`, signal);
+  return found.length === 0 ? [] : client.bulkTargets([...new Set(found.map(({ id }) => id))], signal);
 }
 
 /** The targets of a search whose names are wanted. */

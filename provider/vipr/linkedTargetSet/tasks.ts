@@ -110,6 +110,12 @@ export async function waitForSessions(
   return seen;
 }
 
+/** A task that links, unlinks or relinks targets of the session now. */
+export async function runningTask({ client }: ViprContext, session: string, signal: AbortSignal) {
+  const tasks = await client.listSessionTasks(session, signal);
+  return tasks.find((task) => !hasEnded(task) && LINKING.test(task.name ?? ""));
+}
+
 /** Fetches a set while no task runs on its sessions, so a target that is not linked now will not become linked. */
 export async function fetchIdleSet(
   controller: ViprContext,

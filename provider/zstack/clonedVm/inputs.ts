@@ -1,7 +1,7 @@
 // The inputs of a ClonedVm and their rules (docs/wire/zstack.md#s3-1, #s3-6, #query-gotchas).
 
 import { z } from "zod";
-import { isOwnTag } from "./ownership";
+import { isOwnTag, PROVISIONAL_NAME } from "./ownership";
 
 export interface ClonedVmInputs {
   vmInstanceUuid: string;
@@ -44,7 +44,7 @@ export function names() {
     .max(128, "must not be longer than 128 characters")
     .regex(/^\P{Cc}*$/u, "must not contain line breaks, tabs or other control characters")
     .refine((text) => !OPERATORS.test(text), "must not contain != >= <= ~= ?=: ZStack's queries read them as operators")
-    .refine((text) => !/\.sc-[0-9a-f]{32}$/.test(text), "must not end like the provider's own temporary names");
+    .refine((text) => !PROVISIONAL_NAME.test(text), "must not end like the provider's own temporary names");
   return z
     .array(name, "must be a list of names")
     .min(1, "must have at least one name")

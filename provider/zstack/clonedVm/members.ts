@@ -121,6 +121,12 @@ export class Members {
     this.all = [...new Set([...uuids, ...all.keys()])].map((uuid) => this.memberOf(uuid, all.get(uuid)));
   }
 
+  /** For an import: these VMs are the members, as their rows and tags show them. No VM has a tag of this set yet. */
+  show(rows: readonly VmRow[], tags: readonly TagRow[]): void {
+    this.tagRows = tags;
+    this.all = rows.map((row) => this.memberOf(row.uuid, row));
+  }
+
   /** The VMs that have this set's temporary names. */
   private async queryUnnamed(signal: AbortSignal): Promise<VmRow[]> {
     const rows = await this.cloud.client.queryVmInstances([`name~=%${temporaryName("", this.id)}`], signal);
@@ -134,7 +140,8 @@ export class Members {
     const oldDisks = this.tags.oldDisks.filter(({ vm }) => vm === uuid).map(({ volume }) => volume);
     return {
       uuid,
-      name: tag?.name ?? known?.name ?? finalName(row?.name ?? "", this.id),
+      // An import that was killed may have written other names than the program has now.
+      name: known?.name ?? tag?.name ?? finalName(row?.name ?? "", this.id),
       row,
       disks: [...new Set([...(tag?.disks ?? []), ...(known?.disks ?? []), ...oldDisks])],
       tag,

@@ -246,6 +246,9 @@ export function temporaryName(name: string, set: string): string {
   return `${name}.sc-${set}`;
 }
 
+/** The temporary name of a clone of any set. */
+export const PROVISIONAL_NAME = /\.sc-[0-9a-f]{32}$/;
+
 export function isTemporary(name: string, set: string): boolean {
   return name.endsWith(temporaryName("", set));
 }
@@ -350,7 +353,8 @@ function readMember(tag: string, set: string): MemberTag {
   const owner = at < 0 ? "" : tail.slice(0, at);
   return {
     set,
-    time: numberIn(time),
+    // An imported VM's time is not known.
+    time: numberIn(time) || undefined,
     disks: disks.split(",").filter(isUuid),
     record: { stack, attempt, inputs, owner },
     name: name === "" ? undefined : name,

@@ -12,6 +12,7 @@ import { isGone, newUuid, type ZStackContext, zstack } from "../context";
 import { cloneJobOf } from "./create";
 import { dryRun } from "./dryRun";
 import { cloneFailure, duplicateWarning, leftoverWarning } from "./errors";
+import { importer } from "./import";
 import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./inputs";
 import { Members } from "./members";
 import { isUuid, listOwned, listRecorded, type PendingCreate, urnPrefix, writeRecord } from "./ownership";
@@ -30,10 +31,7 @@ import {
 export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   displayName: "set of clones",
   connection: zstack,
-  import: {
-    refusal:
-      "ZStack does not reliably show of which VM a clone was made, nor which data volumes came with it, and a destroy would delete these: so a ClonedVm can't be imported",
-  },
+  import: importer,
   inputs: {
     vmInstanceUuid: { onChange: "replace", schema: uuid("a VM") },
     names: { onChange: "update", schema: names() },

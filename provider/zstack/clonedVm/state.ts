@@ -78,7 +78,10 @@ async function findLeftovers(members: Members, { expunge, keep }: DeleteOptions)
   });
 }
 
-function vmOutput({ uuid, name, row, disks }: Member, set: string): Record<string, unknown> {
+export function vmOutput(
+  { uuid, name, row, disks }: Pick<Member, "uuid" | "name" | "row" | "disks">,
+  set: string,
+): Record<string, unknown> {
   const nics = row?.vmNics ?? [];
   return {
     uuid,

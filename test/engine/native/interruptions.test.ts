@@ -142,8 +142,11 @@ new Snapshot("s0", { volumeId: "${SEED_VOLUMES.data}", metadata: { open: "seen",
     expect([again.code === 0, again.stdout]).toEqual([false, expect.stringContaining("holds it already")]);
     const none = await stack.command([...command, type, "s3", "99999999-9999-4999-8999-999999999999"]);
     expect([none.code === 0, none.stdout]).toEqual([false, expect.stringContaining("there is no snapshot 99999999")]);
-    const set = await stack.command([...command, "snapclone:index:ClonedVm", "c", "sc-1"]);
-    expect([set.code === 0, set.stdout]).toEqual([false, expect.stringContaining("a ClonedVm can't be imported")]);
+    const overlay = await stack.command([...command, "snapclone:index:AssistedSnapshot", "c", "sc-1"]);
+    expect([overlay.code === 0, overlay.stdout]).toEqual([
+      false,
+      expect.stringContaining("an AssistedSnapshot can't be imported"),
+    ]);
 
     const js = `
 const { Snapshot } = require("pulumi-snapclone/native");

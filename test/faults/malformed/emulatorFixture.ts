@@ -84,7 +84,7 @@ export class EmulatorFixture {
     this.cloud.emulator.reset();
     this.resource.prepare(this.cloud.emulator);
     const http = this.newHttp();
-    const before = await prepare(operation, this.newRun(http), TIMEOUTS);
+    const before = await prepare(operation, this.newRun(http), TIMEOUTS, this.cloud.emulator);
     http.cut();
     return before;
   }

@@ -4,7 +4,15 @@ import { randomUUID } from "node:crypto";
 import { SEED_VOLUMES } from "../../../emulator/index";
 import { lookups } from "../../../provider/lookups";
 import { snapshot as definition } from "../../../provider/openstack/snapshot/resource";
-import { cinderExpectations, loginSite, MADE_OF_SNAPSHOTS, snapshotSites, versionsSite } from "../openstackSites";
+import {
+  cinderExpectations,
+  importExpectations,
+  joined,
+  loginSite,
+  MADE_OF_SNAPSHOTS,
+  snapshotSites,
+  versionsSite,
+} from "../openstackSites";
 import { at, fails, gone, ok, pending, type RequestSite, type ResourceUnderTest } from "../resourceUnderTest";
 import { hiddenInputs, request } from "../sites";
 
@@ -26,6 +34,9 @@ const SITES = {
     changedFields,
     { success: [1, 2], failure: [1, 1] },
   ),
+  importFind: sites.importFind,
+  importRecord: sites.importRecord,
+  importRename: sites.importRename,
   read: sites.read,
   readBefore: sites.readBefore,
   rename: sites.rename,
@@ -46,28 +57,38 @@ export const snapshot: ResourceUnderTest = {
   hidden: hiddenInputs("Snapshot", "nightly"),
   before: { volumeId: SEED_VOLUMES.data, name: "nightly", metadata: { tier: "gold", old: "x" } },
   after: { volumeId: SEED_VOLUMES.data, name: "weekly", metadata: { tier: "silver" } },
+  imported: {
+    make: ({ cinder }) => {
+      const metadata = { tier: "gold" };
+      return cinder.createSnapshot({ volume_id: SEED_VOLUMES.data, name: "by hand", metadata }).id;
+    },
+    inputs: { volumeId: SEED_VOLUMES.data, name: "nightly", metadata: { tier: "gold" } },
+  },
   sites: SITES,
-  expectations: cinderExpectations(SITES, {
-    // If a policy forbids the record, the provider only warns. The tag is sent to the same address.
-    "403": { record: pending("forbidden", at(1, 2), /answered 403/) },
-    "404, in the service's own words": {
-      // The test's answer is wrong: the snapshot still exists afterwards.
-      create: fails("notFound", at(0, 1), /Volume \S+ could not be found/),
-      read: gone(at(1, 0)),
-      readBefore: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
-      rename: fails("notFound", at(1, 0), /could not be found/),
-      tag: fails("notFound", at(1, 1), /could not be found/),
-      untag: fails("notFound", at(1, 1), /could not be found/),
-      delete: ok(at(1, 0)),
-    },
-    "413 with `Retry-After: 0` (a full quota)": {
-      create: fails("refused", at(0, 1), /Maximum number of snapshots allowed.*\n.*quota is full.*openstack quota/),
-    },
-    "10 MB of garbage": {
-      // A 200 to a deletion that does not happen: the backend is asked, not believed. (A key's: the next refresh shows it.)
-      delete: fails("failed", at(1, 0), /began to delete snapshot \S+ and took it back/),
-    },
-  }),
+  expectations: joined(
+    importExpectations("snapshot"),
+    cinderExpectations(SITES, {
+      // If a policy forbids the record, the provider only warns. The tag is sent to the same address.
+      "403": { record: pending("forbidden", at(1, 2), /answered 403/) },
+      "404, in the service's own words": {
+        // The test's answer is wrong: the snapshot still exists afterwards.
+        create: fails("notFound", at(0, 1), /Volume \S+ could not be found/),
+        read: gone(at(1, 0)),
+        readBefore: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
+        rename: fails("notFound", at(1, 0), /could not be found/),
+        tag: fails("notFound", at(1, 1), /could not be found/),
+        untag: fails("notFound", at(1, 1), /could not be found/),
+        delete: ok(at(1, 0)),
+      },
+      "413 with `Retry-After: 0` (a full quota)": {
+        create: fails("refused", at(0, 1), /Maximum number of snapshots allowed.*\n.*quota is full.*openstack quota/),
+      },
+      "10 MB of garbage": {
+        // A 200 to a deletion that does not happen: the backend is asked, not believed. (A key's: the next refresh shows it.)
+        delete: fails("failed", at(1, 0), /began to delete snapshot \S+ and took it back/),
+      },
+    }),
+  ),
   lookUp: () => {
     // A configuration of its own: lookups keep one client for each configuration.
     const { getSnapshot } = lookups(JSON.stringify({ [randomUUID()]: {} }));

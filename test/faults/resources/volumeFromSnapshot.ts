@@ -5,6 +5,8 @@ import { SEED_VOLUMES } from "../../../emulator/index";
 import { volumeFromSnapshot as definition } from "../../../provider/openstack/volumeFromSnapshot/resource";
 import {
   cinderExpectations,
+  importExpectations,
+  joined,
   loginSite,
   notFound,
   ON_CINDER,
@@ -37,6 +39,9 @@ const SITES = {
   create: sites.create,
   poll: sites.poll,
   record: sites.record,
+  importFind: sites.importFind,
+  importRecord: sites.importRecord,
+  importRename: sites.importRename,
   read: sites.read,
   readBefore: sites.readBefore,
   rename: sites.rename,
@@ -66,30 +71,40 @@ export const volumeFromSnapshot: ResourceUnderTest = {
   hidden: hiddenInputs("VolumeFromSnapshot", "restored"),
   before: { snapshotId: SNAPSHOT_ID, name: "restored", sizeGiB: 12, metadata: { tier: "gold", old: "x" } },
   after: { snapshotId: SNAPSHOT_ID, name: "kept", sizeGiB: 15, metadata: { tier: "silver" } },
+  imported: {
+    make: ({ cinder }) => {
+      const given = { size: 12, snapshot_id: SNAPSHOT_ID, metadata: { tier: "gold" } };
+      return cinder.createVolume({ name: "by hand", ...given }).id;
+    },
+    inputs: { snapshotId: SNAPSHOT_ID, name: "restored", metadata: { tier: "gold" } },
+  },
   sites: SITES,
-  expectations: cinderExpectations(SITES, {
-    // If a policy forbids the record, the provider only warns. The tag is sent to the same address.
-    "403": { record: pending("forbidden", at(1, 2), /answered 403/) },
-    "404, in the service's own words": {
-      snapshot: fails("notFound", at(0, 0), /Snapshot \S+ could not be found/),
-      create: fails("notFound", at(0, 1), /Snapshot \S+ could not be found/),
-      read: gone(at(1, 0)),
-      readBefore: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
-      rename: fails("notFound", at(1, 0), /could not be found/),
-      tag: fails("notFound", at(1, 1), /could not be found/),
-      untag: fails("notFound", at(1, 1), /could not be found/),
-      extend: fails("notFound", at(1, 2), /could not be found/),
-      delete: ok(at(1, 0)),
-    },
-    "413 with `Retry-After: 0` (a full quota)": {
-      create: fails("refused", at(0, 1), /Maximum number of volumes allowed.*\n.*quota is full.*openstack quota/),
-    },
-    "10 MB of garbage": {
-      // A 200 to what does not happen: the backend is asked, not believed.
-      extend: recorded("failed", at(1, 2), /could not grow volume \S+ from 12 to 15 GiB/),
-      delete: fails("failed", at(1, 0), /began to delete volume \S+ and took it back/),
-    },
-  }),
+  expectations: joined(
+    importExpectations("volume from a snapshot"),
+    cinderExpectations(SITES, {
+      // If a policy forbids the record, the provider only warns. The tag is sent to the same address.
+      "403": { record: pending("forbidden", at(1, 2), /answered 403/) },
+      "404, in the service's own words": {
+        snapshot: fails("notFound", at(0, 0), /Snapshot \S+ could not be found/),
+        create: fails("notFound", at(0, 1), /Snapshot \S+ could not be found/),
+        read: gone(at(1, 0)),
+        readBefore: fails("notFound", at(1, 0), /does not exist any more.*\n.*pulumi refresh/),
+        rename: fails("notFound", at(1, 0), /could not be found/),
+        tag: fails("notFound", at(1, 1), /could not be found/),
+        untag: fails("notFound", at(1, 1), /could not be found/),
+        extend: fails("notFound", at(1, 2), /could not be found/),
+        delete: ok(at(1, 0)),
+      },
+      "413 with `Retry-After: 0` (a full quota)": {
+        create: fails("refused", at(0, 1), /Maximum number of volumes allowed.*\n.*quota is full.*openstack quota/),
+      },
+      "10 MB of garbage": {
+        // A 200 to what does not happen: the backend is asked, not believed.
+        extend: recorded("failed", at(1, 2), /could not grow volume \S+ from 12 to 15 GiB/),
+        delete: fails("failed", at(1, 0), /began to delete volume \S+ and took it back/),
+      },
+    }),
+  ),
 
   prepare: (emulator) => {
     emulator.keystone.userNamed("demo").password = PASSWORD;

@@ -29,7 +29,8 @@ const only = (tag: string) => readTags([row(tag)]).get(SET);
 test("memberTag: is read back as it was written", () => {
   const member = fc.record({
     set: fc.constant(SET),
-    time: fc.nat(2_000_000_000),
+    // Of an imported VM the time is not known.
+    time: fc.option(fc.integer({ min: 1, max: 2_000_000_000 }), { nil: undefined }),
     disks: fc.array(hex(32), { maxLength: 24 }),
     record,
     name: fc.string({ minLength: 1 }),

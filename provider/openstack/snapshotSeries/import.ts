@@ -1,0 +1,101 @@
+// The `import` option of a SnapshotSeries: makes a series of snapshots that something else has taken of one volume, by their
+// UUIDs. Nothing is taken or deleted at the import.
+
+import { z } from "zod";
+import type { Importable, Importer } from "../../core/definition";
+import { SnapcloneError } from "../../core/errors";
+import { digest } from "../../core/util/digest";
+import type { SnapshotRow } from "../cinder";
+import type { OpenStackContext } from "../context";
+import { uuid } from "../inputs";
+import { withoutRevert } from "../revert/inputs";
+import { partsOf, importer as snapshotImporter } from "../snapshot/import";
+import type { SnapshotSeriesInputs } from "./inputs";
+import { listInstants, now } from "./instants";
+import { instantKey } from "./record";
+import { dueRows, instantOf, newestFirst, observedSeries } from "./state";
+
+const snapshot = uuid("a snapshot");
+
+export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
+  id: z.string("must be a text").transform((text, context): string => {
+    const ids = idsIn(text).map((one) => snapshot.safeParse(one));
+    const isTwice = new Set(ids.map(({ data }) => data)).size < ids.length;
+    if (ids.some(({ success }) => !success)) {
+      context.addIssue({ code: "custom", message: "must be the UUIDs of the snapshots, separated by commas" });
+    } else if (isTwice) context.addIssue({ code: "custom", message: "names one snapshot twice" });
+    return ids.map(({ data }) => data).join(",");
+  }),
+
+  needs: ["keep"],
+
+  async find(cloud, importId, record, inputs, context): Promise<Importable | undefined> {
+    const { signal } = context;
+    const ids = idsIn(importId);
+    const shown = await Promise.all(ids.map((one) => cloud.snapshot(one, signal)));
+    const rows = newestFirst(
+      shown.filter((row) => row !== undefined),
+      {},
+    );
+    const [newest] = rows;
+    if (newest === undefined) return undefined;
+    const lacking = ids.filter((one) => !rows.some((row) => row.id === one));
+    if (lacking.length > 0) throw wrong(`there is no snapshot ${lacking.join(", ")}, or this login may not see it`);
+    refuseUnusable(rows);
+    const known = {
+      volumeId: newest.volume_id,
+      snapshots: rows.map(instantOf),
+      // Neither is on the backend, so the program's are taken to be done.
+      takenFor: instantKey(inputs.triggers),
+      ...withoutRevert(inputs),
+    };
+    const time = now(cloud, context);
+    refuseDue(dueRows(rows, known, inputs, time), rows.length);
+    const id = `series-${digest(`import ${record.stack} ${record.owner} ${importId}`).slice(0, 16)}`;
+    const others = (await listInstants(cloud, id, known, signal)).filter((row) => !ids.includes(row.id));
+    if (others.length > 0) throw earlierImport(others);
+    const { state } = observedSeries(rows, known, inputs, time);
+    return { id, objects: ids, parts: rows.flatMap(partsOf), state };
+  },
+
+  forget: snapshotImporter.forget,
+  removeRecords: snapshotImporter.removeRecords,
+};
+
+function idsIn(text: string): string[] {
+  return text.split(",").map((one) => one.trim());
+}
+
+function wrong(message: string, hint?: string): SnapcloneError {
+  return new SnapcloneError({ kind: "input", message: `${message}; nothing was changed`, hint });
+}
+
+function refuseUnusable(rows: readonly SnapshotRow[]): void {
+  const volumes = [...new Set(rows.map(({ volume_id }) => volume_id))];
+  if (volumes.length > 1) throw wrong(`the snapshots are of several volumes: ${volumes.join(", ")}`);
+  const unusable = rows.filter(({ status }) => status.toLowerCase() !== "available");
+  if (unusable.length === 0) return;
+  throw new SnapcloneError({
+    kind: "refused",
+    message: `${unusable.map(({ id, status }) => `the snapshot ${id} is in status "${status}"`).join(", ")}, and only available ones can be taken over; nothing was changed`,
+    hint: "Leave them out, or run `pulumi up` again when they are available.",
+  });
+}
+
+/** An import deletes nothing. */
+function refuseDue(due: readonly SnapshotRow[], count: number): void {
+  if (due.length === 0) return;
+  throw wrong(
+    `with the program's keep and keepWithin, ${due.map(({ id }) => id).join(", ")} would be deleted at once`,
+    `Import with keep ${count}, or leave these out of the option. A smaller keep after the import deletes them.`,
+  );
+}
+
+/** The same import of an earlier time has taken more snapshots since, before the state let its series go. */
+function earlierImport(rows: readonly SnapshotRow[]): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `an earlier import of these snapshots by this resource has taken ${rows.map(({ id }) => id).join(", ")}, which the option does not name; nothing was changed`,
+    hint: "Add them to the option.",
+  });
+}
