@@ -28,6 +28,7 @@ interface Waiting<Row> {
 interface Listener<Row> {
   id: string;
   hear(row: Row | undefined): void;
+  coming(): void;
 }
 
 export class BatchPoller<Row> {
@@ -63,9 +64,12 @@ export class BatchPoller<Row> {
     return withAbort(answer, signal);
   }
 
-  /** Calls `hear` whenever a later list shows the object. Call the result to stop. */
-  subscribe(id: string, hear: (row: Row | undefined) => void): () => void {
-    const listener = { id, hear };
+  /**
+   * Calls `hear` whenever a later list shows the object, and `coming` when the object is fetched for this listener. Call the
+   * result to stop.
+   */
+  subscribe(id: string, hear: (row: Row | undefined) => void, coming = () => {}): () => void {
+    const listener = { id, hear, coming };
     this.listening.add(listener);
     return () => {
       this.listening.delete(listener);
@@ -104,6 +108,7 @@ export class BatchPoller<Row> {
     const { fetchOne, resolveWhenMissing } = this.options;
     const listed = rows.get(listener.id);
     if (!this.listening.has(listener) || (listed === undefined && !resolveWhenMissing)) return;
+    if (listed === undefined) listener.coming();
     try {
       const row = listed ?? (await fetchOne(listener.id));
       if (this.listening.has(listener)) listener.hear(row);

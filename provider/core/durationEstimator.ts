@@ -44,7 +44,7 @@ export class DurationEstimator {
 
   /** True where earlier waits of this kind are about to find out how long the work takes. */
   isLearning(wait: LearningWait): boolean {
-    if (this.spans.length > 0) return false;
+    if (this.spans.length > 0 || !this.waits.has(wait)) return false;
     let position = 0;
     for (const earlier of this.waits) {
       if (earlier === wait) return false;

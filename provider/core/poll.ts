@@ -21,8 +21,11 @@ export interface Poll<Seen> {
   evaluate(seen: Seen): Evaluation | Promise<Evaluation>;
   /** What the answer that accepted the work already showed. Saves the first fetch. */
   initial?: Seen;
-  /** Calls `listener` whenever another poll's fetch shows this object. Call the result to stop. */
-  subscribe?(listener: (seen: Seen) => void): () => void;
+  /**
+   * Calls `listener` whenever another poll's fetch shows this object, and `coming` when such a fetch has been sent. Call the
+   * result to stop.
+   */
+  subscribe?(listener: (seen: Seen) => void, coming: () => void): () => void;
   /** Bounds of the milliseconds between two fetches. Within them it is a quarter of the wait so far, less some jitter. */
   interval: { first: number; most: number };
   /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
@@ -74,7 +77,8 @@ async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
   const estimator = initial === undefined ? undefined : options.estimator;
   const fetched: Fetched<Seen> = initial === undefined ? await fetchOnce(options) : { seen: initial };
   const wait: Wait<Seen> = { begun, estimator, history: new Map(), pendingAt: 0, shown: "", fetched };
-  const leave = estimator?.join(wait);
+  // What a list shows is known to all who wait. Other waits learn from each other how long the work takes.
+  const leave = options.subscribe ? undefined : estimator?.join(wait);
   try {
     for (;;) {
       if (wait.fetched.error) count(wait.history, wait.fetched.error.parts.message);
@@ -130,6 +134,9 @@ async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen
   const resting = linkedAbort(signal);
   const { fetched } = wait;
   let wakeAt = clock.now() + pauseOf(options, wait);
+  const pauseAnew = () => {
+    wakeAt = clock.now() + pauseOf(options, wait);
+  };
   let leave = () => {};
   const woken = new Promise<{ seen: Seen } | undefined>((resolve) => {
     wait.learned = () => {
@@ -141,10 +148,10 @@ async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen
       if (fetched.error || seen === undefined || !isDeepStrictEqual(seen, fetched.seen)) resolve({ seen });
       else {
         seenPending(wait, clock);
-        wakeAt = clock.now() + pauseOf(options, wait);
+        pauseAnew();
       }
     };
-    leave = options.subscribe?.(hear) ?? leave;
+    leave = options.subscribe?.(hear, pauseAnew) ?? leave;
   });
   try {
     for (let left = wakeAt - clock.now(); left > 0; left = wakeAt - clock.now()) {

@@ -3,11 +3,11 @@
 // of it is documented by Pulumi (docs/wire/pulumi-engine.md), so the provider also works where a part is missing.
 
 import { fstatSync } from "node:fs";
-import type * as inspector from "node:inspector";
 import { createRequire } from "node:module";
 import type { Client, ServiceError } from "@grpc/grpc-js";
 import { redact } from "../core/errors";
 import type { Log, Run, Severity } from "../core/run";
+import { type CheckMessages, firstSeed } from "./firstRequest";
 
 /** How long the warnings at the end may take: the engine kills the process five seconds after SIGINT (docs/wire/pulumi-engine.md). */
 const END_MS = 4_000;
@@ -150,8 +150,6 @@ export function answerOf(message: string): Error {
 
 /** Where a field that Pulumi's dynamic provider drops travels: an input that exists between Pulumi's reading of a request and ours, and nowhere else. */
 const REQUEST = "__request";
-/** The global property by which this code and the inspector exchange objects. */
-const EXCHANGE = Symbol.for("pulumi-snapclone/inspected");
 
 let checkRequest: CheckMessages | undefined;
 /** The first request of the process is read before this code is loaded (docs/wire/pulumi-engine.md#request-fields). */
@@ -212,52 +210,10 @@ export function takeTimeout(properties: Record<string, unknown>): number | undef
 export function takeRandomSeed(inputs: Record<string, unknown>, urn: string | undefined): Uint8Array | undefined {
   const passed = inputs[REQUEST];
   delete inputs[REQUEST];
-  const mayBeOnHeap = isFirstCheck && passed === undefined && urn !== undefined;
+  const mayBeFirst = isFirstCheck && passed === undefined && urn !== undefined;
   isFirstCheck = false;
-  const seed = mayBeOnHeap ? seedOnHeap(urn) : passed;
+  const seed = mayBeFirst && checkRequest ? firstSeed(checkRequest, urn) : passed;
   return typeof seed === "string" && seed !== "" ? Buffer.from(seed, "base64") : undefined;
-}
-
-/**
- * The seed of the process's first request, which Pulumi's handler still holds. Which resource is checked first differs from
- * preview to `up`: without this seed, a resource would have an attempt in only one of them, and a saved plan would fail.
- */
-function seedOnHeap(urn: string): string | undefined {
-  if (checkRequest === undefined) return undefined;
-  const exchange = globalThis as Record<symbol, unknown>;
-  try {
-    const { Session } = require("node:inspector") as typeof inspector;
-    const session = new Session();
-    // A session of this thread opens no port, and its answers come before `post` returns.
-    session.connect();
-    try {
-      const post = (method: string, params: object): InspectorAnswer => {
-        let answer: InspectorAnswer = {};
-        session.post(method, params, (_error, result) => {
-          answer = (result ?? {}) as InspectorAnswer;
-        });
-        return answer;
-      };
-      exchange[EXCHANGE] = checkRequest.prototype;
-      const expression = `globalThis[Symbol.for(${JSON.stringify(EXCHANGE.description)})]`;
-      const prototype = post("Runtime.evaluate", { expression }).result;
-      const { objects } = post("Runtime.queryObjects", { prototypeObjectId: prototype?.objectId });
-      post("Runtime.callFunctionOn", {
-        objectId: objects?.objectId,
-        functionDeclaration: `function () { ${expression} = [...this]; }`,
-      });
-    } finally {
-      session.disconnect();
-    }
-    const found = exchange[EXCHANGE];
-    const requests = Array.isArray(found) ? (found as CheckMessage[]) : [];
-    return requests.find((request) => request.getUrn() === urn)?.getRandomseed_asB64();
-  } catch {
-    // A Node.js without an inspector: the attempt is unnamed.
-    return undefined;
-  } finally {
-    delete exchange[EXCHANGE];
-  }
 }
 
 function isPipe(fd: number): boolean {
@@ -273,17 +229,6 @@ function isPipe(fd: number): boolean {
 export function engineAddress(): string | undefined {
   const address = process.argv.at(-1);
   return address !== undefined && /:\d+$/.test(address) ? address : undefined;
-}
-
-interface CheckMessages {
-  prototype: object;
-  deserializeBinary(bytes: Uint8Array): CheckMessage;
-}
-
-interface CheckMessage {
-  getUrn(): string;
-  getRandomseed_asB64(): string;
-  getNews(): Properties | undefined;
 }
 
 interface TimedMessage {
@@ -304,12 +249,6 @@ interface ProviderMessages {
 
 interface MessageType<Message> {
   deserializeBinary(bytes: Uint8Array): Message;
-}
-
-/** The parts of the inspector's answers that are used here. */
-interface InspectorAnswer {
-  result?: { objectId?: string };
-  objects?: { objectId?: string };
 }
 
 interface StructMessages {

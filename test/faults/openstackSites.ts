@@ -207,7 +207,7 @@ export const importExpectations = (noun: string): Expectations => ({
     importFind: fails("notFound", at(1, 0), new RegExp(`there is no ${noun} \\S+, or this login may not see it`)),
   },
   "an object in a status nobody has heard of": {
-    importFind: fails("refused", at(1, 0), /in status "quantum-folding", and only an? .* can be taken over/),
+    importFind: fails("refused", at(1, 0), /in status "quantum-folding", and only an?.* can be taken over/),
   },
 });
 

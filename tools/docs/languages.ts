@@ -7,7 +7,7 @@ import path from "node:path";
 /** The languages of the examples, as a fence names them, by the ending of their files in examples/native. */
 const EXAMPLE_FILES = { ts: "typescript", py: "python", go: "go", yaml: "yaml" } as const;
 
-/** The form from which Pulumi's generators take the example of their language (pulumi/pulumi pkg/codegen/docs.go). */
+/** The form from which Pulumi's generators take the example of their language (pulumi/pulumi pkg/codegen/docs.go:153). */
 export function exampleText(root: string, slug: string): string {
   const programs = Object.entries(EXAMPLE_FILES).map(([ending, language]) => {
     const text = readFileSync(path.join(root, "examples", "native", `${slug}.${ending}`), "utf8");

@@ -50,7 +50,7 @@ func bind(text []byte) *schema.Package {
 	return pkg
 }
 
-// The generator splits a name before each capital letter (pulumi/pulumi pkg/codegen/python/python.go:96) and a schema can't
+// The generator splits a name before each capital letter (pulumi/pulumi pkg/codegen/python/python.go:174) and a schema can't
 // name a property for Python: it makes size_gi_b of sizeGiB. The names of the wire stay, as they are in strings of their own.
 var unit = regexp.MustCompile(`\b([a-z]\w*)_gi_b\b`)
 

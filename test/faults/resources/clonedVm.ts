@@ -15,7 +15,7 @@ import {
   type ResourceUnderTest,
   recorded,
 } from "../resourceUnderTest";
-import { del, get, hiddenInputs, put, request, withinFirst } from "../sites";
+import { del, get, hiddenInputs, post, put, request, withinFirst } from "../sites";
 
 const PASSWORD = "planted-pass%word \"9'";
 
@@ -86,6 +86,26 @@ const SITES = {
     [],
     { success: [1, 0], failure: [1, 0] },
   ),
+  importFind: request("import", "query", get(/\/vm-instances\?q=uuid/), "`GET /vm-instances`", VM_FIELDS, {
+    success: [1, 0],
+    failure: [1, 0],
+  }),
+  importTags: request("import", "query", get(/\/user-tags\?/), "`GET /user-tags`", ["inventories"], {
+    success: [1, 0],
+    failure: [1, 0],
+  }),
+  importRecord: request("import", "change", post(/\/user-tags$/), "`POST /user-tags` (the ownership record)", [], {
+    success: [1, 0],
+    failure: [1, 0],
+  }),
+  importRename: request(
+    "import",
+    "change",
+    put(new RegExp(`${VM}/actions$`)),
+    "`PUT /vm-instances/{uuid}/actions` (update)",
+    [],
+    { success: [1, 0], failure: [1, 0] },
+  ),
   read: request("read", "query", get(/\/vm-instances\?q=uuid/), "`GET /vm-instances`", VM_FIELDS, {
     success: [1, 0],
     failure: [1, 0],
@@ -126,6 +146,8 @@ const no = {
   login: fails("refused", at(0, 0), /SYS\.1000/),
   create: fails("refused", at(0, 1), /SYS\.1000/),
   adopt: recorded("refused", at(1, 0), /SYS\.1000/),
+  importRecord: recorded("refused", at(1, 0), /SYS\.1000/),
+  importRename: recorded("refused", at(1, 0), /SYS\.1000/),
   rename: recorded("refused", at(1, 0), /SYS\.1000/),
   delete: fails("refused", at(1, 0), /SYS\.1000/),
 };
@@ -138,10 +160,20 @@ export const clonedVm: ResourceUnderTest = {
   hidden: hiddenInputs("ClonedVm", "web"),
   before: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "one" },
   after: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "two" },
+  imported: {
+    make: ({ zstack }) => {
+      const vm = zstack.addVm({ name: "web-by-hand", state: "Running", description: "one" });
+      zstack.furnish(vm);
+      return vm.uuid;
+    },
+    inputs: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "one" },
+  },
   sites: SITES,
   expectations: {
     "401, once": refused401,
     "401, for ever": { create: fails("unauthorized", at(0, 1), /answered 401/) },
+    // The state has the VMs, and a warning says so.
+    "403": { importRecord: ok(at(1, 0)) },
     "404, in the service's own words": {
       // A query finds an empty list, never nothing: of a question this word proves nothing (docs/wire/zstack.md#s9-5).
       ...expectationsBy(everywhere("refused", /SYS\.1003: could not be found/)),
@@ -149,6 +181,8 @@ export const clonedVm: ResourceUnderTest = {
       create: fails("notFound", at(0, 1), /SYS\.1003/),
       // One VM is missing, which is not the whole set.
       adopt: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
+      importRecord: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
+      importRename: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
       rename: recorded("failed", at(1, 0), /"web-1" vanished: .*SYS\.1003/),
       // The test's answer is wrong: the VM still exists, and the provider polls until the deadline.
       delete: fails("deadline", at(1, 0), /waited 2 min for "web-1" to be gone; seen: .*web-1 Running/),
@@ -164,6 +198,8 @@ export const clonedVm: ResourceUnderTest = {
     "a trickle (a byte each 200 ms)": {
       // Carried out, and all that is wanted of the answer is that it has come: three times it does not.
       adopt: recorded("transient", at(1, 0), /did not answer in time/),
+      importRecord: recorded("transient", at(1, 0), /did not answer in time/),
+      importRename: recorded("transient", at(1, 0), /did not answer in time/),
       rename: recorded("transient", at(1, 0), /did not answer in time/),
       delete: fails("transient", at(0, 0), /did not answer in time/),
     },
@@ -171,6 +207,8 @@ export const clonedVm: ResourceUnderTest = {
       ...lost(),
       // Only a 202 accepts a request.
       adopt: recorded("malformed", at(1, 0), /answered 200/),
+      importRecord: recorded("malformed", at(1, 0), /answered 200/),
+      importRename: recorded("malformed", at(1, 0), /answered 200/),
       rename: recorded("malformed", at(1, 0), /answered 200/),
       delete: fails("malformed", at(1, 0), /answered 200/),
     },
@@ -179,6 +217,9 @@ export const clonedVm: ResourceUnderTest = {
       login: fails("config", at(0, 0), /the address has moved.*\n.*snapclone:connections/),
     },
     "599, a status nobody has heard of": lost(),
+    "an object in a status nobody has heard of": {
+      importFind: fails("refused", at(1, 0), /is in state quantum-folding; nothing was changed/),
+    },
   },
 
   prepare: (emulator) => {

@@ -78,6 +78,34 @@ const SITES = {
     withinFirst("task", TASK),
     { success: [2, 0], failure: [2, 0], counted: true },
   ),
+  importSession: request(
+    "import",
+    "query",
+    get(new RegExp(`${SESSION}$`)),
+    "`GET /block/snapshot-sessions/{id}`",
+    SESSION_FIELDS,
+    { success: [2, 0], failure: [2, 0] },
+  ),
+  importTargets: request("import", "query", bulk, "`POST /block/snapshots/bulk`", TARGET_FIELDS, {
+    success: [2, 0],
+    failure: [2, 0],
+  }),
+  importTasks: request(
+    "import",
+    "query",
+    get(new RegExp(`${SESSION}/tasks$`)),
+    "`GET /block/snapshot-sessions/{id}/tasks`",
+    ["task"],
+    { success: [2, 0], failure: [2, 0] },
+  ),
+  importRecord: request(
+    "import",
+    "change",
+    put(/\/block\/snapshots\/urn:[^/]+\/tags$/),
+    "`PUT /block/snapshots/{id}/tags` (the ownership record)",
+    [],
+    { success: [2, 0], failure: [2, 0] },
+  ),
   find: request("read", "query", search, "`GET /block/snapshots/search`", FOUND_FIELDS, {
     success: [2, 0],
     failure: [2, 0],
@@ -140,10 +168,17 @@ export const linkedTargetSet: ResourceUnderTest = {
     copyMode: "copy",
     deleteTargetsOnUnlink: true,
   },
+  imported: {
+    make: ({ vipr }) => {
+      const names = ["by hand", "by hand, too"].map((label) => vipr.linkNow(SEED_SESSIONS.monday, label).id);
+      return [SEED_SESSIONS.monday, ...names].join();
+    },
+    inputs: { snapshotSessionId: SEED_SESSIONS.monday, targetName: "dev", count: 2, copyMode: "copy" },
+  },
   sites: SITES,
   expectations: {
     // If the user may not tag, the provider only warns.
-    "403": { record: ok(at(2, 1)) },
+    "403": { record: ok(at(2, 1)), importRecord: ok(at(2, 0)) },
     "404, in the service's own words": {
       login: fails("notFound", at(0, 0), /Unable to find entity/),
       list: fails("notFound", at(0, 0), /Unable to find entity/),
@@ -157,6 +192,11 @@ export const linkedTargetSet: ResourceUnderTest = {
       // The set is not gone because one target is missing.
       targets: pending("refused", at(2, 1), /Unable to find entity/),
       adopt: recorded("refused", at(2, 1), /Unable to find entity/),
+      importSession: fails("input", at(2, 0), /there is no snapshot session \S+, or this login may not see it/),
+      importTargets: fails("notFound", at(2, 0), /Unable to find entity/),
+      importTasks: fails("notFound", at(2, 0), /Unable to find entity/),
+      // The next read notices a target that is gone.
+      importRecord: ok(at(2, 0)),
       find: fails("notFound", at(2, 0), /Unable to find entity/),
       read: fails("notFound", at(2, 0), /Unable to find entity/),
       readBefore: fails("notFound", at(2, 0), /Unable to find entity/),
@@ -169,6 +209,7 @@ export const linkedTargetSet: ResourceUnderTest = {
     "a trickle (a byte each 200 ms)": {
       login: fails("transient", at(0, 0), /did not answer in time/),
       record: pending("transient", at(2, 0), /did not answer in time/),
+      importRecord: recorded("transient", at(2, 0), /did not answer in time/),
     },
     // A 200 without a token.
     "10 MB of garbage": { login: fails("malformed", at(0, 0), /without a token.*\n.*443 is the portal/) },

@@ -72,6 +72,33 @@ const SITES = {
     ["details", "details.results", "details.completed_tasks", "pending_tasks", "progress", "flow_details"],
     { success: [3, 1], failure: [3, 1] },
   ),
+  importFind: request(
+    "import",
+    "fallback",
+    get(/\/volumes\/detail/),
+    "`GET /volumes/detail` (the clones)",
+    ["volumes", "volumes.0.id", "volumes.0.metadata", "volumes.0.name"],
+    { success: [3, 0], failure: [3, 0] },
+  ),
+  importRecord: request(
+    "import",
+    "change",
+    post(new RegExp(`${CLONE}/metadata$`)),
+    "`POST /volumes/{id}/metadata` (the ownership record of each clone)",
+    ["metadata"],
+    { success: [3, 0], failure: [3, 0] },
+  ),
+  importRename: request(
+    "import",
+    "change",
+    put(new RegExp(`${CLONE}$`)),
+    "`PUT /volumes/{id}` (each clone)",
+    VOLUME_FIELDS,
+    {
+      success: [3, 0],
+      failure: [3, 0],
+    },
+  ),
   read: request(
     "read",
     "fallback",
@@ -118,8 +145,15 @@ export const volumeClone: ResourceUnderTest = {
   hidden: hiddenInputs("VolumeClone", "before"),
   before: { volumes: SOURCES, displayName: "before" },
   after: { volumes: SOURCES, displayName: "after", description: "changed" },
+  imported: {
+    make: ({ cinder }) =>
+      SOURCES.map((source_volid) => cinder.createVolume({ name: "by hand", size: 5, source_volid }).id).join(),
+    inputs: { volumes: SOURCES, displayName: "before" },
+  },
   sites: SITES,
   expectations: joined(LOGIN_EXPECTATIONS, {
+    // The state has the clones, and a warning says so.
+    "403": { importRecord: ok(at(3, 0)) },
     "404, in the service's own words": {
       create: fails("notFound", at(0, 1), /Volume \S+ could not be found/),
       // PowerVC has forgotten the task. The volumes show that the clones exist.

@@ -65,7 +65,7 @@ async function openBackend(stackName: string): Promise<BackendFixture> {
   zstack.beginDestroy = (row) => {
     const copy = copyOf(row);
     const others = [...zstack.vms.values()].filter(
-      (other) => other !== row && sourceOf.get(other.uuid) === copy.source && other.name === row.name,
+      (other) => other !== row && sourceOf.get(other.uuid) === copy.source && plainName(other) === plainName(row),
     );
     spy.recordDeletion(
       copy,
@@ -97,6 +97,11 @@ async function openBackend(stackName: string): Promise<BackendFixture> {
     spy,
     close: () => cloud.close(),
   };
+}
+
+/** Without the end that a clone's name has until its record is written. */
+function plainName({ name }: ZStackVm): string {
+  return name.replace(/\.sc-\w{32}$/, "");
 }
 
 /** By set: the pending create on its source, or else the tag of a clone (provider/zstack/clonedVm/ownership.ts has their forms). */
