@@ -13,8 +13,8 @@ interface Binding {
   operation: Patience | undefined;
 }
 
-/** A wait that begins at the deadline, or afterwards, may take this long. */
-const LAST_WAIT_MS = 15_000;
+/** At its deadline and afterwards, an operation asks only what became of its last request. Each such wait may take this long. */
+export const LAST_WAIT_MS = 15_000;
 const bindings = new AsyncLocalStorage<Binding | undefined>();
 
 /** Calls `work`, which may begin several operations, one after the other. Requests belong to the latest one. */
@@ -38,8 +38,7 @@ export function beginShared<T>(work: () => T): T {
 }
 
 /**
- * Waits for shared work until the deadline of the current operation. The work itself goes on for the others. At its
- * deadline and afterwards, an operation asks only what became of its last request.
+ * Waits for shared work until the deadline of the current operation. The work itself goes on for the others.
  */
 export async function waitForShared<T>(work: Promise<T>, what: string): Promise<T> {
   const { clock, operation } = bindings.getStore() ?? {};

@@ -28,6 +28,11 @@ export interface Poll<Seen> {
   subscribe?(listener: (seen: Seen) => void, coming: () => void): () => void;
   /** Bounds of the milliseconds between two fetches. Within them it is a quarter of the wait so far, less some jitter. */
   interval: { first: number; most: number };
+  /**
+   * Milliseconds after which the wait is given up, although the operation may take longer. They count from the first answer,
+   * since a rate limit may hold up the fetch, and from the beginning as long as there are only errors.
+   */
+  giveUpAfterMs?: number;
   /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
   estimator?: DurationEstimator;
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
@@ -68,15 +73,27 @@ interface Wait<Seen> extends LearningWait {
   pendingAt: number;
   shown: string;
   fetched: Fetched<Seen>;
+  /** By the clock: the deadline, or the time to give up. */
+  endsAt: number;
 }
 
 async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
   const { initial, context } = options;
   const { clock, deadline } = context;
   const begun = clock.now();
+  const endOf = (start: number) => Math.min(deadline, start + (options.giveUpAfterMs ?? Number.POSITIVE_INFINITY));
   const estimator = initial === undefined ? undefined : options.estimator;
   const fetched: Fetched<Seen> = initial === undefined ? await fetchOnce(options) : { seen: initial };
-  const wait: Wait<Seen> = { begun, estimator, history: new Map(), pendingAt: 0, shown: "", fetched };
+  const wait: Wait<Seen> = {
+    begun,
+    estimator,
+    history: new Map(),
+    pendingAt: 0,
+    shown: "",
+    fetched,
+    endsAt: endOf(begun),
+  };
+  let isAnswered = false;
   // What a list shows is known to all who wait. Other waits learn from each other how long the work takes.
   const leave = options.subscribe ? undefined : estimator?.join(wait);
   try {
@@ -84,6 +101,8 @@ async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
       if (wait.fetched.error) count(wait.history, wait.fetched.error.parts.message);
       else {
         const { seen } = wait.fetched;
+        if (!isAnswered) wait.endsAt = endOf(clock.now());
+        isAnswered = true;
         const evaluation = await options.evaluate(seen);
         if (evaluation.is === "failed") throw evaluation.error;
         if (evaluation.progress !== wait.shown) context.progress(evaluation.progress);
@@ -94,7 +113,8 @@ async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
         }
         seenPending(wait, clock);
       }
-      if (deadline <= clock.now()) throw deadlineError(options, clock.now() - begun, wait.history);
+      const isOver = wait.endsAt <= clock.now() || wait.fetched.error?.kind === "deadline";
+      if (isOver) throw deadlineError(options, clock.now() - begun, wait.history);
       wait.fetched = (await rest(options, wait)) ?? (await fetchOnce(options));
       // One list may end a thousand waits.
       await clock.yield?.();
@@ -109,11 +129,11 @@ function seenPending(wait: Wait<unknown>, clock: Clock): void {
   count(wait.history, wait.shown);
 }
 
-/** How long to sleep. Ends at the deadline at the latest. */
+/** How long to sleep. Ends with the wait at the latest. */
 function pauseOf<Seen>({ interval, context }: Poll<Seen>, wait: Wait<Seen>): number {
-  const { clock, deadline } = context;
+  const { clock } = context;
   const pause = wait.fetched.error?.retryAfterMs ?? nextInterval(interval, wait, clock.now() - wait.begun);
-  return Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, deadline - clock.now()));
+  return Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, wait.endsAt - clock.now()));
 }
 
 function nextInterval({ first, most }: Poll<unknown>["interval"], wait: Wait<unknown>, age: number): number {
@@ -187,7 +207,8 @@ async function fetchOnce<Seen>(options: Poll<Seen>): Promise<Fetched<Seen>> {
   } catch (error) {
     if (signal.aborted) throw stopped(stoppedWaiting(options));
     if (own.signal.aborted) return { error: asSnapcloneError(own.signal.reason, options.description) };
-    if (isKind(error, "transient", "malformed")) return { error };
+    // "deadline": the request has waited for the answers to others until then.
+    if (isKind(error, "transient", "malformed", "deadline")) return { error };
     throw error;
   } finally {
     own.release();

@@ -10,7 +10,7 @@ import { type Poll, poll } from "../core/poll";
 export const INTERVAL = { first: 500, most: 10_000 };
 
 export interface ObjectWait<Row>
-  extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "context"> {
+  extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "context"> {
   /** The row as the accepting response showed it. Saves the first request. */
   initial?: Row | undefined;
   /** Starts the work once the wait is registered. May return the first row. */
@@ -33,6 +33,7 @@ export async function waitForObject<Row>(
       evaluate: wait.evaluate,
       ...(initial === undefined ? {} : { initial }),
       ...(wait.estimator === undefined ? {} : { estimator: wait.estimator }),
+      ...(wait.giveUpAfterMs === undefined ? {} : { giveUpAfterMs: wait.giveUpAfterMs }),
       interval: INTERVAL,
       context: wait.context,
     });

@@ -57,6 +57,7 @@ test("its tests pass, and so do those that hold for each resource", () => {
   const patterns = ["unit/(registry|generatedDocs|docs|layers|sdk|acme)", "contract/diskCopy", "malformed/diskCopy"];
   jestIn("--testPathPatterns", ...patterns);
   jestIn("--testPathPatterns", "faults/table/diskCopy");
+  jestIn("--testPathPatterns", "faults/waves", "--testNamePattern", NAMES.resource);
 });
 
 test("besides, only generated files change: the fault table's page, the schema and the API reports", () => {

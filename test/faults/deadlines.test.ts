@@ -9,7 +9,7 @@ import type { PartialFailure } from "../../provider/core/outputs";
 import type { Run } from "../../provider/core/run";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { again, expectedCount, perform, prepare, UserRun } from "./operations";
-import { RESOURCES } from "./resources/index";
+import { CHAPTERS } from "./resources/index";
 import type { ResourceUnderTest } from "./resourceUnderTest";
 import { FaultyHttp } from "./wire";
 
@@ -53,7 +53,7 @@ beforeAll(async () => {
 });
 afterAll(() => emulator.close());
 
-describe.each(RESOURCES.map((resource) => [resource.title, resource] as const))("%s", (_title, resource) => {
+describe.each(CHAPTERS.map((resource) => [resource.title, resource] as const))("%s", (_title, resource) => {
   const sites = Object.entries(resource.sites).filter(([, { of }]) => WITH_DEADLINE.includes(of));
   describe.each(Object.entries(LIMITS))("%s", (_limit, limit) => {
     test.each(sites.map(([name]) => name))("%s", (site) => endsInTime(resource, site, limit));

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectationAt, FAULTS, type FaultName } from "./faults";
 import { report } from "./report";
-import { RESOURCES } from "./resources/index";
+import { CHAPTERS } from "./resources/index";
 
 const PAGE = join(__dirname, "..", "..", "docs", "faults.md");
 
@@ -13,7 +13,7 @@ test("docs/faults.md is what the table says", () => {
   expect(readFileSync(PAGE, "utf8")).toBe(report());
 });
 
-test.each(RESOURCES.map((resource) => [resource.title, resource] as const))(
+test.each(CHAPTERS.map((resource) => [resource.title, resource] as const))(
   "%s: what fails says why, and an exception is one",
   (_title, resource) => {
     for (const fault of Object.keys(FAULTS) as FaultName[]) {

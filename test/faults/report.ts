@@ -1,7 +1,7 @@
 // docs/faults.md, made from the table.
 
 import { expectationAt, FAULTS, type FaultName } from "./faults";
-import { RESOURCES } from "./resources/index";
+import { CHAPTERS } from "./resources/index";
 import type { Expectation, Operation, ResourceUnderTest } from "./resourceUnderTest";
 
 const HEAD = `<!-- Made from test/faults. Don't edit; run: UPDATE=1 npx jest test/faults/report -->
@@ -51,7 +51,7 @@ const TITLES: Record<Operation, string> = {
 const NAMES = Object.keys(FAULTS) as FaultName[];
 
 export function report(): string {
-  return [HEAD, ...RESOURCES.map(chapter)].join("\n");
+  return [HEAD, ...CHAPTERS.map(chapter)].join("\n");
 }
 
 function chapter(resource: ResourceUnderTest): string {

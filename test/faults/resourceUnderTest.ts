@@ -131,6 +131,14 @@ export interface ResourceUnderTest {
   /** Does, before the next run, what the error asks a person to do. */
   followAdvice?(emulator: Emulator): void;
   lookUp?(): Promise<{ id: string }>;
+  /** Other operations of the same resource, with requests of their own: chapters of the table, too. */
+  variants?: readonly ResourceUnderTest[];
+  /** Inputs of one of many that are created at once (waves.test.ts): what differs from `before`. */
+  another(at: number): Properties;
+  /** Adds to the emulator what only this one needs. */
+  prepareAnother?(emulator: Emulator, at: number): void;
+  /** The objects on the backend, where `count` only tells whether there is one. */
+  countMany?(emulator: Emulator): number;
 }
 
 export const at = (objects: number, creates: number): Counts => ({ objects, creates });

@@ -133,7 +133,7 @@ function noLab(): never {
 }
 
 /** A lab that a test run has started, unless SNAPCLONE_KEEP_LAB=1. */
-export function endsWithTheRun(): boolean {
+function endsWithTheRun(): boolean {
   return existsSync(STARTED_BY_TESTS) && process.env.SNAPCLONE_KEEP_LAB !== "1";
 }
 

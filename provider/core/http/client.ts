@@ -11,7 +11,7 @@ import { type Clock, systemClock } from "../util/clock";
 import { Semaphore } from "../util/semaphore";
 import { NotConnected, networkError, parseJson, toResponse } from "./classify";
 import { type Environment, type HttpProxy, openTunnel, ownRefusal, ProxyUnreachable, proxyFor } from "./proxy";
-import { type Patience, RateGate } from "./rateGate";
+import { notSent, type Patience, RateGate, timeLeft } from "./rateGate";
 import { describe, type HttpRequest, type HttpResponse, isIdempotent, type RawResponse } from "./request";
 import { retry } from "./retry";
 import { clientCertificate, type TlsSettings, trustOf } from "./tls";
@@ -75,7 +75,7 @@ export class HttpClient {
       isShared: operation === undefined,
     };
     const gate = this.gateOf(request.service);
-    return retry(request, () => gate.pass(() => this.attempt(request), patience), patience, this.clock);
+    return retry(request, () => gate.pass(() => this.attempt(request, patience), patience), patience, this.clock);
   }
 
   /** What time it is at the server of `url`; undefined before its first dated answer. */
@@ -96,14 +96,20 @@ export class HttpClient {
     return gate;
   }
 
-  private async attempt<T>(request: HttpRequest<T>): Promise<HttpResponse<T>> {
+  private async attempt<T>(request: HttpRequest<T>, patience: Patience): Promise<HttpResponse<T>> {
     if (request.signal?.aborted) throw stopped(undefined, describe(request));
     // Requests that only read do not queue behind those that change something.
     const limit = isIdempotent(request) ? this.readLimit : this.writeLimit;
-    const answer = await limit.run(async () => {
+    // Undici has no queue of its own: each request that gets a place here has a connection at once.
+    const send = async () => {
       await this.clock.yield?.();
       return this.exchange(request);
-    }, request.signal);
+    };
+    const answer = await limit.run(send, patience.signal, {
+      clock: this.clock,
+      ms: timeLeft(patience, this.clock),
+      tooLong: () => notSent(request.service, MAX_CONCURRENT),
+    });
     await this.clock.yield?.();
     const date = Date.parse(answer.headers.date ?? "");
     if (!Number.isNaN(date)) this.clockOffsets.set(new URL(request.url).origin, date - this.clock.now());

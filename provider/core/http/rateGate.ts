@@ -1,11 +1,13 @@
 // A service's rate limit, shared by all requests of one connection. A request that the limit turned away is sent again at
-// the time that the server named. Until then no other request is sent, and afterwards few at first: a hundred resources
-// that came back together would use up the next minute's allowance with refusals.
+// the time that the server named. Until then no other request is sent, and afterwards no more than the limit has let through
+// before (learnedLimit.ts): a hundred resources that came back together would be refused together. Who waits stands in line.
 
+import { LAST_WAIT_MS } from "../currentOperation";
 import { SnapcloneError } from "../errors";
-import { abortableSleep, withAbort, withTimeLimit } from "../util/abort";
+import { linkedAbort, stopped } from "../util/abort";
 import type { Clock } from "../util/clock";
 import { formatDuration } from "../util/duration";
+import { LearnedLimit, type Sent } from "./learnedLimit";
 
 /** How long a request may be repeated, and where its waits are shown. An OperationContext is one. */
 export interface Patience {
@@ -18,20 +20,37 @@ export interface Patience {
   readonly isShared?: boolean;
 }
 
-/** Milliseconds between two requests where the server names no time; doubled with each refusal in a row. */
-const DEFAULT_INTERVAL = { first: 1_000, most: 60_000 };
+/** A request that is to be sent. */
+interface Waiting {
+  patience: Patience;
+  /** Limits the sum of the pauses, in addition to the deadline. */
+  budget: number;
+  /** The time that was waited for, so that no clock can make it wait for the same time twice. */
+  waitedFor: number;
+  /** It had to wait for the limit, and not for the answers to other requests alone. */
+  hasWaited: boolean;
+  isHoldShown: boolean;
+  wake(): void;
+}
+
 /** The refusals of one wave come within this time, so that they are shown once. */
 const SAME_WAVE_MS = 5_000;
-/** When this many requests pass at once, the limit counts as gone. */
-const UNLIMITED_FROM = 64;
+/** A shorter wait for the measured limit is not shown. */
+const SHOWN_FROM_MS = 2_000;
+/** So many requests are sent at once before the first answer; each answer then allows two more. */
+const AT_ONCE_AT_FIRST = 8;
+/** When this many requests pass at once after a refusal, as many as the limit allows may be under way. */
+const ENOUGH_AT_ONCE = 64;
+/** Ends the sleeps that nobody needs. Shared, because each new error would cost its stack. */
+const NO_LONGER_NEEDED = new Error("no longer needed");
 
 export class RateGate {
-  private opensAt = Number.NEGATIVE_INFINITY;
+  private readonly limit = new LearnedLimit();
   private refusal: SnapcloneError | undefined;
-  private refusalsInARow = 0;
-  private allowedAtOnce = Number.POSITIVE_INFINITY;
+  private allowedAtOnce = AT_ONCE_AT_FIRST;
   private underWay = 0;
-  private waiting: (() => void)[] = [];
+  /** Only the first in line may be sent. */
+  private readonly line: Waiting[] = [];
   private shownUntil = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -41,84 +60,128 @@ export class RateGate {
 
   /** Calls `send` again as long as the service's limit refuses it and `patience` lasts. */
   async pass<T>(send: () => Promise<T>, patience: Patience): Promise<T> {
-    // The budget limits the sum of the pauses, in addition to the deadline.
-    const wait = { patience, budget: patience.deadline - this.clock.now(), waitedFor: Number.NEGATIVE_INFINITY };
+    const waiting: Waiting = {
+      patience,
+      budget: timeLeft(patience, this.clock),
+      waitedFor: Number.NEGATIVE_INFINITY,
+      hasWaited: false,
+      isHoldShown: false,
+      wake: () => {},
+    };
     for (;;) {
-      await this.enter(wait);
+      const sent = await this.enter(waiting);
       try {
         const answer = await send();
-        this.open();
+        this.open(sent);
         return answer;
       } catch (error) {
         if (!wasRateLimited(error)) {
-          this.open();
+          if (wasAnswered(error)) this.open(sent);
+          else this.limit.unanswered(sent);
           throw error;
         }
-        this.close(error);
+        this.close(sent, error);
       } finally {
-        this.leave();
+        this.underWay -= 1;
+        this.line[0]?.wake();
       }
     }
   }
 
-  private async enter(wait: { patience: Patience; budget: number; waitedFor: number }): Promise<void> {
-    const { patience } = wait;
-    for (;;) {
-      const { opensAt } = this;
-      const ms = Math.ceil(opensAt - this.clock.now());
-      if (ms > 0 && opensAt !== wait.waitedFor) {
-        if (ms > wait.budget) throw this.tooLong(ms);
-        this.showWait(patience, ms);
-        await abortableSleep(
-          this.clock,
-          ms,
-          patience.signal,
-          `the run was stopped while it waited for ${this.service}'s rate limit; nothing was sent`,
-        );
-        wait.budget -= ms;
-        wait.waitedFor = opensAt;
-      } else if (this.underWay < this.allowedAtOnce) {
-        this.underWay += 1;
-        return;
-      } else {
-        await this.waitForOthers(patience);
+  /** Stands in line until the request may be sent. */
+  private async enter(waiting: Waiting): Promise<Sent> {
+    this.line.push(waiting);
+    try {
+      waiting.hasWaited = false;
+      for (;;) {
+        const now = this.clock.now();
+        const { opensAt } = this.limit;
+        if (opensAt > now && opensAt !== waiting.waitedFor) await this.waitForOpening(waiting, opensAt - now);
+        else if (this.line[0] === waiting && this.underWay < this.allowedAtOnce) {
+          const freeAt = this.limit.freeAt();
+          const probeAt = this.limit.probeAt();
+          const isProbe = freeAt > now && freeAt !== waiting.waitedFor;
+          if (!isProbe || probeAt <= now) {
+            this.underWay += 1;
+            return this.limit.send(now, { hasWaited: waiting.hasWaited, isProbe });
+          }
+          await this.waitForOthers(waiting, Math.min(freeAt, probeAt));
+        } else await this.waitForOthers(waiting, Number.POSITIVE_INFINITY);
       }
+    } finally {
+      this.line.splice(this.line.indexOf(waiting), 1);
+      this.line[0]?.wake();
     }
   }
 
-  /** Until one of the requests that are allowed at once has its answer, or until the operation's deadline. */
-  private async waitForOthers({ deadline, signal }: Patience): Promise<void> {
-    const left = deadline - this.clock.now();
+  /** The server has named the time, so a wait that is too long is known at once. */
+  private async waitForOpening(waiting: Waiting, left: number): Promise<void> {
+    const { opensAt } = this.limit;
+    const ms = Math.ceil(left);
+    if (ms > this.left(waiting)) throw this.tooLong(ms);
+    this.showWait(waiting.patience, ms);
+    waiting.hasWaited = true;
+    if (await this.rest(waiting, ms)) waiting.waitedFor = opensAt;
+  }
+
+  /** Until `freeAt`, or until one of the requests before this one has its answer, or until the operation's deadline. */
+  private async waitForOthers(waiting: Waiting, freeAt: number): Promise<void> {
+    const { patience } = waiting;
+    const now = this.clock.now();
+    const left = this.left(waiting);
     if (left <= 0) throw this.tooLong(0);
-    const next = new Promise<void>((resolve) => this.waiting.push(resolve));
-    await withTimeLimit(this.clock, left, withAbort(next, signal), () => this.tooLong(0));
+    if (this.limit.freeAt() > now) {
+      waiting.hasWaited = true;
+      const expected = this.limit.freeAt(this.line.indexOf(waiting)) - now;
+      if (expected >= SHOWN_FROM_MS && !waiting.isHoldShown) this.showWait(patience, expected);
+      waiting.isHoldShown ||= expected >= SHOWN_FROM_MS;
+    }
+    const ms = Math.ceil(Math.min(freeAt - now, left));
+    if ((await this.rest(waiting, ms)) && now + ms >= freeAt) waiting.waitedFor = freeAt;
   }
 
-  private leave(): void {
-    this.underWay -= 1;
-    const { waiting } = this;
-    this.waiting = [];
-    for (const wake of waiting) wake();
+  /** How long the request may wait. After its deadline an operation waits for no limit. */
+  private left({ patience, budget }: Waiting): number {
+    return this.refusal ? Math.min(budget, patience.deadline - this.clock.now()) : budget;
+  }
+
+  /** False if something has changed before the time is over. */
+  private async rest(waiting: Waiting, ms: number): Promise<boolean> {
+    const { signal } = waiting.patience;
+    const resting = linkedAbort(signal);
+    const woken = new Promise<boolean>((resolve) => {
+      waiting.wake = () => resolve(false);
+    });
+    const begun = this.clock.now();
+    try {
+      const isOver = await Promise.race([woken, this.clock.sleep(ms, resting.signal).then(() => true)]);
+      waiting.budget -= isOver ? ms : this.clock.now() - begun;
+      return isOver;
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      const what = this.refusal
+        ? `while it waited for ${this.service}'s rate limit`
+        : `before ${this.service} was asked`;
+      throw stopped(`the run was stopped ${what}; nothing was sent`);
+    } finally {
+      resting.release();
+      resting.abort(NO_LONGER_NEEDED);
+    }
   }
 
   /** Any answer but a refusal shows that requests pass again. */
-  private open(): void {
-    this.refusalsInARow = 0;
-    this.allowedAtOnce *= 2;
-    if (this.allowedAtOnce <= UNLIMITED_FROM) return;
-    this.allowedAtOnce = Number.POSITIVE_INFINITY;
-    this.refusal = undefined;
+  private open(sent: Sent): void {
+    this.limit.passed(sent);
+    this.allowedAtOnce += this.refusal ? this.allowedAtOnce : 2;
+    if (this.allowedAtOnce > ENOUGH_AT_ONCE) this.allowedAtOnce = Number.POSITIVE_INFINITY;
   }
 
-  private close(refusal: SnapcloneError): void {
-    const now = this.clock.now();
-    const asked = refusal.retryAfterMs ?? 0;
-    const byDefault = Math.min(DEFAULT_INTERVAL.most, DEFAULT_INTERVAL.first * 2 ** this.refusalsInARow);
-    // Requests that were sent together count as one refusal. A request that was sent after the wait counts again.
-    if (now >= this.opensAt) this.refusalsInARow += 1;
-    this.opensAt = Math.max(this.opensAt, now + (asked > 0 ? asked : byDefault));
-    this.allowedAtOnce = 1;
+  private close(sent: Sent, refusal: SnapcloneError): void {
+    this.limit.refused(sent, this.clock.now(), refusal.retryAfterMs ?? 0);
+    this.allowedAtOnce = this.limit.isConfirmed ? Number.POSITIVE_INFINITY : 1;
     this.refusal = refusal;
+    // Each of them now waits for the time that the server has named, or learns that this is too late.
+    for (const waiting of this.line) waiting.wake();
   }
 
   private showWait(patience: Patience, ms: number): void {
@@ -135,15 +198,33 @@ export class RateGate {
   }
 
   private tooLong(ms: number): SnapcloneError {
+    if (this.refusal === undefined) return notSent(this.service, this.underWay);
     const pause =
       ms > 0 ? `; the next attempt is due in ${formatDuration(ms)}, which is later than this operation may take` : "";
     return new SnapcloneError({
-      kind: "transient",
-      ...this.refusal?.parts,
-      message: `${this.refusal?.parts.message ?? `${this.service} limits its requests`}${pause}. The request was not carried out`,
+      ...this.refusal.parts,
+      message: `${this.refusal.parts.message}${pause}. The request was not carried out`,
       hint: "Run again later, with fewer resources at once (`--parallel`), or give the operation more time (`customTimeouts`).",
     });
   }
+}
+
+/** How long a request may wait for others that have no answer yet. */
+export function timeLeft({ deadline }: Patience, clock: Clock): number {
+  const left = deadline - clock.now();
+  return left > 0 ? left : LAST_WAIT_MS;
+}
+
+export function notSent(service: string, others: number): SnapcloneError {
+  return new SnapcloneError({
+    kind: "deadline",
+    message: `the operation's time was over before ${service} could be asked: ${others} other requests of this run had no answer yet; nothing was sent`,
+    hint: "Run again, with fewer resources at once (`--parallel`), or give the operation more time (`customTimeouts`).",
+  });
+}
+
+function wasAnswered(error: unknown): boolean {
+  return error instanceof SnapcloneError && error.parts.status !== undefined;
 }
 
 function wasRateLimited(error: unknown): error is SnapcloneError {

@@ -1,7 +1,16 @@
 // Limits how much work runs at once and queues the rest: a thousand requests at once would each open a connection, overrun
 // the server's backlog and take longer than one after the other.
 
-import { stopped } from "./abort";
+import { linkedAbort, stopped } from "./abort";
+import type { Clock } from "./clock";
+
+/** How long work may wait in the queue. */
+export interface QueueLimit {
+  clock: Clock;
+  ms: number;
+  /** The error of work that has not begun by then. */
+  tooLong(): Error;
+}
 
 export class Semaphore {
   private readonly queue: (() => void)[] = [];
@@ -13,10 +22,11 @@ export class Semaphore {
     return this.running >= this.limit;
   }
 
-  /** An abort takes `work` out of the queue. It does not end work that has begun. */
-  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.isFull) await this.enqueue(signal);
-    else this.running += 1;
+  /** An abort or the end of `within` takes `work` out of the queue. Neither ends work that has begun. */
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal, within?: QueueLimit): Promise<T> {
+    if (!this.isFull) this.running += 1;
+    else if (within) await this.enqueueWithin(within, signal);
+    else await this.enqueue(signal);
     try {
       return await work();
     } finally {
@@ -24,6 +34,24 @@ export class Semaphore {
       const next = this.queue.shift();
       if (next) next();
       else this.running -= 1;
+    }
+  }
+
+  private async enqueueWithin({ clock, ms, tooLong }: QueueLimit, signal: AbortSignal | undefined): Promise<void> {
+    const waiting = linkedAbort(signal);
+    const ended = new AbortController();
+    const limit = clock.sleep(ms, ended.signal).then(
+      () => waiting.abort(),
+      () => {},
+    );
+    try {
+      await this.enqueue(waiting.signal);
+    } catch (error) {
+      throw signal?.aborted ? error : tooLong();
+    } finally {
+      waiting.release();
+      ended.abort();
+      await limit;
     }
   }
 

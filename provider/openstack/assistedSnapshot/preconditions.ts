@@ -7,7 +7,6 @@ import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { INTERVAL } from "../wait";
 import { refuse } from "./errors";
-import { withTimeout } from "./state";
 
 /** What Cinder and Nova say about a volume and its snapshots. */
 export interface VolumeFacts {
@@ -50,7 +49,8 @@ export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
       return evaluate({ volume, serverStatus, row, others });
     },
     interval: INTERVAL,
-    context: withTimeout(context, IDLE_TIMEOUT_MS),
+    giveUpAfterMs: IDLE_TIMEOUT_MS,
+    context,
   });
   return row as SnapshotRow;
 }

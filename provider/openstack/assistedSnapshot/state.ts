@@ -5,7 +5,7 @@ import { AbsenceTimer } from "../../core/absence";
 import type { BatchPoller } from "../../core/batchPoller";
 import type { Observed, OperationContext, State } from "../../core/definition";
 import { isKind, type SnapcloneError } from "../../core/errors";
-import { type Evaluation, type Poll, poll } from "../../core/poll";
+import { type Evaluation, poll } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
@@ -189,7 +189,8 @@ export async function waitForReport(
       description: `Nova's report on the ${noun} of snapshot ${first.id} ("${status}", ${REPORTED})`,
       initial: first,
       evaluate: (row) => evaluateReport(first.id, row, wait),
-      context: accepted ? context : withTimeout(context, UNCONFIRMED_TIMEOUT_MS),
+      ...(accepted ? {} : { giveUpAfterMs: UNCONFIRMED_TIMEOUT_MS }),
+      context,
     });
   } catch (error) {
     throw isKind(error, "deadline") ? wait.timedOut(error) : error;
@@ -219,10 +220,4 @@ async function evaluateReport(id: string, row: SnapshotRow | undefined, wait: Re
 /** The waits of one phase share one list. The snapshots may belong to other projects. */
 function reportPoller(cloud: OpenStackContext, phase: string): BatchPoller<SnapshotRow> {
   return cloud.poller(phase, () => cloud.snapshotsWith([{ [RECORD_KEYS.phase]: phase }], { all_tenants: true }));
-}
-
-export function withTimeout(context: OperationContext, ms: number): Poll<unknown>["context"] {
-  const { clock, deadline, signal } = context;
-  const progress = (text: string) => context.progress(text);
-  return { clock, signal, progress, deadline: Math.min(deadline, clock.now() + ms) };
 }

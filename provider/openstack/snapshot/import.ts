@@ -6,8 +6,8 @@ import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
-import { withoutRevert } from "../revert/inputs";
 import { askedRevert } from "../revert/record";
+import { reverting } from "../revert/reverting";
 import { SERIES_KEYS } from "../snapshotSeries/record";
 import { diagnosis } from "./errors";
 import type { SnapshotInputs } from "./inputs";
@@ -28,7 +28,7 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
       objects: [id],
       parts: partsOf(row),
       // The program's keys alone: what others have set is neither shown nor removed.
-      state: { ...state, ...withoutRevert(inputs) },
+      state: { ...state, ...reverting.create(inputs) },
     };
   },
 

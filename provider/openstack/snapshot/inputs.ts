@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { printable, text, uuid } from "../inputs";
-import { revertTriggers } from "../revert/inputs";
+import { reverting } from "../revert/reverting";
 
 export interface SnapshotInputs {
   volumeId: string;
@@ -24,7 +24,7 @@ export const inputs: Definition<SnapshotInputs, never>["inputs"] = {
   metadata: { onChange: "update", schema: metadata().optional() },
   force: { onChange: "ignore", schema: z.boolean("must be true or false").optional(), default: false },
   triggers: { onChange: "replace", schema: z.array(z.unknown(), "must be a list").optional() },
-  revertTriggers,
+  ...reverting.inputs,
   connection: { onChange: "replace", schema: connectionName().optional() },
 };
 

@@ -12,16 +12,8 @@ import type { SnapshotRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import {
-  afterUpdate,
-  keptRevert,
-  revertAnnouncement,
-  validateRevert,
-  wantedRevert,
-  withFound,
-  withoutRevert,
-} from "../revert/inputs";
 import { revertVolume } from "../revert/revert";
+import { reverting } from "../revert/reverting";
 import { waitForObject } from "../wait";
 import { metadataChanges, namingChanges, writeMetadata } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
@@ -36,7 +28,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   stableOutputs: ["sizeGiB", "createdAt", "projectId", "userId", "groupSnapshotId"],
   connection: openstack,
   inputs: rules,
-  validate: validateRevert,
+  validate: reverting.validate,
   autoName: "name",
   // Cinder itself allows an assisted snapshot 600 s and its merge 7200 s (cinder/volume/drivers/remotefs.py:1917–2080).
   // One NFS backend deletes snapshots one after another (docs/wire/openstack.md#seen-times).
@@ -44,13 +36,13 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   timeouts: { create: "30m", update: "1h", delete: "30m" },
   // A snapshot that got into `error` while being created holds no data.
   onFailedCreate: "replace",
-  derivedOutputs: { revertedFor: ["revertTriggers"] },
+  derivedOutputs: reverting.derivedOutputs,
 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
 
   announceUpdate: (id, olds, news) =>
-    revertAnnouncement(olds, news, { target: `snapshot ${id}`, since: olds.createdAt }),
+    reverting.announceUpdate(olds, news, { target: `snapshot ${id}`, since: olds.createdAt }),
 
   import: importer,
 
@@ -73,7 +65,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   async waitForCreate(cloud, { id, task, initialState }, inputs, context) {
     const managed = Object.keys(inputs.metadata ?? {});
     // The task of an interrupted update: the update that follows does the rest.
-    if (Array.isArray(task.unset) || task.revert !== undefined)
+    if (Array.isArray(task.unset) || reverting.isTask(task))
       return observed(await cloud.cinder.showSnapshot(id), managed);
     const absence = new AbsenceTimer(context.clock);
     const row = await waitForObject(createPoller(cloud, RECORD_KEYS.stack, context.stack), id, {
@@ -83,13 +75,13 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       estimator: cloud.estimators.creating,
       context,
     });
-    return { state: { ...observed(row as SnapshotRow, managed).state, ...withoutRevert(inputs) } };
+    return { state: { ...observed(row as SnapshotRow, managed).state, ...reverting.create(inputs) } };
   },
 
   async read(cloud, id, known, signal) {
     const row = await cloud.snapshot(id, signal);
     const isNew = known.status === undefined;
-    return row && { state: { ...observed(row, keysToShow(known)).state, ...keptRevert(known, isNew) } };
+    return row && { state: { ...observed(row, keysToShow(known)).state, ...reverting.read(known, isNew) } };
   },
 
   async update(cloud, id, from, inputs, known, context) {
@@ -108,14 +100,12 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     }
     await unsetMetadata(cloud, id, unset, context);
     if (isUnset) context.done();
-    const before = withFound(known, from);
-    const key = wantedRevert(before, { ...inputs });
     // The changes above have set the snapshot's time of change, by which a killed run's revert is recognised.
     const request = { cloud, volumeId: inputs.volumeId, snapshotId: id, snapshotUpdatedAt: from.state.updatedAt };
-    const revertedAt = key === undefined ? undefined : await revertVolume({ ...request, key }, context);
-    const reverts = afterUpdate(before, inputs, revertedAt);
+    const revert = (key: string) => revertVolume({ ...request, key }, context);
+    const { outputs: reverts, hasReverted } = await reverting.update(known, from, inputs, revert);
 
-    if (isUnset || key !== undefined || Object.keys(rename).length + keys.length > 0) {
+    if (isUnset || hasReverted || Object.keys(rename).length + keys.length > 0) {
       const { state } = observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
       return { state: { ...state, ...reverts } };
     }

@@ -8,7 +8,7 @@ import { digest } from "../../core/util/digest";
 import type { SnapshotRow } from "../cinder";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
-import { withoutRevert } from "../revert/inputs";
+import { reverting } from "../revert/reverting";
 import { partsOf, importer as snapshotImporter } from "../snapshot/import";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { listInstants, now } from "./instants";
@@ -47,7 +47,7 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
       snapshots: rows.map(instantOf),
       // Neither is on the backend, so the program's are taken to be done.
       takenFor: instantKey(inputs.triggers),
-      ...withoutRevert(inputs),
+      ...reverting.create(inputs),
     };
     const time = now(cloud, context);
     refuseDue(dueRows(rows, known, inputs, time), rows.length);

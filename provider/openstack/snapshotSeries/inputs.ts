@@ -5,7 +5,7 @@ import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { parseDuration } from "../../core/util/duration";
 import { printable, text, uuid } from "../inputs";
-import { revertTriggers } from "../revert/inputs";
+import { reverting } from "../revert/reverting";
 import { metadata } from "../snapshot/inputs";
 
 export interface SnapshotSeriesInputs {
@@ -26,7 +26,7 @@ export const inputs: Definition<SnapshotSeriesInputs, never>["inputs"] = {
   keep: { onChange: "update", schema: count() },
   keepWithin: { onChange: "update", schema: age().optional() },
   triggers: { onChange: "update", schema: z.array(z.unknown(), "must be a list").optional() },
-  revertTriggers,
+  ...reverting.inputs,
   // These describe an instant as it was when it was taken, so a change holds for the next one.
   name: { onChange: "update", schema: text().optional() },
   description: { onChange: "update", schema: printable().optional() },

@@ -17,16 +17,8 @@ import { ownershipRecord } from "../../core/ownership";
 import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
-import {
-  afterUpdate,
-  keptRevert,
-  revertAnnouncement,
-  validateRevert,
-  wantedRevert,
-  withFound,
-  withoutRevert,
-} from "../revert/inputs";
 import { revertVolume } from "../revert/revert";
+import { reverting } from "../revert/reverting";
 import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed, nothingToRevertTo, snapshotIsDue } from "./errors";
 import { importer } from "./import";
@@ -51,14 +43,14 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   connection: openstack,
   import: importer,
   inputs: rules,
-  validate: validateRevert,
+  validate: reverting.validate,
   autoName: "name",
   // An update makes a snapshot and deletes others; a destroy deletes many, and one NFS backend deletes them one after
   // another (docs/wire/openstack.md#seen-times).
   timeouts: { create: "30m", update: "1h", delete: "1h" },
   // The series stays: the next `up` removes the snapshot that failed, and takes another.
   onFailedCreate: "update",
-  derivedOutputs: { snapshots: ["name"], pruned: ["name"], takenFor: ["triggers"], revertedFor: ["revertTriggers"] },
+  derivedOutputs: { snapshots: ["name"], pruned: ["name"], takenFor: ["triggers"], ...reverting.derivedOutputs },
 
   divergence(olds, news) {
     const { latest, takenFor, failed, overdue } = olds;
@@ -74,7 +66,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   announceUpdate(_id, olds, news) {
     const latest = ((olds.snapshots ?? []) as Instant[]).find(({ id }) => id === olds.latest);
     const target = olds.latest ? `the latest snapshot ${String(olds.latest)}` : "the latest snapshot";
-    return revertAnnouncement(olds, news, { target, since: latest?.createdAt });
+    return reverting.announceUpdate(olds, news, { target, since: latest?.createdAt });
   },
 
   listOwned,
@@ -88,9 +80,9 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   },
 
   async waitForCreate(cloud, { task, initialState }, inputs, context) {
-    const known = { ...inputs, ...withoutRevert(inputs) };
+    const known = { ...inputs, ...reverting.create(inputs) };
     // The task of an interrupted revert: the update that follows does the rest.
-    if (task.revert !== undefined) return { state: { volumeId: inputs.volumeId } };
+    if (reverting.isTask(task)) return { state: { volumeId: inputs.volumeId } };
     const snapshot = String(task.snapshot);
     if (initialState === undefined) return resumeWait(cloud, snapshot, inputs, context);
     const rows = initialState as readonly SnapshotRow[];
@@ -103,24 +95,22 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const rows = await listInstants(cloud, id, known, signal);
     if (rows.length === 0 && !(await isEmptySeries(cloud, known, signal))) return undefined;
     const isNew = known.snapshots === undefined;
-    return observedSeries(rows, { ...known, ...keptRevert(known, isNew) }, known, now(cloud));
+    return observedSeries(rows, { ...known, ...reverting.read(known, isNew) }, known, now(cloud));
   },
 
   async update(cloud, id, from, inputs, olds, context) {
     const { volumeId, triggers } = inputs;
-    const before: State = { ...withFound(olds, from), volumeId };
+    const before: State = { ...olds, volumeId };
     let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
     let failed = rows.filter((row) => isFailed(row, before));
-    const key = wantedRevert(before, { ...inputs });
-    let revertedAt: string | undefined;
-    if (key !== undefined) {
+    const { outputs: reverts } = await reverting.update(olds, from, inputs, async (key) => {
       const { id: snapshotId, updated_at: snapshotUpdatedAt } = latestForRevert(rows, before, inputs);
       // One that failed never was a copy. To Cinder it is the newest snapshot, so it goes first.
       const gone = await prune(cloud, failed, context);
       rows = rows.filter((row) => !gone.includes(row));
       failed = failed.filter((row) => !gone.includes(row));
-      revertedAt = await revertVolume({ cloud, volumeId, snapshotId, snapshotUpdatedAt, key }, context);
-    }
+      return revertVolume({ cloud, volumeId, snapshotId, snapshotUpdatedAt, key }, context);
+    });
     if (!isTaken(rows, before, triggers)) {
       const record = writtenRecord(cloud, id) ?? recordOf(context.stack, olds, inputs);
       try {
@@ -137,7 +127,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const gone = await prune(cloud, [...failed, ...due], context);
     rows = rows.filter((row) => !gone.includes(row));
     const pruned: Instant[] = gone.filter((row) => !failed.includes(row)).map(instantOf);
-    const known = { ...before, pruned, ...afterUpdate(before, inputs, revertedAt) };
+    const known = { ...before, pruned, ...reverts };
     return observedSeries(rows, known, inputs, now(cloud, context));
   },
 

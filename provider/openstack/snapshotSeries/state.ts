@@ -2,7 +2,7 @@
 
 import type { Observed, State } from "../../core/definition";
 import { type SnapshotRow, utc } from "../cinder";
-import { revertOutputs } from "../revert/inputs";
+import { reverting } from "../revert/reverting";
 import { ageMs, type SnapshotSeriesInputs } from "./inputs";
 import { instantKey, SERIES_KEYS } from "./record";
 
@@ -32,7 +32,7 @@ export function observedSeries(rows: readonly SnapshotRow[], known: State, rules
       overdue: dueRows(sorted, known, rules, now).map(({ id }) => id),
       failed: sorted.filter((row) => isFailed(row, known)).map(({ id }) => id),
       takenFor: takenFor(sorted, known),
-      ...revertOutputs(known),
+      ...reverting.outputs(known),
     },
   };
   rowsBehind.set(observed, sorted);

@@ -31,6 +31,8 @@ import { del, get, hiddenInputs, post, request, within } from "../sites";
 const VOLUME = SEED_VOLUMES.logs;
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 const OVERLAY = "overlay-1";
+/** The id of a volume or snapshot that only one of many uses. */
+const other = (kind: "a" | "b", at: number) => `${kind.repeat(8)}-bec0-4e6d-a5ba-${String(at).padStart(12, "0")}`;
 const STEP = "snapclone:assisted-step";
 const OWNER = "snapclone:assisted-owner";
 
@@ -144,8 +146,8 @@ const MISSING: Readonly<Record<string, string>> = {
 /** The outcome is unknown, and Cinder's record did not show it within a minute. The state records the create, sent once. */
 const unknown: Expectation = pending("ambiguous", at(0, 1), /is not known: waited .*\n.*virsh domblklist/);
 
-/** The checks before the create have two minutes, which is less than three attempts of a minute each. */
-const noAnswer: Expectation = fails("deadline", at(0, 0), /the last request got no answer/);
+/** The checks before the create are given up after two minutes, which is less than three attempts of a minute each. */
+const noAnswer: Expectation = fails("deadline", at(0, 0), /seen: Cinder did not answer in time$/);
 const unanswered = { volume: noAnswer, snapshot: noAnswer, others: noAnswer };
 
 /** The same for a merge: the next run does not repeat the request. It asks a person to inspect the disk. */
@@ -227,6 +229,15 @@ export const assistedSnapshot: ResourceUnderTest = {
   before: { volumeId: VOLUME, snapshotId: SNAPSHOT, newFile: OVERLAY, type: "qcow2", manageStatus: true },
   after: { volumeId: VOLUME, snapshotId: SNAPSHOT, newFile: OVERLAY, type: "qcow2", manageStatus: false },
   sites: SITES,
+  another: (at) => ({ volumeId: other("a", at), snapshotId: other("b", at) }),
+  prepareAnother: ({ cinder, nova }, at) => {
+    const [server = ""] = nova.servers.keys();
+    cinder.createVolume({ id: other("a", at) });
+    cinder.attach(other("a", at), server, `/dev/wave${at}`);
+    cinder.createSnapshot({ id: other("b", at), volume_id: other("a", at) });
+    nova.createFile(other("a", at), OVERLAY);
+  },
+  countMany: ({ cinder, nova }) => [...cinder.volumes.keys()].filter((id) => nova.chain(id).length > 1).length,
   expectations: allExpectations(),
 
   prepare: ({ keystone, cinder, nova }) => {

@@ -169,6 +169,7 @@ export const clonedVm: ResourceUnderTest = {
     inputs: { vmInstanceUuid: ZSTACK_SEED.web, names: ["web-1"], description: "one" },
   },
   sites: SITES,
+  another: (at) => ({ names: [`web-wave-${at}`] }),
   expectations: {
     "401, once": refused401,
     "401, for ever": { create: fails("unauthorized", at(0, 1), /answered 401/) },

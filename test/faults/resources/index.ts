@@ -4,3 +4,9 @@ import { loadForEachResource } from "../../support/perResource";
 import type { ResourceUnderTest } from "../resourceUnderTest";
 
 export const RESOURCES: readonly ResourceUnderTest[] = loadForEachResource("test/faults/resources");
+
+/** The chapters of the table: each resource, and then its variants. */
+export const CHAPTERS: readonly ResourceUnderTest[] = RESOURCES.flatMap((resource) => [
+  resource,
+  ...(resource.variants ?? []),
+]);

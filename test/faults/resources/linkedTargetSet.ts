@@ -176,6 +176,7 @@ export const linkedTargetSet: ResourceUnderTest = {
     inputs: { snapshotSessionId: SEED_SESSIONS.monday, targetName: "dev", count: 2, copyMode: "copy" },
   },
   sites: SITES,
+  another: (at) => ({ targetName: `wave-${at}` }),
   expectations: {
     // If the user may not tag, the provider only warns.
     "403": { record: ok(at(2, 1)), importRecord: ok(at(2, 0)) },

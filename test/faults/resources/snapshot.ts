@@ -15,6 +15,7 @@ import {
 } from "../openstackSites";
 import { at, fails, gone, ok, pending, type RequestSite, type ResourceUnderTest } from "../resourceUnderTest";
 import { hiddenInputs, request } from "../sites";
+import { reverted } from "../snapshotReverted";
 
 const { sites, list, rename, changedFields, listedFields } = snapshotSites(1);
 
@@ -50,7 +51,7 @@ const SITES = {
   }),
 } satisfies Record<string, RequestSite>;
 
-export const snapshot: ResourceUnderTest = {
+const plain: ResourceUnderTest = {
   ...MADE_OF_SNAPSHOTS,
   title: "Snapshot",
   definition,
@@ -65,6 +66,7 @@ export const snapshot: ResourceUnderTest = {
     inputs: { volumeId: SEED_VOLUMES.data, name: "nightly", metadata: { tier: "gold" } },
   },
   sites: SITES,
+  another: (at) => ({ name: `wave-${at}` }),
   expectations: joined(
     importExpectations("snapshot"),
     cinderExpectations(SITES, {
@@ -95,3 +97,5 @@ export const snapshot: ResourceUnderTest = {
     return getSnapshot({ volumeId: SEED_VOLUMES.data });
   },
 };
+
+export const snapshot: ResourceUnderTest = { ...plain, variants: [reverted(plain)] };

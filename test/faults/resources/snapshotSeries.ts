@@ -75,6 +75,7 @@ export const snapshotSeries: ResourceUnderTest = {
     inputs: { volumeId: SEED_VOLUMES.data, keep: 1, triggers: ["monday"] },
   },
   sites: SITES,
+  another: (at) => ({ name: `wave-${at}` }),
   expectations: joined(
     importExpectations("snapshot series"),
     cinderExpectations(SITES, {

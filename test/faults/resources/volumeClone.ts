@@ -16,6 +16,8 @@ import { at, fails, ok, type RequestSite, type ResourceUnderTest } from "../reso
 import { del, get, hiddenInputs, post, put, request, within } from "../sites";
 
 const TEMP = "33333333-3333-4333-8333-333333333333";
+const otherSources = (at: number) =>
+  SOURCES.map((_, index) => `4444444${index}-bec0-4e6d-a5ba-${String(at).padStart(12, "0")}`);
 const SOURCES = [SEED_VOLUMES.data, SEED_VOLUMES.logs, TEMP];
 /** Any but the sources. */
 const CLONE = `/volumes/(?!${SOURCES.join("|")})[0-9a-f-]{36}`;
@@ -151,6 +153,11 @@ export const volumeClone: ResourceUnderTest = {
     inputs: { volumes: SOURCES, displayName: "before" },
   },
   sites: SITES,
+  // A volume can be in one clone task at a time.
+  another: (at) => ({ volumes: otherSources(at), displayName: `wave-${at}` }),
+  prepareAnother: ({ cinder }, at) => {
+    for (const id of otherSources(at)) cinder.createVolume({ id });
+  },
   expectations: joined(LOGIN_EXPECTATIONS, {
     // The state has the clones, and a warning says so.
     "403": { importRecord: ok(at(3, 0)) },

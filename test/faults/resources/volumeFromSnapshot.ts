@@ -79,6 +79,7 @@ export const volumeFromSnapshot: ResourceUnderTest = {
     inputs: { snapshotId: SNAPSHOT_ID, name: "restored", metadata: { tier: "gold" } },
   },
   sites: SITES,
+  another: (at) => ({ name: `wave-${at}` }),
   expectations: joined(
     importExpectations("volume from a snapshot"),
     cinderExpectations(SITES, {

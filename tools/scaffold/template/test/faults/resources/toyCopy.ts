@@ -87,6 +87,7 @@ export const toyCopy: ResourceUnderTest = {
   before: { source: TOY_VOLUMES[0], name: "nightly" },
   after: { source: TOY_VOLUMES[0], name: "weekly" },
   sites: SITES,
+  another: (at) => ({ name: `wave-${at}` }),
   expectations: {
     // A user who may not label: the record costs a warning.
     "403": { record: ok(at(1, 0)) },

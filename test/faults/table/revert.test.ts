@@ -1,4 +1,0 @@
-import { revert } from "../revertUnderTest";
-import { testFaultTable } from "../table";
-
-testFaultTable(revert);
