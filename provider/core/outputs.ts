@@ -47,10 +47,11 @@ export async function recordFailure(
   failure: SnapcloneError,
 ): Promise<PartialFailure> {
   const { definition, client } = target;
+  const known = { ...olds, ...news, __stack: target.context.stack };
   // Reads again, for ten seconds at most: the state must hold what was observed, not what was wanted (pulumi#21458).
   const observed =
     attemptInId(id) === undefined
-      ? await definition.read(client, id, { ...olds, ...news }, AbortSignal.timeout(10_000)).catch(() => undefined)
+      ? await definition.read(client, id, known, AbortSignal.timeout(10_000)).catch(() => undefined)
       : undefined;
   const error = new SnapcloneError({
     ...failure.parts,

@@ -9,7 +9,7 @@ import * as lifecycle from "../core/lifecycle";
 import { type Creation, connect, type Properties, RunningOperation } from "../core/operation";
 import { PartialFailure } from "../core/outputs";
 import { ownershipRecord } from "../core/ownership";
-import { type Log, Run } from "../core/run";
+import { type Log, Run, type RunOptions } from "../core/run";
 import { lookups } from "../lookups";
 import { attemptJournal } from "../pulumi/attempts";
 import { stateOrigin } from "../pulumi/origin";
@@ -63,7 +63,11 @@ export class NativeProvider {
   /** The URNs of this run's resources, by owner: messages go to the resource's own row. */
   private readonly urns = new Map<string, string>();
 
-  constructor(private readonly log: Log) {
+  /** `options` replace those of a process that the engine has started. */
+  constructor(
+    private readonly log: Log,
+    private readonly options: Partial<RunOptions> = {},
+  ) {
     this.run = this.newRun();
   }
 
@@ -78,11 +82,12 @@ export class NativeProvider {
 
   /** A process whose address the engine is given (PULUMI_DEBUG_PROVIDERS) is configured anew for each run, and lives on. */
   async configure({ values }: Received): Promise<void> {
-    // Else the sessions of the run before would stay open on the backends, which allow so many at a time.
-    await this.run.end();
+    const last = this.run;
     this.configuration = configurationOf(values);
     this.run = this.newRun();
     this.run.configure(this.configuration);
+    // Else its sessions would stay open on the backends, which allow so many at a time.
+    await last.end();
   }
 
   async check(
@@ -229,6 +234,7 @@ export class NativeProvider {
       attempts: attemptJournal(),
       origin: () => stateOrigin(this.configuration.origin),
       startedAt: this.startedAt,
+      ...this.options,
     });
   }
 

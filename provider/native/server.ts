@@ -30,6 +30,8 @@ export async function serve(address: string | undefined): Promise<Served> {
   const server = new grpc.Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    // Statistics that nobody asks for, kept for each call.
+    "grpc.enable_channelz": 0,
   });
   server.addService(ResourceProviderService, handlers(provider, { connect, ignoresCancel: ignoresCancel() }));
   const port = await new Promise<number>((resolve, reject) => {

@@ -111,7 +111,10 @@ function resourceHandlers(provider: NativeProvider) {
     }) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
     create: (async ({ request }) => {
       const options = { preview: request.getPreview(), timeoutMs: timeoutMs(request) };
-      const { id, outputs } = await provider.create(request.getUrn(), receive(request.getProperties()), options);
+      const inputs = receive(request.getProperties());
+      // gRPC keeps the request until the answer, and a thousand creates may wait for an hour.
+      request.clearProperties();
+      const { id, outputs } = await provider.create(request.getUrn(), inputs, options);
       return new pb.CreateResponse().setId(id).setProperties(struct(outputs));
     }) satisfies Handler<pb.CreateRequest, pb.CreateResponse>,
     read: (async ({ request }) => {

@@ -13,6 +13,7 @@ import {
   definition,
   emulator,
   FULL,
+  log,
   NEWS,
   names,
   newRun,
@@ -309,6 +310,34 @@ describe("lost replies, lost sessions, killed runs", () => {
     clock.skip(30 * 60_000);
     await read(definition, newRun(), id, outs);
     expect([counted("sessions.valid"), counted("accounts.login")]).toEqual([1, 1]);
+  });
+
+  test("create: stopped while the job of its tag runs, it is recorded, and the next create takes the tag over", async () => {
+    await start({ timings: { zstackAction: 60_000 } });
+    const attempt = "1234567890abcdef";
+    const stopped = newRun();
+    const failing = partial(create(definition, stopped, { ...NEWS, __attempt: attempt }));
+    while (counted("tags.create") < 1) await clock.sleep(100);
+    stopped.stop("cancelled");
+    const { id, properties } = await failing;
+    expect([id, properties.pending]).toMatchObject([`unknown-${attempt}`, { task: { outcome: "unknown" } }]);
+    // ZStack's job goes on.
+    await clock.sleep(120_000);
+    emulator.zstack.advance();
+    expect(sourceTags()).toEqual([expect.stringContaining("snapclone::intent::")]);
+
+    connect();
+    const entries = [{ urn: OWNER, id, attempt, leaving: false, external: false }];
+    const askState = async () => ({ entries, pendingCreates: [] });
+    const next = new Run({ clock, log: (_severity, text) => log.push(text), askState });
+    expect(diff(definition, properties, { ...NEWS, __attempt: attempt }).replaces).not.toEqual([]);
+    const made = await create(definition, next, { ...NEWS, __attempt: "fedcba0987654321" });
+    await remove(definition, next, id, properties);
+    entries.splice(0, 1, { urn: OWNER, id: made.id, attempt: "fedcba0987654321", leaving: false, external: false });
+    expect([names(), counted("vms.cloneVmInstance"), sourceTags()]).toEqual([["web-1", "web-2"], 1, []]);
+    expect(vmsOf(made.outs)).toHaveLength(2);
+    await next.end();
+    expect(log.filter((text) => text.includes("in no state"))).toEqual([]);
   });
 
   test("update: finds the clones of a killed update by the pending create, without the state", async () => {

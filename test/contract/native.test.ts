@@ -6,7 +6,6 @@ import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as pb from "@pulumi/pulumi/proto/provider_pb";
-import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
@@ -14,6 +13,7 @@ import { UNKNOWN } from "../../provider/core/check";
 import { receive, type SecretPath, send } from "../../provider/native/properties";
 import { type Served, serve } from "../../provider/native/server";
 import { connectionsOf, LIVES, onBackends, startCloud } from "../smoke/shortLives";
+import { initFailureIn } from "../support/initFailure";
 
 type Values = Record<string, unknown>;
 
@@ -124,11 +124,9 @@ async function initFailure(call: Promise<unknown>) {
     },
     (thrown: unknown) => thrown,
   )) as grpc.ServiceError;
-  const [packed] = error.metadata.get("grpc-status-details-bin");
-  if (packed === undefined) throw error;
-  const [detail] = Status.deserializeBinary(new Uint8Array(packed as Buffer)).getDetailsList();
-  const failed = pb.ErrorResourceInitFailed.deserializeBinary(detail?.getValue_asU8() ?? new Uint8Array());
-  return { id: failed.getId(), outputs: failed.getProperties(), reasons: failed.getReasonsList(), error };
+  const failed = initFailureIn(error.metadata);
+  if (failed === undefined) throw error;
+  return { ...failed, error };
 }
 
 const values = (struct: Struct | undefined) => receive(struct).values;

@@ -15,6 +15,9 @@
 // the operation fails, and if something exists already, the state records it. A resource that differs lists the exception in
 // its `expectations`; report.test.ts fails on an exception that equals the rule.
 //
+// The cells call the core as the dynamic classes' code does. For one site of each operation, table.ts runs all faults through
+// the service of the native provider as well, with the same expectations (shells.ts).
+//
 // To add a fault, add a row, run `npx jest --selectProjects faults -t "<the row>" -- faults/table`, and look at each cell
 // that fails: either the rule or the provider is wrong. Then `UPDATE=1 npx jest --selectProjects faults -- report` writes
 // docs/faults.md, which users read. A new resource is a new file in resources/ and one in table/.

@@ -3,14 +3,12 @@
 
 import type { Emulator } from "../../emulator";
 import type { Pending } from "../../provider/core/definition";
-import { diff } from "../../provider/core/diff";
-import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
-import { PartialFailure } from "../../provider/core/outputs";
 import type { StackState } from "../../provider/core/ownership";
 import { Run } from "../../provider/core/run";
 import type { Clock } from "../../provider/core/util/clock";
 import type { Operation, ResourceUnderTest } from "./resourceUnderTest";
+import { coreShell, type Entry, entryIn, nativeShell, type Shell } from "./shells";
 
 /** Pulumi's state during the present test. `prepare` clears it. */
 const state = {
@@ -45,7 +43,7 @@ const state = {
 /** What an operation has given to the engine. */
 export interface Result {
   /** What Pulumi stores after the operation. */
-  stored: { id: string; properties: Properties; inputs?: Properties } | undefined;
+  stored: Entry | undefined;
   /** Set if a refresh found that the object is gone. */
   gone?: true;
   error?: unknown;
@@ -54,6 +52,7 @@ export interface Result {
 /** One run of Pulumi, with its own provider process. */
 export class UserRun {
   readonly log: string[] = [];
+  readonly shell: Shell;
   private readonly run: Run;
 
   constructor(
@@ -61,11 +60,14 @@ export class UserRun {
     clock: Clock,
     private readonly client: unknown,
   ) {
-    this.run = new Run({
+    const { definition, hidden, shell } = resource;
+    const options = {
       clock,
-      log: (_severity, text) => this.log.push(text),
-      askState: async (urn) => state.ask(urn),
-    });
+      log: (_severity: unknown, text: string) => void this.log.push(text),
+      askState: async (urn: string) => state.ask(urn),
+    };
+    this.run = new Run(options);
+    this.shell = shell === "native" ? nativeShell(options, String(hidden.__owner)) : coreShell(definition, this.run);
   }
 
   /** Connections that the provider opens during `work` belong to this run. */
@@ -81,7 +83,7 @@ export class UserRun {
   }
 
   end(): Promise<void> {
-    return this.run.end();
+    return this.shell.end();
   }
 }
 
@@ -91,7 +93,7 @@ export async function prepare(
   earlier: UserRun,
   timeouts: object,
   emulator: Emulator,
-): Promise<Stored | undefined> {
+): Promise<Entry | undefined> {
   state.reset();
   if (operation === "create") return undefined;
   if (operation === "import") {
@@ -99,71 +101,64 @@ export async function prepare(
     return undefined;
   }
   const { before } = earlier.resource;
-  const made = await earlier.perform((run) =>
-    created(earlier.resource, run, { ...before, __timeouts: timeouts }, operation),
-  );
+  const made = await earlier.perform(() => created(earlier, { ...before, __timeouts: timeouts }, operation));
   // A killed run has no end.
   if (operation === "adopt") return undefined;
   await earlier.end();
-  return { id: made.id, properties: made.outs };
+  return made;
 }
 
 /** A create as the engine runs it: pending in the state until its end is saved. A killed run never saves it. */
-async function created({ definition, hidden }: ResourceUnderTest, run: Run, news: Properties, operation: Operation) {
+async function created({ shell, resource }: UserRun, news: Properties, operation: Operation): Promise<Entry> {
   const attempt = state.begin();
   try {
-    const made = await create(definition, run, { ...news, ...hidden, __attempt: attempt });
+    const made = await shell.create({ ...news, ...resource.hidden, __attempt: attempt });
     if (operation !== "adopt" || state.attempts.length > 1) {
       state.ended(attempt);
       state.ids.set(made.id, attempt);
     }
     return made;
   } catch (error) {
-    if (error instanceof PartialFailure) state.ids.set(error.id, attempt);
+    const entry = entryIn(error);
+    if (entry) state.ids.set(entry.id, attempt);
     // A failed create of a good run is not pending any more.
     state.ended(attempt);
     throw error;
   }
 }
 
-export type Stored = NonNullable<Result["stored"]>;
-
 export async function perform(
   operation: Operation,
   user: UserRun,
-  stored: Stored | undefined,
+  stored: Entry | undefined,
   timeouts: object,
 ): Promise<Result> {
-  const { definition, lookUp } = user.resource;
-  const news = { ...inputsOf(operation, user.resource), __timeouts: timeouts };
+  const { shell, resource } = user;
+  const news = { ...inputsOf(operation, resource), __timeouts: timeouts };
   try {
-    return await user.perform(async (run): Promise<Result> => {
-      if (isCreation(operation)) {
-        const { id, outs } = await created(user.resource, run, news, "create");
-        return { stored: { id, properties: outs } };
-      }
+    return await user.perform(async (): Promise<Result> => {
+      if (isCreation(operation)) return { stored: await created(user, news, "create") };
       if (!stored) throw new Error(`nothing was prepared for ${operation}`);
       const { id, properties } = stored;
       switch (operation) {
         case "read": {
-          const answer = await read(definition, run, id, properties);
-          if (answer.id === undefined) return { stored: undefined, gone: true };
-          return { stored: { id: answer.id, properties: answer.props, inputs: answer.inputs } };
+          const found = await shell.read(id, properties, inputsOf("create", resource));
+          return found === undefined ? { stored: undefined, gone: true } : { stored: found };
         }
         case "update":
-          return { stored: { id, properties: (await update(definition, run, id, properties, news)).outs } };
+          return { stored: await shell.update(id, properties, news) };
         case "delete":
-          await remove(definition, run, id, { ...properties, __timeouts: timeouts });
+          await shell.remove(id, { ...properties, __timeouts: timeouts });
           return { stored: undefined };
         case "look up": {
-          if (!lookUp) throw new Error(`${user.resource.title} has no lookup`);
-          const { id: found, ...info } = await lookUp();
-          return { stored: { id: found, properties: info } };
+          if (!resource.lookUp) throw new Error(`${resource.title} has no lookup`);
+          const { id: found, ...info } = await shell.getSnapshot(resource.lookUp);
+          return { stored: { id: String(found), properties: info } };
         }
       }
     });
   } catch (error) {
-    return { stored: error instanceof PartialFailure ? { id: error.id, properties: error.properties } : stored, error };
+    return { stored: entryIn(error) ?? stored, error };
   }
 }
 
@@ -171,30 +166,27 @@ export async function perform(
 export async function again(
   operation: Operation,
   user: UserRun,
-  before: Stored | undefined,
+  before: Entry | undefined,
   { stored, error, gone }: Result,
 ): Promise<void> {
   const timeouts = { create: "30m", update: "30m", delete: "30m" };
-  const { definition } = user.resource;
-  const finished = await user.perform(async (run) => {
+  const { shell, resource } = user;
+  const finished = await user.perform(async (): Promise<Result> => {
     if (!isCreation(operation) || stored === undefined) return perform(operation, user, stored ?? before, timeouts);
-    // The engine shows an id that it has recorded before it does anything with it.
-    const news = { ...inputsOf(operation, user.resource), __attempt: stored.properties.__attempt as string };
-    run.registerRecorded(definition, stored.id);
-    const difference = diff(definition, stored.properties, news, run.stackOf(news));
-    if (difference.replaces?.length) {
-      const made = await created(user.resource, run, news, "create");
-      await remove(definition, run, stored.id, stored.properties);
-      state.ids.delete(stored.id);
-      return { stored: { id: made.id, properties: made.outs } };
+    const { id, properties } = stored;
+    const news = { ...inputsOf(operation, resource), __attempt: properties.__attempt as string };
+    const { replaces, changes } = await shell.diff(id, properties, news);
+    if (replaces) {
+      const made = await created(user, news, "create");
+      await shell.remove(id, properties);
+      state.ids.delete(id);
+      return { stored: made };
     }
     // What ended in an init failure is updated whether it differs or not.
-    if (error === undefined && difference.changes === false) return { stored };
-    return {
-      stored: { id: stored.id, properties: (await update(definition, run, stored.id, stored.properties, news)).outs },
-    };
+    if (error === undefined && !changes) return { stored };
+    return { stored: await shell.update(id, properties, news) };
   });
-  if ("error" in finished && finished.error !== undefined && !gone) throw finished.error;
+  if (finished.error !== undefined && !gone) throw finished.error;
 }
 
 function isCreation(operation: Operation): operation is "create" | "adopt" | "import" {

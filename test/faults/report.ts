@@ -17,6 +17,9 @@ Besides what the cell says, the following holds in every cell:
 - no request and no token reaches another origin;
 - **the same command again, when the fault is gone, ends with exactly what the program asks for (after a delete: nothing).**
 
+For each resource, all faults of one kind of request of each operation run through the [native provider](native.md), too: the
+outcome, the message and the counts are the same. The kind of an error stays inside the provider.
+
 A cell reads: outcome (kind of error) · objects on the backend afterwards · creating requests that reached the service.
 
 | outcome  |                                                                                                                            |

@@ -89,6 +89,8 @@ export interface ResourceUnderTest {
   /** What `Counts.creates` counts: "POSTs that reached Cinder". */
   creates: string;
   definition: AnyDefinition;
+  /** The shell through which Pulumi calls the provider. Default: the core's functions, as the dynamic classes' code calls them. */
+  shell?: "native";
   /** The hidden inputs, and the inputs before and after an update. */
   hidden: Properties;
   before: Properties;
@@ -130,7 +132,8 @@ export interface ResourceUnderTest {
   trustsRefusals?: true;
   /** Does, before the next run, what the error asks a person to do. */
   followAdvice?(emulator: Emulator): void;
-  lookUp?(): Promise<{ id: string }>;
+  /** The arguments of `getSnapshot`. */
+  lookUp?: Properties;
   /** Other operations of the same resource, with requests of their own: chapters of the table, too. */
   variants?: readonly ResourceUnderTest[];
   /** Inputs of one of many that are created at once (waves.test.ts): what differs from `before`. */

@@ -99,12 +99,12 @@ export async function assertAfterInterruption(fixture: StackFixture): Promise<vo
 export interface Before {
   /** Ids of all copies. */
   existing: readonly string[];
-  /** Ids of the copies that the state held. */
+  /** Ids of the copies and of the entries that the state held. What the entry of an unfinished create waits for, a run resumes. */
   held: readonly string[];
 }
 
 export async function snapshotBeforeRun(fixture: StackFixture): Promise<Before> {
-  const held = fixture.entries().flatMap(({ copies }) => copies);
+  const held = fixture.entries().flatMap(({ id, copies }) => [id, ...copies]);
   return { existing: (await fixture.backend.copies()).map(({ id }) => id), held };
 }
 
@@ -112,6 +112,7 @@ export async function snapshotBeforeRun(fixture: StackFixture): Promise<Before> 
 export function assertAdoptionsReported(fixture: StackFixture, { existing, held }: Before, result: Result): number {
   const adopted = fixture
     .entries()
+    .filter(({ id }) => !held.includes(id))
     .filter(({ copies }) => copies.some((id) => existing.includes(id) && !held.includes(id)))
     .map(({ urn }) => urn)
     .sort();

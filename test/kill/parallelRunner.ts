@@ -62,7 +62,9 @@ class ParallelRunner {
     for (let n = 1; n <= count; n++) this.fixtures.push(await StackFixture.open(resource, `kill${n}`));
     // In parallel, since the cases will run in parallel, too.
     await Promise.all(
-      this.fixtures.map((fixture) => fixture.measure(resource.program(fixture.backend, resource.size))),
+      this.fixtures
+        .filter((fixture) => plan.cases.some((one) => fixture.needsWindow(one)))
+        .map((fixture) => fixture.measure(resource.program(fixture.backend, resource.size))),
     );
     const windows = this.fixtures.map(({ measured: { up, destroy } }) => `up ${up} ms, destroy ${destroy} ms`);
     process.stderr.write(

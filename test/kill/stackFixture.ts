@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { newStack, type Operation, pluginOnPath, type Result, type Run, type Stack } from "../engine/harness";
 import { commandLine, killAll, processesIn } from "../support/processes";
-import type { Kill } from "./plan";
+import type { Case, Kill } from "./plan";
 import { type BackendFixture, type Program, type ResourceCase, urnOf } from "./resourceCase";
 
 export interface Entry {
@@ -76,6 +76,12 @@ export class StackFixture {
   }
 
   readonly urnOf = (resource: string): string => urnOf(this.stack.name, this.resource.type, resource);
+
+  /** True if an instant of the case is a fraction of the window, or stands for a time. */
+  needsWindow({ scenario, kill, second }: Case): boolean {
+    const instants = [kill.instant, ...(scenario.includes("killed again") ? [second.instant] : [])];
+    return this.backend.spy === undefined || instants.some((instant) => "fraction" in instant);
+  }
 
   /** Runs the program once without a kill, to learn how long the window for a kill is. */
   async measure(program: Program): Promise<void> {

@@ -3,7 +3,8 @@
 //
 //   --n 1,50          how many resources (default 1,50,200,500)
 //   --rounds 3        runs of each, up to 200 resources; above, one
-//   --only runs       one part: runs, others, waits, loading or sdk; nothing is written then
+//   --only runs       one part: runs, others, waits, loading, sdk or native; of these only native is written, beside what is there
+//   --native 1000,200,500   the sizes of the part `native`: creates that wait, resources of `up` and of the preview; 0 omits one
 
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -14,6 +15,7 @@ import { type FoundEngine, resolveEngine } from "../engine";
 import { type Case, type Comparison, compare } from "./comparison";
 import { type EmulatorProcess, startEmulatorProcess } from "./emulatorProcess";
 import { type Loading, measureLoading } from "./loading";
+import { measureNative, type NativeFigures } from "./native";
 import { measureSdk, type OpenStackSdk, sdkVersion } from "./openstacksdk";
 import { measureOthers, type OtherResource } from "./others";
 import { tables } from "./tables";
@@ -30,6 +32,7 @@ export interface Results {
   others: OtherResource[];
   waits: Waits[];
   loading: Loading | undefined;
+  native: (NativeFigures & Pick<Results, "date" | "machine">) | undefined;
   openstacksdk: OpenStackSdk[];
   targets: Target[];
   seconds: number;
@@ -39,6 +42,8 @@ interface Options {
   n: number[];
   rounds: number;
   only: string | undefined;
+  /** Sizes of the part `native`. */
+  native: [waits: number, up: number, preview: number];
 }
 
 const repository = path.resolve(__dirname, "..", "..", "..");
@@ -49,7 +54,7 @@ const CHEAP = 200;
 const COMMON = 200;
 /** The number of resources in the runs of one size only. */
 const FEW = 20;
-const PARTS = ["runs", "others", "waits", "loading", "sdk"];
+const PARTS = ["runs", "others", "waits", "loading", "sdk", "native"];
 
 async function main(argv: readonly string[]): Promise<number> {
   const begun = performance.now();
@@ -69,9 +74,10 @@ async function main(argv: readonly string[]): Promise<number> {
       results.seconds = Math.round((performance.now() - begun) / 1000);
       // Written after each part: if a later part fails, the minutes of the earlier ones are not lost.
       if (options.only === undefined) save(results);
+      if (options.only === "native") save(withNative(results));
     }
     process.stdout.write(`${tables(results)}\n`);
-    if (options.only === undefined) say(`written: ${path.relative(repository, output)}`);
+    if (options.only === undefined || options.only === "native") say(`written: ${path.relative(repository, output)}`);
   } finally {
     await emulator.close();
   }
@@ -121,7 +127,22 @@ function stepsOf(options: Options, engine: FoundEngine, emulator: EmulatorProces
       },
     }),
   );
-  const parts: Record<string, Step[]> = { loading: [loading], sdk: [sdk], waits, others: [others], runs };
+  const native: Step = {
+    what: "the native provider beside the dynamic one",
+    run: async () => {
+      const [count, up, preview] = options.native;
+      const figures = await measureNative(engine, emulator, { waits: count, up, preview, rounds: options.rounds });
+      results.native = { date: results.date, machine: results.machine, ...figures };
+    },
+  };
+  const parts: Record<string, Step[]> = {
+    loading: [loading],
+    native: [native],
+    sdk: [sdk],
+    waits,
+    others: [others],
+    runs,
+  };
   return options.only === undefined ? Object.values(parts).flat() : (parts[options.only] ?? []);
 }
 
@@ -135,10 +156,17 @@ function empty(engine: FoundEngine): Results {
     others: [],
     waits: [],
     loading: undefined,
+    native: undefined,
     openstacksdk: [],
     targets: [],
     seconds: 0,
   };
+}
+
+/** The results that are there, with this run's native part. It has its own date and machine. */
+function withNative({ native }: Results): Results {
+  const results = { ...(JSON.parse(fs.readFileSync(output, "utf8")) as Results), native };
+  return { ...results, targets: judge(results) };
 }
 
 function save(results: Results): void {
@@ -153,6 +181,7 @@ function readOptions(argv: readonly string[]): Options {
       n: { type: "string", default: "1,50,200,500" },
       rounds: { type: "string", default: "3" },
       only: { type: "string" },
+      native: { type: "string", default: "1000,200,500" },
     },
   });
   const whole = (text: string) => {
@@ -163,7 +192,17 @@ function readOptions(argv: readonly string[]): Options {
   if (values.only !== undefined && !PARTS.includes(values.only)) {
     throw new Error(`"${values.only}" is no part of the benchmark; --only takes ${PARTS.join(", ")}`);
   }
-  return { n: values.n.split(",").map(whole), rounds: whole(values.rounds), only: values.only };
+  const sizes = values.native.split(",").map(Number);
+  const [waits, up, preview] = sizes;
+  if (sizes.length !== 3 || sizes.some((size) => !Number.isInteger(size) || size < 0)) {
+    throw new Error(`"${values.native}" is no list of three whole numbers; --native takes 1000,200,500 or less`);
+  }
+  return {
+    n: values.n.split(",").map(whole),
+    rounds: whole(values.rounds),
+    only: values.only,
+    native: [waits ?? 0, up ?? 0, preview ?? 0],
+  };
 }
 
 /** The number of creates, and the seconds that the backend works on each: long enough for all to be in flight together. */

@@ -1,5 +1,5 @@
-// Preloaded into the processes of a measured run (NODE_OPTIONS). When the dynamic provider's process ends, it writes what
-// the process has needed. It does nothing in any other process.
+// Preloaded into the processes of a measured run (NODE_OPTIONS). When a provider's process ends, it writes what the process
+// has needed: the dynamic provider's, and the native one's. It does nothing in any other process.
 
 import { writeFileSync } from "node:fs";
 import * as path from "node:path";
@@ -16,7 +16,13 @@ export interface Meter {
 /** The folder that gets one file for each process. */
 export const METER_FOLDER = "SNAPCLONE_BENCH_METER";
 
+/** The peaks of the resident memory while the process lived. */
+export interface Peaks {
+  peaks: { at: number; peakMiB: number }[];
+}
+
 const RESOLUTION_MS = 2;
+const PEAK_MS = 250;
 
 /** Starts measuring; the result may be asked for once. */
 export function startMeter(): () => Meter {
@@ -27,17 +33,23 @@ export function startMeter(): () => Meter {
     // The histogram holds the distances of its own timer's calls, so the timer's interval is in each of them.
     const late = (ns: number) => Math.max(0, Number((ns / 1e6 - RESOLUTION_MS).toFixed(1)));
     return {
-      peakMiB: Number((process.resourceUsage().maxRSS / 1024).toFixed(1)),
+      peakMiB: peakMiB(),
       delayP99Ms: late(histogram.percentile(99)),
       delayMaxMs: late(histogram.max),
     };
   };
 }
 
+function peakMiB(): number {
+  return Number((process.resourceUsage().maxRSS / 1024).toFixed(1));
+}
+
 function attach(folder: string): void {
   const stop = startMeter();
   const file = path.join(folder, `${process.pid}.json`);
-  process.once("exit", () => writeFileSync(file, JSON.stringify(stop())));
+  const peaks: Peaks["peaks"] = [];
+  setInterval(() => peaks.push({ at: Date.now(), peakMiB: peakMiB() }), PEAK_MS).unref();
+  process.once("exit", () => writeFileSync(file, JSON.stringify({ ...stop(), peaks })));
   // The engine's word that the run is over ends a process that doesn't listen to it: listening must not change that.
   process.once("SIGINT", () => {
     if (process.listenerCount("SIGINT") === 0) process.exit(0);
@@ -45,4 +57,5 @@ function attach(folder: string): void {
 }
 
 const folder = process.env[METER_FOLDER];
-if (folder !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(process.argv[1] ?? "")) attach(folder);
+const isProvider = /[\\/]cmd[\\/]dynamic-provider|[\\/]pulumi-resource-snapclone$/.test(process.argv[1] ?? "");
+if (folder !== undefined && isProvider) attach(folder);

@@ -27,6 +27,12 @@ for (let i = 0; i < ${n}; i += 1) new Snapshot("s" + i, { volumeId: "${VOLUME}" 
 `,
 };
 
+/** The same with the native provider. */
+export const nativeSnapshots: Program = {
+  ...snapshots,
+  text: (n) => snapshots.text(n).replace('"pulumi-snapclone"', '"pulumi-snapclone/native"'),
+};
+
 /** The programs in programs/, in the order of the registry. They are measured once, in one size. */
 export function otherPrograms(): Program[] {
   const folder = join(__dirname, "programs");

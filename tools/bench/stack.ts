@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import type { FoundEngine } from "../engine";
-import { METER_FOLDER, type Meter } from "./meter";
+import { METER_FOLDER, type Meter, type Peaks } from "./meter";
 import { NULL_PACKAGE } from "./programs";
 
 export interface BenchStack {
@@ -27,9 +27,20 @@ export interface StackOptions {
 }
 
 const repository = path.resolve(__dirname, "..", "..", "..");
+/** The native provider, as the engine starts it. */
+export const PLUGIN = path.join(repository, "dist", "plugin", "pulumi-resource-snapclone");
 const TIMEOUT_MS = 400_000;
 
-export async function newStack({ engine, program, connection, parallel }: StackOptions): Promise<BenchStack> {
+/** A folder with a program, a state store of its own, and the environment of the processes that work in it. */
+export interface Project {
+  root: string;
+  dir: string;
+  env: NodeJS.ProcessEnv;
+  /** For the processes that are measured. */
+  metering: { NODE_OPTIONS: string; [METER_FOLDER]: string };
+}
+
+export function newProject(engine: FoundEngine, program: string): Project {
   const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-bench-")));
   const dir = path.join(root, "project");
   const meters = path.join(root, "meters");
@@ -41,9 +52,12 @@ export async function newStack({ engine, program, connection, parallel }: StackO
   fs.writeFileSync(path.join(dir, "index.js"), program);
   fs.writeFileSync(path.join(dir, "package.json"), JSON.stringify({ private: true, main: "index.js" }));
   // JSON is YAML.
-  const project = { name: "snapclone-bench", runtime: { name: "nodejs", options: { typescript: false } } };
+  const project = {
+    name: "snapclone-bench",
+    runtime: { name: "nodejs", options: { typescript: false } },
+    plugins: { providers: [{ name: "snapclone", path: path.dirname(PLUGIN) }] },
+  };
   fs.writeFileSync(path.join(dir, "Pulumi.yaml"), JSON.stringify(project));
-
   const env = {
     ...withoutOwn(process.env),
     PATH: [engine.path, process.env.PATH].join(path.delimiter),
@@ -54,9 +68,21 @@ export async function newStack({ engine, program, connection, parallel }: StackO
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
   };
+  const metering = { NODE_OPTIONS: `--require ${path.join(__dirname, "meter.js")}`, [METER_FOLDER]: meters };
+  return { root, dir, env, metering };
+}
+
+export function removeProject({ root }: Project): void {
+  fs.rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+export async function newStack({ engine, program, connection, parallel }: StackOptions): Promise<BenchStack> {
+  const project = newProject(engine, program);
+  const { dir, env, metering } = project;
+  const meters = metering[METER_FOLDER];
   const pulumi = (args: string[], more: NodeJS.ProcessEnv = {}) =>
     runToEnd(engine.pulumi, [...args, "--stack", "bench", "--non-interactive"], dir, { ...env, ...more });
-  const close = () => fs.rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  const close = () => removeProject(project);
 
   try {
     await runToEnd(engine.pulumi, ["stack", "init", "bench", "--non-interactive"], dir, env);
@@ -73,14 +99,13 @@ export async function newStack({ engine, program, connection, parallel }: StackO
       if (parallel !== undefined) args.push("--parallel", String(parallel));
       emptyFolder(meters);
       const begun = performance.now();
-      const metering = { NODE_OPTIONS: `--require ${path.join(__dirname, "meter.js")}`, [METER_FOLDER]: meters };
       await pulumi(args, metering);
       const seconds = (performance.now() - begun) / 1000;
       return { seconds, provider: readMeter(meters) };
     },
     resources: async () => {
       const { deployment } = JSON.parse(await pulumi(["stack", "export"])) as Exported;
-      return deployment.resources.filter(({ type }) => type.startsWith("pulumi-nodejs:dynamic/"));
+      return deployment.resources.filter(({ type }) => !type.startsWith("pulumi:"));
     },
     close,
   };
@@ -118,9 +143,22 @@ function withoutOwn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([key]) => !/^(PULUMI_|OS_|NODE_OPTIONS$|npm_)/.test(key)));
 }
 
-function readMeter(folder: string): Meter | undefined {
+export function readMeter(folder: string): Meter | undefined {
+  const { peaks: _, ...meter } = readFigures(folder) ?? {};
+  return "peakMiB" in meter ? (meter as Meter) : undefined;
+}
+
+/** The peak of the memory until this time. */
+export function peakUntil(folder: string, time: number): number {
+  const until = readFigures(folder)?.peaks.filter(({ at }) => at <= time) ?? [];
+  return until.at(-1)?.peakMiB ?? Number.NaN;
+}
+
+function readFigures(folder: string): (Meter & Peaks) | undefined {
   const [file] = fs.readdirSync(folder);
-  return file === undefined ? undefined : (JSON.parse(fs.readFileSync(path.join(folder, file), "utf8")) as Meter);
+  return file === undefined
+    ? undefined
+    : (JSON.parse(fs.readFileSync(path.join(folder, file), "utf8")) as Meter & Peaks);
 }
 
 function emptyFolder(folder: string): void {

@@ -3,6 +3,7 @@
 import type { Results } from ".";
 import type { Wall } from "./comparison";
 import type { Figure } from "./figures";
+import type { Pair } from "./native";
 
 export function tables(results: Results): string {
   const { machine, versions } = results;
@@ -20,6 +21,7 @@ export function tables(results: Results): string {
     others(results),
     waits(results),
     loading(results),
+    native(results),
     table(
       ["target", "at most", "measured", ""],
       results.targets.map(({ what, target, measured, met }) => [what, target, measured, met ? "met" : "MISSED"]),
@@ -154,6 +156,32 @@ function loading({ loading: measured }: Results): string {
       row("require of the entry", measured.entry),
       row("then the first check", measured.firstCheck),
       row("then the HTTP client", measured.http),
+    ],
+  );
+}
+
+function native({ native: measured }: Results): string {
+  if (!measured) return "";
+  const { startMs, idleMiB, waits, up, preview } = measured;
+  const row = (what: string, pair: Pair, digits = 0) => {
+    const shown = ({ median, min }: Figure) => `${median.toFixed(digits)} (${min.toFixed(digits)})`;
+    return [what, shown(pair.dynamic), shown(pair.native), pair.ratio.toFixed(2)];
+  };
+  const ofWaits = waits
+    ? [
+        row(`${waits.count} waiting creates, peak MiB`, waits.waitingMiB),
+        row("the same after Cancel, peak MiB", waits.peakMiB),
+        row(`Cancel of ${waits.count} waits, ms (recorded: ${waits.recorded})`, waits.cancelMs),
+      ]
+    : [];
+  return table(
+    ["native provider", "dynamic", "native", "ratio"],
+    [
+      row("start to port, ms", startMs),
+      row("idle, peak MiB", idleMiB),
+      ...ofWaits,
+      ...(up ? [row(`up of ${up.n}, s`, up, 1)] : []),
+      ...(preview ? [row(`preview of ${preview.n}, s`, preview, 1)] : []),
     ],
   );
 }

@@ -36,5 +36,19 @@ export function judge(results: Omit<Results, "targets">): Target[] {
   if (results.loading) {
     add("loading the provider's entry", "150 ms", Math.round(results.loading.entry.median), 150, " ms");
   }
+  if (results.native) {
+    const { startMs, idleMiB, waits, up, preview } = results.native;
+    add("native / dynamic: start to port", "0.50", startMs.ratio, 0.5);
+    if (waits) {
+      const which = `${waits.count} waiting creates`;
+      add(`native / dynamic: memory, ${which}`, "1.00", waits.waitingMiB.ratio, 1);
+      const over = Math.round(waits.waitingMiB.native.median - idleMiB.native.median);
+      add(`native: memory over the idle process, ${which}`, "60 MiB", over, 60, " MiB");
+      add(`native: Cancel of ${waits.count} waits`, "2000 ms", Math.round(waits.cancelMs.native.median), 2_000, " ms");
+      add(`native: not recorded after Cancel, ${which}`, "0", waits.count - waits.recorded, 0);
+    }
+    if (up) add(`native / dynamic: up, N = ${up.n}`, "1.00", up.ratio, 1);
+    if (preview) add(`native / dynamic: preview, N = ${preview.n}`, "1.00", preview.ratio, 1);
+  }
   return targets;
 }

@@ -6,7 +6,7 @@
 
 import { AbsenceTimer } from "../../core/absence";
 import type { BatchPoller } from "../../core/batchPoller";
-import type { Definition, OperationContext } from "../../core/definition";
+import type { Definition, HiddenOutputs, OperationContext } from "../../core/definition";
 import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
@@ -79,7 +79,8 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   },
 
   async read(cloud, id, known, signal) {
-    const row = await cloud.snapshot(id, signal);
+    const { __stack: stack = "" } = known as HiddenOutputs;
+    const row = await (stack === "" ? cloud.snapshot(id, signal) : readAmongOthers(cloud, stack, id, signal));
     const isNew = known.status === undefined;
     return row && { state: { ...observed(row, keysToShow(known)).state, ...reverting.read(known, isNew) } };
   },
@@ -144,6 +145,22 @@ export function createPoller(cloud: OpenStackContext, stackKey: string, stack: s
       ? (await cloud.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
       : cloud.snapshotsWith([{ [stackKey]: stack }]),
   );
+}
+
+/** One list answers a refresh of many, and a Ctrl-C that ends many creates: each of them is read and recorded. */
+async function readAmongOthers(
+  cloud: OpenStackContext,
+  stack: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<SnapshotRow | undefined> {
+  const poller = createPoller(cloud, RECORD_KEYS.stack, stack);
+  const leave = poller.register();
+  try {
+    return await poller.fetch(id, signal);
+  } finally {
+    leave();
+  }
 }
 
 export function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {

@@ -6,7 +6,7 @@
 // docs/wire/zstack.md.
 
 import type { OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
-import { isKind } from "../../core/errors";
+import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import type { JobAnswer, TagRow, VmRow } from "../client";
@@ -254,7 +254,10 @@ export class Members {
     const submit = (job: string) => cloud.client.createUserTag("VmInstanceVO", source, tag, job);
     await cloud.run(`tag the source VM ${source}`, submit, context).catch((error: unknown) => {
       // TAG.1000: the tag exists already (docs/wire/zstack.md#s6).
-      if (!hasCode(error, "TAG.1000")) throw error;
+      if (hasCode(error, "TAG.1000")) return;
+      // ZStack goes on with the job that nobody waits for any more, so the next run must look for the tag.
+      if (isKind(error, "stopped")) throw new SnapcloneError({ ...error.parts, kind: "ambiguous" });
+      throw error;
     });
     this.expectPendingCreate(pending);
   }
@@ -279,6 +282,7 @@ export class Members {
       } catch (error) {
         if (!isKind(error, "ambiguous")) throw error;
         if ((await retryUntilFound(() => this.findJob(job), this.context)) !== undefined) return;
+        if (this.context.signal.aborted) throw error;
         const version = await this.cloud.version().catch(() => undefined);
         if (attempt > 1 || version === undefined || !isAtLeast(version, "4.5.0")) throw error;
       }

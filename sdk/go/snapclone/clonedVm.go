@@ -61,7 +61,11 @@ import (
 //
 // ## Import
 //
-// Can't be imported: ZStack does not reliably show of which VM a clone was made, nor which data volumes came with it, and a destroy would delete these: so a ClonedVm can't be imported.
+// The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+//
+// ```sh
+// pulumi import snapclone:index:ClonedVm name <vm>,<vm>,…
+// ```
 type ClonedVm struct {
 	pulumi.CustomResourceState
 

@@ -60,7 +60,11 @@ import (
 //
 // ## Import
 //
-// Can't be imported: a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported.
+// The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+//
+// ```sh
+// pulumi import snapclone:index:LinkedTargetSet name <session>,<target>,<target>,…
+// ```
 type LinkedTargetSet struct {
 	pulumi.CustomResourceState
 

@@ -59,7 +59,11 @@ import (
 //
 // ## Import
 //
-// Can't be imported.
+// The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+//
+// ```sh
+// pulumi import snapclone:index:SnapshotSeries name <snapshot>,<snapshot>,…
+// ```
 type SnapshotSeries struct {
 	pulumi.CustomResourceState
 

@@ -60,7 +60,11 @@ import (
 //
 // ## Import
 //
-// Can't be imported.
+// The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+//
+// ```sh
+// pulumi import snapclone:index:VolumeFromSnapshot name <id>
+// ```
 type VolumeFromSnapshot struct {
 	pulumi.CustomResourceState
 

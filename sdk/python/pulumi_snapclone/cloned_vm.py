@@ -465,7 +465,11 @@ class ClonedVm(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported: ZStack does not reliably show of which VM a clone was made, nor which data volumes came with it, and a destroy would delete these: so a ClonedVm can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:ClonedVm name <vm>,<vm>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -576,7 +580,11 @@ class ClonedVm(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported: ZStack does not reliably show of which VM a clone was made, nor which data volumes came with it, and a destroy would delete these: so a ClonedVm can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:ClonedVm name <vm>,<vm>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param ClonedVmArgs args: The arguments to use to populate this resource's properties.

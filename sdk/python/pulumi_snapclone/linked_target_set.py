@@ -227,7 +227,11 @@ class LinkedTargetSet(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported: a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:LinkedTargetSet name <session>,<target>,<target>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -295,7 +299,11 @@ class LinkedTargetSet(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported: a set's targets are known by their names, which ViPR can't change, so a LinkedTargetSet can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:LinkedTargetSet name <session>,<target>,<target>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param LinkedTargetSetArgs args: The arguments to use to populate this resource's properties.

@@ -279,7 +279,11 @@ class SnapshotSeries(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:SnapshotSeries name <snapshot>,<snapshot>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -352,7 +356,11 @@ class SnapshotSeries(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:SnapshotSeries name <snapshot>,<snapshot>,…
+        ```
 
         :param str resource_name: The name of the resource.
         :param SnapshotSeriesArgs args: The arguments to use to populate this resource's properties.

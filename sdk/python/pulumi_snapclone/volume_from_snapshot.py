@@ -250,7 +250,11 @@ class VolumeFromSnapshot(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:VolumeFromSnapshot name <id>
+        ```
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -325,7 +329,11 @@ class VolumeFromSnapshot(pulumi.CustomResource):
 
         ## Import
 
-        Can't be imported.
+        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+
+        ```sh
+        pulumi import snapclone:index:VolumeFromSnapshot name <id>
+        ```
 
         :param str resource_name: The name of the resource.
         :param VolumeFromSnapshotArgs args: The arguments to use to populate this resource's properties.

@@ -1,18 +1,15 @@
-// The same kills for the native shell: one resource whose record is made with it, and one whose record comes later.
+// Each resource of the registry is killed once in the native shell, too: the short plan gives each victim and each instant to
+// some resource. The scenarios and the assertions are those of the dynamic classes.
 
-import { clonedVm } from "../../kill/cases/clonedVm";
-import { snapshot } from "../../kill/cases/snapshot";
 import { killTests } from "../../kill/parallelRunner";
-import { planFromEnvironment } from "../../kill/plan";
+import { shortPlanFromEnvironment } from "../../kill/plan";
 import type { ResourceCase } from "../../kill/resourceCase";
+import { loadForEachResource } from "../../support/perResource";
 import { describeEngine } from "../harness";
 
-const native = (resource: ResourceCase): ResourceCase => ({ ...resource, shell: "native" });
-
-describeEngine("kills of the native Snapshot", () => {
-  killTests({ resource: native(snapshot), plan: planFromEnvironment(snapshot, 2), workers: 1 });
-});
-
-describeEngine("kills of the native ClonedVm", () => {
-  killTests({ resource: native(clonedVm), plan: planFromEnvironment(clonedVm, 1), workers: 1 });
+loadForEachResource<ResourceCase>("test/kill/cases").forEach((resource, place) => {
+  describeEngine(`kills of the native ${resource.type}`, () => {
+    const plan = shortPlanFromEnvironment(resource, place);
+    killTests({ resource: { ...resource, shell: "native" }, plan, workers: 1 });
+  });
 });

@@ -10,8 +10,9 @@ import type { HttpRequest, RawResponse } from "../../../provider/core/http/reque
 import { PartialFailure } from "../../../provider/core/outputs";
 import { AutoAdvancingClock } from "../../support/autoAdvancingClock";
 import { type InProcessCloud, inProcessCloud } from "../../support/inProcessCloud";
-import { again, expectedCount, perform, prepare, type Stored, UserRun } from "../operations";
+import { again, expectedCount, perform, prepare, UserRun } from "../operations";
 import type { Operation, RequestSite, ResourceUnderTest } from "../resourceUnderTest";
+import type { Entry } from "../shells";
 import { type Case, lowerCase, mutate, parsed } from "./mutations";
 
 const TIMEOUTS = { create: "4m", update: "4m", delete: "4m" };
@@ -80,7 +81,7 @@ export class EmulatorFixture {
   }
 
   /** Everything as at the start, and what the operation finds. */
-  private async begin(operation: Operation): Promise<Stored | undefined> {
+  private async begin(operation: Operation): Promise<Entry | undefined> {
     this.cloud.emulator.reset();
     this.resource.prepare(this.cloud.emulator);
     const http = this.newHttp();

@@ -1,8 +1,6 @@
 // Snapshot in the fault table.
 
-import { randomUUID } from "node:crypto";
 import { SEED_VOLUMES } from "../../../emulator/index";
-import { lookups } from "../../../provider/lookups";
 import { snapshot as definition } from "../../../provider/openstack/snapshot/resource";
 import {
   cinderExpectations,
@@ -91,11 +89,7 @@ const plain: ResourceUnderTest = {
       },
     }),
   ),
-  lookUp: () => {
-    // A configuration of its own: lookups keep one client for each configuration.
-    const { getSnapshot } = lookups(JSON.stringify({ [randomUUID()]: {} }));
-    return getSnapshot({ volumeId: SEED_VOLUMES.data });
-  },
+  lookUp: { volumeId: SEED_VOLUMES.data },
 };
 
 export const snapshot: ResourceUnderTest = { ...plain, variants: [reverted(plain)] };

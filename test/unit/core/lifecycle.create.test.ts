@@ -87,6 +87,22 @@ describe("create", () => {
     expect(cloud.lists).toBe(5);
   });
 
+  test("a lost reply is recorded by its attempt also when the run is stopped during the search", async () => {
+    const { cloud, definition, clock, run } = setUp();
+    const list = definition.listOwned.bind(definition);
+    definition.listOwned = (...args) => {
+      // The object shows with the next list.
+      if (cloud.posts === 0) return list(...args);
+      run.stop("cancelled");
+      return Promise.resolve([]);
+    };
+    cloud.nextPost = "lost";
+    const failure = await partial(clock.run(() => create(definition, run, { ...NEWS, __attempt: "1234567890abcdef" })));
+    expect(failure.id).toBe("unknown-1234567890abcdef");
+    expect(failure.reasons[0]).toContain("cannot create fake a: connection reset");
+    expect([failure.properties.pending, cloud.posts]).toMatchObject([{ task: { outcome: "unknown" } }, 1]);
+  });
+
   test("a refusal records nothing", async () => {
     const { cloud, definition, clock, run } = setUp();
     cloud.nextPost = "refused";
