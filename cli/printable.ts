@@ -1,10 +1,10 @@
 // Foreign text for a terminal, a program or a page.
 
-/** Control characters, lone surrogates, and what turns the direction of text around. */
+/** Control characters, lone surrogates, and what reverses the direction of text. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 /**
- * Foreign names may hold what moves a terminal's cursor or turns the direction of the text around. Such characters are
+ * Foreign names may hold what moves a terminal's cursor or reverses the direction of the text. Such characters are
  * shown by their numbers.
  */
 export function printable(text: string): string {

@@ -9,7 +9,7 @@ import type { Io } from "./io";
 import type { Output } from "./output";
 import { printable } from "./printable";
 
-export interface Taking {
+interface Taking {
   io: Io;
   output: Output;
   definition: AnyDefinition;

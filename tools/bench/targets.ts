@@ -1,6 +1,7 @@
 // The targets of the provider's performance, and whether these results reach them.
 
 import type { Results } from ".";
+import { judgeOthers } from "./otherTargets";
 
 export interface Target {
   what: string;
@@ -28,10 +29,11 @@ export function judge(results: Omit<Results, "targets">): Target[] {
     }
     if (n === 1) add("bytes of __provider", "100", providerBytes, 100);
   }
-  for (const { waits, bareMiB, peakMiB, waiting } of results.waits) {
+  for (const { waits, bareMiB, peakMiB, sending, waiting } of results.waits) {
     if (waits !== 1_000) continue;
     add("memory over the bare process, 1 000 waits", "60 MiB", Math.round(peakMiB - bareMiB), 60, " MiB");
     add("event loop p99, 1 000 waits", "20 ms", waiting.delayP99Ms, 20, " ms");
+    add("event loop p99 while 1 000 creates are sent", "20 ms", sending.delayP99Ms, 20, " ms");
   }
   if (results.loading) {
     add("loading the provider's entry", "150 ms", Math.round(results.loading.entry.median), 150, " ms");
@@ -50,5 +52,5 @@ export function judge(results: Omit<Results, "targets">): Target[] {
     if (up) add(`native / dynamic: up, N = ${up.n}`, "1.00", up.ratio, 1);
     if (preview) add(`native / dynamic: preview, N = ${preview.n}`, "1.00", preview.ratio, 1);
   }
-  return targets;
+  return [...targets, ...judgeOthers(results.others)];
 }

@@ -146,7 +146,7 @@ function describe(root: string, { description }: SdkResource, definition: AnyDef
     importer === undefined || "refusal" in importer
       ? `Can't be imported${importer === undefined ? "" : `: ${importer.refusal}`}.`
       : [
-          "The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.",
+          "The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.",
           "",
           "```sh",
           `pulumi import ${tokenOf(typeOf(name))} name ${form}`,

@@ -5,7 +5,7 @@ import type { Metadata } from "../cinder";
 import { missingObject } from "../cinderErrors";
 
 /** The metadata keys of a record's fields. */
-export interface RecordKeys {
+interface RecordKeys {
   readonly stack: string;
   readonly owner: string;
   readonly attempt: string;

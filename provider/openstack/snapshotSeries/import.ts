@@ -13,7 +13,7 @@ import { partsOf, importer as snapshotImporter } from "../snapshot/import";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { listInstants, now } from "./instants";
 import { instantKey } from "./record";
-import { dueRows, instantOf, newestFirst, observedSeries } from "./state";
+import { dueRows, instantOf, newestFirst, observedSeries, rowsBehind } from "./state";
 
 const snapshot = uuid("a snapshot");
 
@@ -55,7 +55,10 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
     const others = (await listInstants(cloud, id, known, signal)).filter((row) => !ids.includes(row.id));
     if (others.length > 0) throw earlierImport(others);
     const { state } = observedSeries(rows, known, inputs, time);
-    return { id, objects: ids, parts: rows.flatMap(partsOf), state };
+    const found = { id, objects: ids, parts: rows.flatMap(partsOf), state };
+    // The update of the import must not find other snapshots than these, of which none is due.
+    rowsBehind.set(found, rows);
+    return found;
   },
 
   forget: snapshotImporter.forget,

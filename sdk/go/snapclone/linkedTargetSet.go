@@ -60,7 +60,7 @@ import (
 //
 // ## Import
 //
-// The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+// The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 //
 // ```sh
 // pulumi import snapclone:index:LinkedTargetSet name <session>,<target>,<target>,…

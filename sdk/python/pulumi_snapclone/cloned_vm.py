@@ -465,7 +465,7 @@ class ClonedVm(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:ClonedVm name <vm>,<vm>,…
@@ -580,7 +580,7 @@ class ClonedVm(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:ClonedVm name <vm>,<vm>,…

@@ -237,7 +237,7 @@ class Snapshot(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:Snapshot name <id>
@@ -308,7 +308,7 @@ class Snapshot(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:Snapshot name <id>

@@ -279,7 +279,7 @@ class SnapshotSeries(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:SnapshotSeries name <snapshot>,<snapshot>,…
@@ -356,7 +356,7 @@ class SnapshotSeries(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:SnapshotSeries name <snapshot>,<snapshot>,…

@@ -204,7 +204,7 @@ class VolumeClone(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:VolumeClone name <clone>,<clone>,…
@@ -274,7 +274,7 @@ class VolumeClone(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:VolumeClone name <clone>,<clone>,…

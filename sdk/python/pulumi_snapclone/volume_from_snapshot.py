@@ -250,7 +250,7 @@ class VolumeFromSnapshot(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:VolumeFromSnapshot name <id>
@@ -329,7 +329,7 @@ class VolumeFromSnapshot(pulumi.CustomResource):
 
         ## Import
 
-        The next `pulumi up` writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
+        The import writes the ownership record. Where the connection is not `default`, its name goes before the id: `<connection>/<id>`.
 
         ```sh
         pulumi import snapclone:index:VolumeFromSnapshot name <id>

@@ -40,7 +40,13 @@ describe("shared logins", () => {
     const cloud = await cloudOf(() => ({
       status: 401,
       headers: { "openstack-auth-receipt": "gAAAAAreceipt-of-the-first-factor" },
-      body: { receipt: { methods: ["password"] }, required_auth_methods: [["totp", "password"], ["password", "mapped"]] },
+      body: {
+        receipt: { methods: ["password"] },
+        required_auth_methods: [
+          ["totp", "password"],
+          ["password", "mapped"],
+        ],
+      },
     }));
     const error = await failure(sessionOf(cloud).token());
     expect(error.kind).toBe("unauthorized");

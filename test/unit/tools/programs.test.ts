@@ -64,7 +64,7 @@ describe("Python", () => {
     expect(await start("python")).toMatchObject({ file: "python3", args: expect.not.arrayContaining(["--dry_run"]) });
   });
 
-  test("what is missing or wrong is said", async () => {
+  test("names what is missing or wrong", async () => {
     expect(await start("python")).toEqual({ problem: "pulumi-language-python-exec is not on PATH" });
     script("pulumi-language-python-exec", "");
     expect(await start("python", { virtualenv: true })).toEqual({ problem: "virtualenv option must be a string" });

@@ -1,0 +1,42 @@
+// The targets of the other resources, twenty of each.
+
+import type { OtherResource } from "./others";
+import type { Target } from "./targets";
+
+interface Aim {
+  /** Requests of `up`: half of what they were on 21 November 2026. */
+  requests: number;
+  /** The emulator's own seconds for one of them, which no provider can save. */
+  backend: { up: number; destroy: number };
+}
+
+const AIMS: Readonly<Record<string, Aim>> = {
+  // Twenty steps of a fifth of a second.
+  VolumeClone: { requests: 228, backend: { up: 4, destroy: 1 } },
+  LinkedTargetSet: { requests: 152, backend: { up: 2, destroy: 1 } },
+  ClonedVm: { requests: 293, backend: { up: 1, destroy: 1 } },
+};
+const MOST = 1.15;
+
+export function judgeOthers(measured: readonly OtherResource[]): Target[] {
+  return measured.flatMap(({ resource, n, up, destroy, null: nothing, upRequests }): Target[] => {
+    const aim = AIMS[resource];
+    if (aim === undefined) return [];
+    const ratio = (what: "up" | "destroy", seconds: number): Target => {
+      const value = Number((seconds / (nothing[what] + aim.backend[what])).toFixed(2));
+      return {
+        what: `${what} / (null + backend), ${n} of ${resource}`,
+        target: `≤ ${MOST}`,
+        measured: `${value}`,
+        met: value <= MOST,
+      };
+    };
+    const requests: Target = {
+      what: `requests of up, ${n} of ${resource}`,
+      target: `≤ ${aim.requests}`,
+      measured: `${upRequests}`,
+      met: upRequests <= aim.requests,
+    };
+    return [requests, ratio("up", up), ratio("destroy", destroy)];
+  });
+}
