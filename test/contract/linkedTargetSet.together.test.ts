@@ -141,7 +141,7 @@ describe("the replies to unlinks that overlap are lost", () => {
     const left = fixture.emulator.vipr.active().map(({ id }) => id);
     for (const [n, { outs }] of sets.entries()) {
       const isLeft = idsOf(outs).some((id) => left.includes(id));
-      // Whatever is said to be gone is gone.
+      // What a delete reports as gone is gone.
       expect(ends[n]?.status === "fulfilled" && isLeft).toBe(false);
     }
     await removeAll(

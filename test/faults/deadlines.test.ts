@@ -6,7 +6,6 @@ import { type Emulator, startEmulator } from "../../emulator";
 import type { SnapcloneError } from "../../provider/core/errors";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import type { PartialFailure } from "../../provider/core/outputs";
-import type { Run } from "../../provider/core/run";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { again, expectedCount, perform, prepare, UserRun } from "./operations";
 import { CHAPTERS } from "./resources/index";
@@ -104,13 +103,9 @@ async function endsInTime(
 }
 
 /** The other operation. It begins before the first one, and asks when the first one was refused. */
-async function longerOperation(user: UserRun, http: SharedHttp, clock: AutoAdvancingClock) {
-  let run: Run | undefined;
-  void user.perform(async (one) => {
-    run = one;
-  });
+async function longerOperation({ run }: UserRun, http: SharedHttp, clock: AutoAdvancingClock) {
   const shown: string[] = [];
-  return run?.track(async (begin) => {
+  return run.track(async (begin) => {
     begin({ deadline: clock.now() + LONG_MS, progress: (text) => void shown.push(text) });
     const { url, service } = await new Promise<HttpRequest<unknown>>((resolve) => {
       http.onRefusal = resolve;

@@ -53,7 +53,7 @@ export interface Result {
 export class UserRun {
   readonly log: string[] = [];
   readonly shell: Shell;
-  private readonly run: Run;
+  readonly run: Run;
 
   constructor(
     readonly resource: ResourceUnderTest,

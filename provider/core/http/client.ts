@@ -133,7 +133,7 @@ export class HttpClient {
     try {
       const { origin, pathname, search, host } = new URL(request.url);
       const path = `${pathname}${search}`;
-      const response = await undici().request.call(dispatcher, {
+      const response = await dispatcher.request({
         ...(forwarded ? { origin: forwarded.origin, path: `${origin}${path}` } : { origin, path }),
         method: request.method,
         headers: {
@@ -198,23 +198,12 @@ export class HttpClient {
   }
 }
 
-interface Undici {
-  Agent: typeof import("undici").Agent;
-  buildConnector: typeof import("undici").buildConnector;
-  request(this: Dispatcher, options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData>;
-}
-
 /**
- * Loaded on first use: a preview sends nothing and should not pay for loading an HTTP stack. By its files: the package's main
- * file also loads fetch, caches and mocks, which is three quarters of the time. And under the bare name Bun hands out a
- * stand-in (docs/wire/pulumi-engine.md#provider-folder), while a lookup runs in the program's process.
+ * Loaded on first use: a preview sends nothing and should not pay for loading an HTTP stack. By its file: under the bare name,
+ * Bun hands out a stand-in (docs/wire/pulumi-engine.md#provider-folder), and a lookup runs in the program's process.
  */
-function undici(): Undici {
-  return {
-    Agent: require("undici/lib/dispatcher/agent.js") as Undici["Agent"],
-    buildConnector: require("undici/lib/core/connect.js") as Undici["buildConnector"],
-    request: require("undici/lib/api/api-request.js") as Undici["request"],
-  };
+function undici(): typeof import("undici") {
+  return require("undici/index.js") as typeof import("undici");
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

@@ -32,8 +32,11 @@ interface Wave {
   periodsBetweenProbesBefore: number;
 }
 
-/** Milliseconds to wait after a refusal that names no time; doubled with each wave of which nothing passed. */
-const DEFAULT_WAIT = { first: 1_000, most: 60_000 };
+/**
+ * Milliseconds to wait after a refusal that names no time; doubled with each wave of which nothing passed. A named time that
+ * comes too early again and again is lengthened in the same way, up to `mostNamed`.
+ */
+const DEFAULT_WAIT = { first: 1_000, most: 60_000, mostNamed: 30_000 };
 /** After probes that were refused, the next one waits for so many periods at most. */
 const MOST_PERIODS_BETWEEN_PROBES = 8;
 /** A little slower than what passed, because answers and clocks are never quite on time. */
@@ -126,7 +129,8 @@ export class LearnedLimit {
     const openedAt = this.reopensAt;
     const [first] = this.sentSince(openedAt);
     this.wavesInARow = first ? 1 : this.wavesInARow + 1;
-    const byDefault = Math.min(DEFAULT_WAIT.most, DEFAULT_WAIT.first * 2 ** (this.wavesInARow - 1));
+    const most = namedMs > 0 ? DEFAULT_WAIT.mostNamed : DEFAULT_WAIT.most;
+    const byDefault = Math.min(most, DEFAULT_WAIT.first * 2 ** (this.wavesInARow - 1));
     const waitMs = this.wavesInARow === 1 && namedMs > 0 ? namedMs : Math.max(namedMs, byDefault);
     this.reopensAt = now + waitMs;
     probe.raise = 1;

@@ -224,21 +224,21 @@ test("estimator: of many that begin together, a few find out how long the work t
   const estimator = new DurationEstimator();
   const { wait, clock } = setUp([]);
   setMaxListeners(0, wait.context.signal);
-  const looks: number[] = [];
+  const fetches: number[] = [];
   const late: number[] = [];
   const one = async (n: number) => {
-    looks[n] = 0;
-    const look = async () => {
-      looks[n] = (looks[n] ?? 0) + 1;
+    fetches[n] = 0;
+    const fetchOnce = async () => {
+      fetches[n] = (fetches[n] ?? 0) + 1;
       return clock.now() >= 8_000 ? "ready" : "making";
     };
-    await poll({ ...wait, initial: "making", fetch: look, estimator });
+    await poll({ ...wait, initial: "making", fetch: fetchOnce, estimator });
     late[n] = clock.now() - 8_000;
   };
   await clock.run(() => Promise.all(Array.from({ length: 20 }, (_, n) => one(n))));
-  const others = looks.slice(3);
+  const others = fetches.slice(3);
   const average = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
-  expect(average(others)).toBeLessThan(0.75 * average(looks.slice(0, 3)));
+  expect(average(others)).toBeLessThan(0.75 * average(fetches.slice(0, 3)));
   // None is later than the first of all found it, by more than a moment.
   expect(Math.max(...late) - Math.min(...late)).toBeLessThanOrEqual(1);
 });
