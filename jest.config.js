@@ -1,6 +1,6 @@
 const os = require("node:os");
 
-// `unit`, `contract`, `faults`, `convergence` and `browser` run from the sources. `smoke`, `engine` and `openstack` drive the built
+// `unit`, `contract`, `faults`, `native`, `convergence` and `browser` run from the sources. `smoke`, `engine` and `openstack` drive the built
 // package through a real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
 const project = (name, extra = {}) => ({
   displayName: name,
@@ -19,11 +19,13 @@ module.exports = {
   maxWorkers: os.availableParallelism() + 1,
   // Two loaded cores are slower than the five seconds that Jest allows by itself.
   testTimeout: 20_000,
+  testSequencer: "<rootDir>/test/sequencer.js",
   projects: [
     project("unit"),
     // The command line runs in-process, against the emulator.
     project("contract", { testMatch: ["<rootDir>/test/{contract,cli}/**/*.test.ts"] }),
     project("faults"),
+    project("native"),
     project("convergence"),
     project("soak"),
     project("smoke"),

@@ -36,7 +36,7 @@ const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParalleli
 const SPELLING_CACHE = "node_modules/.cache/cspell";
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults", "convergence", "soak", "clients", "browser"];
+const WITHOUT_ENGINE = ["unit", "contract", "faults", "native", "convergence", "soak", "clients", "browser"];
 const TEST_COMMANDS = [
   "test",
   "all",
@@ -59,10 +59,10 @@ const commands = {
     const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
     return runTests(["unit", "contract", "faults", "smoke"], args, checks);
   },
-  all: async (args) => runTests(["convergence", "soak", "engine"], [...ENGINE_WORKERS, ...args]),
+  all: async (args) => runTests(["native", "convergence", "soak", "engine"], [...ENGINE_WORKERS, ...args]),
   unit: async (args) => runTests(["unit"], args),
   contract: async (args) => runTests(["contract"], args),
-  faults: async (args) => runTests(["faults"], args),
+  faults: async (args) => runTests(["faults", "native"], args),
   convergence: async (args) => runTests(["convergence"], args),
   soak: async (args) => runTests(["soak"], args),
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),

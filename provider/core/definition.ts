@@ -333,6 +333,11 @@ export interface HiddenOutputs extends HiddenInputs {
   __backend?: string;
   /** A digest of what the connection's settings reach (`ConnectionKind.target`). */
   __target?: string;
+  /**
+   * Pulumi's own import has written this entry, and no update since. It knows no program, so an input that the outputs lack may
+   * have any value.
+   */
+  __programUnknown?: boolean;
   /** Written by builds before 0.2: the run that adopted the object. */
   __adopted?: string;
 }

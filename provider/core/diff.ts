@@ -4,10 +4,7 @@
 import { unknownPaths } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
 
-/**
- * In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. Until
- * then the outputs of Pulumi's own import have no input but those that the backend shows.
- */
+/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. */
 export const NO_RECORD = "none";
 
 export interface Difference {
@@ -97,9 +94,10 @@ function ownerChanged(olds: HiddenOutputs & State, { __owner }: HiddenInputs & S
 /** Outputs that this provider has written hold all inputs that the program gave. */
 function isKnown(rule: InputRule<unknown>, olds: State, key: string): boolean {
   if (olds[key] !== undefined && olds[key] !== null) return true;
-  if ((olds as HiddenOutputs).__stack === NO_RECORD) return false;
+  const { __owner, __programUnknown } = olds as HiddenOutputs;
+  if (__programUnknown) return false;
   const required = !rule.schema.safeParse(undefined).success;
-  return !required && (olds as HiddenOutputs).__owner !== undefined;
+  return !required && __owner !== undefined;
 }
 
 export function differ(rule: InputRule<unknown>, old: unknown, now: unknown): boolean {

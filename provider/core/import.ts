@@ -66,7 +66,7 @@ export async function readImport(
   const operation = `import ${definition.displayName} ${importId}`;
   try {
     const found = await findImportable(creation, importId, "unknown");
-    const hidden = { __owner: urn, __imported: importId };
+    const hidden = { __owner: urn, __imported: importId, __programUnknown: true };
     // findImportable has just asked for the state.
     const isRecorded = run.imports(await run.askState(), urn, request) && (await recordImport(creation, found, hidden));
     const stack = isRecorded ? context.stack : NO_RECORD;

@@ -4,6 +4,8 @@ import { ZSTACK_SEED } from "../../emulator";
 import type { Properties } from "../../provider/core/operation";
 import { fixture, good, numberOf, renew } from "./clonedVmEngineFixture";
 
+jest.setTimeout(60_000);
+
 const NAMES = ["web-a", "web-b"];
 let vms: string[];
 let disk: string;

@@ -22,8 +22,11 @@ export const ARGS: Properties = { volumes: SOURCES, displayName: "before", descr
 /** Inputs as the engine hands them to the provider. */
 export const NEWS: Properties = { ...ARGS, __owner: OWNER, __provider: "p" };
 
-/** A longer sleep is a time limit, and never ends: no test is to reach a limit by sleeping through it. */
-const LONGEST_PAUSE_MS = 10_000;
+/**
+ * A longer sleep is a time limit, and never ends: no test is to reach a limit by sleeping through it. The longest pause is ten
+ * seconds and what the difference of two times adds by rounding.
+ */
+const LONGEST_PAUSE_MS = 10_001;
 
 /** The request at which the process dies, and whether the backend still receives it. */
 export interface Kill {

@@ -1,8 +1,7 @@
-// Snapshot on the real engine, against the emulator.
+// Snapshot on the real engine, against the emulator: what the scenarios (scenarios/snapshot.test.ts) do not say.
 
 import type { Emulator } from "../../emulator";
 import { type Backend, emulatorBackend } from "../scenarios/backend";
-import { snapshotScenarios } from "../scenarios/snapshot";
 import { describeEngine, newStack } from "./harness";
 
 describeEngine("Snapshot on the emulator", () => {
@@ -14,8 +13,6 @@ describeEngine("Snapshot on the emulator", () => {
   });
 
   afterAll(() => cloud.close());
-
-  snapshotScenarios(() => backend);
 
   test("SNAPCLONE_IGNORE_CANCEL=1: a cancelled run waits for what it has begun", async () => {
     const stack = await newStack({

@@ -1,7 +1,6 @@
-// SnapshotSeries on the real engine, against the emulator.
+// SnapshotSeries on the real engine, against the emulator: what the scenarios do not say.
 
 import type { Emulator } from "../../emulator";
-import { snapshotSeriesScenarios } from "../scenarios/snapshotSeries";
 import { emulatorVolumeBackend, type VolumeBackend } from "../scenarios/volumes";
 import { describeEngine, newStack } from "./harness";
 
@@ -13,8 +12,6 @@ describeEngine("SnapshotSeries on the emulator", () => {
     ({ cloud, backend } = await emulatorVolumeBackend({ snapshotCreate: 800, snapshotDelete: 400 }));
   });
   afterAll(() => cloud.close());
-
-  snapshotSeriesScenarios(() => backend);
 
   test("an unchanged series sends nothing; with retainOnDelete, destroy keeps all", async () => {
     const programOf = (trigger: string) => ({

@@ -1,7 +1,6 @@
-// VolumeFromSnapshot on the real engine, against the emulator.
+// VolumeFromSnapshot on the real engine, against the emulator: what the scenarios do not say.
 
 import { type Emulator, SEED_VOLUMES } from "../../emulator";
-import { volumeFromSnapshotScenarios } from "../scenarios/volumeFromSnapshot";
 import { emulatorVolumeBackend, type VolumeBackend } from "../scenarios/volumes";
 import { describeEngine, newStack } from "./harness";
 
@@ -15,8 +14,6 @@ describeEngine("VolumeFromSnapshot on the emulator", () => {
     ({ cloud, backend } = await emulatorVolumeBackend(timings));
   });
   afterAll(() => cloud.close());
-
-  volumeFromSnapshotScenarios(() => backend);
 
   test("a new snapshot makes a smaller volume: the copies stand before the old ones go; a smaller size sends nothing", async () => {
     const programOf = (trigger: string, sizeGiB: number) => ({

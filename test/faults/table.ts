@@ -32,6 +32,20 @@ let proxy: OffOriginServer & { answer: ProxyAnswer };
 
 /** Declares a test for each cell of this resource. */
 export function testFaultTable(resource: ResourceUnderTest): void {
+  startServers();
+  describeCells(resource, Object.keys(resource.sites));
+}
+
+/**
+ * The native provider's cells of these resources. Both shells are thin, so one kind of request for each operation shows what the
+ * native one makes of each fault.
+ */
+export function testNativeFaultTable(resources: readonly ResourceUnderTest[]): void {
+  startServers();
+  for (const resource of resources) describeCells({ ...resource, shell: "native" }, tellingSites(resource));
+}
+
+function startServers(): void {
   // A cell takes about 50 ms, and at most a second on an idle machine.
   jest.setTimeout(60_000);
 
@@ -46,14 +60,10 @@ export function testFaultTable(resource: ResourceUnderTest): void {
   });
   afterAll(() => jest.restoreAllMocks());
   afterAll(() => Promise.all([emulator.close(), plain.close(), untrusted.close(), proxy.close()]));
-
-  describeCells(resource.title, resource, Object.keys(resource.sites));
-  // Both shells are thin, so one kind of request for each operation shows what the native one makes of each fault.
-  describeCells(`${resource.title}, native`, { ...resource, shell: "native" }, tellingSites(resource));
 }
 
-function describeCells(title: string, resource: ResourceUnderTest, sites: readonly string[]): void {
-  describe.each([title])("%s", () => {
+function describeCells(resource: ResourceUnderTest, sites: readonly string[]): void {
+  describe.each([resource.title])("%s", () => {
     describe.each(Object.keys(FAULTS) as FaultName[])("%s", (fault) => {
       test.each(sites)("%s", async (site) => {
         if (!("wrongType" in FAULTS[fault].injection)) return checkExpectation(resource, fault, site);

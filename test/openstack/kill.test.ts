@@ -17,7 +17,7 @@ describeOpenStack("a real Cinder", (lab) => {
       volumesOnBackend(() => labVolumeBackend(lab())),
     ];
     describe.each(resources.map((resource) => [resource.type, resource] as const))("%s", (_type, resource) => {
-      killTests({ resource, plan: planFromEnvironment(resource, resource.type === "Snapshot" ? 3 : 2), workers: 1 });
+      killTests({ resource, plan: planFromEnvironment(resource, resource.type === "Snapshot" ? 2 : 1), workers: 1 });
     });
   });
 });

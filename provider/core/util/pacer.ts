@@ -3,6 +3,8 @@
 
 /** How long paced work may hold up the event loop. */
 const BUDGET_MS = 5;
+/** How many may begin before any of them has shown how long it takes: calls of one moment come before their work. */
+const MOST_UNSEEN = 8;
 /** How many pieces of work may begin in one iteration of the event loop, as far as the budget allows. */
 const MOST_AT_ONCE = 32;
 
@@ -10,12 +12,17 @@ export class Pacer {
   private readonly queue: (() => void)[] = [];
   /** When the first work of this iteration of the event loop began. */
   private begun: number | undefined;
+  /** How many have begun at once in this iteration. */
+  private unseen = 0;
   private isScheduled = false;
 
   /** Resolves at once, unless this iteration of the event loop has had its share of work. First come, first served. */
   async yield(): Promise<void> {
     if (this.begun === undefined) this.begin();
-    if (this.queue.length === 0 && !this.isSpent()) return;
+    if (this.queue.length === 0 && this.unseen < MOST_UNSEEN && !this.isSpent()) {
+      this.unseen += 1;
+      return;
+    }
     await new Promise<void>((resolve) => {
       this.queue.push(resolve);
       this.schedule();
@@ -24,6 +31,7 @@ export class Pacer {
 
   private begin(): void {
     this.begun = performance.now();
+    this.unseen = 0;
     setImmediate(() => {
       this.begun = undefined;
     });

@@ -10,7 +10,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import type { JobAnswer, TagRow, VmRow } from "../client";
-import { isGone, newUuid, runAll, type Step, type WaitContext, type ZStackContext } from "../context";
+import { isGone, newUuid, runAll, type WaitContext, type ZStackContext } from "../context";
 import { hasCode } from "../errors";
 import {
   addJobEnd,
@@ -53,6 +53,7 @@ import {
   userTagSteps,
 } from "./ownership";
 import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
+import { renameSteps } from "./rename";
 import { type KnownVm, knownVms, sourceOf } from "./state";
 import { isAtLeast } from "./versions";
 
@@ -440,7 +441,7 @@ export class Members {
     const duplicates = this.duplicates;
     const members = this.living.filter((member) => !duplicates.includes(member));
     const uuids = members.map(({ uuid }) => uuid);
-    const changes = members.flatMap((member) => this.changesOf(member, inputs));
+    const changes = members.flatMap((member) => renameSteps(cloud, member, inputs));
     const tagging = members.flatMap((member) => {
       return userTagSteps(cloud, member, this.userTagsOf(member.uuid), { wanted: inputs.userTags ?? [], managed });
     });
@@ -465,24 +466,6 @@ export class Members {
     if (inputs.powerState === undefined) return;
     this.all = await waitUntilStable(cloud, this.all, context);
     this.update(await setPowerState(cloud, this.living, inputs.powerState, context));
-  }
-
-  private changesOf({ uuid, name, row }: LivingMember, inputs: ClonedVmInputs): Step<readonly VmRow[]>[] {
-    const { description = row.description ?? "" } = inputs;
-    const changes = {
-      ...(row.name === name ? {} : { name }),
-      ...((row.description ?? "") === description ? {} : { description }),
-    };
-    if (Object.keys(changes).length === 0) return [];
-    const isChanged = (found: VmRow) => found.name === name && (found.description ?? "") === description;
-    return [
-      {
-        operation: `${changes.name === undefined ? "describe" : "rename"} "${name}"`,
-        member: name,
-        submit: (job) => this.cloud.client.updateVmInstance(uuid, changes, job),
-        isDone: (rows) => rows.some((found) => found.uuid === uuid && isChanged(found)),
-      },
-    ];
   }
 
   private update(rows: readonly VmRow[]): void {
