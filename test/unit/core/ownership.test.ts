@@ -41,6 +41,9 @@ type Step =
   /** Before anything else: a backend whose clock runs a day apart. */
   | { do: "skew"; ms: number };
 
+/** A run of CI must not fail by luck. Another seed looks further: OWNERSHIP_SEED. */
+const SEED = Number(process.env.OWNERSHIP_SEED ?? 20_261_128);
+
 const stack = fc.constantFrom<0 | 1>(0, 0, 0, 1);
 const names = fc.subarray(["a", "b"]);
 const args = fc.record({ source: fc.constantFrom("mon", "tue"), name: fc.constantFrom("x", "y") });
@@ -303,7 +306,7 @@ async function execute(steps: readonly Step[]): Promise<World> {
 test("property: nothing is lost, nothing foreign is touched, nothing of ours is in no state and untold", async () => {
   await fc.assert(
     fc.asyncProperty(steps(12), async (all) => void (await execute(all))),
-    { numRuns: 2_000 },
+    { numRuns: 2_000, seed: SEED },
   );
 }, 120_000);
 
@@ -317,7 +320,7 @@ test("property: a killed up and the same command again make each resource once",
       expect(owners.sort()).toEqual(Object.keys(declared).map((name) => world.engines[0].urn(name)));
       expect(world.backend.posts).toBe(owners.length);
     }),
-    { numRuns: 500 },
+    { numRuns: 500, seed: SEED },
   );
 }, 120_000);
 
@@ -345,6 +348,6 @@ test("property: whatever came before, two undisturbed ups end in what a first up
       await world.clock.run(() => world.take(calm));
       expect(world.backend.requests.slice(length)).toEqual([]);
     }),
-    { numRuns: 800 },
+    { numRuns: 800, seed: SEED },
   );
 }, 120_000);
