@@ -7,8 +7,9 @@ import { resolve } from "node:path";
 import { isRecord } from "../provider/core/util/values";
 import { nativeType } from "../provider/pulumi/urns";
 import { UsageError } from "./command";
-import type { Declared } from "./importable";
+import { type Declared, programLines } from "./importable";
 import type { Io } from "./io";
+import type { Output } from "./output";
 import { packageVersion } from "./version";
 
 /** For a command's options: `--file OUT`. */
@@ -18,8 +19,24 @@ export const IMPORT_FILE_OPTION = {
   help: "write a file for `pulumi import --file`, or add to it; for the native provider (docs/native.md)",
 } as const;
 
+/** Prints the program that declares the objects, and returns it. With `file`, writes the import file first. */
+export async function showProgram(
+  io: Pick<Io, "cwd">,
+  output: Output,
+  objects: Parameters<typeof programLines>[0],
+  file: string | undefined,
+): Promise<string> {
+  const program = programLines(objects, file === undefined ? "dynamic" : "native");
+  if (file !== undefined) {
+    await addToImportFile(io, file, objects);
+    output.note(noteOfImportFile(file));
+  }
+  for (const line of program.split("\n")) output.line(line);
+  return program;
+}
+
 /** What to do with the file, and why it is not for the dynamic classes. */
-export function noteOfImportFile(file: string): string {
+function noteOfImportFile(file: string): string {
   return `wrote ${file}: run \`pulumi import --file ${file} --generate-code=false\`
 The file is for the native provider (docs/native.md). A dynamic class has the option \`import\` instead: leave --file out.`;
 }
@@ -32,7 +49,7 @@ interface ImportFile extends Record<string, unknown> {
  * Adds the objects to the file, or makes the file. An entry of the same type and name is replaced, so the same command may
  * be given again. Throws a UsageError, and writes nothing, if the file is no import file.
  */
-export async function addToImportFile({ cwd }: Pick<Io, "cwd">, name: string, objects: readonly Declared[]) {
+async function addToImportFile({ cwd }: Pick<Io, "cwd">, name: string, objects: readonly Declared[]) {
   const path = resolve(cwd, name);
   const { resources, ...rest } = await readImportFile(path, name);
   const entries = objects.map(entryOf);

@@ -4,6 +4,7 @@
 import type { AnyDefinition, Importable } from "../provider/core/definition";
 import { sameAsAbsent } from "../provider/core/diff";
 import { SnapcloneError } from "../provider/core/errors";
+import { importRefusal, possibleImporter } from "../provider/core/import";
 import { UsageError } from "./command";
 import type { CliConnections } from "./connections";
 
@@ -36,11 +37,8 @@ export async function findImportable(
   { definition, connection, id, given }: Wanted,
   warn: (text: string) => void,
 ): Promise<Importable> {
-  const { import: importer } = definition;
-  if (importer === undefined || "refusal" in importer) {
-    const message = importer?.refusal ?? `a ${definition.displayName} can't be imported`;
-    throw new SnapcloneError({ kind: "input", message });
-  }
+  const importer = possibleImporter(definition);
+  if (importer === undefined) throw new SnapcloneError({ kind: "input", message: importRefusal(definition) });
   const parsed = importer.id.safeParse(id);
   if (!parsed.success) throw new UsageError(`ID ${parsed.error.issues[0]?.message}`);
   for (const input of importer.needs ?? []) {

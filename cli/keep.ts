@@ -3,11 +3,11 @@
 
 import type { AnyDefinition, Importable } from "../provider/core/definition";
 import { asSnapcloneError, isKind } from "../provider/core/errors";
-import { recordedParts } from "../provider/core/import";
+import { possibleImporter, recordedParts } from "../provider/core/import";
 import { read } from "../provider/core/lifecycle";
 import { shortOwner } from "../provider/core/ownership";
 import { nameOfUrn } from "../provider/core/urn";
-import { ownerUrn } from "../provider/pulumi/urns";
+import { nativeType, ownerUrn } from "../provider/pulumi/urns";
 import { type ResourceName, resources, slugOf, typeOf } from "../provider/resources";
 import { UsageError } from "./command";
 import type { CliConnections } from "./connections";
@@ -67,7 +67,8 @@ async function declare(
   const definition: AnyDefinition = resources[resource]();
   const outputs = await outputsOf(connections, definition, orphan, { ...object?.state, connection });
   const id = importIdOf(resource, orphan, outputs);
-  const given = Object.fromEntries(needsOf(definition).map((input) => [input, outputs[input]]));
+  const needs: readonly string[] = possibleImporter(definition)?.needs ?? [];
+  const given = Object.fromEntries(needs.map((input) => [input, outputs[input]]));
   const wanted: Wanted = { definition, connection, id, given };
   const found = await findImportable(connections, wanted, warn);
   const urn = urnOf(definition, stack, owner, [...urns, ...knownUrns(state, resource)]);
@@ -86,8 +87,7 @@ async function outputsOf(
   id: string,
   known: Readonly<Record<string, unknown>>,
 ): Promise<Record<string, unknown>> {
-  const { import: importer } = definition;
-  if (importer === undefined || "refusal" in importer) return { ...known };
+  if (possibleImporter(definition) === undefined) return { ...known };
   return { ...known, ...(await read(definition, run, id, known)).props };
 }
 
@@ -99,14 +99,9 @@ function importIdOf(resource: ResourceName, id: string, outputs: Record<string, 
   return (resource === "linkedTargetSet" ? [String(outputs.snapshotSessionId), ...held] : held).join(",");
 }
 
-function needsOf({ import: importer }: AnyDefinition): readonly string[] {
-  return importer !== undefined && !("refusal" in importer) ? (importer.needs ?? []) : [];
-}
-
-function forgetOf({ import: importer }: AnyDefinition, found: Importable): string | undefined {
+function forgetOf(definition: AnyDefinition, found: Importable): string | undefined {
   const recorded = recordedParts(found);
-  if (importer === undefined || "refusal" in importer || recorded.length === 0) return undefined;
-  return importer.forget(recorded);
+  return recorded.length === 0 ? undefined : possibleImporter(definition)?.forget(recorded);
 }
 
 // --- names
@@ -129,7 +124,7 @@ function knownUrns({ resources: held, pending }: CliState, name: ResourceName): 
 /** The URN that `pulumi import --file` gives to a resource without a parent. */
 function topLevelUrn({ urn = "" }: CliState, resource: ResourceName, name: string): string {
   const [stack, project] = urn.split("::");
-  return ownerUrn(`${stack}::${project}::snapclone:index:${typeOf(resource)}::${name}`);
+  return ownerUrn(`${stack}::${project}::${nativeType(typeOf(resource))}::${name}`);
 }
 
 /** Two resources of a type can't have one name. The state has names, too: a later run may have made another object. */

@@ -7,8 +7,8 @@ import { recordedParts } from "../../provider/core/import";
 import { resourceNames, resources, typeOf } from "../../provider/resources";
 import { defineCommand, EXIT, UsageError } from "../command";
 import { CliConnections, CONNECTION_OPTIONS } from "../connections";
-import { findImportable, programLines, shownInputs } from "../importable";
-import { addToImportFile, IMPORT_FILE_OPTION, noteOfImportFile } from "../importFile";
+import { findImportable, shownInputs } from "../importable";
+import { IMPORT_FILE_OPTION, showProgram } from "../importFile";
 import { printable } from "../printable";
 import { takeRecord } from "../takeRecord";
 
@@ -67,13 +67,8 @@ Guide: docs/command.md`,
         output.note(printable(`warning: ${record.object} bears the record of ${record.owner}${stack}: ${refusal}`));
       }
       const declared = { type, name, id, inputs };
-      const program = programLines([declared], values.file === undefined ? "dynamic" : "native");
-      if (values.file !== undefined) {
-        await addToImportFile(io, values.file, [declared]);
-        output.note(noteOfImportFile(values.file));
-      }
+      const program = await showProgram(io, output, [declared], values.file);
       output.result({ ...declared, program, ...(record ? { recordedFor: record.owner } : {}) });
-      for (const line of program.split("\n")) output.line(line);
       return EXIT.ok;
     } catch (error) {
       throw error instanceof UsageError ? error : asSnapcloneError(error, `import ${definition.displayName} ${id}`);

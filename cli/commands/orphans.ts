@@ -10,8 +10,7 @@ import { resources, typeOf } from "../../provider/resources";
 import { ask } from "../ask";
 import { defineCommand, EXIT, type ExitCode, type Values as OptionValues, UsageError } from "../command";
 import { CliConnections, CONNECTION_OPTIONS, checkKind, connectionOf } from "../connections";
-import { programLines } from "../importable";
-import { addToImportFile, IMPORT_FILE_OPTION, noteOfImportFile } from "../importFile";
+import { IMPORT_FILE_OPTION, showProgram } from "../importFile";
 import type { Io } from "../io";
 import { declareOrphans } from "../keep";
 import type { Output, Style } from "../output";
@@ -209,13 +208,7 @@ async function keepAll(
   const shell = file === undefined ? "dynamic" : "native";
   const warn = (text: string) => output.note(printable(`warning: ${text}`));
   const kept = await declareOrphans(connections, choose(found, wanted, "import"), { state, urns, shell, warn });
-  const program = programLines(kept, shell);
-  if (file !== undefined) {
-    await addToImportFile(io, file, kept);
-    output.note(noteOfImportFile(file));
-  }
-  output.result({ imports: kept, program });
-  for (const line of program.split("\n")) output.line(line);
+  output.result({ imports: kept, program: await showProgram(io, output, kept, file) });
   return EXIT.ok;
 }
 

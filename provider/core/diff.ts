@@ -4,9 +4,6 @@
 import { unknownPaths } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
 
-/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. */
-export const NO_RECORD = "none";
-
 export interface Difference {
   /** undefined where there are changes: the engine compares the inputs and shows the details. */
   changes?: boolean;

@@ -8,13 +8,16 @@
 import { attemptInId, isSameAttempt } from "./attempt";
 import { UNKNOWN } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, Importable, RecordedPart, State } from "./definition";
-import { diff, differ, NO_RECORD } from "./diff";
+import { diff, differ } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
 import { ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
 import type { Run } from "./run";
 import { stackOfUrn } from "./urn";
+
+/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. */
+const NO_RECORD = "none";
 
 /** The line of a preview. No request is sent, because previews need no connection. */
 export function announceImport(definition: AnyDefinition, run: Run, inputs: Properties): void {
@@ -279,14 +282,22 @@ function changesText(definition: AnyDefinition, state: State, inputs: Properties
   return changed.length === 0 ? "" : `, and brought into line with the program: ${changed.join(", ")}`;
 }
 
+/** undefined where resources of this kind can't be imported. */
+export function possibleImporter({ import: importer }: AnyDefinition) {
+  return importer && !("refusal" in importer) ? importer : undefined;
+}
+
+/** Why resources of this kind can't be imported. */
+export function importRefusal({ displayName, import: importer }: AnyDefinition): string {
+  return importer && "refusal" in importer ? importer.refusal : `a ${displayName} can't be imported`;
+}
+
 /** Throws where resources of this kind can't be imported. */
-export function importerOf({ displayName, import: importer }: AnyDefinition) {
-  if (importer && !("refusal" in importer)) return importer;
-  throw new SnapcloneError({
-    kind: "input",
-    message: importer?.refusal ?? `a ${displayName} can't be imported`,
-    hint: "Remove the `import` option.",
-  });
+export function importerOf(definition: AnyDefinition) {
+  const importer = possibleImporter(definition);
+  if (importer) return importer;
+  const hint = "Remove the `import` option.";
+  throw new SnapcloneError({ kind: "input", message: importRefusal(definition), hint });
 }
 
 function notThere({ displayName }: AnyDefinition, importId: string): SnapcloneError {

@@ -4,7 +4,7 @@
 import { unknownPaths } from "../core/check";
 import type { AnyDefinition, HiddenInputs, Pending } from "../core/definition";
 import { SnapcloneError } from "../core/errors";
-import { diffWithImport, importerOf, readImport } from "../core/import";
+import { diffWithImport, importerOf, possibleImporter, readImport } from "../core/import";
 import * as lifecycle from "../core/lifecycle";
 import { type Creation, connect, type Properties, RunningOperation } from "../core/operation";
 import { PartialFailure } from "../core/outputs";
@@ -289,11 +289,10 @@ function definitionType(urn: string): string {
 
 /** `<id>`, or `<connection>/<id>`: an import has no other input. */
 function splitImportId(definition: AnyDefinition, importId: string): { connection?: string; id: string } {
-  const { import: importer } = definition;
+  const importer = possibleImporter(definition);
   // No importable id has a slash, and a connection's name may.
   const slash = importId.lastIndexOf("/");
-  if (slash < 0 || !importer || "refusal" in importer || importer.id.safeParse(importId).success)
-    return { id: importId };
+  if (slash < 0 || !importer || importer.id.safeParse(importId).success) return { id: importId };
   return { connection: importId.slice(0, slash), id: importId.slice(slash + 1) };
 }
 

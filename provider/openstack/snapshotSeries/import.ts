@@ -1,9 +1,9 @@
 // The `import` option of a SnapshotSeries: makes a series of snapshots that something else has taken of one volume, by their
 // UUIDs. Nothing is taken or deleted at the import.
 
-import { z } from "zod";
 import type { Importable, Importer } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
+import { idList, idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
 import type { SnapshotRow } from "../cinder";
 import type { OpenStackContext } from "../context";
@@ -15,17 +15,8 @@ import { listInstants, now } from "./instants";
 import { instantKey } from "./record";
 import { dueRows, instantOf, newestFirst, observedSeries, rowsBehind } from "./state";
 
-const snapshot = uuid("a snapshot");
-
 export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
-  id: z.string("must be a text").transform((text, context): string => {
-    const ids = idsIn(text).map((one) => snapshot.safeParse(one));
-    const isTwice = new Set(ids.map(({ data }) => data)).size < ids.length;
-    if (ids.some(({ success }) => !success)) {
-      context.addIssue({ code: "custom", message: "must be the UUIDs of the snapshots, separated by commas" });
-    } else if (isTwice) context.addIssue({ code: "custom", message: "names one snapshot twice" });
-    return ids.map(({ data }) => data).join(",");
-  }),
+  id: idList(uuid("a snapshot"), "snapshot", "must be the UUIDs of the snapshots, separated by commas"),
 
   needs: ["keep"],
 
@@ -40,7 +31,8 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
     const [newest] = rows;
     if (newest === undefined) return undefined;
     const lacking = ids.filter((one) => !rows.some((row) => row.id === one));
-    if (lacking.length > 0) throw wrong(`there is no snapshot ${lacking.join(", ")}, or this login may not see it`);
+    if (lacking.length > 0)
+      throw wrongImport(`there is no snapshot ${lacking.join(", ")}, or this login may not see it`);
     refuseUnusable(rows);
     const known = {
       volumeId: newest.volume_id,
@@ -65,17 +57,9 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
   removeRecords: snapshotImporter.removeRecords,
 };
 
-function idsIn(text: string): string[] {
-  return text.split(",").map((one) => one.trim());
-}
-
-function wrong(message: string, hint?: string): SnapcloneError {
-  return new SnapcloneError({ kind: "input", message: `${message}; nothing was changed`, hint });
-}
-
 function refuseUnusable(rows: readonly SnapshotRow[]): void {
   const volumes = [...new Set(rows.map(({ volume_id }) => volume_id))];
-  if (volumes.length > 1) throw wrong(`the snapshots are of several volumes: ${volumes.join(", ")}`);
+  if (volumes.length > 1) throw wrongImport(`the snapshots are of several volumes: ${volumes.join(", ")}`);
   const unusable = rows.filter(({ status }) => status.toLowerCase() !== "available");
   if (unusable.length === 0) return;
   throw new SnapcloneError({
@@ -88,7 +72,7 @@ function refuseUnusable(rows: readonly SnapshotRow[]): void {
 /** An import deletes nothing. */
 function refuseDue(due: readonly SnapshotRow[], count: number): void {
   if (due.length === 0) return;
-  throw wrong(
+  throw wrongImport(
     `with the program's keep and keepWithin, ${due.map(({ id }) => id).join(", ")} would be deleted at once`,
     `Import with keep ${count}, or leave these out of the option. A smaller keep after the import deletes them.`,
   );

@@ -1,9 +1,9 @@
 // The `import` option of a VolumeClone: takes over clones that something else has made, by their UUIDs in the order of
 // `volumes`. The tags that a set is found by are written with the ownership record.
 
-import { z } from "zod";
 import type { Importable, Importer, OwnershipRecord, RecordedPart, State } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
+import { idList, idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
 import type { Metadata, VolumeRow } from "../../openstack/cinder";
 import { uuid } from "../../openstack/inputs";
@@ -14,33 +14,28 @@ import { importedTags, isTagged, isTemporaryName, type Member, OWNERSHIP_KEYS, r
 import { observedOf, recordedClones, stringsIn } from "./state";
 import { forEachSettled } from "./volumes";
 
-const clone = uuid("a clone");
-
 export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
-  id: z.string("must be a text").transform((text, context): string => {
-    const ids = idsIn(text).map((one) => clone.safeParse(one));
-    const wrong = ids.find(({ success }) => !success);
-    const isTwice = new Set(ids.map(({ data }) => data)).size < ids.length;
-    if (wrong) context.addIssue({ code: "custom", message: LIST });
-    else if (isTwice) context.addIssue({ code: "custom", message: "names one clone twice" });
-    return ids.map(({ data }) => data).join(",");
-  }),
+  id: idList(
+    uuid("a clone"),
+    "clone",
+    "must be the UUIDs of the clones, separated by commas, in the order of `volumes`",
+  ),
 
   needs: ["volumes"],
 
   async find(cloud, importId, record, { volumes: wanted, displayName }, context): Promise<Importable | undefined> {
     const ids = idsIn(importId);
-    const input = (message: string) =>
-      new SnapcloneError({ kind: "input", message: `${message}; nothing was changed` });
     if (wanted !== undefined && ids.length !== wanted.length) {
-      throw input(`the option names ${ids.length} of the kind clone, and the program has ${wanted.length} volumes`);
+      throw wrongImport(
+        `the option names ${ids.length} of the kind clone, and the program has ${wanted.length} volumes`,
+      );
     }
     const source = ids.find((one) => wanted?.includes(one));
-    if (source !== undefined) throw input(`${source} is one of the source volumes, and no clone of them`);
+    if (source !== undefined) throw wrongImport(`${source} is one of the source volumes, and no clone of them`);
     const rows = await cloud.volumes(ids, undefined, context.signal);
     if (rows.length === 0) return undefined;
     const lacking = ids.filter((one) => !rows.some((row) => row.id === one));
-    if (lacking.length > 0) throw input(`there is no volume ${lacking.join(", ")}, or this login may not see it`);
+    if (lacking.length > 0) throw wrongImport(`there is no volume ${lacking.join(", ")}, or this login may not see it`);
     refuseUnusable(rows);
 
     // Pulumi's own import does not know the program: what Cinder shows of the clones must do.
@@ -73,12 +68,6 @@ export const importer: Importer<VolumeCloneInputs, PowerVcContext> = {
   },
 };
 
-const LIST = "must be the UUIDs of the clones, separated by commas, in the order of `volumes`";
-
-function idsIn(text: string): string[] {
-  return text.split(",").map((one) => one.trim());
-}
-
 /** Writes what `find` saw of these clones, and the record. Called with a state that an import has made. */
 export async function recordImported(
   cloud: PowerVcContext,
@@ -100,11 +89,10 @@ export async function recordImported(
 function sourceOrThrow(row: VolumeRow | undefined): string {
   const source = row === undefined ? undefined : sourceOf(row);
   if (source !== undefined) return source;
-  throw new SnapcloneError({
-    kind: "input",
-    message: `of which volume ${row?.id} was made, Cinder does not show; nothing was changed`,
-    hint: "Declare the clones in the program, with their `volumes` and the option `import` of the dynamic class (docs/import.md).",
-  });
+  throw wrongImport(
+    `of which volume ${row?.id} was made, Cinder does not show`,
+    "Declare the clones in the program, with their `volumes` and the option `import` of the dynamic class (docs/import.md).",
+  );
 }
 
 /** As far as Cinder or a former record shows it (docs/wire/powervc.md#f2). */
@@ -117,11 +105,7 @@ function refuseOtherSources(members: readonly Member[], volumes: readonly string
     source === volumes[index] ? [] : [`${row.id} is a clone of ${source}, and volumes[${index}] is ${volumes[index]}`],
   );
   if (wrong.length === 0) return;
-  throw new SnapcloneError({
-    kind: "input",
-    message: `${wrong.join("; ")}; nothing was changed`,
-    hint: "Give the clones in the order of `volumes`.",
-  });
+  throw wrongImport(wrong.join("; "), "Give the clones in the order of `volumes`.");
 }
 
 function refuseUnusable(rows: readonly VolumeRow[]): void {

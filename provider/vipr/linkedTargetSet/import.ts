@@ -6,6 +6,7 @@ import { z } from "zod";
 import { orUndefined } from "../../core/absence";
 import type { Importable, Importer, OperationContext, OwnershipRecord, RecordedPart } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
+import { idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
 import { isConsistencyGroup, type LinkedTarget, type SnapshotSession } from "../client";
 import type { ViprContext } from "../context";
@@ -23,7 +24,7 @@ const TARGET = /^urn:storageos:BlockSnapshot:/i;
 
 export const importer: Importer<LinkedTargetSetInputs, ViprContext> = {
   id: z.string("must be a text").transform((text, context): string => {
-    const [session, ...targets] = listIn(text);
+    const [session, ...targets] = idsIn(text);
     const refuse = (message: string) => context.addIssue({ code: "custom", message });
     const wrongSession = sessionId().safeParse(session).error?.issues[0]?.message;
     const wrongKind = targets.find((one) => /^urn:/i.test(one) && !TARGET.test(one));
@@ -36,16 +37,16 @@ export const importer: Importer<LinkedTargetSetInputs, ViprContext> = {
 
   async find(controller, importId, record, inputs, context): Promise<Importable | undefined> {
     const { signal } = context;
-    const [sessionUrn = "", ...wanted] = listIn(importId);
+    const [sessionUrn = "", ...wanted] = idsIn(importId);
     if (inputs.snapshotSessionId !== undefined && inputs.snapshotSessionId !== sessionUrn) {
-      throw wrong(
+      throw wrongImport(
         `the option names the session ${sessionUrn}, and the program has ${inputs.snapshotSessionId}`,
         "Name the session that the targets are linked to in both. Change snapshotSessionId after the import to relink them.",
       );
     }
     const session = await orUndefined(controller.client.showSession(sessionUrn, signal));
     if (!session || session.inactive) {
-      throw wrong(`there is no snapshot session ${sessionUrn}, or this login may not see it`);
+      throw wrongImport(`there is no snapshot session ${sessionUrn}, or this login may not see it`);
     }
     const rows = await targetsOf(controller, session, wanted, signal);
     const groups = groupsOf(session, rows.all, rows.wanted);
@@ -81,17 +82,9 @@ export const importer: Importer<LinkedTargetSetInputs, ViprContext> = {
   },
 };
 
-function listIn(text: string): string[] {
-  return text.split(",").map((one) => one.trim());
-}
-
 function setId(targetName: string, record: OwnershipRecord, importId: string): string {
   const attempt = digest(`import ${record.stack} ${record.owner} ${importId}`).slice(0, RECORD_LENGTHS.attempt);
   return newSetId(targetName, { ...record, attempt });
-}
-
-function wrong(message: string, hint?: string): SnapcloneError {
-  return new SnapcloneError({ kind: "input", message: `${message}; nothing was changed`, hint });
 }
 
 /** All targets of the session, and the wanted ones in the order of the option. */
@@ -107,20 +100,21 @@ async function targetsOf(
   const found = wanted.map((one) => all.filter(({ id, name }) => (TARGET.test(one) ? id === one : name === one)));
   const missing = wanted.filter((_, index) => found[index]?.length === 0);
   if (missing.length > 0) {
-    throw wrong(
+    throw wrongImport(
       `no target ${missing.map((one) => `"${one}"`).join(", ")} is linked to the session ${session.name} (${session.id}), or this login may not see it`,
       "Correct the option: `GET /block/snapshot-sessions/{id}` lists the session's targets.",
     );
   }
   const doubles = wanted.filter((_, index) => (found[index]?.length ?? 0) > 1);
   if (doubles.length > 0) {
-    throw wrong(`several targets are called "${doubles[0]}"`, "Name them by their URNs.");
+    throw wrongImport(`several targets are called "${doubles[0]}"`, "Name them by their URNs.");
   }
   const chosen = found.flat();
-  if (new Set(chosen).size < chosen.length) throw wrong("the option names one target twice, by its name and its URN");
+  if (new Set(chosen).size < chosen.length)
+    throw wrongImport("the option names one target twice, by its name and its URN");
   const unfinished = chosen.filter((row) => !isProvisioned(row));
   if (unfinished.length > 0) {
-    throw wrong(
+    throw wrongImport(
       `${unfinished.map(labelOf).join(", ")} has no device on the array (yet)`,
       "Run `pulumi up` again later.",
     );
@@ -142,19 +136,19 @@ function groupsOf(
   const groups = new Map<string, LinkedTarget[]>();
   for (const row of wanted) {
     const label = isOfGroup ? row.snapset_label : row.id;
-    if (!label) throw wrong(`with which other targets ${labelOf(row)} was linked, ViPR does not show`);
+    if (!label) throw wrongImport(`with which other targets ${labelOf(row)} was linked, ViPR does not show`);
     groups.set(label, [...(groups.get(label) ?? []), row]);
   }
   const left = isOfGroup
     ? all.filter((row) => groups.has(row.snapset_label ?? "") && !wanted.some(({ id }) => id === row.id))
     : [];
   if (left.length > 0) {
-    throw wrong(
+    throw wrongImport(
       `the targets of a consistency group are taken over as a whole, and the option lacks ${left.map(labelOf).join(", ")}`,
       "Add them to the option: they have the instant of targets that it names.",
     );
   }
-  if (groups.size > MOST_GROUPS) throw wrong(`the option names more than ${MOST_GROUPS} targets`);
+  if (groups.size > MOST_GROUPS) throw wrongImport(`the option names more than ${MOST_GROUPS} targets`);
   return [...groups.values()];
 }
 
@@ -179,7 +173,7 @@ async function warnOfParts(
 /** An update would unlink what is too many, and link what is too few. */
 function refuseOtherCount(found: number, count: number | undefined): void {
   if (count === undefined || count === found) return;
-  throw wrong(
+  throw wrongImport(
     `the option names ${found} targets (or groups of targets), and the program has count ${count}`,
     `Import with count ${found}, and change count afterwards.`,
   );

@@ -1,9 +1,9 @@
 // The `import` option of a ClonedVm: takes over VMs that something else has made, by their uuids in the order of `names`. A
 // VM's name on the server is no identity: an update sets it, as any later update does.
 
-import { z } from "zod";
 import type { Importable, Importer, RecordedPart } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
+import { idList, idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
 import type { TagRow, VmRow } from "../client";
 import { isGone, type ZStackContext } from "../context";
@@ -13,19 +13,11 @@ import { Members } from "./members";
 import { PROVISIONAL_NAME, readTags, removeTags, tagsOfSet } from "./ownership";
 import { observed, vmOutput } from "./state";
 
-const vm = uuid("a VM");
-const LIST = "must be the uuids of the VMs, separated by commas, in the order of `names`";
 /** The states in which a VM is of use, and which it does not leave by itself. */
 const USABLE = /^(Running|Stopped|Paused)$/;
 
 export const importer: Importer<ClonedVmInputs, ZStackContext> = {
-  id: z.string("must be a text").transform((text, context): string => {
-    const uuids = idsIn(text).map((one) => vm.safeParse(one));
-    const isTwice = new Set(uuids.map(({ data }) => data)).size < uuids.length;
-    if (uuids.some(({ success }) => !success)) context.addIssue({ code: "custom", message: LIST });
-    else if (isTwice) context.addIssue({ code: "custom", message: "names one VM twice" });
-    return uuids.map(({ data }) => data).join(",");
-  }),
+  id: idList(uuid("a VM"), "VM", "must be the uuids of the VMs, separated by commas, in the order of `names`"),
 
   needs: ["vmInstanceUuid"],
 
@@ -35,7 +27,7 @@ export const importer: Importer<ClonedVmInputs, ZStackContext> = {
     const found = await cloud.vms(uuids, context.signal);
     if (found.length === 0) return undefined;
     const lacking = uuids.filter((one) => !found.some((row) => row.uuid === one));
-    if (lacking.length > 0) throw wrong(`there is no VM ${lacking.join(", ")}, or this login may not see it`);
+    if (lacking.length > 0) throw wrongImport(`there is no VM ${lacking.join(", ")}, or this login may not see it`);
     const rows = found.toSorted((a, b) => uuids.indexOf(a.uuid) - uuids.indexOf(b.uuid));
     refuseUnusable(rows);
     const warn = (text: string) => context.warn(text);
@@ -69,23 +61,15 @@ export const importer: Importer<ClonedVmInputs, ZStackContext> = {
   },
 };
 
-function idsIn(text: string): string[] {
-  return text.split(",").map((one) => one.trim());
-}
-
 /** Has the form of a version 4 UUID, as the id of a set that was cloned has. */
 function setId(of: string): string {
   const digits = digest(of);
   return `${digits.slice(0, 12)}4${digits.slice(13, 16)}8${digits.slice(17, 32)}`;
 }
 
-function wrong(message: string, hint?: string): SnapcloneError {
-  return new SnapcloneError({ kind: "input", message: `${message}; nothing was changed`, hint });
-}
-
 function refuseOtherCount(uuids: readonly string[], names: readonly string[] | undefined): void {
   if (names === undefined || names.length === uuids.length) return;
-  throw wrong(
+  throw wrongImport(
     `the option has ${uuids.length} VMs, and the program has ${names.length} names`,
     "Give each VM a name. A name that is added after the import clones one more VM.",
   );
@@ -112,16 +96,16 @@ function sourceFor(rows: readonly VmRow[], wanted: string | undefined, warn: (te
   const claims = rows.map((row) => ({ uuid: row.uuid, source: sourceIn(row) }));
   const source = wanted ?? claims.find((claim) => claim.source !== undefined)?.source;
   if (source === undefined) {
-    throw wrong(
+    throw wrongImport(
       `of which VM ${rows.map((row) => row.uuid).join(", ")} was made, ZStack does not show`,
       "Declare the VMs in the program, with `vmInstanceUuid` and the option `import` of the dynamic class (docs/import.md).",
     );
   }
-  if (rows.some((row) => row.uuid === source)) throw wrong(`${source} is the source VM, and no clone of it`);
+  if (rows.some((row) => row.uuid === source)) throw wrongImport(`${source} is the source VM, and no clone of it`);
   const others = claims.filter((claim) => claim.source !== undefined && claim.source !== source);
   if (others.length > 0) {
     const texts = others.map((claim) => `${claim.uuid} is a clone of ${claim.source}`);
-    throw wrong(
+    throw wrongImport(
       `${texts.join("; ")} by its description, and vmInstanceUuid is ${source}`,
       "Correct vmInstanceUuid or the option. If the description is wrong, change it in ZStack.",
     );
@@ -145,7 +129,7 @@ function serverNames(rows: readonly VmRow[]): string[] {
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const named = rows[Number(issue?.path[0])];
-  throw wrong(
+  throw wrongImport(
     `the name of the VM ${named?.uuid} ("${named?.name}") ${issue?.message}`,
     "Give the VM another name in ZStack, or declare it in the program with the option `import` of the dynamic class (docs/import.md).",
   );
