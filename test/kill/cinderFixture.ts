@@ -102,6 +102,7 @@ export function onRealSnapshots(
     (await backend.snapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
   return {
     connections: backend.connections,
+    finishAbandonedRequests: async () => backend.finishAbandonedRequests?.(),
     sources: backend.volumes,
     copies: async () => (await ours()).map(copyOf),
     async reset() {

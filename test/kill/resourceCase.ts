@@ -73,6 +73,8 @@ export interface BackendFixture {
   reset(): Promise<void>;
   /** Undefined on a backend whose requests nobody sees. */
   spy?: RequestSpy;
+  /** Waits until the server has done every request whose client has died. Undefined where a server is done at once. */
+  finishAbandonedRequests?(): Promise<void>;
   /** Does what an error message asks a person to do. Returns false if the message asks for nothing. */
   followAdvice?(output: string): boolean;
   close(): Promise<void>;

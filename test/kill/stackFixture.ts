@@ -148,6 +148,7 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
     if (!ended) await this.sendSignals(run, kill, end);
     const result = await this.transcribe([operation, ...args, `(${kill.victim}: ${interruption})`], run.result);
     const leftOrphanProcess = await this.endOrphanProcess(kill, sentNothing);
+    await this.backend.finishAbandonedRequests?.();
     return { interruption, result, leftOrphanProcess };
   }
 

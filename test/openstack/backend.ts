@@ -2,6 +2,7 @@
 
 import type { Backend, BackendSnapshot } from "../scenarios/backend";
 import { type BackendVolume, DEVICE, SERVER, type VolumeBackend } from "../scenarios/volumes";
+import { countAbandonedRequests } from "../support/abandonedRequests";
 import type { OpenStackLab } from "./lab";
 
 export function labBackend(lab: OpenStackLab): Backend {
@@ -31,6 +32,14 @@ export function labBackend(lab: OpenStackLab): Backend {
         if (now === "available" || now === "error") await lab.request("DELETE", `/snapshots/${id}`);
         if (Date.now() > deadline) throw new Error(`snapshot ${id} is still ${now}`);
         await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+    },
+    async finishAbandonedRequests() {
+      const port = Number(new URL(lab.cinderUrl).port);
+      const deadline = Date.now() + 60_000;
+      while (countAbandonedRequests(port) > 0) {
+        if (Date.now() > deadline) throw new Error("Cinder still works on a request whose client has died");
+        await new Promise((resolve) => setTimeout(resolve, 50));
       }
     },
     close: () => Promise.resolve(),

@@ -25,6 +25,8 @@ export interface Backend {
   setMetadata(id: string, metadata: Record<string, string>): Promise<void>;
   /** Behind Pulumi's back, until it is gone. */
   remove(id: string): Promise<void>;
+  /** Waits until the server has done every request whose client has died. Undefined where a server is done at once. */
+  finishAbandonedRequests?(): Promise<void>;
   /** Removes what else a scenario may have left, before its snapshots. */
   clear?(): Promise<void>;
   close(): Promise<void>;

@@ -63,6 +63,7 @@ export function volumesOnBackend(open: () => Promise<VolumeBackend>): ResourceCa
         (await backend.volumesFromSnapshots()).filter((row) => ownerOf(row).startsWith(`urn:pulumi:${stackName}::`));
       return {
         connections: backend.connections,
+        finishAbandonedRequests: async () => backend.finishAbandonedRequests?.(),
         sources: [one, two],
         copies: async () => (await ours()).map(copyOf),
         async reset() {
