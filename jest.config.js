@@ -1,6 +1,6 @@
 const os = require("node:os");
 
-// `unit`, `contract`, `faults`, `native`, `convergence` and `browser` run from the sources. `smoke`, `engine` and `openstack` drive the built
+// `unit`, `contract`, `faults`, `malformed`, `native`, `convergence` and `browser` run from the sources. `smoke`, `engine` and `openstack` drive the built
 // package through a real `pulumi`, so they need `npm run build` before (npm test does it). CONTRIBUTING says what belongs where.
 const project = (name, extra = {}) => ({
   displayName: name,
@@ -15,8 +15,8 @@ const project = (name, extra = {}) => ({
 });
 
 module.exports = {
-  // Contract and engine tests wait most of the time, so one worker more than there are cores. Jest alone takes one less.
-  maxWorkers: os.availableParallelism() + 1,
+  // The tests wait half of their time, for timers and sockets, so two workers for each core.
+  maxWorkers: 2 * os.availableParallelism(),
   // Two loaded cores are slower than the five seconds that Jest allows by itself.
   testTimeout: 20_000,
   testSequencer: "<rootDir>/test/sequencer.js",
@@ -25,6 +25,7 @@ module.exports = {
     // The command line runs in-process, against the emulator.
     project("contract", { testMatch: ["<rootDir>/test/{contract,cli}/**/*.test.ts"] }),
     project("faults"),
+    project("malformed"),
     project("native"),
     project("convergence"),
     project("soak"),

@@ -7,7 +7,7 @@ const { default: Sequencer } = require("@jest/test-sequencer");
 const SLOW = [
   /faults[\\/]table[\\/](clonedVm|linkedTargetSet)/,
   /engine[\\/](examples|import|scenarios)|engine[\\/]ownership/,
-  /faults[\\/](table|waves|malformed)|convergence|engine[\\/](kill|scaffold|habits)|native[\\/]faults/,
+  /faults[\\/](table|waves)|malformed|convergence|engine[\\/](kill|scaffold|habits)|native[\\/]faults/,
 ];
 
 module.exports = class extends Sequencer {

@@ -3,7 +3,7 @@
 //
 //   node tools/bootstrap.mjs demo
 //   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke, in five minutes
-//   node tools/bootstrap.mjs all [jest arguments]         what `test` omits: convergence, the long engine tests, some kills
+//   node tools/bootstrap.mjs all [jest arguments]         what `test` omits: malformed answers, convergence, long engine tests, kills
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs soak [jest arguments]        a day of random commands and faults: SNAPCLONE_SOAK_OPERATIONS, _SEED
 //   node tools/bootstrap.mjs openstack [jest arguments]   against real OpenStack services
@@ -36,7 +36,17 @@ const ENGINE_WORKERS = ["--maxWorkers", String(Math.max(4, os.availableParalleli
 const SPELLING_CACHE = "node_modules/.cache/cspell";
 
 /** Suites that run from the sources. */
-const WITHOUT_ENGINE = ["unit", "contract", "faults", "native", "convergence", "soak", "clients", "browser"];
+const WITHOUT_ENGINE = [
+  "unit",
+  "contract",
+  "faults",
+  "malformed",
+  "native",
+  "convergence",
+  "soak",
+  "clients",
+  "browser",
+];
 const TEST_COMMANDS = [
   "test",
   "all",
@@ -59,10 +69,10 @@ const commands = {
     const checks = args.length === 0 ? await runChecks() : { passed: 0, failed: 0, skipped: 0 };
     return runTests(["unit", "contract", "faults", "smoke"], args, checks);
   },
-  all: async (args) => runTests(["native", "convergence", "soak", "engine"], [...ENGINE_WORKERS, ...args]),
+  all: async (args) => runTests(["malformed", "native", "convergence", "soak", "engine"], [...ENGINE_WORKERS, ...args]),
   unit: async (args) => runTests(["unit"], args),
   contract: async (args) => runTests(["contract"], args),
-  faults: async (args) => runTests(["faults", "native"], args),
+  faults: async (args) => runTests(["faults", "malformed", "native"], args),
   convergence: async (args) => runTests(["convergence"], args),
   soak: async (args) => runTests(["soak"], args),
   engine: async (args) => runTests(["smoke", "engine"], [...ENGINE_WORKERS, ...args]),

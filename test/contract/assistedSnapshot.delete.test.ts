@@ -2,6 +2,7 @@
 
 import { diff } from "../../provider/core/diff";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
+import { RECORD_KEYS } from "../../provider/openstack/assistedSnapshot/ownership";
 import { BASE, eventually, failureOf, OVERLAY, textOf, useAssistedSnapshot, VOLUME } from "./assistedSnapshotFixture";
 
 const fixture = useAssistedSnapshot();
@@ -53,6 +54,25 @@ test("delete: merges into a file of the chain, and one file into another", async
   await remove(definition, newRun(), first.id, first.outs);
   expect(chain()).toEqual([OVERLAY, BASE]);
 });
+
+// The keys of a record are removed at the same time, so a kill may leave any of them.
+test.each(["stack", "owner", "inputs", "attempt", "file", "nonce"] as const)(
+  "delete: goes on where an interrupted delete has left `%s` of the record",
+  async (left) => {
+    const { id, outs } = await create(definition, newRun(), fixture.inputs);
+    const key = RECORD_KEYS[left];
+    fixture.emulator.faults.add({
+      match: { method: "DELETE", path: new RegExp(`/metadata/${encodeURIComponent(key)}$`) },
+      times: 1,
+      status: 501,
+    });
+    await expect(remove(definition, newRun(), id, outs)).rejects.toThrow(/501/);
+    await eventually(() => Object.keys(row().metadata).length === 2);
+    await remove(definition, newRun(), id, outs);
+    expect(row().metadata).toEqual({});
+    expect(novaRequests("delete")).toHaveLength(1);
+  },
+);
 
 describe("refused before Nova is asked", () => {
   const setVolume = (fields: object) => Object.assign(fixture.emulator.cinder.volumes.get(VOLUME) ?? {}, fields);

@@ -20,6 +20,7 @@ import {
 
 jest.setTimeout(60_000);
 
+const NEWER = "99999999-9999-4999-8999-999999999999";
 const one = { revertTriggers: ["1"] };
 const two = { revertTriggers: ["2"] };
 
@@ -196,10 +197,10 @@ describe.each(TYPES)("%s", (type) => {
         "a newer snapshot by another hand: which and whose",
         () => {
           const metadata = { "snapclone:owner": "urn:somebody" };
-          emulator.cinder.createSnapshot({ id: "9".repeat(8), volume_id: VOLUME, name: "by hand", metadata });
+          emulator.cinder.createSnapshot({ id: NEWER, volume_id: VOLUME, name: "by hand", metadata });
         },
-        /is not the newest one of volume 1111\S+, and Cinder reverts to that alone: newer is 99999999 "by hand" \(of urn:somebody\); nothing was reverted[\s\S]*Delete the newer/,
-        () => emulator.cinder.removeSnapshot("9".repeat(8)),
+        /is not the newest one of volume 1111\S+, and Cinder reverts to that alone: newer is 99999999-\S+ "by hand" \(of urn:somebody\); nothing was reverted[\s\S]*Delete the newer/,
+        () => emulator.cinder.removeSnapshot(NEWER),
       ],
     ];
 

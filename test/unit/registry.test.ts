@@ -14,7 +14,7 @@ const filesOf = (name: ResourceName): string[] => [
   ...["ts", "py", "go", "yaml"].map((ending) => `examples/native/${slugOf(name)}.${ending}`),
   `test/faults/resources/${name}.ts`,
   `test/faults/table/${name}.test.ts`,
-  `test/faults/malformed/${name}.test.ts`,
+  `test/malformed/${name}.test.ts`,
   `test/kill/cases/${name}.ts`,
   `test/engine/kill/${name}.test.ts`,
   `test/package/programs/exports/${name}.ts`,

@@ -109,9 +109,11 @@ export async function restoreRecord(cloud: OpenStackContext, before: SnapshotRow
     const old = Object.fromEntries(changed.map((key) => [key, before.metadata[key] ?? ""]));
     await withTransientNotFound(cloud.cinder.createSnapshotMetadata(before.id, old));
   }
-  // The phase first: a record without one means nothing. The nonce last: until then the row is ours.
+  // The phase first: a record without one means nothing. The nonce last: until then the row is ours. The record was written as a
+  // whole, so the phase is there with the others, even if the answer does not show it.
   const others = added.filter((key) => key !== RECORD_KEYS.nonce && key !== RECORD_KEYS.phase);
-  if (added.includes(RECORD_KEYS.phase)) await removeKey(cloud, before.id, RECORD_KEYS.phase);
+  if (before.metadata[RECORD_KEYS.phase] === undefined && others.length > 0)
+    await removeKey(cloud, before.id, RECORD_KEYS.phase);
   await Promise.all(others.map((key) => removeKey(cloud, before.id, key)));
   if (added.includes(RECORD_KEYS.nonce)) await removeKey(cloud, before.id, RECORD_KEYS.nonce);
 }

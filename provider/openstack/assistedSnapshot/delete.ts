@@ -35,6 +35,7 @@ import {
   type ExpectedRecord,
   finalPhase,
   ownershipMismatch,
+  type PartialRecord,
   PHASE,
   phaseOf,
   RECORD_KEYS,
@@ -117,10 +118,16 @@ function isUnsent({ pending }: State): boolean {
 function assertOwned(row: SnapshotRow, expected: ExpectedRecord): void {
   const phase = phaseOf(row);
   if (phase === undefined) throw recordMissingBeforeMerge(row.id, expected);
-  // What an interrupted `removeRecord` has left: there is nothing to merge.
-  const isRemnant = recordOn(row).owner === undefined && (phase === PHASE.merged || phase === PHASE.none);
-  const mismatch = isRemnant ? undefined : ownershipMismatch(row, expected);
+  // An interrupted `removeRecord` may have left any keys of the record. There is nothing to merge then.
+  const hasNoOverlay = phase === PHASE.merged || phase === PHASE.none || phase === PHASE.preparing;
+  const mismatch = ownershipMismatch(row, hasNoOverlay ? keysLeft(expected, row) : expected);
   if (mismatch !== undefined) throw notOursToMerge(row, expected, mismatch);
+}
+
+function keysLeft(expected: ExpectedRecord, row: SnapshotRow): PartialRecord {
+  const found = recordOn(row);
+  const keys = (Object.keys(found) as (keyof PartialRecord)[]).filter((key) => found[key] !== undefined);
+  return Object.fromEntries(keys.map((key) => [key, expected[key]]));
 }
 
 /** Nova merges what these four fields say, and ignores everything else. */

@@ -80,7 +80,7 @@ export interface ExpectedRecord extends OwnershipRecord {
   file: string;
 }
 
-type PartialRecord = { [key in "stack" | "owner" | "inputs" | "file"]?: string | undefined };
+export type PartialRecord = { [key in "stack" | "owner" | "inputs" | "file"]?: string | undefined };
 
 /** Builds before 0.2 wrote no stack and no attempt. */
 export function recordOn({ metadata }: SnapshotRow): PartialRecord {

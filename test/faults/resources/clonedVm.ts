@@ -249,12 +249,12 @@ export const clonedVm: ResourceUnderTest = {
   // The provider removes the pending record when ZStack refuses the create.
   trustsRefusals: true,
   statusField: "state",
+  // Without "Destroyed": that somebody has put a clone into the recycle bin may be true, and another clone is right then.
   statusWords: [
     "Running",
     "Stopped",
     "Created",
     "Starting",
-    "Destroyed",
     "Unknown",
     "Enabled",
     "Disabled",

@@ -18,6 +18,8 @@ const server = createServer((request, response) => {
   behaviour?.(request, response);
 });
 const slept: number[] = [];
+/** A pause is shorter by the time that the machine took since the answer came. */
+const toSeconds = (ms: number) => Math.round(ms / 1000);
 /** Counts the pauses and does not take them. */
 const clock: Clock = { ...systemClock, sleep: async (ms) => void slept.push(ms) };
 let url = "";
@@ -86,7 +88,7 @@ test("a Retry-After that is a date is read by the server's clock, however wrong 
   const dates = { date: "Sat, 01 Jan 2000 00:00:00 GMT", "retry-after": "Sat, 01 Jan 2000 00:00:09 GMT" };
   behaviours = [answer(503, "{}", dates), answer(200, '{"thing":"x"}')];
   await request("GET");
-  expect(slept).toEqual([9_000]);
+  expect(slept.map(toSeconds)).toEqual([9]);
 });
 
 test("a POST that does the same twice as once is sent again like a question", async () => {
@@ -118,7 +120,7 @@ test("a body that is too large spoils what is read, and neither the status of a 
 test("429 is turned away before it is carried out: even a POST is sent again, when the server says", async () => {
   behaviours = [answer(429, "{}", { "retry-after": "7" }), answer(202, '{"thing":"x"}')];
   await request("POST");
-  expect(slept).toEqual([7_000]);
+  expect(slept.map(toSeconds)).toEqual([7]);
 });
 
 const limited = (status: number, headers: Record<string, string>, body = "{}") => answer(status, body, headers);

@@ -135,12 +135,14 @@ describe("the microversion", () => {
 });
 
 describe("lists", () => {
+  const idOf = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+  const [A, B, C, D] = [idOf(1), idOf(2), idOf(3), idOf(4)];
   const link = (marker: string) => [
     { rel: "next", href: `http://internal.invalid:1/v3/p/snapshots?limit=2&marker=${marker}` },
   ];
 
   it("list: a page that is too large is requested again in smaller pages", async () => {
-    const all = Array.from({ length: 600 }, (_, n) => row(`s-${n}`, { description: "x".repeat(30_000) }));
+    const all = Array.from({ length: 600 }, (_, n) => row(idOf(n), { description: "x".repeat(30_000) }));
     const { cinder, sent } = await cinderOf((call) => {
       const from = all.findIndex(({ id }) => id === call.query.get("marker")) + 1;
       const limit = Number(call.query.get("limit") ?? 1000);
@@ -154,28 +156,32 @@ describe("lists", () => {
       sent()
         .map((call) => call.query.toString())
         .slice(0, 3),
-    ).toEqual(["status=available", "status=available&limit=250", "status=available&limit=250&marker=s-249"]);
+    ).toEqual(["status=available", "status=available&limit=250", `status=available&limit=250&marker=${idOf(249)}`]);
   });
 
   it("list: every page has the marker and the filters, and only the first has the offset", async () => {
     const pages: Record<string, object> = {
-      "": { snapshots: [row("a"), row("b")], snapshots_links: link("b"), count: 3 },
-      b: { snapshots: [row("c"), row("d")], snapshots_links: link("d") },
-      d: { snapshots: [] },
+      "": { snapshots: [row(A), row(B)], snapshots_links: link(B), count: 3 },
+      [B]: { snapshots: [row(C), row(D)], snapshots_links: link(D) },
+      [D]: { snapshots: [] },
     };
     const { cinder, sent } = await cinderOf((call) => ({ body: pages[call.query.get("marker") ?? ""] }));
     const query = { limit: 2, offset: 1, status: "available", all_tenants: true, with_count: true, name: undefined };
     const list = await cinder.listSnapshotsDetail(query);
-    expect([list.snapshots.map(({ id }) => id), list.count]).toEqual([["a", "b", "c", "d"], 3]);
+    expect([list.snapshots.map(({ id }) => id), list.count]).toEqual([[A, B, C, D], 3]);
     const first = "limit=2&offset=1&status=available&all_tenants=true&with_count=true";
     const others = first.replace("&offset=1", "");
-    expect(sent().map((call) => call.query.toString())).toEqual([first, `${others}&marker=b`, `${others}&marker=d`]);
+    expect(sent().map((call) => call.query.toString())).toEqual([
+      first,
+      `${others}&marker=${B}`,
+      `${others}&marker=${D}`,
+    ]);
     expect(new Set(sent().map((call) => call.path))).toEqual(new Set([`/v3/${PROJECT}/snapshots/detail`]));
   });
 
   it("list: a link back to an earlier page is an error", async () => {
     const { cinder } = await cinderOf((call) => ({
-      body: { snapshots: [row("a")], snapshots_links: link(call.query.get("marker") === "x" ? "y" : "x") },
+      body: { snapshots: [row(A)], snapshots_links: link(call.query.get("marker") === "x" ? "y" : "x") },
     }));
     expect((await failure(cinder.listSnapshotsDetail())).kind).toBe("malformed");
     const nowhere = await cinderOf(() => ({ body: { snapshots: [], snapshots_links: [{ rel: "next", href: "?" }] } }));
@@ -185,23 +191,23 @@ describe("lists", () => {
   it("list: begins again if the last row of a page was deleted, and is never reported as gone", async () => {
     let lost = 1;
     const { cinder, sent } = await cinderOf((call) => {
-      if (!call.query.has("marker")) return { body: { snapshots: [row("a")], snapshots_links: link("a") } };
+      if (!call.query.has("marker")) return { body: { snapshots: [row(A)], snapshots_links: link(A) } };
       lost -= 1;
       return lost >= 0
         ? fault(404, "itemNotFound", "Snapshot a could not be found.")
-        : { body: { snapshots: [row("b")] } };
+        : { body: { snapshots: [row(B)] } };
     });
-    expect((await cinder.listSnapshotsDetail()).snapshots.map(({ id }) => id)).toEqual(["a", "b"]);
+    expect((await cinder.listSnapshotsDetail()).snapshots.map(({ id }) => id)).toEqual([A, B]);
     expect(sent()).toHaveLength(4);
     lost = 99;
     expect((await failure(cinder.listSnapshotsDetail())).kind).toBe("transient");
   });
 
   it("list: returns only rows with the wanted metadata, even if Cinder ignores the filter", async () => {
-    const mine = row("mine", { metadata: { "snapclone:phase": "open", other: "x" } });
-    const { cinder, sent } = await cinderOf(() => ({ body: { snapshots: [mine, row("foreign")] } }), { max: "3.21" });
+    const mine = row(A, { metadata: { "snapclone:phase": "open", other: "x" } });
+    const { cinder, sent } = await cinderOf(() => ({ body: { snapshots: [mine, row(B)] } }), { max: "3.21" });
     const { snapshots } = await cinder.listSnapshotsDetail({ metadata: { "snapclone:phase": "open" } });
-    expect(snapshots.map(({ id }) => id)).toEqual(["mine"]);
+    expect(snapshots.map(({ id }) => id)).toEqual([A]);
     expect(sent()[0]?.query.get("metadata")).toBe('{"snapclone:phase":"open"}');
   });
 });

@@ -1,4 +1,4 @@
-import { snapshot } from "../resources/snapshot";
+import { snapshot } from "../faults/resources/snapshot";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(snapshot, { answers: 4_000, cases: 1_660 });

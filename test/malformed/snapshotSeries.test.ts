@@ -1,4 +1,4 @@
-import { snapshotSeries } from "../resources/snapshotSeries";
+import { snapshotSeries } from "../faults/resources/snapshotSeries";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(snapshotSeries, { answers: 1_000, cases: 400 });

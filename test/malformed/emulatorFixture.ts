@@ -3,16 +3,16 @@
 
 import { validateHeaderValue } from "node:http";
 import { inspect, isDeepStrictEqual } from "node:util";
-import type { Reply } from "../../../emulator/core/http";
-import { SnapcloneError } from "../../../provider/core/errors";
-import { HttpClient } from "../../../provider/core/http/client";
-import type { HttpRequest, RawResponse } from "../../../provider/core/http/request";
-import { PartialFailure } from "../../../provider/core/outputs";
-import { AutoAdvancingClock } from "../../support/autoAdvancingClock";
-import { type InProcessCloud, inProcessCloud } from "../../support/inProcessCloud";
-import { again, expectedCount, perform, prepare, UserRun } from "../operations";
-import type { Operation, RequestSite, ResourceUnderTest } from "../resourceUnderTest";
-import type { Entry } from "../shells";
+import type { Reply } from "../../emulator/core/http";
+import { SnapcloneError } from "../../provider/core/errors";
+import { HttpClient } from "../../provider/core/http/client";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
+import { PartialFailure } from "../../provider/core/outputs";
+import { again, expectedCount, perform, prepare, UserRun } from "../faults/operations";
+import type { Operation, RequestSite, ResourceUnderTest } from "../faults/resourceUnderTest";
+import type { Entry } from "../faults/shells";
+import { AutoAdvancingClock } from "../support/autoAdvancingClock";
+import { type InProcessCloud, inProcessCloud } from "../support/inProcessCloud";
 import { type Case, lowerCase, mutate, parsed } from "./mutations";
 
 const TIMEOUTS = { create: "4m", update: "4m", delete: "4m" };

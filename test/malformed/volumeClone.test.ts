@@ -1,4 +1,4 @@
-import { volumeClone } from "../resources/volumeClone";
+import { volumeClone } from "../faults/resources/volumeClone";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(volumeClone, { answers: 1_500, cases: 460 });

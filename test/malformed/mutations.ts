@@ -1,8 +1,8 @@
 // Malformed answers: which ones exist, and how a good answer becomes one of them.
 
 import fc from "fast-check";
-import type { Reply } from "../../../emulator/core/http";
-import type { Operation, ResourceUnderTest } from "../resourceUnderTest";
+import type { Reply } from "../../emulator/core/http";
+import type { Operation, ResourceUnderTest } from "../faults/resourceUnderTest";
 
 /** One operation, and the answers that it gets. */
 export interface Case {

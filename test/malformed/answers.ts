@@ -2,7 +2,7 @@
 // FAULTS_SEED repeats a run.
 
 import fc from "fast-check";
-import type { Operation, ResourceUnderTest } from "../resourceUnderTest";
+import type { Operation, ResourceUnderTest } from "../faults/resourceUnderTest";
 import { EmulatorFixture } from "./emulatorFixture";
 import { casesOf, operationsOf } from "./mutations";
 

@@ -1,4 +1,4 @@
-import { assistedSnapshot } from "../resources/assistedSnapshot";
+import { assistedSnapshot } from "../faults/resources/assistedSnapshot";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(assistedSnapshot, { answers: 1_500, cases: 570 });

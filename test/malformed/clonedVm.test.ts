@@ -1,4 +1,4 @@
-import { clonedVm } from "../resources/clonedVm";
+import { clonedVm } from "../faults/resources/clonedVm";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(clonedVm, { answers: 1_500, cases: 450 });
