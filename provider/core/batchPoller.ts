@@ -15,9 +15,10 @@ export interface BatchPollerOptions<Row> {
   listFrom?: number;
   /** When the list omits an id, fetch it at once: the object has probably reached the awaited state. */
   resolveWhenMissing?: boolean;
-  /** Milliseconds between the beginnings of two lists. A fetch waits a quarter of it for others. Default 400. */
-  gapMs?: number;
 }
+
+/** Between the beginnings of two lists. A fetch waits a quarter of it for others. */
+const GAP_MS = 200;
 
 interface Waiting<Row> {
   id: string;
@@ -77,12 +78,12 @@ export class BatchPoller<Row> {
   }
 
   private async batch(): Promise<void> {
-    const { clock, fetchAll, fetchOne, gapMs = 400 } = this.options;
+    const { clock, fetchAll, fetchOne } = this.options;
     this.scheduled = true;
-    await clock.sleep(Math.max(gapMs / 4, this.nextBatch - clock.now()));
+    await clock.sleep(Math.max(GAP_MS / 4, this.nextBatch - clock.now()));
     this.scheduled = false;
     const begun = clock.now();
-    this.nextBatch = begun + gapMs;
+    this.nextBatch = begun + GAP_MS;
     const batch = this.waiting;
     const listening = [...this.listening];
     this.waiting = [];
@@ -94,7 +95,7 @@ export class BatchPoller<Row> {
       return;
     } finally {
       // A list of thousands takes its time here and on the backend, so lists take a quarter of the time at most.
-      this.nextBatch = begun + Math.max(gapMs, 4 * (clock.now() - begun));
+      this.nextBatch = begun + Math.max(GAP_MS, 4 * (clock.now() - begun));
     }
     for (const { id, resolve, reject } of batch) {
       const row = rows.get(id);
