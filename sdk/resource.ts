@@ -23,8 +23,28 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     const { token, hidden, options } = isNative(new.target)
       ? nativeRegistration(type, opts)
       : dynamicRegistration(type, provider, name, props, opts);
-    super(token, name, { ...props, ...hidden }, options);
+    const limit = Error.stackTraceLimit;
+    // Pulumi keeps a stack trace for each promise of a resource, four for a property, to name those that leak
+    // (@pulumi/pulumi/runtime/debuggable.js). Whole ones take half of the time of a program with hundreds of resources.
+    if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) Error.stackTraceLimit = 1;
+    try {
+      super(token, name, { ...props, ...hidden }, options);
+    } catch (error) {
+      Error.stackTraceLimit = limit;
+      throw withCallers(error, new.target);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
   }
+}
+
+/** An error of a transformation or of Pulumi's, whose own stack trace was cut, with the line that makes the resource. */
+function withCallers(error: unknown, resourceClass: object): unknown {
+  if (!(error instanceof Error)) return error;
+  const here: { stack?: string } = {};
+  Error.captureStackTrace(here, resourceClass as (...args: unknown[]) => unknown);
+  error.stack = `${error.stack}\n${here.stack?.split("\n").slice(1).join("\n")}`;
+  return error;
 }
 
 /** An entry for each output that a resource class declares. The compiler asks for one that is missing. */
@@ -52,7 +72,8 @@ function dynamicRegistration(
   const owned = opts.id === undefined;
   // Pulumi refuses the option for a dynamic resource, so the provider gets it as an input (provider/core/import.ts).
   const { import: imported, ...options } = opts;
-  const hidden = {
+  // Each property, even an undefined one, becomes an Output with four promises.
+  const hidden = definedOf({
     __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
     // The URN names project and stack, but not the organisation.
     __organization: owned ? organization() : undefined,
@@ -60,7 +81,7 @@ function dynamicRegistration(
     __import: owned ? imported : undefined,
     __secrets: owned ? secretPaths(props) : undefined,
     __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
-  };
+  });
   // A stack that goes back from the native provider keeps its copies.
   const aliases = [{ type: nativeToken(type) }];
   return { token, hidden, options: pulumi.mergeOptions({ aliases }, options) };
@@ -78,8 +99,12 @@ function nativeRegistration(type: string, opts: pulumi.CustomResourceOptions): R
   // A stack of the dynamic classes moves over without a change.
   const aliases = [{ type: typeToken(type) }];
   const options = pulumi.mergeOptions({ version, aliases }, opts);
-  const hidden = { __organization: opts.id === undefined ? organization() : undefined };
+  const hidden = definedOf({ __organization: opts.id === undefined ? organization() : undefined });
   return { token: nativeToken(type), hidden, options };
+}
+
+function definedOf(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 export function nativeToken(type: string): string {
@@ -120,8 +145,9 @@ function organization(): string | undefined {
  * Where `props` has secrets, as paths: Pulumi hands dynamic providers plain values without a mark. A secret inside an
  * Output of an object makes the whole Output secret, so one level of Outputs is enough.
  */
-function secretPaths(props: Record<string, unknown>): pulumi.Output<string[] | undefined> {
+function secretPaths(props: Record<string, unknown>): pulumi.Output<string[] | undefined> | undefined {
   const outputs = outputsIn(props, "");
+  if (outputs.length === 0) return undefined;
   const paths = Promise.all(outputs.map(async ([path, output]) => ((await pulumi.isSecret(output)) ? [path] : [])));
   // No path rather than an empty list: most resources have none, and their state shows none.
   return pulumi.output(paths.then((found) => (found.flat().length > 0 ? found.flat() : undefined)));

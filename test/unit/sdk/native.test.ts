@@ -42,7 +42,8 @@ beforeAll(() =>
 
 const registration = async (resource: pulumi.CustomResource): Promise<Registered | undefined> => {
   await new Promise((resolve) => resource.id.apply(resolve));
-  return registered.at(-1);
+  const [type, name] = [Reflect.get(resource, "__pulumiType"), Reflect.get(resource, "__name")];
+  return registered.filter((one) => one.type === type && one.name === name).at(-1);
 };
 
 test.each(resourceNames)("%s: the type, and no hidden input but the organisation", async (name) => {
