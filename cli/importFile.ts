@@ -6,11 +6,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isRecord } from "../provider/core/util/values";
 import { nativeType } from "../provider/pulumi/urns";
+import { version } from "../provider/version";
 import { UsageError } from "./command";
 import { type Declared, programLines } from "./importable";
 import type { Io } from "./io";
 import type { Output } from "./output";
-import { packageVersion } from "./version";
 
 /** For a command's options: `--file OUT`. */
 export const IMPORT_FILE_OPTION = {
@@ -70,7 +70,7 @@ function entryOf({ type, name, id, inputs }: Declared) {
     type: nativeType(type),
     name,
     id: typeof connection === "string" ? `${connection}/${id}` : id,
-    version: packageVersion(),
+    version: version,
   };
 }
 

@@ -3,11 +3,11 @@
 
 import { parseArgs } from "node:util";
 import { asSnapcloneError, redact } from "../provider/core/errors";
+import { version } from "../provider/version";
 import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
 import { type Io, processIo } from "./io";
 import { Output } from "./output";
 import { printable, printableLines } from "./printable";
-import { packageVersion } from "./version";
 
 /** In the order of the help. Loaded on first use: each brings a backend's client or the emulator along. */
 const COMMANDS: Readonly<Record<string, () => AnyCommand>> = {
@@ -32,7 +32,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
   if (name === "--version") {
-    io.stdout.write(`${packageVersion()}\n`);
+    io.stdout.write(`${version}\n`);
     return EXIT.ok;
   }
   const command = commandNamed(name);

@@ -3,8 +3,9 @@
 
 import * as pulumi from "@pulumi/pulumi";
 import type { GetSnapshotArgs, ListSnapshotsArgs, SnapshotInfo } from "../provider/lookups";
+import { version } from "../provider/version";
 import * as dynamic from "./index";
-import { isOfType, NATIVE, nativeToken, version } from "./resource";
+import { isOfType, NATIVE, nativeToken } from "./resource";
 
 export type {
   AssistedSnapshotArgs,

@@ -1,7 +1,7 @@
 // What every resource class of this package shares: the constant provider text and the hidden inputs.
 
-import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { version } from "../provider/version";
 import { assertProviderIsFound } from "./providerFolder";
 
 /** Names this build of the provider's code, in the text that a state holds for ever (test/unit/sdk/golden.test.ts). */
@@ -109,14 +109,6 @@ function definedOf(values: Record<string, unknown>): Record<string, unknown> {
 
 export function nativeToken(type: string): string {
   return `snapclone:index:${type}`;
-}
-
-/** From dist/sdk, and from sdk in tests. */
-export const { version } = loadManifest();
-
-function loadManifest(): { version: string } {
-  const folder = path.basename(path.dirname(__dirname)) === "dist" ? path.join("..", "..") : "..";
-  return require(path.join(__dirname, folder, "package.json"));
 }
 
 /**

@@ -6,11 +6,11 @@ import path from "node:path";
 import { DEFAULT_CONNECTION } from "../../provider/core/connection/connections";
 import { Diagnosis, type Finding, type Level } from "../../provider/core/connection/diagnosis";
 import { compareVersions } from "../../provider/core/util/version";
+import { version } from "../../provider/version";
 import { defineCommand, EXIT } from "../command";
 import { CliConnections, CONNECTION_OPTIONS, type Connection, checkKind, isNotSetUp } from "../connections";
 import type { Io } from "../io";
 import type { Output, Style } from "../output";
-import { packageVersion } from "../version";
 
 interface Section {
   /** `openstack "default"`, or "this machine". */
@@ -101,7 +101,7 @@ function titleOf({ kind, name }: Connection): string {
 // --- this machine
 
 async function thisMachine(io: Io): Promise<Section> {
-  const findings: Finding[] = [{ level: "ok", what: "pulumi-snapclone", text: packageVersion() }, nodeVersion()];
+  const findings: Finding[] = [{ level: "ok", what: "pulumi-snapclone", text: version }, nodeVersion()];
   findings.push(await pulumiVersion(io), sdkVersion(io));
   if (/^(1|true)$/i.test(io.env.PULUMI_SKIP_CHECKPOINTS ?? "")) {
     findings.push({

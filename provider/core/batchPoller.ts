@@ -18,7 +18,7 @@ export interface BatchPollerOptions<Row> {
 }
 
 /** Between the beginnings of two lists. A fetch waits a quarter of it for others. */
-const GAP_MS = 200;
+const GAP_MS = 400;
 
 interface Waiting<Row> {
   id: string;

@@ -58,6 +58,8 @@ export class InitFailure extends Error {
 export class NativeProvider {
   private run: Run;
   private configuration: Configuration = {};
+  /** Of an explicit provider. */
+  private name: string | undefined;
   /** An engine that sends no handshake has started the process for the run. */
   private startedAt = new Date(performance.timeOrigin);
   /** The URNs of this run's resources, by owner: messages go to the resource's own row. */
@@ -81,8 +83,9 @@ export class NativeProvider {
   }
 
   /** A process whose address the engine is given (PULUMI_DEBUG_PROVIDERS) is configured anew for each run, and lives on. */
-  async configure({ values }: Received): Promise<void> {
+  async configure({ values }: Received, name?: string): Promise<void> {
     const last = this.run;
+    this.name = name;
     this.configuration = configurationOf(values);
     this.run = this.newRun();
     this.run.configure(this.configuration);
@@ -226,10 +229,17 @@ export class NativeProvider {
     if (__owner !== undefined) this.urns.set(__owner, urn);
   }
 
+  /** A text of the core's for this shell's users. An explicit provider has its connections from the program. */
+  textForUsers(text: string): string {
+    const native = withNativeTypes(text);
+    if (this.name === undefined || !native.includes("snapclone:connections")) return native;
+    return `${native}\n\n  This resource has the explicit provider "${this.name}": its connections are the provider's argument \`connections\` in the program, in place of the stack config.`;
+  }
+
   private newRun(): Run {
     return new Run({
       log: (severity, text, owner) =>
-        this.log(severity, withNativeTypes(text), owner === undefined ? undefined : (this.urns.get(owner) ?? owner)),
+        this.log(severity, this.textForUsers(text), owner === undefined ? undefined : (this.urns.get(owner) ?? owner)),
       askState,
       attempts: attemptJournal(),
       origin: () => stateOrigin(this.configuration.origin),

@@ -1,6 +1,7 @@
 // The package's schema (docs/native.md), which `npm run docs` makes from the sdk's comments and the definitions' rules. What
 // the provider itself needs of it: the names of a resource's outputs, and the arguments of the lookups.
 
+import { version } from "../version";
 import type { Failure } from "./provider";
 
 interface PropertySpec {
@@ -14,8 +15,6 @@ interface Spec {
 }
 
 const spec = require("./schema.json") as Spec;
-/** Of the package: the plugin's and the SDKs'. */
-export const { version } = require("../../package.json") as { version: string };
 
 /** As GetSchema answers it. */
 export function schemaText(): string {

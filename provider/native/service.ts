@@ -11,11 +11,11 @@ import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { canonical } from "../core/diff";
 import { redact } from "../core/errors";
-import { withNativeTypes } from "../pulumi/urns";
+import { version } from "../version";
 import type { DiffKind } from "./details";
 import { receive, send } from "./properties";
 import { type Failure, InitFailure, type NativeProvider, type Sent } from "./provider";
-import { schemaText, version } from "./schema";
+import { schemaText } from "./schema";
 
 export interface Connection {
   /** The engine's address, where messages go. */
@@ -24,10 +24,14 @@ export interface Connection {
   ignoresCancel: boolean;
 }
 
+/** Puts a message into the words of this shell's users. */
+type Text = (message: string) => string;
+
 type Handler<Request, Response> = (call: { request: Request }) => Response | Promise<Response>;
 
 /** The calls that this provider answers. The others are "unimplemented", and the engine does without. */
 export function handlers(provider: NativeProvider, connection: Connection): IResourceProviderServer {
+  const text = (message: string) => provider.textForUsers(message);
   const answered = {
     handshake: (({ request }) => {
       connection.connect(request.getEngineAddress());
@@ -46,13 +50,13 @@ export function handlers(provider: NativeProvider, connection: Connection): IRes
       if (!connection.ignoresCancel) provider.stop("cancelled");
       return new Empty();
     },
-    ...configurationHandlers(provider),
-    ...resourceHandlers(provider),
+    ...configurationHandlers(provider, text),
+    ...resourceHandlers(provider, text),
   };
   const all = Object.entries(ResourceProviderService).map(([name, { path, responseStream }]) => {
     const handler = Reflect.get(answered, name) as Handler<unknown, unknown> | undefined;
     const unimplemented = { code: grpc.status.UNIMPLEMENTED, details: `${path} is not implemented` };
-    if (handler !== undefined) return [name, unary(handler)];
+    if (handler !== undefined) return [name, unary(handler, text)];
     if (responseStream)
       return [name, (call: grpc.ServerWritableStream<unknown, unknown>) => call.emit("error", unimplemented)];
     return [name, (_call: unknown, reply: grpc.sendUnaryData<unknown>) => reply(unimplemented)];
@@ -60,11 +64,11 @@ export function handlers(provider: NativeProvider, connection: Connection): IRes
   return Object.fromEntries(all) as IResourceProviderServer;
 }
 
-function configurationHandlers(provider: NativeProvider) {
+function configurationHandlers(provider: NativeProvider, text: Text) {
   return {
     checkConfig: (({ request }) => {
       const news = receive(request.getNews());
-      return failuresOf(new pb.CheckResponse().setInputs(request.getNews()), provider.checkConfig(news));
+      return failuresOf(new pb.CheckResponse().setInputs(request.getNews()), provider.checkConfig(news), text);
     }) satisfies Handler<pb.CheckRequest, pb.CheckResponse>,
     /** Another connection or password is no reason to replace a copy: a resource's own diff sees another backend. */
     diffConfig: (({ request }) => {
@@ -75,24 +79,27 @@ function configurationHandlers(provider: NativeProvider) {
     }) satisfies Handler<pb.DiffRequest, pb.DiffResponse>,
     configure: (async ({ request }) => {
       // What is secret of a connection, the connection itself keeps out of messages: most of it is addresses and names.
-      await provider.configure(receive(request.getArgs()));
+      // Pulumi names the provider that the stack config is for `default`, or `default_1_2_0`.
+      const name = request.getName() ?? "";
+      const isExplicit = name !== "" && !/^default(_|$)/.test(name);
+      await provider.configure(receive(request.getArgs()), isExplicit ? name : undefined);
       return new pb.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
     }) satisfies Handler<pb.ConfigureRequest, pb.ConfigureResponse>,
     invoke: (async ({ request }) => {
       const answer = await provider.invoke(request.getTok(), receive(request.getArgs()));
-      if ("failures" in answer) return failuresOf(new pb.InvokeResponse(), answer.failures);
+      if ("failures" in answer) return failuresOf(new pb.InvokeResponse(), answer.failures, text);
       return new pb.InvokeResponse().setReturn(send(answer.result));
     }) satisfies Handler<pb.InvokeRequest, pb.InvokeResponse>,
   };
 }
 
-function resourceHandlers(provider: NativeProvider) {
+function resourceHandlers(provider: NativeProvider, text: Text) {
   return {
     check: (async ({ request }) => {
       const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
       const seed = Buffer.from(request.getRandomseed_asB64(), "base64");
       const { failures, ...inputs } = await provider.check(request.getUrn(), olds, news, seed);
-      return failuresOf(new pb.CheckResponse().setInputs(struct(inputs)), failures);
+      return failuresOf(new pb.CheckResponse().setInputs(struct(inputs)), failures, text);
     }) satisfies Handler<pb.CheckRequest, pb.CheckResponse>,
     diff: (({ request }) => {
       const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
@@ -161,38 +168,39 @@ function struct({ values, secrets }: Sent) {
 function failuresOf<Response extends { addFailures(failure: pb.CheckFailure): unknown }>(
   response: Response,
   failures: readonly Failure[],
+  text: Text,
 ): Response {
   for (const { property, reason } of failures) {
-    response.addFailures(new pb.CheckFailure().setProperty(property).setReason(withNativeTypes(reason)));
+    response.addFailures(new pb.CheckFailure().setProperty(property).setReason(text(reason)));
   }
   return response;
 }
 
-function unary(handler: Handler<unknown, unknown>): grpc.handleUnaryCall<unknown, unknown> {
+function unary(handler: Handler<unknown, unknown>, text: Text): grpc.handleUnaryCall<unknown, unknown> {
   return (call, reply) => {
     Promise.resolve()
       .then(() => handler(call))
       .then(
         (response) => reply(null, response),
-        (error: unknown) => reply(statusOf(error)),
+        (error: unknown) => reply(statusOf(error, text)),
       );
   };
 }
 
-function statusOf(error: unknown): Partial<grpc.StatusObject> {
-  const text = withNativeTypes(redact(error instanceof Error ? error.message : String(error)));
-  if (!(error instanceof InitFailure)) return { code: grpc.status.UNKNOWN, details: text };
+function statusOf(error: unknown, text: Text): Partial<grpc.StatusObject> {
+  const details = text(redact(error instanceof Error ? error.message : String(error)));
+  if (!(error instanceof InitFailure)) return { code: grpc.status.UNKNOWN, details };
   const detail = new pb.ErrorResourceInitFailed()
     .setId(error.id)
     .setProperties(struct(error.properties))
-    .setReasonsList(error.reasons.map(withNativeTypes));
+    .setReasonsList(error.reasons.map(text));
   if (error.inputs) detail.setInputs(struct(error.inputs));
   const packed = new Any();
   packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  const status = new Status().setCode(grpc.status.UNKNOWN).setMessage(text);
+  const status = new Status().setCode(grpc.status.UNKNOWN).setMessage(details);
   status.addDetails(packed);
   const metadata = new grpc.Metadata();
   // Where gRPC libraries look for the details of a status.
   metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return { code: grpc.status.UNKNOWN, details: text, metadata };
+  return { code: grpc.status.UNKNOWN, details, metadata };
 }

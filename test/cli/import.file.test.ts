@@ -4,8 +4,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { packageVersion } from "../../cli/version";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { version } from "../../provider/version";
 import { snapclone, stackConfig } from "./fixture";
 
 let emulator: Emulator;
@@ -28,7 +28,7 @@ const entry = (name: string, id: string) => ({
   type: "snapclone:index:Snapshot",
   name,
   id,
-  version: packageVersion(),
+  version: version,
 });
 
 test("the native type, the connection in the id, and the program's lines for the native class", async () => {

@@ -36,7 +36,7 @@ class Engine {
     this.own.addService(EngineService, { log });
   }
 
-  static async start(config: Values): Promise<Engine> {
+  static async start(config: Values, providerName = "default_0_1_0"): Promise<Engine> {
     const served = await serve(undefined);
     const address = `127.0.0.1:${served.port}`;
     const engine = new Engine(served, new ResourceProviderClient(address, grpc.credentials.createInsecure()));
@@ -44,7 +44,10 @@ class Engine {
       engine.own.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (_error, bound) => resolve(bound));
     });
     await engine.call("handshake", new pb.ProviderHandshakeRequest().setEngineAddress(`127.0.0.1:${port}`));
-    await engine.call("configure", new pb.ConfigureRequest().setArgs(send(config, [["connections"]])));
+    await engine.call(
+      "configure",
+      new pb.ConfigureRequest().setArgs(send(config, [["connections"]])).setName(providerName),
+    );
     return engine;
   }
 
@@ -376,6 +379,18 @@ describe("the configuration", () => {
       .setNews(send({ connections: "{ }" }));
     const answer: pb.DiffResponse = await engine.call("diffConfig", request);
     expect([answer.getDiffsList(), answer.getReplacesList()]).toEqual([["connections"], []]);
+  });
+
+  test.each([
+    ["default_0_1_0", false],
+    ["backup", true],
+  ])("the error of a resource of the provider %s says where its connections are", async (name, isExplicit) => {
+    const asked = await Engine.start({}, name);
+    const { inputs } = await asked.check("Snapshot", { volumeId: SEED_VOLUMES.data, connection: "missing" });
+    const error = await asked.create("Snapshot", inputs).catch(String);
+    await asked.close();
+    expect(error).toMatch(/no OpenStack connection "missing"/);
+    expect(/argument `connections` in the program/.test(String(error))).toBe(isExplicit);
   });
 
   test("a resource without a connection says what it has looked for", async () => {

@@ -65,7 +65,7 @@ async function wholeLife(project: Workplace, { node }: Combination): Promise<voi
   const up = await project.pulumi(["up", "--yes", "--skip-preview"]);
   const [row, ...others] = rows();
   expect(others).toEqual([]);
-  expect(row).toMatchObject({ status: "available", metadata: { keep: "7", "snapclone:phase": "settled" } });
+  expect(row).toMatchObject({ status: "available", metadata: { keep: "7" } });
   const { deployment } = await project.exported();
   const stack = deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack");
   expect(stack?.outputs).toEqual({ id: row?.id, status: "available", listed: [row?.id], node: `v${node}` });

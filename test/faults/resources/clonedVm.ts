@@ -250,17 +250,7 @@ export const clonedVm: ResourceUnderTest = {
   trustsRefusals: true,
   statusField: "state",
   // Without "Destroyed": that somebody has put a clone into the recycle bin may be true, and another clone is right then.
-  statusWords: [
-    "Running",
-    "Stopped",
-    "Created",
-    "Starting",
-    "Unknown",
-    "Enabled",
-    "Disabled",
-    "Ready",
-    "Deleted",
-  ],
+  statusWords: ["Running", "Stopped", "Created", "Starting", "Unknown", "Enabled", "Disabled", "Ready", "Deleted"],
 };
 
 /** ZStack says everything with a 503 (docs/wire/zstack.md#s2-6). */

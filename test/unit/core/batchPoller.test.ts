@@ -52,7 +52,7 @@ test("lists keep their distance", async () => {
     for (let n = 0; n < 10; n += 1) await shared.fetch("a", never);
   });
   expect(calls).toHaveLength(10);
-  expect(clock.now()).toBeGreaterThanOrEqual(9 * 200);
+  expect(clock.now()).toBeGreaterThanOrEqual(9 * 400);
 });
 
 test("a list that fails fails the fetches that wait for it, and none of the next", async () => {
