@@ -14,8 +14,11 @@ import { blockStorageAddress, pathSegment } from "./urls";
 
 const nullableString = z.string().nullable().default(null);
 
-/** Another text would be recorded as the id of an object, and never be found again. */
-const idSchema = z.guid("is not a UUID");
+/**
+ * OpenStack's ids are UUIDs. What only speaks like Cinder may have others, so a list's row is refused where it certainly has none:
+ * a word such as a status would be recorded as the id of an object, and never be found again.
+ */
+const idSchema = z.string().regex(/^(?=.*\d)[\w-]+$/, "not an id");
 
 const snapshotSchema = z.looseObject({
   id: idSchema,
@@ -89,12 +92,15 @@ const links = z.array(z.looseObject({ rel: z.string(), href: z.string() })).defa
 // Whole response bodies. Made once: zod compiles a schema on first use.
 const responses = {
   snapshot: z.looseObject({ snapshot: snapshotSchema }),
+  // The provider reads, changes and deletes this id from now on, and nothing else confirms it.
+  created: z.looseObject({ snapshot: snapshotSchema.extend({ id: z.uuid("is not a UUID") }) }),
   snapshots: z
     .looseObject({ snapshots: z.array(snapshotSchema), snapshots_links: links, count: z.number().optional() })
     .transform(({ snapshots, snapshots_links, count }) => ({ rows: snapshots, links: snapshots_links, count })),
   metadata: z.looseObject({ metadata: z.record(z.string(), z.string()) }),
   messages: z.looseObject({ messages: z.array(messageSchema) }),
   volume: z.looseObject({ volume: volumeSchema }),
+  createdVolume: z.looseObject({ volume: volumeSchema.extend({ id: z.uuid("is not a UUID") }) }),
   volumes: z
     .looseObject({ volumes: z.array(volumeSchema), volumes_links: links })
     .transform(({ volumes, volumes_links }) => ({ rows: volumes, links: volumes_links })),
@@ -204,7 +210,7 @@ export class CinderClient {
     const { force, ...rest } = snapshot;
     const sent = force === undefined || (await this.atLeast("3.66")) ? rest : { ...rest, force };
     const body = { snapshot: sent };
-    const request = { method: "POST", path: "/snapshots", body, schema: responses.snapshot } as const;
+    const request = { method: "POST", path: "/snapshots", body, schema: responses.created } as const;
     return (await this.call(request)).snapshot;
   }
 
@@ -274,7 +280,7 @@ export class CinderClient {
 
   async createVolume(volume: CreateVolume): Promise<VolumeRow> {
     const body = { volume };
-    const request = { method: "POST", path: "/volumes", body, schema: responses.volume } as const;
+    const request = { method: "POST", path: "/volumes", body, schema: responses.createdVolume } as const;
     return (await this.call(request)).volume;
   }
 
