@@ -7,7 +7,7 @@ import { type Poll, poll } from "../core/poll";
  * A small snapshot takes half a second (docs/wire/openstack.md#seen-times). Cinder itself polls Nova every 10 s
  * (docs/wire/openstack.md#b5).
  */
-export const INTERVAL = { first: 200, most: 10_000 };
+export const INTERVAL = { first: 500, most: 10_000 };
 
 export interface ObjectWait<Row>
   extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "context"> {
