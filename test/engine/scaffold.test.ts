@@ -89,7 +89,7 @@ function changedFiles(): string[] {
 }
 
 function jestIn(...args: string[]): void {
-  node("jest/bin/jest.js", "--selectProjects", "unit", "contract", "faults", ...args);
+  node("jest/bin/jest.js", "--selectProjects", "unit", "contract", "faults", "malformed", ...args);
 }
 
 function node(script: string, ...args: string[]): void {

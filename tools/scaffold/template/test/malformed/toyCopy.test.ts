@@ -1,4 +1,4 @@
-import { toyCopy } from "../resources/toyCopy";
+import { toyCopy } from "../faults/resources/toyCopy";
 import { testMalformedAnswers } from "./answers";
 
 testMalformedAnswers(toyCopy, { answers: 150, cases: 100 });
