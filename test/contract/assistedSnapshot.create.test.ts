@@ -4,6 +4,7 @@ import { SEED_VOLUMES } from "../../emulator";
 import { check } from "../../provider/core/check";
 import { diff } from "../../provider/core/diff";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
+import { RECORD_KEYS } from "../../provider/openstack/assistedSnapshot/ownership";
 import { partial } from "../support/failures";
 import { BASE, eventually, OVERLAY, textOf, useAssistedSnapshot, VOLUME } from "./assistedSnapshotFixture";
 
@@ -264,6 +265,16 @@ describe("refused by Nova", () => {
       /os_compute_api:os-assisted-volume-snapshots:create/,
     );
     expect(row()).toMatchObject({ status: "available", metadata: {} });
+  });
+
+  test("create: a record without a phase, as an interrupted restore leaves it, is again without one", async () => {
+    const { stack, owner, inputs, attempt, file } = RECORD_KEYS;
+    const before = Object.fromEntries([stack, owner, inputs, attempt, file].map((key) => [key, `earlier ${key}`]));
+    Object.assign(row(), { metadata: { ...before } });
+    const server = fixture.emulator.nova.serverOf(VOLUME);
+    if (server) server.task_state = "rebooting";
+    await expect(create(definition, newRun(), fixture.inputs)).rejects.toThrow(/in task_state rebooting/);
+    expect(row().metadata).toEqual(before);
   });
 
   test("create: a busy server puts the status back to what it was; so does a delete", async () => {

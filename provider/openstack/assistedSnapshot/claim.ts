@@ -109,13 +109,14 @@ export async function restoreRecord(cloud: OpenStackContext, before: SnapshotRow
     const old = Object.fromEntries(changed.map((key) => [key, before.metadata[key] ?? ""]));
     await withTransientNotFound(cloud.cinder.createSnapshotMetadata(before.id, old));
   }
-  // The phase first: a record without one means nothing. The nonce last: until then the row is ours. The record was written as a
-  // whole, so the phase is there with the others, even if the answer does not show it.
-  const others = added.filter((key) => key !== RECORD_KEYS.nonce && key !== RECORD_KEYS.phase);
-  if (before.metadata[RECORD_KEYS.phase] === undefined && others.length > 0)
-    await removeKey(cloud, before.id, RECORD_KEYS.phase);
+  // The phase first: a record without one means nothing. The nonce last: until then the row is ours. The record is written as a
+  // whole, so where any of it shows, the phase is there, even if the answer does not show the phase.
+  const { phase, nonce } = RECORD_KEYS;
+  const others = added.filter((key) => key !== nonce && key !== phase);
+  const hasPhase = added.includes(phase) || others.length > 0;
+  if (before.metadata[phase] === undefined && hasPhase) await removeKey(cloud, before.id, phase);
   await Promise.all(others.map((key) => removeKey(cloud, before.id, key)));
-  if (added.includes(RECORD_KEYS.nonce)) await removeKey(cloud, before.id, RECORD_KEYS.nonce);
+  if (added.includes(nonce)) await removeKey(cloud, before.id, nonce);
 }
 
 // --- other operations on the volume
