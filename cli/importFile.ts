@@ -70,7 +70,7 @@ function entryOf({ type, name, id, inputs }: Declared) {
     type: nativeType(type),
     name,
     id: typeof connection === "string" ? `${connection}/${id}` : id,
-    version: version,
+    version,
   };
 }
 

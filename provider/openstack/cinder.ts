@@ -92,7 +92,7 @@ const links = z.array(z.looseObject({ rel: z.string(), href: z.string() })).defa
 // Whole response bodies. Made once: zod compiles a schema on first use.
 const responses = {
   snapshot: z.looseObject({ snapshot: snapshotSchema }),
-  // The provider reads, changes and deletes this id from now on, and nothing else confirms it.
+  // The provider reads, changes and deletes this id from now on, and nothing else confirms it: the form is checked.
   created: z.looseObject({ snapshot: snapshotSchema.extend({ id: z.uuid("is not a UUID") }) }),
   snapshots: z
     .looseObject({ snapshots: z.array(snapshotSchema), snapshots_links: links, count: z.number().optional() })

@@ -1,6 +1,7 @@
 // The real Cinder as the scenarios see it. Requests go by the lab's own fetch, not through the provider under test.
 
 import type { Backend, BackendSnapshot } from "../scenarios/backend";
+import { until } from "../scenarios/life";
 import { type BackendVolume, DEVICE, SERVER, type VolumeBackend } from "../scenarios/volumes";
 import { countAbandonedRequests } from "../support/abandonedRequests";
 import type { OpenStackLab } from "./lab";
@@ -36,11 +37,7 @@ export function labBackend(lab: OpenStackLab): Backend {
     },
     async finishAbandonedRequests() {
       const port = Number(new URL(lab.cinderUrl).port);
-      const deadline = Date.now() + 60_000;
-      while (countAbandonedRequests(port) > 0) {
-        if (Date.now() > deadline) throw new Error("Cinder still works on a request whose client has died");
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await until(async () => countAbandonedRequests(port) === 0 || undefined);
     },
     close: () => Promise.resolve(),
   };
