@@ -101,9 +101,15 @@ async function findAdoptable(question: AdoptionQuestion): Promise<AdoptionAnswer
   const isBegun =
     awaited.length > 0 || wasBegun(candidate, attempt, pending) || (await question.diedAlone(candidate.attempt));
   if (!isBegun) return {};
-  const entries = own.filter((entry) => !awaited.includes(entry));
+  // An entry of unknown outcome stands for no object that could be newer: what its create made would be among `ours`.
+  const entries = own.filter((entry) => !awaited.includes(entry) && attemptInId(entry.id) === undefined);
   const skew = now.getTime() - question.localNow.getTime();
-  const newer = entries.every((entry) => made > (entryTime(entry, listed, skew) ?? Number.NEGATIVE_INFINITY));
+  const deletedFirst = (state.deletedFirst ?? []).filter((one) => one.urn === urn);
+  const times = [
+    ...entries.map((entry) => entryTime(entry, listed, skew)),
+    ...deletedFirst.map(({ created }) => engineTime(created, skew)),
+  ];
+  const newer = times.every((time) => made > (time ?? Number.NEGATIVE_INFINITY));
   if (!newer) return {};
   const unnamed = pending.filter((one) => one.attempt === undefined).length;
   return { adopt: candidate, attempt: fresh ? withPendingCreates(attempt, unnamed) : attempt };
@@ -133,7 +139,10 @@ function newest(objects: readonly OwnedObject[]): OwnedObject | undefined {
 function entryTime({ id, created }: StateEntry, listed: readonly OwnedObject[], skew: number): number | undefined {
   const object = listed.find((one) => one.id === id);
   const shown = object && timeOf(object);
-  if (shown !== undefined) return shown;
+  return shown ?? engineTime(created, skew);
+}
+
+function engineTime(created: string | undefined, skew: number): number | undefined {
   const engine = created === undefined ? Number.NaN : Date.parse(created);
   return Number.isNaN(engine) ? undefined : engine + skew;
 }

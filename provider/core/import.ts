@@ -12,12 +12,9 @@ import { diff, differ } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
-import { ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
+import { NO_RECORD, ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
 import type { Run } from "./run";
 import { stackOfUrn } from "./urn";
-
-/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. */
-const NO_RECORD = "none";
 
 /** The line of a preview. No request is sent, because previews need no connection. */
 export function announceImport(definition: AnyDefinition, run: Run, inputs: Properties): void {

@@ -31,7 +31,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { type OwnershipTracker, ownershipRecord, RECORDED } from "./ownership";
+import { isOfStack, NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
@@ -97,9 +97,10 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
   const { id } = accepted;
   tracker.registerMade(id, record);
   context.accepted(accepted.task);
+  let isRecorded = adopted === undefined;
   try {
-    // If this fails, the state still gets the id.
     if (adopted) await writeRecord(creation, id, adopted.record, adopted.object.state, inputs);
+    isRecorded = true;
     let observed = await definition.waitForCreate(client, accepted, inputs, context);
     context.done();
     if (adopted) {
@@ -119,7 +120,9 @@ async function adoptOrCreate(creation: Creation, attempt: string, news: Properti
         throw isElsewhere ? await recordUnknown(creation, attempt, news, failure) : failure;
       }
     }
-    throw await recordFailure(creation, id, news, {}, context.afterwards(failure), failure);
+    const stack = isRecorded ? context.stack : NO_RECORD;
+    const target = { definition, client, context: { stack, signal: context.signal } };
+    throw await recordFailure(target, id, news, {}, context.afterwards(failure), failure);
   }
 }
 
@@ -372,10 +375,10 @@ export async function remove(
       run.log("warning", `${kept}. Run the same command again if it was to be replaced.`, hidden.__owner);
       return;
     }
-    const scope = watch(definition, run, client, known);
+    watch(definition, run, client, known);
     const tracker = run.tracker(definition, client);
     try {
-      for (const object of await objectsOf(tracker, scope, id, known)) {
+      for (const object of await objectsOf({ definition, run, tracker }, id, known)) {
         const context = begin(new RunningOperation(definition, run, "delete", hidden, timeoutMs));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
@@ -387,19 +390,45 @@ export async function remove(
   });
 }
 
-/** After a create of unknown outcome: the objects with its attempt. An object that a later create adopted has another. */
+/**
+ * After a create of unknown outcome: what that create made, and nobody has adopted. An adopted object has another attempt, or
+ * the old one where the record could not be written; then another entry of the state holds it.
+ */
 async function objectsOf(
-  tracker: OwnershipTracker,
-  scope: ListScope | undefined,
+  { definition, run, tracker }: Pick<Creation, "definition" | "run" | "tracker">,
   id: string,
   known: Properties,
 ): Promise<readonly Pick<OwnedObject, "id" | "state">[]> {
   const attempt = attemptInId(id);
   if (attempt === undefined) return [{ id, state: known }];
-  if (scope === undefined) return [];
-  // An object that this run made belongs to the replacement: two short attempts may have the same beginning.
-  const listed = await tracker.list(scope, "afresh");
-  return listed.filter((object) => isSameAttempt(object.attempt, attempt) && !tracker.madeHere(object.id));
+  const { __owner: urn, __stack: stack = run.stackOf(known) } = known as HiddenOutputs;
+  if (urn === undefined) return [];
+  // As the create has written it: the stack may have another name today.
+  const record = ownershipRecord(definition, stack, urn, attempt, known);
+  const listed = await tracker.list(scopeOf({ definition, record, urn, inputs: known }), "afresh");
+  // Two short attempts may have the same beginning. An object that this run made belongs to the replacement.
+  const made = listed.filter(
+    (object) =>
+      isSameAttempt(object.attempt, attempt) &&
+      object.owner === record.owner &&
+      isOfStack(object, record.stack) &&
+      !tracker.madeHere(object.id),
+  );
+  if (made.length === 0) return [];
+  const { entries } = await run.askState(true).catch((error: unknown) => {
+    throw unknownHolder(definition, made, error);
+  });
+  const held = new Set(entries.map((entry) => entry.id));
+  return made.filter((object) => !held.has(object.id));
+}
+
+function unknownHolder({ displayName }: AnyDefinition, made: readonly OwnedObject[], error: unknown): SnapcloneError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SnapcloneError({
+    kind: "refused",
+    message: `an interrupted create made the ${displayName} ${made.map(({ id }) => id).join(", ")}, and whether another entry of the state holds it is not known: ${reason}. Nothing was deleted`,
+    hint: "Put `pulumi` on the PATH of the run, leave PULUMI_SKIP_CHECKPOINTS unset, and run the same command again. Or look at the object, delete it on the backend if nobody needs it, and remove this entry: `pulumi state delete <urn>`.",
+  });
 }
 
 async function deleteOnce(

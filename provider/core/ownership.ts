@@ -10,6 +10,11 @@ import { digest } from "./util/digest";
 /** The parts of `pulumi stack export` that ownership needs. */
 export interface StackState {
   entries: readonly StateEntry[];
+  /**
+   * What a replacement deleted first, and whose create has not been recorded: the object is gone, and another may have its
+   * id. Pulumi's `pendingReplacement`. Absent if there are none.
+   */
+  deletedFirst?: readonly Pick<StateEntry, "urn" | "created">[] | undefined;
   /** Creates that were begun and whose end was not saved, including those that are running. */
   pendingCreates: readonly { urn: string; attempt?: string | undefined; import?: string | undefined }[];
   /** Imports by Pulumi itself that were begun and whose end was not saved. Absent if there are none. */
@@ -129,6 +134,9 @@ export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolea
 }
 
 // --- the record
+
+/** In the outputs in place of the stack's digest, while the object may lack the record: the next `up` writes the record. */
+export const NO_RECORD = "none";
 
 /** The attempt of a record that no create has made: the state holds the object, so no create may adopt it. */
 export const RECORDED = "recorded";

@@ -139,9 +139,13 @@ export function parseState(text: string): StackState {
     const importId = isRecord(resource) && type === "importing" ? optional(resource.importID) : undefined;
     return importId === undefined ? [] : [{ urn: ownerUrn(String((resource as Properties).urn)), importId }];
   });
+  const deletedFirst = resources.filter(isDeletedFirst).map(({ urn, created }) => ({
+    urn: ownerUrn(String(urn)),
+    created: optional(created),
+  }));
   return {
     entries: resources.flatMap((resource): StateEntry[] => {
-      if (typeof resource.id !== "string" || resource.id === "") return [];
+      if (typeof resource.id !== "string" || resource.id === "" || isDeletedFirst(resource)) return [];
       const inputs = isRecord(resource.inputs) ? resource.inputs : {};
       const outputs = isRecord(resource.outputs) ? resource.outputs : {};
       return [
@@ -169,6 +173,7 @@ export function parseState(text: string): StackState {
       ];
     }),
     pendingImports: pendingImports.length === 0 ? undefined : pendingImports,
+    deletedFirst: deletedFirst.length === 0 ? undefined : deletedFirst,
     savedAt: dateOf(savedAt),
   };
 }
@@ -206,6 +211,11 @@ export function ownDeployment(text: string): OwnDeployment {
 }
 
 type Properties = Record<string, unknown>;
+
+/** Kept until the replacement is recorded (docs/wire/pulumi-engine.md#calls). */
+function isDeletedFirst({ pendingReplacement }: Properties): boolean {
+  return pendingReplacement === true;
+}
 
 function isOurs({ type }: Record<string, unknown>): boolean {
   return isOurType(type);

@@ -2,6 +2,7 @@
 // without faults ends, within two runs, in what a first `up` of the program gives, and leaves nothing behind.
 
 import type { Emulator } from "../../emulator";
+import { attemptInId } from "../../provider/core/attempt";
 import type { AnyDefinition } from "../../provider/core/definition";
 import type { HttpClient } from "../../provider/core/http/client";
 import type { Properties } from "../../provider/core/operation";
@@ -45,6 +46,8 @@ export interface Convergence {
   remains(emulator: Emulator): unknown;
   /** Fails if the state and the backend disagree. Called with the state of the converged stack. */
   expectAgreement?(emulator: Emulator, entries: FakeEngine["state"]["entries"]): void;
+  /** A create whose request may be carried out without an answer. The run that adopts the object meets all faults. */
+  unknownOutcome?: Change;
   /** A change that is killed at each of its requests, and once more while the next run recovers. */
   killedTwice?: Change;
   /** Does what an error asks a person to do. */
@@ -75,6 +78,16 @@ export function testConvergence(resource: Convergence): void {
       for (let nth = 1; await sequences.converges(change, { nth, kind }, wanted); nth += 1);
     });
   });
+
+  const { unknownOutcome } = resource;
+  if (unknownOutcome)
+    describe(`${unknownOutcome.name} of unknown outcome`, () => {
+      test.each(FAULT_KINDS)("a request of the next run %s", async (kind) => {
+        const wanted = await sequences.firstUp(unknownOutcome);
+        const unknown = await sequences.faultOfUnknownOutcome(unknownOutcome);
+        for (let nth = 1; await sequences.convergesAfter(unknown, unknownOutcome, { nth, kind }, wanted); nth += 1);
+      });
+    });
 
   const { killedTwice } = resource;
   if (killedTwice)
@@ -150,6 +163,37 @@ class Sequences {
     expect([output, ...results.flatMap(({ errors }) => errors)]).toEqual([output]);
     expect([output, this.inspect(engine)]).toEqual([output, wanted]);
     this.resource.expectAgreement?.(emulator, engine.state.entries);
+    return true;
+  }
+
+  /** The first fault of a create after which the state has an entry of unknown outcome. */
+  async faultOfUnknownOutcome(change: Change): Promise<Fault> {
+    for (let nth = AFTER_LOGIN; ; nth += 1) {
+      const engine = this.begin();
+      const fault: Fault = { nth, kind: "is carried out, its reply lost, and all that follow fail" };
+      await this.up(engine, change, fault);
+      if (this.http.requests < nth) throw new Error("each outcome of this create is known");
+      if (engine.state.entries.some(({ id }) => attemptInId(id) !== undefined)) return fault;
+    }
+  }
+
+  /** False if the run after the one of unknown outcome has fewer requests than `fault.nth`. */
+  async convergesAfter(unknown: Fault, change: Change, fault: Fault, wanted: object): Promise<boolean> {
+    const engine = this.begin();
+    await this.up(engine, seeded(change, fault.nth % 2 === 0), unknown);
+    const faulty = await this.up(engine, seeded(change, fault.nth % 4 < 2), fault);
+    if (this.http.requests < fault.nth) return false;
+    this.count += 1;
+    const output: string[] = [...faulty.errors.map(String), ...faulty.log];
+    try {
+      if (faulty.killed || faulty.errors.length > 0) await this.repeat(engine, change, faulty, output);
+      // What the last run has left to delete.
+      expect((await this.up(engine, change)).errors).toEqual([]);
+      await this.expectConverged(engine, change, wanted);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`request ${fault.nth} ${fault.kind}:\n${output.join("\n")}\n${why}`);
+    }
     return true;
   }
 

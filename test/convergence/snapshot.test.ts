@@ -61,6 +61,7 @@ testConvergence({
   definition: snapshot,
   user: "demo",
   changes: CHANGES,
+  unknownOutcome: { name: "create", after: { a: A } },
   prepare: () => {},
   inspect: ({ cinder }) =>
     [...cinder.snapshots.values()]

@@ -40,6 +40,7 @@ testConvergence({
   definition: snapshotSeries,
   user: "demo",
   changes: CHANGES,
+  unknownOutcome: { name: "create", after: { a: A } },
   prepare: () => {},
   inspect: ({ cinder }) =>
     [...cinder.snapshots.values()]

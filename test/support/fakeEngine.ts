@@ -20,6 +20,8 @@ export interface FakeEntry {
   leaving: boolean;
   initError: boolean;
   created: string;
+  /** Deleted, and its replacement is not recorded yet. */
+  pendingReplacement?: boolean;
 }
 
 interface SavedState {
@@ -166,6 +168,7 @@ export class FakeEngine {
     return this.inRun(options, async (run, save, errors) => {
       if (options.clearPendingCreates) save(() => (this.state.pending = []));
       for (const entry of [...this.state.entries]) {
+        if (entry.pendingReplacement) continue;
         await this.step(errors, async () => {
           run.registerUrn(entry.urn);
           const found = await this.call(() => read(this.definition, run, entry.id, entry.outputs));
@@ -192,8 +195,11 @@ export class FakeEngine {
   ask(): StackState {
     this.asked += 1;
     if (!this.isStateReadable) throw new StateUnavailable("no `pulumi` is on PATH");
-    const { entries, pending } = this.state;
+    const { pending } = this.state;
+    const entries = this.state.entries.filter(({ pendingReplacement }) => !pendingReplacement);
+    const deletedFirst = this.state.entries.filter(({ pendingReplacement }) => pendingReplacement);
     return {
+      deletedFirst: deletedFirst.map(({ urn, created }) => ({ urn, created })),
       entries: entries.map(({ urn, id, leaving, inputs, outputs, created }) => ({
         urn,
         id,
@@ -303,8 +309,12 @@ export class FakeEngine {
     const difference = await this.call(async () => diffWithImport(definition, run, entry.id, entry.outputs, inputs));
     if (difference.replaces?.length) {
       const fresh = check(definition, {}, news, seed()).inputs;
-      if (difference.deleteBeforeReplace) await this.delete(run, save, entry);
-      await this.replace(run, save, difference.deleteBeforeReplace ? undefined : entry, urn, fresh);
+      if (!difference.deleteBeforeReplace) {
+        await this.replace(run, save, entry, urn, fresh);
+        return;
+      }
+      if (!entry.pendingReplacement) await this.deleteFirst(run, save, entry);
+      await this.replaceDeleted(run, save, entry, fresh);
       return;
     }
     if (difference.changes === false && !entry.initError) {
@@ -371,7 +381,29 @@ export class FakeEngine {
   private async delete(run: Run, save: (change: () => void) => void, entry: FakeEntry): Promise<void> {
     this.onDelete(entry);
     run.registerUrn(entry.urn);
+    if (!entry.pendingReplacement) await this.call(() => remove(this.definition, run, entry.id, entry.outputs));
+    this.drop(entry, save);
+  }
+
+  /** The entry stays until the replacement is recorded. */
+  private async deleteFirst(run: Run, save: (change: () => void) => void, entry: FakeEntry): Promise<void> {
+    this.onDelete(entry);
     await this.call(() => remove(this.definition, run, entry.id, entry.outputs));
+    save(() => (entry.pendingReplacement = true));
+  }
+
+  private async replaceDeleted(
+    run: Run,
+    save: (change: () => void) => void,
+    entry: FakeEntry,
+    inputs: Properties,
+  ): Promise<void> {
+    try {
+      await this.create(run, save, entry.urn, inputs);
+    } catch (error) {
+      if (error instanceof PartialFailure) this.drop(entry, save);
+      throw error;
+    }
     this.drop(entry, save);
   }
 

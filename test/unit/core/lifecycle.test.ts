@@ -213,9 +213,12 @@ describe("delete", () => {
     await partial(clock.run(() => create(definition, newRun(), { ...NEWS, __attempt: "fedcba0987654321" })));
     definition.listOwned = listOwned;
     expect(await read(definition, newRun(), failure.id, failure.properties)).toMatchObject({ id: failure.id });
-    await remove(definition, newRun(), failure.id, failure.properties);
+    const askState = async () => ({ entries: [], pendingCreates: [] });
+    const destroy = () =>
+      remove(definition, new Run({ clock, log: () => {}, askState }), failure.id, failure.properties);
+    await destroy();
     expect([...cloud.rows.values()]).toMatchObject([{ attempt: "fedcba0987654321" }]);
-    await remove(definition, newRun(), failure.id, failure.properties);
+    await destroy();
     expect(cloud.rows.size).toBe(1);
   });
 });

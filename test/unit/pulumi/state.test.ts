@@ -37,6 +37,7 @@ describe("a state", () => {
         { urn: urn("a"), type: TYPE, id: "2", delete: true, inputs: { __attempt: secret } },
         { urn: urn("b"), type: TYPE, id: "3", external: true },
         { urn: urn("c"), type: TYPE, id: "" },
+        { urn: urn("f"), type: TYPE, id: "5", created, pendingReplacement: true, inputs: { name: "planted" } },
         { urn: urn("d"), type: TYPE },
         { urn: urn("e", "aws:s3:Bucket"), type: "aws:s3:Bucket", id: "planted" },
         "planted",
@@ -61,6 +62,7 @@ describe("a state", () => {
       ],
       pendingCreates: [{ urn: urn("z"), attempt: "2222" }, { urn: urn("y") }],
       pendingImports: [{ urn: urn("v"), importId: "other/7" }],
+      deletedFirst: [{ urn: urn("f"), created }],
     });
     expect(JSON.stringify(state)).not.toContain("planted");
   });
