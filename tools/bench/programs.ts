@@ -41,17 +41,34 @@ export function otherPrograms(): Program[] {
     .map((name) => (require(join(folder, name)) as { program: Program }).program);
 }
 
+/** What a Snapshot has in the state besides its inputs. The engine writes the whole state in each step, so bytes are seconds. */
+const OUTPUTS = {
+  name: "s0-71996a1",
+  description: undefined,
+  metadata: {},
+  status: "available",
+  progress: "100%",
+  sizeGiB: 10,
+  createdAt: "2026-11-28T22:23:24.958000Z",
+  updatedAt: "2026-11-28T22:23:26.958000Z",
+  projectId: "9ef63551399ef2ef9a6f5c63a58af72d",
+  userId: "d827cf7060e884335f54fbaf895589f9",
+  groupSnapshotId: undefined,
+  consumesQuota: true,
+};
+
 /** Name and text of the package that the null resource's provider is loaded from. */
 export const NULL_PACKAGE = {
   name: "snapclone-bench-null",
   text: `
 const { randomUUID } = require("node:crypto");
+const outputs = ${JSON.stringify(OUTPUTS)};
 exports.nothing = {
   check: async (_olds, news) => ({ inputs: news, failures: [] }),
   diff: async () => ({ changes: false }),
-  create: async (inputs) => ({ id: randomUUID(), outs: inputs }),
+  create: async (inputs) => ({ id: randomUUID(), outs: { ...outputs, ...inputs } }),
   read: async (id, props) => ({ id, props }),
-  update: async (_id, _olds, news) => ({ outs: news }),
+  update: async (_id, _olds, news) => ({ outs: { ...outputs, ...news } }),
   delete: async () => {},
 };
 `,
@@ -62,7 +79,7 @@ export const nulls: Program = {
   connection: "openstack",
   text: (n) => `
 const pulumi = require("@pulumi/pulumi");
-const noOutputs = Object.fromEntries(${JSON.stringify(outputNames())}.map((name) => [name, undefined]));
+const noOutputs = Object.fromEntries(${JSON.stringify(Object.keys(OUTPUTS))}.map((name) => [name, undefined]));
 class Null extends pulumi.CustomResource {
   constructor(name, args, opts = {}) {
     const token = "pulumi-nodejs:dynamic/bench:Null";
@@ -77,9 +94,3 @@ class Null extends pulumi.CustomResource {
 for (let i = 0; i < ${n}; i += 1) new Null("s" + i, { volumeId: "${VOLUME}" });
 `,
 };
-
-/** Those of Snapshot (sdk/snapshot.ts): each of them is an Output in the program. */
-function outputNames(): string[] {
-  const names = "volumeId name description metadata status progress sizeGiB createdAt updatedAt projectId userId";
-  return [...names.split(" "), "groupSnapshotId", "consumesQuota"];
-}
