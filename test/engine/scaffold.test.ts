@@ -59,7 +59,7 @@ test("its tests pass, and so do those that hold for each resource", () => {
   const patterns = ["unit/(registry|generatedDocs|docs|layers|sdk|acme)", "contract/diskCopy", "malformed/diskCopy"];
   jestIn("--testPathPatterns", ...patterns);
   jestIn("--testPathPatterns", "faults/table/diskCopy");
-  jestIn("--testPathPatterns", "faults/waves", "--testNamePattern", NAMES.resource);
+  jestIn("--testPathPatterns", "soak/waves", "--testNamePattern", NAMES.resource);
 });
 
 test("besides, only generated files change: the fault table's page, the schema and the API reports", () => {
@@ -89,7 +89,7 @@ function changedFiles(): string[] {
 }
 
 function jestIn(...args: string[]): void {
-  node("jest/bin/jest.js", "--selectProjects", "unit", "contract", "faults", "malformed", ...args);
+  node("jest/bin/jest.js", "--selectProjects", "unit", "contract", "faults", "malformed", "soak", ...args);
 }
 
 function node(script: string, ...args: string[]): void {

@@ -136,7 +136,7 @@ export interface ResourceUnderTest {
   lookUp?: Properties;
   /** Other operations of the same resource, with requests of their own: chapters of the table, too. */
   variants?: readonly ResourceUnderTest[];
-  /** Inputs of one of many that are created at once (waves.test.ts): what differs from `before`. */
+  /** Inputs of one of many that are created at once (test/soak/waves.test.ts): what differs from `before`. */
   another(at: number): Properties;
   /** Adds to the emulator what only this one needs. */
   prepareAnother?(emulator: Emulator, at: number): void;

@@ -6,10 +6,10 @@ import { SERVICES } from "../../emulator/services";
 import { create } from "../../provider/core/lifecycle";
 import type { Run } from "../../provider/core/run";
 import { Semaphore } from "../../provider/core/util/semaphore";
+import { UserRun } from "../faults/operations";
+import { RESOURCES } from "../faults/resources/index";
+import { FaultyHttp } from "../faults/wire";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
-import { UserRun } from "./operations";
-import { RESOURCES } from "./resources/index";
-import { FaultyHttp } from "./wire";
 
 const COUNT = 30;
 const IN_FLIGHT = 15;
