@@ -17,8 +17,12 @@ export interface BatchPollerOptions<Row> {
   resolveWhenMissing?: boolean;
 }
 
-/** Between the beginnings of two lists. A fetch waits a quarter of it for others. */
+/** Between the beginnings of two lists. */
 const GAP_MS = 400;
+/** A list waits for other fetches until none has come for so long. */
+const QUIET_MS = 50;
+/** And at most so long. The engine begins the creates of a wave one after another, so their fetches come one after another. */
+const GATHER_MS = 300;
 
 interface Waiting<Row> {
   id: string;
@@ -37,6 +41,8 @@ export class BatchPoller<Row> {
   private readonly listening = new Set<Listener<Row>>();
   private registered = 0;
   private nextBatch = Number.NEGATIVE_INFINITY;
+  /** When the latest fetch has come. */
+  private latest = 0;
   private scheduled = false;
 
   constructor(private readonly options: BatchPollerOptions<Row>) {}
@@ -60,6 +66,7 @@ export class BatchPoller<Row> {
         ? fetchOne(id)
         : new Promise<Row | undefined>((resolve, reject) => {
             this.waiting.push({ id, resolve, reject });
+            this.latest = this.options.clock.now();
             if (!this.scheduled) void beginShared(() => this.batch());
           });
     return withAbort(answer, signal);
@@ -80,7 +87,12 @@ export class BatchPoller<Row> {
   private async batch(): Promise<void> {
     const { clock, fetchAll, fetchOne } = this.options;
     this.scheduled = true;
-    await clock.sleep(Math.max(GAP_MS / 4, this.nextBatch - clock.now()));
+    const gathered = clock.now() + GATHER_MS;
+    for (let left = QUIET_MS; left > 0; ) {
+      await clock.sleep(left);
+      const quiet = Math.min(this.latest + QUIET_MS, gathered);
+      left = Math.max(quiet, this.nextBatch) - clock.now();
+    }
     this.scheduled = false;
     const begun = clock.now();
     this.nextBatch = begun + GAP_MS;

@@ -37,6 +37,23 @@ test("two hundred fetches at the same time are one list", async () => {
   expect(calls).toEqual(["list"]);
 });
 
+test.each([
+  [8, 1],
+  [20, 3],
+])("%d fetches that come one after another are %d lists", async (count, lists) => {
+  const { clock, calls, shared, never } = setUp({ a: "making" });
+  for (let n = 0; n < 3; n += 1) shared.register();
+  await clock.run(async () => {
+    const fetches: Promise<unknown>[] = [];
+    for (let n = 0; n < count; n += 1) {
+      fetches.push(shared.fetch("a", never));
+      await clock.sleep(40);
+    }
+    await Promise.all(fetches);
+  });
+  expect(calls).toHaveLength(lists);
+});
+
 test("what the list leaves out is asked for by itself: only its own answer says that it is gone", async () => {
   const { clock, calls, shared, never } = setUp({ a: "making", b: "making", c: "hidden" });
   for (let n = 0; n < 4; n += 1) shared.register();
