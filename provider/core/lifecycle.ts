@@ -4,7 +4,7 @@
 import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
 import { type Checked, check as checkInputs, isHidden, unknownPaths } from "./check";
-import { DEFAULT_CONNECTION } from "./connection/connections";
+import { DEFAULT_CONNECTION, targetOf } from "./connection/connections";
 import type {
   AcceptedOperation,
   AnyDefinition,
@@ -252,18 +252,26 @@ async function proveAbsence(
   known: Properties,
   signal: AbortSignal,
 ): Promise<void> {
-  const { __backend: recorded } = known as HiddenOutputs;
-  const present = recorded === undefined ? undefined : await definition.identity(client, known, signal);
   const doubt =
-    present === recorded
-      ? await definition.doubtAbsence?.(client, known, signal)
-      : `it is on another backend: the state says ${recorded}, and the connection reaches ${present}`;
+    (await otherBackend(definition, client, known, signal)) ?? (await definition.doubtAbsence?.(client, known, signal));
   if (doubt === undefined) return;
   throw new SnapcloneError({
     kind: "refused",
     message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
     hint: "Correct the connection (docs/connections.md). If the object is gone for good, remove it from the state: `pulumi state delete <urn>`.",
   });
+}
+
+async function otherBackend(definition: AnyDefinition, client: unknown, known: Properties, signal: AbortSignal) {
+  const { __backend: recorded, __target: recordedTarget } = known as HiddenOutputs;
+  if (recorded === undefined) {
+    // A failure before the backend had told its identity. The connection's settings are known without a request.
+    const isOther = recordedTarget !== undefined && recordedTarget !== targetOf(definition.connection, client);
+    return isOther ? "its connection had other settings when it was created" : undefined;
+  }
+  const present = await definition.identity(client, known, signal);
+  if (present === recorded) return undefined;
+  return `it is on another backend: the state says ${recorded}, and the connection reaches ${present}`;
 }
 
 // --- update
@@ -378,7 +386,7 @@ export async function remove(
     watch(definition, run, client, known);
     const tracker = run.tracker(definition, client);
     try {
-      for (const object of await objectsOf({ definition, run, tracker }, id, known)) {
+      for (const object of await objectsOf({ definition, run, client, tracker }, id, known)) {
         const context = begin(new RunningOperation(definition, run, "delete", hidden, timeoutMs));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
@@ -395,7 +403,7 @@ export async function remove(
  * the old one where the record could not be written; then another entry of the state holds it.
  */
 async function objectsOf(
-  { definition, run, tracker }: Pick<Creation, "definition" | "run" | "tracker">,
+  { definition, run, client, tracker }: Pick<Creation, "definition" | "run" | "client" | "tracker">,
   id: string,
   known: Properties,
 ): Promise<readonly Pick<OwnedObject, "id" | "state">[]> {
@@ -407,13 +415,10 @@ async function objectsOf(
   const record = ownershipRecord(definition, stack, urn, attempt, known);
   const listed = await tracker.list(scopeOf({ definition, record, urn, inputs: known }), "afresh");
   // Two short attempts may have the same beginning. An object that this run made belongs to the replacement.
-  const made = listed.filter(
-    (object) =>
-      isSameAttempt(object.attempt, attempt) &&
-      object.owner === record.owner &&
-      isOfStack(object, record.stack) &&
-      !tracker.madeHere(object.id),
-  );
+  const ours = listed.filter((object) => object.owner === record.owner && isOfStack(object, record.stack));
+  const ofAttempt = ours.filter((object) => isSameAttempt(object.attempt, attempt));
+  if (ofAttempt.length === 0) await proveAbsence(definition, client, id, known, run.signal);
+  const made = ofAttempt.filter((object) => !tracker.madeHere(object.id));
   if (made.length === 0) return [];
   const { entries } = await run.askState(true).catch((error: unknown) => {
     throw unknownHolder(definition, made, error);

@@ -76,6 +76,14 @@ describe("a snapshot", () => {
     expect(engine.state.entries).toHaveLength(snapshots().length);
   });
 
+  test("that the login can't see, since it reaches another project: destroy keeps the entry", async () => {
+    emulator.keystone.userNamed("other").password = PASSWORD;
+    cloud = openCloud(emulator.openstack.authUrl, clock, http, "other");
+    const { errors } = await engine.destroy();
+    expect(errors.map(String).join()).toMatch(/does not prove that it is gone: it is on another backend/);
+    expect([engine.state.entries.length, snapshots().length]).toEqual([1, 1]);
+  });
+
   test("where the state can't be asked: nothing is deleted, and the error names a way out", async () => {
     engine.isStateReadable = false;
     const { errors } = await engine.destroy();
@@ -94,10 +102,12 @@ describe("linked targets", () => {
   const fixture = new ViprFixture();
   const targets = () => fixture.vipr.active();
 
+  const up = (fault?: Fault) => fixture.run((engine) => engine.up({ db: ARGS }), fault);
+
   beforeEach(() => fixture.reset());
 
-  test("that were adopted without their record stay when the old entry is deleted", async () => {
-    const up = (fault?: Fault) => fixture.run((engine) => engine.up({ db: ARGS }), fault);
+  /** ViPR links, the answer is lost, and so are all searches after it. */
+  async function unknownOutcome(): Promise<void> {
     await up();
     const nth = fixture.asked.findIndex((asked) => asked.includes("link-targets"));
     fixture.reset();
@@ -109,7 +119,10 @@ describe("linked targets", () => {
     );
     fixture.finishBackendWork();
     expect(fixture.engine.idOf("db")).toMatch(/^unknown-/);
+  }
 
+  test("that were adopted without their record stay when the old entry is deleted", async () => {
+    await unknownOutcome();
     const { errors } = await answering(
       400,
       (asked) => /^PUT .*\/tags$/.test(asked),
@@ -120,6 +133,19 @@ describe("linked targets", () => {
     expect((await up()).errors).toEqual([]);
     expect(targets().map(({ id }) => id)).toEqual(adopted);
     expect(fixture.engine.state.entries).toHaveLength(1);
+  });
+
+  test("that the login can't see, since it is of another tenant: destroy keeps the entry", async () => {
+    await unknownOutcome();
+    const tenant = "urn:storageos:TenantOrg:99999999-dc0c-4ec1-9239-0154f05ef939:global";
+    fixture.emulator.vipr.auth.addUser({ name: "guest", password: "secret", role: "admin", tenant });
+    fixture.username = "guest";
+    const there = [...fixture.vipr.targets];
+    fixture.vipr.targets.clear();
+    const { errors } = await fixture.run((engine) => engine.destroy());
+    for (const [id, row] of there) fixture.vipr.targets.set(id, row);
+    expect(errors.map(String).join()).toMatch(/does not prove that it is gone: it is on another backend/);
+    expect([fixture.engine.state.entries.length, targets().length]).toEqual([1, 2]);
   });
 
   test("of another stack stay, even where the beginning of the attempt is the same", async () => {
