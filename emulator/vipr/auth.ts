@@ -22,15 +22,14 @@ interface Token {
 
 const TOKENS_MOST = 100;
 const FAILURES_MOST = 10;
-const LOCKED_MS = 600_000;
+const LOCKED_MINUTES = 10;
 /** The form of the tokens that ViPR issues. It cannot decode any other text. */
 const FORM = /^BAAc[A-Za-z0-9+/]+=*$/;
 
 export class ViprAuth {
   readonly users = new Map<string, ViprUser>();
   private tokens = new Map<string, Token>();
-  private failures = 0;
-  private lockedUntil = 0;
+  private failures: { count: number; lastAt: number } | undefined;
   private sweptAt = 0;
 
   constructor(
@@ -45,21 +44,14 @@ export class ViprAuth {
 
   /** Returns a token, or undefined for wrong credentials. Failures count against the client's address. */
   login(name: string, password: string): string | undefined {
+    this.refuseLocked();
     const now = this.clock.nowMs();
-    if (now < this.lockedUntil) {
-      throw new ViprError(
-        401,
-        4000,
-        `Exceeding invalid login limit from the client after ${FAILURES_MOST} invalid login attempts. Will be cleared within 10 minutes. `,
-      );
-    }
     const user = this.users.get(name.toLowerCase());
     if (user === undefined || user.password !== password) {
-      this.failures += 1;
-      if (this.failures >= FAILURES_MOST) this.lockedUntil = now + LOCKED_MS;
+      this.failures = { count: (this.failures?.count ?? 0) + 1, lastAt: now };
       return undefined;
     }
-    this.failures = 0;
+    this.failures = undefined;
     this.sweep();
     if ([...this.tokens.values()].filter((token) => token.user === user).length >= TOKENS_MOST) {
       throw new ViprError(401, 4000, "Max number of tokens exceeded for this user");
@@ -67,6 +59,17 @@ export class ViprAuth {
     const token = `BAAc${Buffer.from(`${this.ids.hex("vipr token")}${this.ids.hex("vipr token")}`).toString("base64")}`;
     this.tokens.set(token, { user, issuedAt: now, usedAt: now });
     return token;
+  }
+
+  /** Ten failures lock the address until ten minutes after the last one (InvalidLoginManager.java:85-119, 457-474). */
+  refuseLocked(): void {
+    const { count = 0, lastAt = 0 } = this.failures ?? {};
+    const left = minutes(lastAt) + LOCKED_MINUTES - minutes(this.clock.nowMs());
+    if (left <= 0) this.failures = undefined;
+    else if (count >= FAILURES_MOST) {
+      const message = `Exceeding invalid login limit from the client after ${FAILURES_MOST} invalid login attempts. Will be cleared within ${left} minutes. `;
+      throw new ViprError(401, 4000, message);
+    }
   }
 
   /** The user of a token. "stale": an expired token; "garbage": a text that is no token. */
@@ -84,8 +87,12 @@ export class ViprAuth {
     const who = this.identify(token);
     if (typeof who === "string") throw new ViprError(401, 4000, "Token not found or invalid token provided");
     this.tokens.delete(token);
-    if (force) for (const [other, { user }] of this.tokens) if (user === who) this.tokens.delete(other);
+    if (force) this.revokeAllOf(who.name);
     return who.name;
+  }
+
+  revokeAllOf(name: string): void {
+    for (const [token, { user }] of this.tokens) if (user.name === name.toLowerCase()) this.tokens.delete(token);
   }
 
   revoke(token: string): void {
@@ -101,11 +108,15 @@ export class ViprAuth {
     return this.tokens.size;
   }
 
+  /** The `Max-Age` of a token's cookie. */
+  get lifeInSeconds(): number {
+    return Math.floor(this.timings.viprTokenLife / 1000);
+  }
+
   reset(): void {
     this.users.clear();
     this.tokens = new Map();
-    this.failures = 0;
-    this.lockedUntil = 0;
+    this.failures = undefined;
     this.sweptAt = this.clock.nowMs();
     this.addUser({ name: "root", password: "secret", role: "admin" });
     this.addUser({ name: "monitor", password: "secret", role: "monitor" });
@@ -123,4 +134,8 @@ export class ViprAuth {
     this.sweptAt = now;
     for (const [text, token] of this.tokens) if (this.hasEnded(token, now)) this.tokens.delete(text);
   }
+}
+
+function minutes(ms: number): number {
+  return Math.floor(ms / 60_000);
 }

@@ -15,7 +15,8 @@ const XML: Readonly<Record<string, { readonly root: string; readonly lists?: rea
 
 /** JSON with unknown fields is refused, with Jackson's messages (docs/wire/vipr.md#input-leniency). XML may have them. */
 export function readBody(request: EmulatorRequest, type: string, known: readonly string[]): Record<string, unknown> {
-  const contentType = header(request, "Content-Type");
+  // JAX-RS compares type and subtype only: a charset does no harm.
+  const contentType = header(request, "Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
   if (contentType !== "application/json" && contentType !== "application/xml") throw new ViprError(415, 1003);
   // EOFException (docs/wire/vipr.md#s3).
   if (request.text.trim() === "") throw new ViprError(500, 999);

@@ -1,8 +1,8 @@
-// ViPR's errors: the table of codes, the answers to a missing or bad login, and the texts that several handlers share
+// ViPR's errors: the table of codes, the answer to a token that ViPR did not issue, and the texts that several handlers share
 // (docs/wire/vipr.md#s5).
 
 import type { EmulatorRequest, Reply } from "../core/http";
-import { written } from "./views";
+import { formOfError, writtenAs } from "./negotiation";
 
 /** ViPR refuses the request; `refusal` writes the answer. */
 export class ViprError extends Error {
@@ -54,27 +54,7 @@ export function refusal(request: EmulatorRequest, { status, code, details }: Vip
     description: DESCRIPTIONS[code] ?? DESCRIPTIONS[999] ?? "",
     ...(details === undefined ? {} : { details }),
   };
-  return written(request, status, error, "error", status === 503 ? { "Retry-After": "30" } : {});
-}
-
-/** For missing and for wrong credentials (docs/wire/vipr.md#login). */
-export function challenge(): Reply {
-  const headers = {
-    "WWW-Authenticate": 'basic realm="ViPR"',
-    "Cache-Control": "no-cache, no-store",
-    Pragma: "no-cache",
-  };
-  return { status: 401, headers, body: "" };
-}
-
-/** For a missing or expired token (docs/wire/vipr.md#s0-9). */
-export function toLogin(request: EmulatorRequest, status = request.method === "GET" ? 302 : 401): Reply {
-  const service = encodeURIComponent(`${request.origin}${request.target}`);
-  const Location = `${request.origin}/vipr/login?service=${service}`;
-  if (status === 302) return { status, headers: { Location }, body: "" };
-  const message = `Error 401 Non GET Unauthenticated request: authenticate using ${Location}`;
-  const headers = { Location, "Content-Type": "text/html;charset=ISO-8859-1" };
-  return { status, headers, body: `<html><head><title>${message}</title></head><body>${message}</body></html>\n` };
+  return writtenAs(formOfError(request), status, error, "error", status === 503 ? { "Retry-After": "30" } : {});
 }
 
 /** For a token that ViPR did not issue. XML, whatever the request accepts (docs/wire/vipr.md#s0-9). */
@@ -90,6 +70,11 @@ export function required(name: string): ViprError {
 export function missing(id: string): ViprError {
   return new ViprError(404, 2000, `Unable to find entity specified in URL with the given id ${id}`);
 }
+
+export function insufficientPermissions(user: string): ViprError {
+  return new ViprError(403, 3000, `Insufficient permissions for user ${user}.`);
+}
+
 /** The fixed `description` of each code (docs/wire/vipr.md#s5). */
 const DESCRIPTIONS: Readonly<Record<number, string>> = {
   999: "An unexpected error occurred, please check the ViPR logs for more information",

@@ -56,7 +56,7 @@ export class ViprModel {
       label,
       ...this.device(),
       capacityGb,
-      inactive: false,
+      ...this.newRow(),
       ...(group === undefined ? {} : { group }),
     };
     this.volumes.set(volume.id, volume);
@@ -68,7 +68,7 @@ export class ViprModel {
       id: id ?? this.urn("BlockConsistencyGroup"),
       label,
       replicationGroup: label,
-      inactive: false,
+      ...this.newRow(),
     };
     this.groups.set(group.id, group);
     return group;
@@ -80,8 +80,7 @@ export class ViprModel {
       label,
       ...of,
       linked: new Set(),
-      inactive: false,
-      createdAt: this.clock.nowMs(),
+      ...this.newRow(),
     };
     this.sessions.set(session.id, session);
     return session;
@@ -402,10 +401,8 @@ export class ViprModel {
       snapsetLabel,
       parent,
       copyMode,
-      tags: new Set(),
       exported: false,
-      inactive: false,
-      createdAt: this.clock.nowMs(),
+      ...this.newRow(),
     };
     this.targets.set(target.id, target);
     return target;
@@ -419,9 +416,14 @@ export class ViprModel {
       wwn: target.wwn ?? "",
       nativeId: target.nativeId ?? "",
       capacityGb: this.volumes.get(target.parent)?.capacityGb ?? 0,
-      inactive: false,
+      ...this.newRow(),
+      createdAt: target.createdAt,
     };
     this.volumes.set(volume.id, volume);
+  }
+
+  private newRow(): { inactive: boolean; tags: Set<string>; createdAt: number } {
+    return { inactive: false, tags: new Set(), createdAt: this.clock.nowMs() };
   }
 
   private deactivate(row: Deletable): void {

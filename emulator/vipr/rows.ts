@@ -28,22 +28,29 @@ export interface Deletable {
   inactiveSince?: number;
 }
 
-export interface ViprVolume extends Deletable {
+/** Each of ViPR's objects takes tags (TaggedResource.java). */
+export interface Tagged {
+  tags: Set<string>;
+}
+
+export interface ViprVolume extends Deletable, Tagged {
   label: string;
   wwn: string;
   nativeId: string;
   capacityGb: number;
   /** Its consistency group. */
   group?: string;
+  createdAt: number;
 }
 
-export interface ViprGroup extends Deletable {
+export interface ViprGroup extends Deletable, Tagged {
   label: string;
   /** The replication group on the array. */
   replicationGroup: string;
+  createdAt: number;
 }
 
-export interface ViprSession extends Deletable {
+export interface ViprSession extends Deletable, Tagged {
   label: string;
   /** A session has a volume or a group. */
   volume?: string;
@@ -53,7 +60,7 @@ export interface ViprSession extends Deletable {
   createdAt: number;
 }
 
-export interface ViprTarget extends Deletable {
+export interface ViprTarget extends Deletable, Tagged {
   label: string;
   /** The label without the characters that an array refuses. Names collide by it (docs/wire/vipr.md#names). */
   snapsetLabel: string;
@@ -61,7 +68,6 @@ export interface ViprTarget extends Deletable {
   parent: string;
   /** Stored, and in no answer (docs/wire/vipr.md#s0-8). */
   copyMode: string;
-  tags: Set<string>;
   exported: boolean;
   createdAt: number;
   /** Set once it is linked. */
@@ -69,7 +75,7 @@ export interface ViprTarget extends Deletable {
   nativeId?: string;
 }
 
-export interface ViprTask {
+export interface ViprTask extends Tagged {
   id: string;
   opId: string;
   name: string;

@@ -4,7 +4,6 @@
 import {
   type Call,
   type EmulatorRequest,
-  header,
   isKnownPath,
   matchRoute,
   type OperationInfo,
@@ -13,26 +12,34 @@ import {
   type Service,
   UNROUTED,
 } from "../core/http";
-import { challenge, refusal, toLogin, undecodable, VIPR_UNAVAILABLE, ViprError } from "./errors";
+import { refusal, undecodable, VIPR_UNAVAILABLE, ViprError } from "./errors";
+import { callerOf, challenge, login, logout, toLogin } from "./login";
 import type { ViprModel } from "./model";
+import { formOfSuccess, withoutSuffix, written } from "./negotiation";
 import { ROUTES } from "./routes";
-import { loggedIn, written } from "./views";
+import type { Tagged } from "./rows";
 
 export class ViprService implements Service {
   readonly name = "vipr";
   readonly prefix = "/vipr";
   private readonly authRoutes: readonly Route<(request: EmulatorRequest) => Reply>[] = [
-    { operation: "login", method: "GET", path: "/login", handler: (request) => this.login(request) },
-    { operation: "logout", method: "GET", path: "/logout", handler: (request) => this.logout(request) },
+    { operation: "login", method: "GET", path: "/login", handler: (request) => login(this.model.auth, request) },
+    { operation: "logout", method: "GET", path: "/logout", handler: (request) => logout(this.model.auth, request) },
   ];
 
   constructor(readonly model: ViprModel) {}
 
-  resolve(request: EmulatorRequest): Call {
+  resolve(original: EmulatorRequest): Call {
+    const request = withoutSuffix(original);
     const path = request.path.slice(this.prefix.length);
-    const login = matchRoute(this.authRoutes, request.method, path);
-    if (login)
-      return { operation: login.route.operation, run: () => answered(request, () => login.route.handler(request)) };
+    const entry = matchRoute(this.authRoutes, request.method, path);
+    if (entry) {
+      const run = () => {
+        checkAcceptable(request);
+        return entry.route.handler(request);
+      };
+      return { operation: entry.route.operation, run: () => answered(request, run) };
+    }
     const match = matchRoute(ROUTES, request.method, path);
     return {
       operation: match?.route.operation ?? UNROUTED,
@@ -40,20 +47,23 @@ export class ViprService implements Service {
         answered(request, () => {
           const { model } = this;
           model.advance();
-          const user = model.auth.identify(header(request, "X-SDS-AUTH-TOKEN"));
-          if (user === "garbage") return undecodable();
-          if (typeof user === "string") return toLogin(request);
+          const caller = callerOf(model.auth, request);
+          if (caller === "garbage") return undecodable();
+          if (caller === "none") return toLogin(request);
           if (match === undefined) {
             // An unknown path has no details (docs/wire/vipr.md#s5).
             throw isKnownPath(ROUTES, path) ? new ViprError(405, 1007) : new ViprError(404, 2000);
           }
+          checkAcceptable(request);
+          const { user } = caller;
           const { status, body, root, headers } = match.route.handler({ model, request, params: match.params, user });
           return written(request, status, body, root, headers);
         }),
     };
   }
 
-  errorReply(status: number, request: EmulatorRequest): Reply {
+  errorReply(status: number, original: EmulatorRequest): Reply {
+    const request = withoutSuffix(original);
     if (status === 401 && request.path === `${this.prefix}/login`) return challenge();
     // A GET that already came from the login gets a 401 (docs/wire/vipr.md#no-token).
     if (status === 401 || status === 302) return toLogin(request, status);
@@ -76,11 +86,11 @@ export class ViprService implements Service {
     this.model.advance();
     const { volumes, groups, sessions, targets, tasks, auth } = this.model;
     return {
-      volumes: [...volumes.values()],
-      groups: [...groups.values()],
-      sessions: [...sessions.values()].map((session) => ({ ...session, linked: [...session.linked] })),
-      targets: [...targets.values()].map((target) => ({ ...target, tags: [...target.tags] })),
-      tasks: [...tasks.values()],
+      volumes: plain(volumes),
+      groups: plain(groups),
+      sessions: plain(sessions).map((session) => ({ ...session, linked: [...session.linked] })),
+      targets: plain(targets),
+      tasks: plain(tasks),
       tokens: auth.alive,
     };
   }
@@ -88,27 +98,16 @@ export class ViprService implements Service {
   reset(): void {
     this.model.reset();
   }
+}
 
-  /** Checks the token before the credentials (docs/wire/vipr.md#s1). */
-  private login(request: EmulatorRequest): Reply {
-    const { auth } = this.model;
-    const token = header(request, "X-SDS-AUTH-TOKEN");
-    const user = auth.identify(token);
-    if (user === "garbage") return undecodable();
-    if (typeof user !== "string") return loggedIn(request, user.name, token ?? "");
-    const [, basic] = /^Basic (.+)$/i.exec(header(request, "Authorization") ?? "") ?? [];
-    if (basic === undefined) return challenge();
-    const text = Buffer.from(basic, "base64").toString("utf8");
-    const colon = text.indexOf(":");
-    const issued = auth.login(text.slice(0, colon), text.slice(colon + 1));
-    return issued === undefined ? challenge() : loggedIn(request, text.slice(0, colon).toLowerCase(), issued);
-  }
+/** A method that matches and produces nothing that the client accepts (docs/wire/vipr.md#negotiation). */
+function checkAcceptable(request: EmulatorRequest): void {
+  if (formOfSuccess(request) === undefined) throw new ViprError(406, 999);
+}
 
-  private logout(request: EmulatorRequest): Reply {
-    const force = request.query.get("force") === "true";
-    const user = this.model.auth.logout(header(request, "X-SDS-AUTH-TOKEN") ?? "", force);
-    return written(request, 200, { user }, "loggedOut");
-  }
+/** Rows with their tags as a list, for JSON. */
+function plain<Row extends Tagged>(rows: ReadonlyMap<string, Row>): (Omit<Row, "tags"> & { tags: string[] })[] {
+  return [...rows.values()].map((row) => ({ ...row, tags: [...row.tags] }));
 }
 
 function answered(request: EmulatorRequest, answer: () => Reply): Reply {

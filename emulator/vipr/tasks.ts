@@ -78,6 +78,7 @@ export class ViprTasks {
       progress: 0,
       startedAt: this.clock.nowMs(),
       allowedOperations: "none_specified",
+      tags: new Set(),
     };
     this.rows.set(task.id, task);
     return task;

@@ -1,9 +1,7 @@
-// ViPR's answers: keys in the order in which ViPR writes them (docs/wire/vipr.md#s8), as JSON or XML.
+// ViPR's answers: keys in the order in which ViPR writes them (docs/wire/vipr.md#s8).
 
-import { type EmulatorRequest, header, json, type Reply } from "../core/http";
 import type { ViprModel } from "./model";
 import type { ViprGroup, ViprSession, ViprTarget, ViprTask, ViprVolume } from "./rows";
-import { toXml } from "./xml";
 
 export interface Answer {
   readonly status: number;
@@ -13,10 +11,13 @@ export interface Answer {
   readonly headers?: Record<string, string>;
 }
 
-const PROJECT = "urn:storageos:Project:3e9226a8-33eb-419f-a7ab-4669eb93485c:global";
+export const PROJECT = "urn:storageos:Project:3e9226a8-33eb-419f-a7ab-4669eb93485c:global";
+export const PROJECT_NAME = "storage";
 export const TENANT = "urn:storageos:TenantOrg:4f245ed0-dc0c-4ec1-9239-0154f05ef939:global";
 const SYSTEM = "urn:storageos:StorageSystem:ed5035a8-5f72-43e8-b970-847b4d76e17c:vdc1";
 const VARRAY = "urn:storageos:VirtualArray:110acf4a-2459-4025-adff-ce429fc4c5c3:vdc1";
+const VPOOL = "urn:storageos:VirtualPool:6a1f2bd8-5b0e-4c1a-9d0e-2b8f1c3d4e5f:vdc1";
+const POOL = "urn:storageos:StoragePool:0c8d7e6f-1a2b-4c3d-8e4f-5a6b7c8d9e0f:vdc1";
 const VDC = "urn:storageos:VirtualDataCenter:13c56135-2b07-4a6d-9f94-ec0787c73d28:vdc1";
 
 export function sessionView(model: ViprModel, session: ViprSession): Record<string, unknown> {
@@ -27,7 +28,7 @@ export function sessionView(model: ViprModel, session: ViprSession): Record<stri
   return {
     name: session.label,
     ...linkTo(session.id, "/block/snapshot-sessions"),
-    ...common(session),
+    ...common(session, session.tags),
     protocols: [],
     ...(session.volume === undefined ? {} : { parent: linkTo(session.volume, "/block/volumes") }),
     project: linkTo(PROJECT, "/projects"),
@@ -47,14 +48,20 @@ export function sessionView(model: ViprModel, session: ViprSession): Record<stri
 
 export function groupView(model: ViprModel, group: ViprGroup): Record<string, unknown> {
   const volumes = [...model.volumes.values()].filter((volume) => volume.group === group.id && !volume.inactive);
+  const hasVolumes = volumes.length > 0;
   return {
     name: group.label,
     ...linkTo(group.id, "/block/consistency-groups"),
-    ...common(group),
-    storage_controller: { id: SYSTEM, link: linkTo(SYSTEM, "/vdc/storage-systems").link },
-    project: linkTo(PROJECT, "/projects"),
+    ...common(group, group.tags),
     volumes: volumes.map(({ id }) => linkTo(id, "/block/volumes")),
-    types: ["LOCAL"],
+    project: linkTo(PROJECT, "/projects"),
+    types: hasVolumes ? ["LOCAL"] : [],
+    creation_time: Math.round(group.createdAt),
+    // A group without volumes is in ViPR's database only, not on an array.
+    ...(hasVolumes ? { storage_controller: linkTo(SYSTEM, "/vdc/storage-systems") } : {}),
+    supports_snapshot_sessions: hasVolumes,
+    array_consistency: true,
+    ...(hasVolumes ? { system_consistency_groups: [{ name: SYSTEM, value: group.replicationGroup }] } : {}),
   };
 }
 
@@ -65,7 +72,7 @@ export function targetView(model: ViprModel, target: ViprTarget): Record<string,
   return {
     name: target.label,
     ...linkTo(target.id, "/block/snapshots"),
-    ...common(target, [...target.tags]),
+    ...common(target, target.tags),
     ...(wwn === undefined ? {} : { wwn }),
     protocols: ["FC"],
     parent: linkTo(target.parent, "/block/volumes"),
@@ -93,7 +100,7 @@ export function taskView(task: ViprTask): Record<string, unknown> {
   return {
     name: task.name,
     ...linkTo(task.id, "/vdc/tasks"),
-    ...common({ inactive: false }),
+    ...common({ inactive: false }, task.tags),
     resource: { id, name, link: linkTo(id, path).link },
     tenant: linkTo(TENANT, "/tenants"),
     ...(task.message === undefined ? {} : { message: task.message }),
@@ -121,23 +128,56 @@ export function taskView(task: ViprTask): Record<string, unknown> {
   };
 }
 
-export function volumeView(volume: ViprVolume): Record<string, unknown> {
+/** A volume of a VMAX3 (docs/wire/vipr.md#volume-model). */
+export function volumeView(model: ViprModel, volume: ViprVolume): Record<string, unknown> {
+  const group = volume.group === undefined ? undefined : model.groups.get(volume.group);
+  const capacity = volume.capacityGb.toFixed(2);
   return {
     name: volume.label,
     ...linkTo(volume.id, "/block/volumes"),
-    ...common(volume),
+    ...common(volume, volume.tags),
     wwn: volume.wwn,
     protocols: ["FC"],
     project: linkTo(PROJECT, "/projects"),
+    tenant: linkTo(TENANT, "/tenants"),
+    creation_time: Math.round(volume.createdAt),
     storage_controller: SYSTEM,
+    varray: linkTo(VARRAY, "/vdc/varrays"),
+    device_label: volume.label,
     native_id: volume.nativeId,
-    ...(volume.group === undefined ? {} : { consistency_group: linkTo(volume.group, "/block/consistency-groups") }),
-    provisioned_capacity_gb: volume.capacityGb.toFixed(2),
+    ...(group === undefined ? {} : { consistency_group: linkTo(group.id, "/block/consistency-groups") }),
+    replication_group_instance: group?.replicationGroup ?? "",
+    provisioned_capacity_gb: capacity,
+    allocated_capacity_gb: capacity,
+    requested_capacity_gb: capacity,
+    pre_allocation_size_gb: "0.00",
+    is_composite: false,
+    thinly_provisioned: true,
+    high_availability_backing_volumes: [],
+    storage_pool: linkTo(POOL, `/vdc/storage-systems/${SYSTEM}/storage-pools`),
+    volume_groups: [],
+    supports_snapshot_sessions: true,
+    system_type: "vmax3",
+    vpool: linkTo(VPOOL, "/block/vpools"),
   };
 }
 
-function common({ inactive }: { inactive: boolean }, tags: readonly string[] = []): Record<string, unknown> {
-  return { inactive, global: false, remote: false, vdc: linkTo(VDC, "/vdc"), tags, internal: false };
+/** One path from a host to an exported target (ExportUtils.java:411-450; which host and which port is made up). */
+export function exportView(target: ViprTarget): Record<string, unknown> {
+  const [initiator, port, group] = ["Initiator", "StoragePort", "ExportGroup"].map((type) =>
+    target.id.replace("BlockSnapshot", type),
+  ) as [string, string, string];
+  return {
+    hlu: 1,
+    initiator: { ...linkTo(initiator, "/compute/initiators"), port: "10:00:00:00:C9:5C:90:43" },
+    export: named({ id: group, label: "hosts" }, "/block/exports"),
+    device: { ...linkTo(target.id, "/block/snapshots"), ...(target.wwn ? { wwn: target.wwn.toUpperCase() } : {}) },
+    target: { ...linkTo(port, `/vdc/storage-systems/${SYSTEM}/storage-ports`), port: "50:00:09:73:98:00:10:04" },
+  };
+}
+
+function common({ inactive }: { inactive: boolean }, tags: ReadonlySet<string>): Record<string, unknown> {
+  return { inactive, global: false, remote: false, vdc: linkTo(VDC, "/vdc"), tags: [...tags], internal: false };
 }
 
 /** A path without a host (docs/wire/vipr.md#links). */
@@ -151,21 +191,4 @@ export function named({ id, label }: { id: string; label: string }, path: string
 
 export function accepted(body: Record<string, unknown>, root: string): Answer {
   return { status: 202, body, root };
-}
-
-export function loggedIn(request: EmulatorRequest, user: string, token: string): Reply {
-  return written(request, 200, { user }, "loggedIn", { "X-SDS-AUTH-TOKEN": token });
-}
-
-/** JSON if Accept is exactly application/json, otherwise XML (docs/wire/vipr.md#negotiation). */
-export function written(
-  request: EmulatorRequest,
-  status: number,
-  body: Record<string, unknown>,
-  root: string,
-  headers: Readonly<Record<string, string>> = {},
-): Reply {
-  if (root === "") return { status, headers, body: "" };
-  if (header(request, "Accept") === "application/json") return json(status, body, headers);
-  return { status, headers: { "Content-Type": "application/xml", ...headers }, body: toXml(root, body) };
 }

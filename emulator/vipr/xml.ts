@@ -6,10 +6,12 @@ import { isObject } from "../core/http";
 /** The item's element inside the element of a list (@XmlElementWrapper). Other lists repeat their own element. */
 const ITEMS: Readonly<Record<string, string>> = {
   associated_resources: "associated_resource",
+  high_availability_backing_volumes: "high_availability_backing_volume",
   ids: "id",
   linked_targets: "linked_target",
   protocols: "protocol",
   tags: "tag",
+  volume_groups: "volume_group",
   volumes: "volume",
 };
 

@@ -133,14 +133,14 @@ describe("calls", () => {
     expect((await client.bulkSessions([monday, NOWHERE])).map(({ id }) => id)).toEqual([monday]);
   });
 
-  it("share one login, and send the only media type that ViPR answers in JSON", async () => {
+  it("share one login, and send the only media type for which also ViPR's errors are JSON", async () => {
     const { emulator, client } = await start();
     await Promise.all(Array.from({ length: 20 }, () => client.showSession(monday)));
     expect(emulator.requests.count({ operation: "login" })).toBe(1);
-    const xml = await raw(emulator, `/block/snapshot-sessions/${monday}`, {
+    const xml = await raw(emulator, `/block/snapshot-sessions/${NOWHERE}`, {
       headers: { accept: "application/json;charset=utf-8", "x-sds-auth-token": await tokenOf(emulator) },
     });
-    expect(xml.text).toMatch(/^<\?xml[\s\S]*<block_snapshot_session><name>monday<\/name>/);
+    expect(xml.text).toMatch(/^<\?xml[\s\S]*<error><code>2000<\/code>/);
   });
 
   it("accept nothing but a URN as a part of a path", async () => {
