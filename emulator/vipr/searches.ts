@@ -52,7 +52,7 @@ export function search(context: Context, what: Search): Answer {
     throw new ViprError(400, 1008, `Unknown parameter for search: ${javaText(parameters)}`);
   };
   const hits = found();
-  const resource = isSeen ? hits.map(({ id, ...match }) => ({ ...linkTo(id, what.path), ...match })) : [];
+  const resource = isSeen ? hits.map(({ id, ...match }) => ({ id, ...match, link: linkTo(id, what.path).link })) : [];
   return { status: 200, root: "results", body: { resource } };
 }
 

@@ -61,7 +61,7 @@ export function groupView(model: ViprModel, group: ViprGroup): Record<string, un
     ...(hasVolumes ? { storage_controller: linkTo(SYSTEM, "/vdc/storage-systems") } : {}),
     supports_snapshot_sessions: hasVolumes,
     array_consistency: true,
-    ...(hasVolumes ? { system_consistency_groups: [{ name: SYSTEM, value: group.replicationGroup }] } : {}),
+    ...(hasVolumes ? { system_consistency_groups: [{ value: group.replicationGroup, name: SYSTEM }] } : {}),
   };
 }
 
@@ -140,6 +140,8 @@ export function volumeView(model: ViprModel, volume: ViprVolume): Record<string,
     protocols: ["FC"],
     project: linkTo(PROJECT, "/projects"),
     tenant: linkTo(TENANT, "/tenants"),
+    // Written though it is null: its getter has no annotation (docs/wire/vipr.md#nulls).
+    protection: null,
     creation_time: Math.round(volume.createdAt),
     storage_controller: SYSTEM,
     varray: linkTo(VARRAY, "/vdc/varrays"),
@@ -185,8 +187,9 @@ export function linkTo(id: string, path: string): { id: string; link: { rel: str
   return { id, link: { rel: "self", href: `${path}/${id}` } };
 }
 
+/** The name stands between the others: CoprHD's classes are written with the fields of the subclass first. */
 export function named({ id, label }: { id: string; label: string }, path: string): Record<string, unknown> {
-  return { ...linkTo(id, path), name: label };
+  return { id, name: label, link: linkTo(id, path).link };
 }
 
 export function accepted(body: Record<string, unknown>, root: string): Answer {

@@ -23,6 +23,7 @@ export function toXml(root: string, body: Readonly<Record<string, unknown>>): st
 
 function children(fields: Readonly<Record<string, unknown>>): string {
   return Object.entries(fields)
+    .filter(([, value]) => value !== null)
     .map(([name, value]) => element(name, value))
     .join("");
 }

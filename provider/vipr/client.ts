@@ -285,7 +285,8 @@ export class ViprClient {
 
   private async issueToken(): Promise<string> {
     const { url, username, password } = this.settings;
-    const basic = Buffer.from(`${username}:${password}`, "utf8").toString("base64");
+    // ViPR reads no other encoding here, and counts what it misreads as a failed login (docs/wire/vipr.md#credentials).
+    const basic = Buffer.from(`${username}:${password}`, "latin1").toString("base64");
     registerSecret(basic);
     const { headers, status } = await this.http.request({
       method: "GET",

@@ -48,6 +48,14 @@ export function resolveVipr(
   // What follows the first colon is the password (RFC 7617 §2).
   if (username.includes(":")) reader.problem("username", "has a colon in it, which a login cannot carry");
   const password = reader.secret("password");
+  // ViPR reads a login as ISO 8859-1 (docs/wire/vipr.md#credentials).
+  for (const [field, text] of [
+    ["username", username],
+    ["password", password],
+  ] as const) {
+    if (/[^\0-\xff]/.test(text))
+      reader.problem(field, "has a character outside ISO 8859-1, which ViPR cannot read in a login");
+  }
   const tls = reader.tls();
   reader.warnOfPlainHttp(url);
   return { url, username, password, tls, ...reader.finish() };

@@ -1,53 +1,25 @@
 // CoprHD's own Java client against the emulator, in JSON and in XML: each call that LinkedTargetSet uses, and the calls
 // around them that a user's tools make. Its JAXB models refuse a JSON field that they do not know.
 
-import * as http from "node:http";
-import { type Emulator, SEED_SESSIONS, startEmulator } from "../../emulator";
-import { JavaClient, missingTools } from "./javaClient";
-
-interface Answer {
-  // biome-ignore lint/suspicious/noExplicitAny: the client's models, of which each test asserts what it needs
-  readonly value?: any;
-  readonly error?: { class: string; message: string; status?: string; code?: string };
-}
-
-const reason = missingTools();
-if (reason !== undefined) console.warn(`CoprHD's Java client is not run: ${reason}`);
-const suite = reason === undefined ? describe : describe.skip;
-/** Jersey 1 uses a class of the JDK that modules hide, and JAXB 2 makes classes in a way that they forbid. */
-const JVM = [
-  "--add-exports",
-  "java.base/sun.net.util=ALL-UNNAMED",
-  "-Dcom.sun.xml.bind.v2.bytecode.ClassTailor.noOptimize=true",
-];
+import { type Emulator, SEED_SESSIONS } from "../../emulator";
+import { suite, ViprClients } from "./viprClients";
 
 suite.each(["application/json", "application/xml"])("CoprHD's Java client with %s", (mediaType) => {
+  let vipr: ViprClients;
   let emulator: Emulator;
-  let front: http.Server;
-  let client: JavaClient;
 
   beforeAll(async () => {
-    emulator = await startEmulator({ clock: { scale: 100 } });
-    front = await atTheRoot(emulator.url);
-    const { port } = front.address() as { port: number };
-    client = JavaClient.start("ViprCalls", "vipr-client.jar", "vipr-pom.xml", JVM, [String(port), mediaType]);
-    expect((await call("auth", "login", ["root", "secret"])).value).toEqual(expect.any(String));
+    vipr = await ViprClients.start();
+    emulator = vipr.emulator;
+    await vipr.open("root", mediaType);
   }, 600_000);
 
-  afterAll(async () => {
-    await client?.stop();
-    await new Promise((resolve) => front?.close(resolve));
-    await emulator?.close();
-  });
+  afterAll(() => vipr?.close());
 
   const call = (on: string, name: string, given: readonly unknown[] = [], wait?: "wait") =>
-    client.call<Answer>({ on, call: name, arguments: given, ...(wait ? { wait: true } : {}) });
-
-  async function value(on: string, name: string, given: readonly unknown[] = [], wait?: "wait") {
-    const answer = await call(on, name, given, wait);
-    expect(answer.error).toBeUndefined();
-    return answer.value;
-  }
+    vipr.call("root", on, name, given, wait);
+  const value = (on: string, name: string, given: readonly unknown[] = [], wait?: "wait") =>
+    vipr.value("root", on, name, given, wait);
 
   const link = (session: string, count: number, target_name: string) =>
     value(
@@ -159,21 +131,3 @@ suite.each(["application/json", "application/xml"])("CoprHD's Java client with %
     expect(refused.error).toBeDefined();
   });
 });
-
-/** ViPR serves its API at the root of its own port, the emulator serves it at /vipr beside the other services. */
-function atTheRoot(url: string): Promise<http.Server> {
-  const server = http.createServer((request, response) => {
-    const { method, headers } = request;
-    const path = request.url?.startsWith("/vipr/") ? request.url : `/vipr${request.url}`;
-    const inner = http.request(
-      `${url}${path}`,
-      { method, headers: { ...headers, host: new URL(url).host } },
-      (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(response);
-      },
-    );
-    request.pipe(inner);
-  });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
-}

@@ -317,6 +317,13 @@ describe("the login", () => {
     await client.showSession(monday);
   });
 
+  it("carries the letters of ISO 8859-1 as ViPR reads them (docs/wire/vipr.md#credentials)", async () => {
+    const { emulator } = await start();
+    emulator.vipr.auth.addUser({ name: "jürgen", password: "Schlüssel", role: "monitor" });
+    const client = clientOf(emulator, { username: "jürgen", password: "Schlüssel" });
+    expect(await client.showSession(monday)).toMatchObject({ id: monday });
+  });
+
   it("emulator: answers in XML to an unreadable token", async () => {
     const { emulator } = await start();
     for (const path of ["/login", `/block/snapshot-sessions/${monday}`]) {

@@ -8,18 +8,22 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Type;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.TreeSet;
 import org.codehaus.jackson.JsonNode;
 import org.codehaus.jackson.map.AnnotationIntrospector;
+import org.codehaus.jackson.map.BeanPropertyDefinition;
 import org.codehaus.jackson.map.ObjectMapper;
+import org.codehaus.jackson.map.introspect.BasicBeanDescription;
 import org.codehaus.jackson.map.introspect.JacksonAnnotationIntrospector;
-import org.codehaus.jackson.node.ArrayNode;
 import org.codehaus.jackson.node.ObjectNode;
 import org.codehaus.jackson.xc.JaxbAnnotationIntrospector;
 
 /**
  * Runs calls of CoprHD's Java client that it reads from its input, a JSON object a line: {"on", "call", "arguments",
- * "wait"}. For each it writes a line with the result. Arguments become what the method's parameters are.
+ * "wait", "absent"}. For each it writes a line with the result. Arguments become what the method's parameters are. With
+ * "absent" the line also has the properties of the models that the answer left null.
  */
 public class ViprCalls {
   private static final ObjectMapper MAPPER = new ObjectMapper();
@@ -39,7 +43,14 @@ public class ViprCalls {
     for (String line = input.readLine(); line != null; line = input.readLine()) {
       ObjectNode answer = MAPPER.createObjectNode();
       try {
-        answer.put("value", call(client, MAPPER.readTree(line)));
+        JsonNode request = MAPPER.readTree(line);
+        Object value = call(client, request);
+        answer.put("value", MAPPER.valueToTree(value));
+        if (request.has("absent")) {
+          TreeSet<String> absent = new TreeSet<>();
+          collectAbsent(value, "", absent);
+          answer.put("absent", MAPPER.valueToTree(absent));
+        }
       } catch (InvocationTargetException error) {
         tell(error.getCause(), answer);
       } catch (Exception error) {
@@ -50,7 +61,7 @@ public class ViprCalls {
     }
   }
 
-  private static JsonNode call(ViPRCoreClient client, JsonNode request) throws Exception {
+  private static Object call(ViPRCoreClient client, JsonNode request) throws Exception {
     Object resources = client.getClass().getMethod(request.get("on").getTextValue()).invoke(client);
     JsonNode given = request.get("arguments");
     Method method = methodOf(resources.getClass(), request.get("call").getTextValue(), given.size());
@@ -63,7 +74,22 @@ public class ViprCalls {
     boolean wait = request.has("wait");
     if (result instanceof Tasks) return tasks((Tasks<?>) result, wait);
     if (result instanceof Task) return task((Task<?>) result, wait);
-    return MAPPER.valueToTree(result);
+    return result;
+  }
+
+  /** The items of a list have one path: a property that is null in any of them is absent. */
+  private static void collectAbsent(Object value, String path, TreeSet<String> found) throws Exception {
+    if (value instanceof Collection) for (Object item : (Collection<?>) value) collectAbsent(item, path, found);
+    if (value == null || !value.getClass().getName().startsWith("com.emc.storageos.model.")) return;
+    BasicBeanDescription bean =
+        MAPPER.getSerializationConfig().introspect(MAPPER.getTypeFactory().constructType(value.getClass()));
+    for (BeanPropertyDefinition property : bean.findProperties()) {
+      if (!property.hasGetter()) continue;
+      String name = path.isEmpty() ? property.getName() : path + "." + property.getName();
+      Object content = property.getGetter().getAnnotated().invoke(value);
+      if (content == null) found.add(name);
+      else collectAbsent(content, name, found);
+    }
   }
 
   /** The method with this name and number of parameters. Of overloads, the one that takes a URI. */
@@ -71,20 +97,21 @@ public class ViprCalls {
     List<Method> found = new ArrayList<>();
     for (Method method : type.getMethods()) {
       if (method.isBridge() || !method.getName().equals(name) || method.getParameterCount() != count) continue;
-      if (count == 0 || method.getParameterTypes()[0] != com.emc.storageos.model.RelatedResourceRep.class) found.add(method);
+      found.add(method);
     }
     if (found.isEmpty()) throw new NoSuchMethodException(type + "." + name + "/" + count);
+    for (Method method : found) if (count > 0 && method.getParameterTypes()[0] == java.net.URI.class) return method;
     return found.get(0);
   }
 
-  private static JsonNode tasks(Tasks<?> tasks, boolean wait) throws Exception {
-    ArrayNode all = MAPPER.createArrayNode();
+  private static List<Object> tasks(Tasks<?> tasks, boolean wait) throws Exception {
+    List<Object> all = new ArrayList<>();
     for (Task<?> one : tasks.getTasks()) all.add(task(one, wait));
     return all;
   }
 
-  private static JsonNode task(Task<?> task, boolean wait) throws Exception {
-    return MAPPER.valueToTree((wait ? task.waitFor(20_000) : task).getTaskResource());
+  private static Object task(Task<?> task, boolean wait) throws Exception {
+    return (wait ? task.waitFor(20_000) : task).getTaskResource();
   }
 
   private static void tell(Throwable error, ObjectNode answer) throws Exception {

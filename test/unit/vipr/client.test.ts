@@ -59,7 +59,7 @@ test("requests: have the exact media types and the token, and never the password
   const [login, get, post] = cloud.calls;
   expect(login?.headers).toMatchObject({
     accept: "application/json",
-    authorization: `Basic ${Buffer.from("root:ChängeMe!", "utf8").toString("base64")}`,
+    authorization: `Basic ${Buffer.from("root:ChängeMe!", "latin1").toString("base64")}`,
   });
   expect(login?.headers).not.toHaveProperty("x-sds-auth-token");
   expect(get?.headers).toMatchObject({ accept: "application/json", "x-sds-auth-token": "BAAc-token-1" });
@@ -204,7 +204,7 @@ describe("the token", () => {
     expect([error.kind, error.message]).toEqual(["malformed", expect.stringContaining("4443")]);
     const { client: echo } = await viprOf(({ headers }) => ({
       status: 500,
-      body: `${headers["x-sds-auth-token"]} ${Buffer.from("root:ChängeMe!").toString("base64")} ChängeMe!`,
+      body: `${headers["x-sds-auth-token"]} ${Buffer.from("root:ChängeMe!", "latin1").toString("base64")} ChängeMe!`,
     }));
     const { message } = await failure(echo.linkTargets(SESSION, LINK));
     expect(message).toContain("[redacted] [redacted] [redacted]");

@@ -79,6 +79,10 @@ test("all that is wrong at once, without the password", () => {
   });
   expect(message).toMatch(/`url` is not a URL.*`username` has a colon.*`insecure` is neither/);
   expect(message).not.toContain("hunter22");
+  expect(refusal({ ...GOOD, username: "r\u014dot", password: "hunter\u20ac" })).toMatch(
+    /`username` has a character outside ISO 8859-1.*`password` has a character outside ISO 8859-1/,
+  );
+  expect(resolve({ ...GOOD, password: "hünter" }).password).toBe("hünter");
   expect(refusal({ ...GOOD, passwort: "hunter22" })).toContain("unknown field `passwort`; did you mean `password`?");
   expect(refusal({ kind: "vipr", url: "https://u:p@h" })).toMatch(
     /`url` has a user.*`username` is missing.*`password`/,
