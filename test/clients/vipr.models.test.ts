@@ -46,9 +46,10 @@ suite.each(["application/json", "application/xml"])("CoprHD's models with %s", (
   }, 600_000);
   afterAll(() => vipr?.close());
 
-  const raw = async (path: string) => {
+  const raw = async (path: string): Promise<Record<string, unknown>> => {
     const headers = { Accept: "application/json", "X-SDS-AUTH-TOKEN": token };
-    return (await fetch(`${vipr.emulator.url}/vipr${path}`, { headers })).json();
+    const response = await fetch(`${vipr.emulator.url}/vipr${path}`, { headers });
+    return (await response.json()) as Record<string, unknown>;
   };
 
   /** @param inside The field of the answer that the client gives, where it does not give the whole. */
