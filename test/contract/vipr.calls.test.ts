@@ -240,8 +240,8 @@ describe("what an object shows (api/mapper/BlockMapper.java)", () => {
     const body = await get(`/block/volumes/${volume?.id}`);
     expect(Object.keys(body)).toEqual([
       ...COMMON,
-      ...["wwn", "protocols", "project", "tenant", "creation_time", "storage_controller", "varray", "device_label"],
-      ...["native_id", "consistency_group", "replication_group_instance", "provisioned_capacity_gb"],
+      ...["wwn", "protocols", "project", "tenant", "protection", "creation_time", "storage_controller", "varray"],
+      ...["device_label", "native_id", "consistency_group", "replication_group_instance", "provisioned_capacity_gb"],
       ...["allocated_capacity_gb", "requested_capacity_gb", "pre_allocation_size_gb", "is_composite"],
       ...["thinly_provisioned", "high_availability_backing_volumes", "storage_pool", "volume_groups"],
       ...["supports_snapshot_sessions", "system_type", "vpool"],
