@@ -2,15 +2,22 @@
 
 import { createHash, createHmac } from "node:crypto";
 import { type EmulatorRequest, header, isObject, type Reply } from "../core/http";
-import { parse } from "./body";
-import type { Context } from "./context";
-import { Failure, Refusal } from "./errors";
-import { ZSTACK_SEED, type ZStackModel } from "./model";
+import { optionalInteger, parse } from "./body";
+import type { Context, Work } from "./context";
+import { Failure, notFound, Refusal, type ZStackError } from "./errors";
+import { ZSTACK_SEED, type ZStackModel, type ZStackSession } from "./model";
+import { checkRange } from "./parameters";
 import { ofClass } from "./schema";
-import { gsonDate, result } from "./views";
+import { result } from "./views";
 
 /** The context path of the server, in front of the signed path. */
 export const PREFIX = "/zstack";
+
+const SESSION_LOST: ZStackError = {
+  code: "ID.1001",
+  description: "The session is invalid, either wrong session id or the session has been expired",
+  details: "Session expired",
+};
 
 export function login(context: Context): Reply {
   const { model, request } = context;
@@ -24,22 +31,43 @@ export function login(context: Context): Reply {
   if (model.settings.uniqueSession) model.sessions.clear();
   const uuid = model.uuid("session");
   const now = model.clock.nowMs();
-  model.sessions.set(uuid, now + model.timings.zstackSession);
-  const account = ZSTACK_SEED.account;
-  return result(context, {
-    inventory: ofClass("header.identity.SessionInventory", {
-      uuid,
-      accountUuid: account,
-      userUuid: account,
-      expiredDate: gsonDate(now + model.timings.zstackSession),
-      createDate: gsonDate(now),
-      noSessionEvaluation: false,
-    }),
+  const session = { createdMs: now, endMs: now + model.timings.zstackSession };
+  model.sessions.set(uuid, session);
+  return result(context, { inventory: sessionView(uuid, session) });
+}
+
+/** APIRenewSessionMsg.java:13–27, Session.java:101–127: 60 s to a year; without a duration as each authorised call. */
+export function renewSession({ model, params: { uuid = "" }, fields: { duration } }: Context): Work {
+  checkRange("duration", duration, [60, 31_536_000]);
+  if (!model.sessions.has(uuid)) throw new Failure(notFound("sessionUuid", uuid, "SessionVO"));
+  return {
+    ms: 0,
+    run: () => {
+      const session = model.sessions.get(uuid);
+      if (session === undefined || !isSession(model, uuid)) throw new Failure(SESSION_LOST);
+      const seconds = optionalInteger(duration);
+      const ms = seconds === undefined ? model.timings.zstackSession : seconds * 1000;
+      session.endMs = model.clock.nowMs() + ms;
+      return { inventory: sessionView(uuid, session) };
+    },
+  };
+}
+
+function sessionView(uuid: string, { createdMs, endMs }: ZStackSession): object {
+  return ofClass("header.identity.SessionInventory", {
+    uuid,
+    accountUuid: ZSTACK_SEED.account,
+    userUuid: ZSTACK_SEED.account,
+    // SessionInventory.valueOf does not set it.
+    userType: null,
+    expiredDate: new Date(endMs),
+    createDate: new Date(createdMs),
+    noSessionEvaluation: false,
   });
 }
 
 export function isSession(model: ZStackModel, uuid: string | undefined): boolean {
-  return (model.sessions.get(uuid ?? "") ?? 0) > model.clock.nowMs();
+  return (model.sessions.get(uuid ?? "")?.endMs ?? 0) > model.clock.nowMs();
 }
 
 /**
@@ -72,13 +100,8 @@ export function checkHeader(model: ZStackModel, request: EmulatorRequest): void 
 export function checkSession(model: ZStackModel, request: EmulatorRequest): void {
   const [scheme, uuid] = (header(request, "Authorization") ?? "").split(" ", 2);
   if (scheme === "ZStack") return;
-  if (!isSession(model, uuid)) {
-    throw new Failure({
-      code: "ID.1001",
-      description: "The session is invalid, either wrong session id or the session has been expired",
-      details: "Session expired",
-    });
-  }
+  const session = model.sessions.get(uuid ?? "");
+  if (session === undefined || !isSession(model, uuid)) throw new Failure(SESSION_LOST);
   // Each authorised call renews the session. A job query is not authorised (docs/wire/zstack.md#s1-2).
-  model.sessions.set(uuid ?? "", model.clock.nowMs() + model.timings.zstackSession);
+  session.endMs = model.clock.nowMs() + model.timings.zstackSession;
 }

@@ -23,8 +23,15 @@ export function actionName(body: string, actions: Readonly<Record<string, unknow
   }
 }
 
-/** TypeVerifier.java checks booleans only; Gson refuses other types (docs/wire/zstack.md#s9-9). */
+const INTEGERS = ["cpuNum", "memorySize", "reservedMemorySize", "duration"];
+
+/** TypeVerifier.java checks booleans and integers; Gson refuses other types (docs/wire/zstack.md#s9-9). */
 export function checkTypes(fields: Record<string, unknown>): void {
+  for (const name of INTEGERS) {
+    const { [name]: value } = fields;
+    if (value === undefined || value === null || Number.isInteger(Number(String(value).trim() || "none"))) continue;
+    throw new Refusal(400, `[${name}] field is excepted an int or long, but was [${String(value)}].`);
+  }
   const { full } = fields;
   if (full !== undefined && !/^(true|false)$/.test(String(full))) {
     throw new Refusal(
@@ -44,4 +51,9 @@ export function strings(value: unknown, field: string): string[] {
 
 export function optionalText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
+}
+
+/** An integer that `checkTypes` has let through. Gson reads it from a text, too. */
+export function optionalInteger(value: unknown): number | undefined {
+  return value === undefined || value === null ? undefined : Number(value);
 }

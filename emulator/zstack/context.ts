@@ -19,6 +19,8 @@ export interface Work {
   readonly timeoutMs?: number;
   /** Runs after `ms`. Throws a Failure. */
   readonly run: () => object | undefined;
+  /** What the service's own interceptor refuses: after the session is checked, and in a dry run, too. Throws a Failure. */
+  readonly validate?: () => void;
   /** Runs at once, after the checks. */
   readonly begin?: () => void;
   /** Replaces `ms` and `run`, and ends the job itself. */

@@ -2,7 +2,7 @@
 
 import type { Reply } from "../core/http";
 import type { ZStackSettings, ZStackVm } from "./model";
-import { COOKIE, withoutNulls } from "./views";
+import { asGson, COOKIE } from "./views";
 
 export interface ZStackError {
   code: string;
@@ -39,7 +39,7 @@ export const NO_HOST: ZStackError = {
 /** The server stops waiting, and the work continues (docs/wire/zstack.md#s6). */
 export const TIMED_OUT: ZStackError = {
   code: "SYS.1001",
-  description: "A message times out",
+  description: "A message or a operation timeout",
   details: "a message times out",
 };
 
@@ -50,6 +50,10 @@ const ZH: Readonly<Record<string, string>> = {
   "SYS.1003": "找不到资源。",
   "SYS.1007": "参数不正确。",
 };
+
+export function internalError(details: string): ZStackError {
+  return { code: "SYS.1000", description: "An internal error happened in system", details };
+}
 
 export function invalidArgument(details: string): ZStackError {
   return { code: "SYS.1007", description: "One or more API argument is invalid", details };
@@ -62,6 +66,16 @@ export function operationFailed(details: string, cause?: ZStackError): ZStackErr
 export function notFound(field: string, uuid: string, type: string): ZStackError {
   const details = `invalid field[${field}], resource[uuid:${uuid}, type:${type}] not found`;
   return { code: "SYS.1003", description: "A resource can not be found", details };
+}
+
+/**
+ * A call of the kind "success if there is no such resource" still checks the form of the uuid
+ * (portal/…/PortApiValidator.java, docs/wire/zstack.md#destroy).
+ */
+export function checkUuidForm(field: string, uuid: string): void {
+  if (/^[0-9a-f]{12}[1-5][0-9a-f]{3}[89ab][0-9a-f]{15}$/.test(uuid)) return;
+  const details = `invalid value[${uuid}] of field [${field}]`;
+  throw new Failure({ code: "SYS.1003", description: "A resource can not be found", details });
 }
 
 export function wrongState({ state }: ZStackVm, message: string, allowed: readonly string[]): ZStackError {
@@ -89,5 +103,5 @@ export function text(status: number, body: string): Reply {
 
 /** Not HTML-escaped, unlike other answers (docs/wire/zstack.md#s2-7). */
 export function fault(error: ZStackError): Reply {
-  return { status: 503, headers: COOKIE, body: JSON.stringify(withoutNulls({ error })) };
+  return { status: 503, headers: COOKIE, body: JSON.stringify(asGson({ error }, 0)) };
 }

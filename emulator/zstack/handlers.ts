@@ -1,12 +1,12 @@
-// What ZStack's API does with VMs, volumes, tags and its own node.
+// What ZStack's API does with VMs, tags and its own node.
 
 import type { Reply } from "../core/http";
 import { parse } from "./body";
 import type { Context, Work } from "./context";
-import { Failure, invalidArgument, notFound, operationFailed, Refusal, wrongState } from "./errors";
-import { ZSTACK_SEED, type ZStackModel, type ZStackTag, type ZStackVm, type ZStackVolume } from "./model";
-import { ofClass } from "./schema";
-import { result, tagView, vmView, volumeView } from "./views";
+import { checkUuidForm, Failure, invalidArgument, notFound, operationFailed, Refusal, wrongState } from "./errors";
+import { ZSTACK_SEED, type ZStackModel, type ZStackTag, type ZStackVm } from "./model";
+import { checkMandatory } from "./parameters";
+import { result, tagView, vmView } from "./views";
 
 export function managementNode(context: Context): Reply {
   const { model, request } = context;
@@ -16,19 +16,23 @@ export function managementNode(context: Context): Reply {
     const clone = model.canClone ? ["APICloneVmInstanceMsg"] : [];
     return result(context, { success: true, supportApis: [...clone, "APIQueryVmInstanceMsg"] });
   }
+  // The one call by which a client without a session learns the server's time (ApiMediatorImpl.java:173–182).
+  if ("getCurrentTime" in body) {
+    const now = Math.floor(model.clock.nowMs());
+    const currentTime = { MillionSeconds: now, Seconds: Math.floor(now / 1000) };
+    return result(context, { success: true, currentTime });
+  }
   throw new Refusal(400, "the body doesn't contain action mapping to the URL[/v1/management-nodes/actions]");
 }
 
-export function updateVm(model: ZStackModel, row: ZStackVm, fields: Record<string, unknown>): object {
-  const { name, description } = fields;
-  if (typeof name === "string") {
-    const taken = [...model.vms.values()].some((other) => other !== row && other.name === name);
-    if (model.settings.uniqueVmName && taken) throw new Failure(operationFailed(`the name ${name} is taken`));
-    row.name = name.trimEnd();
-  }
-  if (typeof description === "string") row.description = description;
-  row.changedMs = model.clock.nowMs();
-  return { inventory: vmView(model, row) };
+/** ZonedDateTime.now() of the server (ApiMediatorImpl.java:159–165). */
+export function platformTimeZone(context: Context): Reply {
+  const { offsetMinutes } = context.model.settings;
+  const two = (number: number) => String(number).padStart(2, "0");
+  const minutes = Math.abs(offsetMinutes);
+  const offset = `${offsetMinutes < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+  const timezone = offsetMinutes === 480 ? "Asia/Shanghai" : `GMT${offset}`;
+  return result(context, { success: true, timezone, offset: offsetMinutes === 0 ? "Z" : offset });
 }
 
 export function changePower(model: ZStackModel, row: ZStackVm, from: readonly string[], to: string): object {
@@ -45,7 +49,7 @@ export function destroy({ model, params }: Context): Work {
   const row = model.vms.get(params.uuid ?? "");
   if (!row) {
     // An unknown VM is a success if the text has the form of a UUID (successIfResourceNotExisting).
-    if (!/^[0-9a-f]{12}[1-5][0-9a-f]{3}[89ab][0-9a-f]{15}$/.test(params.uuid ?? "")) findVm(model, params.uuid);
+    checkUuidForm("uuid", params.uuid ?? "");
     return { ms: 0, run: () => ({}) };
   }
   if (/^(Starting|Stopping|Rebooting|Migrating|Pausing|Resuming)$/.test(row.state)) {
@@ -81,56 +85,25 @@ export function quickMs(model: ZStackModel): number {
   return model.timings.zstackQuick ?? 0;
 }
 
-export function globalConfigs(model: ZStackModel): object[] {
-  const { deleteDataVolumes, uniqueVmName } = model.settings;
-  const row = (name: string, value: boolean) =>
-    ofClass("core.config.GlobalConfigInventory", { category: "vm", name, value: String(value), defaultValue: "false" });
-  return [row("dataVolume.deleteOnVmDestroy", deleteDataVolumes), row("uniqueVmName", uniqueVmName)];
-}
-
-/** The guest of a running VM has to release the volume (APIDetachDataVolumeFromVmMsg). */
-export function detachVolume({ model, params: { uuid } }: Context): Work {
-  const volume = model.volumes.get(uuid ?? "");
-  if (!volume) throw new Failure(notFound("uuid", uuid ?? "", "VolumeVO"));
-  return {
-    ms: quickMs(model),
-    run: () => {
-      const vm = model.vms.get(volume.vmInstanceUuid ?? "");
-      if (vm?.state === "Running" && !model.settings.hotUnplug) {
-        throw new Failure(operationFailed("the guest does not give the volume back"));
-      }
-      if (vm && !["Running", "Stopped", "Paused", "Destroyed"].includes(vm.state)) {
-        throw new Failure(wrongState(vm, "DetachDataVolumeFromVmMsg", ["Running", "Stopped", "Paused"]));
-      }
-      model.detach(volume);
-      return { inventory: volumeView(volume) };
-    },
-  };
-}
-
-export function volumeWork({ model, params: { uuid } }: Context, run: (row: ZStackVolume) => void): Work {
-  return {
-    ms: quickMs(model),
-    run: () => {
-      const row = model.volumes.get(uuid ?? "");
-      if (row) run(row);
-      return {};
-    },
-  };
-}
-
+/** TagApiInterceptor.java:77–80, TagManagerImpl.java:233–256. */
 export function createTag({ model, fields }: Context): Work {
-  const { resourceType, resourceUuid, tag } = fields;
-  if (typeof resourceType !== "string" || typeof resourceUuid !== "string" || typeof tag !== "string") {
-    throw new Failure(invalidArgument("resourceType, resourceUuid and tag are mandatory"));
-  }
-  const rows = resourceType === "VolumeVO" ? model.volumes : model.vms;
-  if (!rows.has(resourceUuid)) throw new Failure(notFound("resourceUuid", resourceUuid, resourceType));
+  checkMandatory(fields, ["resourceType", "resourceUuid", "tag"]);
+  const resourceType = String(fields.resourceType);
+  const resourceUuid = String(fields.resourceUuid);
+  const tag = String(fields.tag);
+  const { [resourceType]: rows } = { VmInstanceVO: model.vms, VolumeVO: model.volumes } as Record<string, Taggable>;
+  if (rows && !rows.has(resourceUuid)) throw new Failure(notFound("resourceUuid", resourceUuid, "ResourceVO"));
   return {
     ms: quickMs(model),
+    validate: () => {
+      if (!rows) throw new Failure(invalidArgument(`no resource type[${resourceType}] found in tag system`));
+    },
     run: () => {
       const same = [...model.tags.values()].some((one) => one.resourceUuid === resourceUuid && one.tag === tag);
-      if (same) throw new Failure({ code: "TAG.1000", description: "Duplicated tag", details: "duplicated tag" });
+      if (same) {
+        const of = `tag:${tag}, type:User, resourceType:${resourceType}, resourceUuid:${resourceUuid}`;
+        throw new Failure(operationFailed(`Duplicated Tag[${of}]`));
+      }
       const createdMs = model.clock.nowMs();
       const row: ZStackTag = { uuid: model.uuid("tag"), resourceType, resourceUuid, tag, createdMs };
       model.tags.set(row.uuid, row);
@@ -138,6 +111,8 @@ export function createTag({ model, fields }: Context): Work {
     },
   };
 }
+
+type Taggable = ReadonlyMap<string, object> | undefined;
 
 export function findVm(model: ZStackModel, uuid: string | undefined, field = "uuid"): ZStackVm {
   const row = model.vms.get(uuid ?? "");

@@ -52,7 +52,7 @@ export function endJob(model: ZStackModel, job: ZStackJob, outcome: () => JobOut
 }
 
 export function queryJob(model: ZStackModel, request: EmulatorRequest, uuid: string): Reply {
-  if (request.method !== "GET") return text(405, "only GET is allowed");
+  if (request.method !== "GET") return text(405, "only GET method is allowed for querying job status");
   const job = model.jobs.get(uuid);
   if (!job) return text(404, "the job has been expired");
   if (!job.outcome) return reply(model, 202, {});
@@ -77,6 +77,7 @@ function readHeaders(model: ZStackModel, request: EmulatorRequest): { uuid: stri
 function checked(context: Context, work: (context: Context) => Work): Work {
   const found = work(context);
   checkSession(context.model, context.request);
+  found.validate?.();
   const dryRun = context.systemTags.includes("ephemeral::validationOnly");
   return dryRun ? { ms: 0, run: () => ({}) } : found;
 }

@@ -20,9 +20,23 @@ export interface ZStackVm {
   defaultL3NetworkUuid: string;
   cpuNum: number;
   memorySize: number;
-  nics: { uuid: string; ip: string; mac: string; l3NetworkUuid: string }[];
+  /** 0 is "none". */
+  reservedMemorySize: number;
+  platform: string;
+  guestOsType: string | null;
+  nics: ZStackNic[];
   createdMs: number;
   changedMs: number;
+}
+
+export interface ZStackNic {
+  uuid: string;
+  usedIpUuid: string;
+  internalName: string;
+  ip: string;
+  mac: string;
+  l3NetworkUuid: string;
+  createdMs: number;
 }
 
 export interface ZStackVolume {
@@ -34,10 +48,15 @@ export interface ZStackVolume {
   primaryStorageUuid: string;
   vmInstanceUuid: string | null;
   lastVmInstanceUuid: string | null;
+  rootImageUuid: string | null;
+  /** 0 is the root volume's. A volume keeps its own when it is detached. */
+  deviceId: number | null;
   status: "Ready" | "Deleted";
   /** The system tags of the clone request; in no answer. */
   systemTags: string[];
   createdMs: number;
+  changedMs: number;
+  detachedMs: number | null;
 }
 
 export interface ZStackTag {
@@ -52,6 +71,11 @@ export interface ZStackTag {
 export interface ZStackSnapshot {
   name: string;
   volumeUuid: string;
+}
+
+export interface ZStackSession {
+  readonly createdMs: number;
+  endMs: number;
 }
 
 /** The result of an API job, undefined while it runs. */
@@ -122,8 +146,8 @@ export interface ZStackSettings {
   /** Numbers as the vendor's document prints them: 1.0, 8.589934592E9 (docs/wire/zstack.md#s2-7). */
   floats: boolean;
   /**
-   * Minutes that the server's wall clock is ahead of UTC. The server compares it with the Date of an access key's
-   * request, without the zone
+   * Minutes that the server's wall clock is ahead of UTC. The times in its answers are this clock's, without a zone
+   * (docs/wire/zstack.md#s2-7), and it compares the clock with the Date of an access key's request
    * (docs/wire/zstack.md#s1-4).
    */
   offsetMinutes: number;
@@ -153,6 +177,8 @@ export const ZSTACK_SEED = {
   cluster: "f6f07dff7ede4b8cac7c8595a1698832",
   host: "70c0f5223d084dfea2f1a02f69906306",
   primaryStorage: "c2a27c5268494a5cba84b94e37b86b4d",
+  l2Network: "7a1d0c9be2f14c4f8d35a6e0b1c42f97",
+  ipRange: "3f5b8e61a0c74d2e9b7c14d5e8f60a2b",
   l3Network: "2ac50b85591b4e87b2686c529cf062f9",
   zone: "d886a09330e14282b7a320a98d0a53ec",
   account: "36c27e8ff05c4780bf6d2fa65700f22e",
@@ -173,8 +199,7 @@ export class ZStackModel {
   readonly jobs = new Map<string, ZStackJob>();
   /** Progress in per cent by job. The server has a separate table for it, too. */
   readonly progress = new Map<string, string>();
-  /** The end of each session by its uuid. */
-  readonly sessions = new Map<string, number>();
+  readonly sessions = new Map<string, ZStackSession>();
   /** Snapshots accumulate on the source: nothing removes them (docs/wire/zstack.md#s3-6). */
   readonly sourceSnapshots: ZStackSnapshot[] = [];
   readonly accounts = new Map<string, string>();
@@ -185,6 +210,8 @@ export class ZStackModel {
   private order = 0;
   private happening: number | undefined;
   private addresses = 0;
+  /** When zone, cluster, host, storage and network were added. */
+  installedMs = 0;
 
   constructor(
     readonly clock: Clock,
@@ -285,8 +312,30 @@ export class ZStackModel {
   }
 
   detach(volume: ZStackVolume): void {
+    const now = this.clock.nowMs();
     volume.lastVmInstanceUuid = volume.vmInstanceUuid;
     volume.vmInstanceUuid = null;
+    volume.detachedMs = now;
+    volume.changedMs = now;
+  }
+
+  attach(volume: ZStackVolume, vm: ZStackVm): void {
+    volume.deviceId ??= this.nextDeviceId(vm.uuid);
+    volume.vmInstanceUuid = vm.uuid;
+    volume.changedMs = this.clock.nowMs();
+  }
+
+  private deviceIdOf({ type, vmInstanceUuid }: Partial<ZStackVolume>): number | null {
+    if (type === "Root") return 0;
+    return vmInstanceUuid ? this.nextDeviceId(vmInstanceUuid) : null;
+  }
+
+  /** The lowest that is free (compute/…/NextVolumeDeviceIdGetter.java:43–45). */
+  private nextDeviceId(vm: string): number {
+    const taken = new Set(this.volumesOf(vm).map(({ deviceId }) => deviceId));
+    let free = 0;
+    while (taken.has(free)) free += 1;
+    return free;
   }
 
   /** Schedules `run`; `advance` runs it when it is due. */
@@ -359,6 +408,9 @@ export class ZStackModel {
       defaultL3NetworkUuid: ZSTACK_SEED.l3Network,
       cpuNum: 1,
       memorySize: 8_589_934_592,
+      reservedMemorySize: 0,
+      platform: "Linux",
+      guestOsType: "Linux",
       nics: [],
       createdMs: now,
       changedMs: now,
@@ -375,6 +427,7 @@ export class ZStackModel {
       type: "Root",
       size: 107_374_182_400,
       vmInstanceUuid: vm.uuid,
+      rootImageUuid: vm.imageUuid,
       primaryStorageUuid: storage,
       systemTags,
     });
@@ -382,6 +435,9 @@ export class ZStackModel {
     this.addresses += 1;
     vm.nics.push({
       uuid: this.uuid("nic"),
+      usedIpUuid: this.uuid("used ip"),
+      internalName: `vnic${this.addresses}.0`,
+      createdMs: this.clock.nowMs(),
       ip: `192.168.10.${10 + (this.addresses % 240)}`,
       mac: `fa:9b:1c:10:7e:${(this.addresses % 256).toString(16).padStart(2, "0")}`,
       l3NetworkUuid: ZSTACK_SEED.l3Network,
@@ -391,6 +447,7 @@ export class ZStackModel {
   }
 
   addVolume(fields: Partial<ZStackVolume> & Pick<ZStackVolume, "name" | "type">): ZStackVolume {
+    const now = this.clock.nowMs();
     const volume: ZStackVolume = {
       uuid: this.uuid("volume"),
       description: null,
@@ -398,9 +455,13 @@ export class ZStackModel {
       primaryStorageUuid: ZSTACK_SEED.primaryStorage,
       vmInstanceUuid: null,
       lastVmInstanceUuid: null,
+      rootImageUuid: null,
+      deviceId: this.deviceIdOf(fields),
       status: "Ready",
       systemTags: [],
-      createdMs: this.clock.nowMs(),
+      createdMs: now,
+      changedMs: now,
+      detachedMs: null,
       ...fields,
     };
     this.volumes.set(volume.uuid, volume);
@@ -415,6 +476,7 @@ export class ZStackModel {
     this.behaviours = [];
     this.due = [];
     this.addresses = 0;
+    this.installedMs = this.clock.nowMs();
     Object.assign(this.settings, this.defaults);
     this.accounts.set("admin", "password");
     for (const name of ["web", "db"] as const) {

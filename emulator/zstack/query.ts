@@ -1,100 +1,108 @@
-// ZStack's query language: conditions, order and pages of a list.
+// ZStack's queries: the parameters that RestServer reads, and then conditions, order and page as ZQL carries them out.
 
 import type { Reply } from "../core/http";
+import { type Condition, compareBy, compileCondition, readCondition, syntaxError, zqlError } from "./conditions";
 import type { Context } from "./context";
-import { Refusal } from "./errors";
+import { Failure, invalidArgument, Refusal } from "./errors";
+import { INVENTORIES, type Inventory, type InventoryName, type Row } from "./inventories";
 import { result } from "./views";
 
+export interface Query {
+  readonly conditions: readonly Condition[];
+  readonly limit: number;
+  readonly start: number;
+  /** `count` gives the number alone, `replyWithCount` gives it beside the page (QueryFacadeImpl.java). */
+  readonly count: boolean;
+  readonly replyWithCount: boolean;
+  readonly filterName: string | undefined;
+  readonly sort: { readonly field: string; readonly direction: 1 | -1 } | undefined;
+  readonly fields: readonly string[] | undefined;
+}
+
 /**
- * Splits each condition as RestServer does: at the first operator of its list that occurs anywhere in the text
- * (docs/wire/zstack.md#query-gotchas).
+ * What RestServer reads and refuses before anything checks the session (RestServer.java:1083–1196). With a uuid in the path
+ * it reads nothing else.
  */
-export function query<Row extends object>(context: Context, rows: readonly Row[], view: (row: Row) => object): Reply {
-  const { model, request } = context;
-  const conditions = request.query.getAll("q").map(readCondition);
-  const found = (model.settings.revoked ? [] : rows).filter((row) =>
-    conditions.every(({ field, operator, value }) => {
-      const own: unknown = field === "__userTag__" ? undefined : Reflect.get(row, field);
-      if (field === "__userTag__") {
-        const tags = model.tagsOf(String(Reflect.get(row, "uuid")));
-        return tags.some((tag) => holds(tag, operator, value));
-      }
-      return holds(own, operator, value);
-    }),
-  );
-  const sort = request.query.get("sort") ?? "";
-  const key = sort.slice(1);
-  if (key !== "") {
-    const sign = sort.startsWith("-") ? -1 : 1;
-    found.sort((a, b) => sign * String(Reflect.get(a, key)).localeCompare(String(Reflect.get(b, key))));
+export function readQuery(parameters: URLSearchParams, uuid: string | undefined): Query {
+  const given = uuid === undefined ? parameters : new URLSearchParams();
+  const value = (name: string) => given.get(name)?.trim();
+  const conditions: Condition[] = given.getAll("q").map(readCondition);
+  if (uuid !== undefined) conditions.push({ field: "uuid", operator: "=", value: uuid });
+  const isTrue = (name: string) => value(name)?.toLowerCase() === "true";
+  return {
+    conditions,
+    limit: integer("limit", value("limit")) ?? 1000,
+    start: integer("start", value("start")) ?? 0,
+    count: isTrue("count"),
+    replyWithCount: isTrue("replyWithCount"),
+    filterName: value("filterName"),
+    sort: readSort(value("sort")),
+    fields: value("fields")
+      ?.split(",")
+      .map((field) => field.trim()),
+  };
+}
+
+export function runQuery(context: Context, name: InventoryName, query: Query): Reply {
+  const { model } = context;
+  const inventory = INVENTORIES[name];
+  checkQuery(inventory, query);
+  const conditions = query.conditions.map((condition) => compileCondition(model, inventory, condition));
+  const rows = model.settings.revoked ? [] : inventory.rows(model);
+  const found = rows.filter((row) => conditions.every((holds) => holds(row)));
+  const { sort, start, limit, fields } = query;
+  if (sort) {
+    const compare = compareBy(sort.field);
+    found.sort((a, b) => sort.direction * compare(a, b));
   }
-  const start = Number(request.query.get("start") ?? 0);
-  const limit = Number(request.query.get("limit") ?? 1000);
-  const asked = (name: string) => request.query.get(name) === "true";
-  // QueryFacadeImpl.java: `count` gives the number alone, `replyWithCount` gives it beside the page.
-  const total = asked("count") || asked("replyWithCount") ? { total: found.length } : {};
-  if (asked("count")) return result(context, total, "query");
-  const page = found.slice(start, start + limit).map((row) => withFields(view(row), request.query.get("fields")));
+  const total = query.count || query.replyWithCount ? { total: found.length } : {};
+  if (query.count) return result(context, total, "query");
+  const page = found.slice(start, start + limit).map((row) => withFields(inventory.whole?.(model, row) ?? row, fields));
   return result(context, { inventories: page, ...total }, "query");
 }
 
-/** Only the fields that the query asks for. The others are null there, so they are in no answer. */
-function withFields(inventory: object, fields: string | null): object {
-  if (fields === null || fields === "") return inventory;
-  const asked = fields.split(",").map((field) => field.trim());
-  const others = Object.keys(inventory).filter((key) => !asked.includes(key));
-  return { ...inventory, ...Object.fromEntries(others.map((key) => [key, null])) };
-}
-
-const OPERATORS = ["!=", ">=", "<=", "!?=", "!~=", "~=", "?=", "=", ">", "<", "is null", "not null"];
-
-interface Condition {
-  field: string;
-  operator: string;
-  value: string;
-}
-
-function readCondition(text: string): Condition {
-  const operator = OPERATORS.find((one) => text.includes(one));
-  if (operator === undefined) {
-    throw new Refusal(
-      400,
-      `Invalid query parameter. The '${text}' in the parameter[q] doesn't contain any query operator${OPERATORS.join(",")}`,
+/** What ZQL refuses beside the conditions (docs/wire/zstack.md#query-fields). */
+function checkQuery({ className, fields: known }: Inventory, { filterName, sort, fields, limit, start }: Query): void {
+  const unknown = fields?.find((field) => !Object.hasOwn(known, field));
+  if (unknown === "") throw syntaxError("");
+  // The server prints its format as it stands (ZQLMetadata.java:113).
+  if (unknown !== undefined) throw zqlError(`inventory[\${selfInventoryClass}] has no field[${unknown}]`);
+  if (filterName) {
+    if (!/^[^:]*:./.test(filterName)) {
+      throw new Failure(invalidArgument("filterName must be formatted as [filterType:condition(s)]"));
+    }
+    throw zqlError(`unable to find QueryBelongFilter with type[${filterName}]`);
+  }
+  if (sort && !/^\w+$/.test(sort.field)) throw syntaxError(sort.field);
+  if (sort && !Object.hasOwn(known, sort.field)) {
+    const simple = className.slice(className.lastIndexOf(".") + 1);
+    throw zqlError(
+      `invalid order by clause, inventory[${simple}] doesn't have field[${sort.field}]`,
+      "org.zstack.zql.ast.visitors.ZQLError",
     );
   }
-  const at = text.indexOf(operator);
-  return { field: text.slice(0, at).trim(), operator, value: text.slice(at + operator.length) };
+  // JPA's setMaxResults and setFirstResult.
+  const negative = Math.min(limit, start);
+  if (negative < 0) throw zqlError(`Negative value (${negative})`, "java.lang.IllegalArgumentException");
 }
 
-function holds(own: unknown, operator: string, value: string): boolean {
-  const mine = own === null || own === undefined ? undefined : String(own);
-  switch (operator) {
-    case "=":
-      return mine?.toLowerCase() === value.toLowerCase();
-    case "!=":
-      return mine?.toLowerCase() !== value.toLowerCase();
-    case "?=":
-      return mine !== undefined && value.split(",").includes(mine);
-    case "!?=":
-      return mine === undefined || !value.split(",").includes(mine);
-    case "~=":
-      return mine !== undefined && like(value).test(mine);
-    case "!~=":
-      return mine === undefined || !like(value).test(mine);
-    case "is null":
-      return mine === undefined;
-    case "not null":
-      return mine !== undefined;
-    default:
-      return false;
+function readSort(text: string | undefined): Query["sort"] {
+  if (text === undefined) return undefined;
+  const [, sign = "", field = ""] = /^(\++|-+)?(.*)$/s.exec(text) ?? [];
+  return { field, direction: sign.startsWith("-") ? -1 : 1 };
+}
+
+function integer(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[-+]?\d+$/.test(text) || Math.abs(Number(text)) > 2 ** 31 - 1) {
+    throw new Refusal(400, `Invalid query parameter. '${name}' must be an integer`);
   }
+  return Number(text);
 }
 
-/** SQL's LIKE, case-insensitive as MySQL's default collation. */
-function like(pattern: string): RegExp {
-  const escaped = pattern
-    .replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("%", ".*")
-    .replaceAll("_", ".");
-  return new RegExp(`^${escaped}$`, "is");
+/** Only the fields that the query asks for. The others are null there, so they are in no answer. */
+function withFields(inventory: Row, asked: readonly string[] | undefined): Row {
+  if (asked === undefined) return inventory;
+  const others = Object.keys(inventory).filter((key) => !asked.includes(key));
+  return { ...inventory, ...Object.fromEntries(others.map((key) => [key, null])) };
 }

@@ -1,27 +1,25 @@
 // The paths of ZStack's API, after /zstack, and how the server handles each kind.
 
 import type { Reply, Route } from "../core/http";
-import { isSession, login } from "./auth";
+import { isSession, login, renewSession } from "./auth";
 import { clone } from "./clones";
 import type { Context, Work } from "./context";
-import { Failure, operationFailed } from "./errors";
 import {
   changePower,
   createTag,
   destroy,
-  detachVolume,
   expunge,
   findVm,
-  globalConfigs,
   managementNode,
+  platformTimeZone,
   quickMs,
-  updateVm,
-  volumeWork,
 } from "./handlers";
-import { ZSTACK_SEED, type ZStackVm } from "./model";
-import { query } from "./query";
+import type { InventoryName } from "./inventories";
+import type { ZStackVm } from "./model";
 import { ofClass } from "./schema";
-import { result, tagView, vmView, volumeView } from "./views";
+import { updateVm } from "./update";
+import { result } from "./views";
+import { attachVolume, deleteVolume, detachVolume, expungeVolume } from "./volumes";
 
 /** An asynchronous call: what it refuses at once or in its job, and what it does. */
 export type StartWork = (context: Context) => Work;
@@ -29,37 +27,31 @@ export type StartWork = (context: Context) => Work;
 export type Handler =
   | { readonly kind: "open"; readonly answer: (context: Context) => Reply }
   | { readonly kind: "sync"; readonly answer: (context: Context) => Reply }
-  | { readonly kind: "async"; readonly work: StartWork }
+  | { readonly kind: "query"; readonly inventory: InventoryName }
+  /** The parameters are in the body's `parameter`. @default "params" */
+  | { readonly kind: "async"; readonly work: StartWork; readonly parameter?: string }
   | { readonly kind: "actions"; readonly actions: Readonly<Record<string, StartWork>> };
-
-const PLACES: Readonly<Record<"zones" | "primary-storage" | "l3-networks", readonly object[]>> = {
-  zones: [ofClass("header.zone.ZoneInventory", { uuid: ZSTACK_SEED.zone, name: "zone" })],
-  "primary-storage": [
-    ofClass("header.storage.primary.PrimaryStorageInventory", {
-      uuid: ZSTACK_SEED.primaryStorage,
-      name: "primary storage",
-    }),
-  ],
-  "l3-networks": [
-    ofClass("header.network.l3.L3NetworkInventory", {
-      uuid: ZSTACK_SEED.l3Network,
-      name: "network",
-      zoneUuid: ZSTACK_SEED.zone,
-    }),
-  ],
-};
 
 export const ROUTES: readonly Route<Handler>[] = [
   ...openRoutes(),
+  route("sessions.renew", "PUT", "/accounts/sessions/{uuid}/renew", {
+    kind: "async",
+    work: renewSession,
+    parameter: "renewSession",
+  }),
+  sync("node.timezone", "/management-nodes/platform-timezone", platformTimeZone),
+  ...queryRoutes("vms", "/vm-instances", "vm"),
   ...vmRoutes(),
+  ...queryRoutes("volumes", "/volumes", "volume"),
   ...volumeRoutes(),
-  // What VMs are placed in: their uuids alone.
-  ...(["zones", "primary-storage", "l3-networks"] as const).map((path) =>
-    sync(`${path}.query`, `/${path}`, (context) => query(context, PLACES[path], (row) => row)),
-  ),
-  sync("configs.query", "/global-configurations", (context) =>
-    query(context, globalConfigs(context.model), (row) => row),
-  ),
+  ...queryRoutes("zones", "/zones", "zone"),
+  ...queryRoutes("clusters", "/clusters", "cluster"),
+  ...queryRoutes("hosts", "/hosts", "host"),
+  ...queryRoutes("l3-networks", "/l3-networks", "l3Network"),
+  // These two have no address of one row (APIQueryPrimaryStorageMsg.java, APIQueryGlobalConfigMsg.java).
+  queryRoute("primary-storage.query", "/primary-storage", "primaryStorage"),
+  queryRoute("configs.query", "/global-configurations", "globalConfig"),
+  ...queryRoutes("tags", "/user-tags", "userTag"),
   ...tagRoutes(),
   sync("progress", "/task-progresses/{job}", (context) => {
     const { model, params } = context;
@@ -89,20 +81,12 @@ function openRoutes(): Route<Handler>[] {
 
 function vmRoutes(): Route<Handler>[] {
   return [
-    sync("vms.query", "/vm-instances", (context) =>
-      query(context, [...context.model.vms.values()], (row) => vmView(context.model, row)),
-    ),
-    // An unknown uuid is 200 with an empty list, never 404 (docs/wire/zstack.md#s9-5).
-    sync("vms.get", "/vm-instances/{uuid}", (context) => {
-      const row = context.model.vms.get(context.params.uuid ?? "");
-      return result(context, { inventories: row ? [vmView(context.model, row)] : [] }, "query");
-    }),
     route("vms.destroy", "DELETE", "/vm-instances/{uuid}", { kind: "async", work: destroy }),
     route("vms", "PUT", "/vm-instances/{uuid}/actions", {
       kind: "actions",
       actions: {
         cloneVmInstance: clone,
-        updateVmInstance: onVm((row, { model, fields }) => updateVm(model, row, fields)),
+        updateVmInstance: updateVm,
         startVmInstance: power(["Stopped", "Running", "Created"], "Running"),
         stopVmInstance: power(["Running", "Stopped", "Paused", "Unknown"], "Stopped"),
         rebootVmInstance: power(["Running"], "Running"),
@@ -130,38 +114,40 @@ function onVm(run: (vm: ZStackVm, context: Context) => object): StartWork {
 
 function volumeRoutes(): Route<Handler>[] {
   return [
-    sync("volumes.query", "/volumes", (context) => query(context, [...context.model.volumes.values()], volumeView)),
     route("volumes.detach", "DELETE", "/volumes/{uuid}/vm-instances", { kind: "async", work: detachVolume }),
-    route("volumes.delete", "DELETE", "/volumes/{uuid}", {
+    route("volumes.attach", "POST", "/volumes/{volumeUuid}/vm-instances/{vmInstanceUuid}", {
       kind: "async",
-      work: (context) =>
-        volumeWork(context, (row) => {
-          if (row.vmInstanceUuid !== null) context.model.detach(row);
-          row.status = "Deleted";
-        }),
+      work: attachVolume,
     }),
+    route("volumes.delete", "DELETE", "/volumes/{uuid}", { kind: "async", work: deleteVolume }),
     route("volumes", "PUT", "/volumes/{uuid}/actions", {
       kind: "actions",
-      actions: {
-        expungeDataVolume: (context) =>
-          volumeWork(context, (row) => {
-            if (row.status !== "Deleted") throw new Failure(operationFailed("the volume is not deleted"));
-            context.model.volumes.delete(row.uuid);
-          }),
-      },
+      actions: { expungeDataVolume: expungeVolume },
     }),
   ];
 }
 
 function tagRoutes(): Route<Handler>[] {
   return [
-    sync("tags.query", "/user-tags", (context) => query(context, [...context.model.tags.values()], tagView)),
     route("tags.create", "POST", "/user-tags", { kind: "async", work: createTag }),
     route("tags.delete", "DELETE", "/tags/{uuid}", {
       kind: "async",
       work: ({ model, params }) => ({ ms: quickMs(model), run: () => void model.tags.delete(params.uuid ?? "") }),
     }),
   ];
+}
+
+/** The query, and the query of one row by its uuid, which is its `optionalPaths` in the server's source. */
+function queryRoutes(name: string, path: string, inventory: InventoryName): Route<Handler>[] {
+  return [
+    queryRoute(`${name}.query`, path, inventory),
+    // An unknown uuid is 200 with an empty list, never 404 (docs/wire/zstack.md#s9-5).
+    queryRoute(`${name}.get`, `${path}/{uuid}`, inventory),
+  ];
+}
+
+function queryRoute(operation: string, path: string, inventory: InventoryName): Route<Handler> {
+  return route(operation, "GET", path, { kind: "query", inventory });
 }
 
 function sync(operation: string, path: string, answer: (context: Context) => Reply): Route<Handler> {

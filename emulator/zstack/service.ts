@@ -17,6 +17,7 @@ import { actionName, parse, strings } from "./body";
 import { Failure, fault, localised, Refusal, text } from "./errors";
 import { queryJob, submit } from "./jobs";
 import type { ZStackModel } from "./model";
+import { readQuery, runQuery } from "./query";
 import { type Handler, ROUTES } from "./routes";
 
 export class ZStackService implements Service {
@@ -33,10 +34,9 @@ export class ZStackService implements Service {
     if (job !== undefined) return this.call("jobs.query", () => queryJob(this.model, request, job));
     const match = matchRoute(ROUTES, request.method, path);
     if (!match) {
-      const known = isKnownPath(ROUTES, path);
-      return this.call(UNROUTED, () =>
-        known ? text(405, "method not allowed") : text(404, `no api mapping to ${path}`),
-      );
+      return this.call(UNROUTED, () => {
+        throw noSuchCall(request, path);
+      });
     }
     const { handler, operation } = match.route;
     if (handler.kind !== "actions") {
@@ -116,9 +116,16 @@ export class ZStackService implements Service {
       const url = request.path.slice(this.prefix.length);
       throw new Refusal(400, `the body doesn't contain action mapping to the URL[${url}]`);
     }
-    const body = request.method === "GET" || request.method === "DELETE" ? {} : parse(request.text);
+    const hasBody = request.method !== "GET" && request.method !== "DELETE";
+    const body = hasBody && !(request.text === "" && handler.kind === "async") ? parse(request.text) : {};
     if (handler.kind !== "open") checkHeader(model, request);
-    const inner = name === undefined ? body.params : body[name];
+    // The server reads a query's parameters before it checks the session (docs/wire/zstack.md#s1-3).
+    if (handler.kind === "query") {
+      const asked = readQuery(request.query, params.uuid);
+      checkSession(model, request);
+      return runQuery({ model, request, params, fields: {}, systemTags: [] }, handler.inventory, asked);
+    }
+    const inner = body[name ?? (handler.kind === "async" ? handler.parameter : undefined) ?? "params"];
     const fields = isObject(inner) ? inner : {};
     const systemTags = strings(body.systemTags ?? fields.systemTags, "systemTags");
     const context = { model, request, params, fields, systemTags };
@@ -135,4 +142,16 @@ export class ZStackService implements Service {
   private hasAction(action: string): boolean {
     return action !== "cloneVmInstance" || this.model.canClone;
   }
+}
+
+/**
+ * What the server says of an address or a method that it does not have (RestServer.java:673–677, 759–809). A real server
+ * looks at the method only where several calls share the address.
+ */
+function noSuchCall({ method, path: uri }: EmulatorRequest, path: string): Refusal {
+  if (!isKnownPath(ROUTES, path)) return new Refusal(404, `no api mapping to ${path}`);
+  if (method === "PUT") return new Refusal(400, `the body doesn't contain action mapping to the URL[${path}]`);
+  const kind = { GET: "query", POST: "creational", DELETE: "delete" }[method];
+  if (kind !== undefined) return new Refusal(500, `No ${kind} API found for the path[${uri}]`);
+  return new Refusal(405, `The method[${method}] is not allowed for the path[${uri}]`);
 }

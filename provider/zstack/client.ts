@@ -236,6 +236,8 @@ export class ZStackClient {
       [`category=${category}`, `name=${name}`],
       responses.configs,
       signal,
+      // They have no uuid, and the server refuses to sort by a field that there is not (docs/wire/zstack.md#query-fields).
+      "id",
     );
     return rows.find((row) => row.name === name)?.value ?? undefined;
   }
@@ -310,7 +312,7 @@ export class ZStackClient {
     return this.submit(job, { method: "PUT", path, body: { expungeDataVolume: {} } });
   }
 
-  /** May be repeated: a second request for the same tag fails with TAG.1000 and adds nothing. */
+  /** May be repeated: a second request for the same tag fails and adds nothing (docs/wire/zstack.md#tags). */
   createUserTag(resourceType: string, resourceUuid: string, tag: string, job: string): Promise<Submitted> {
     const body = { params: { resourceType, resourceUuid, tag } };
     return this.submit(job, { method: "POST", path: "/user-tags", body, idempotent: true });
@@ -357,13 +359,14 @@ export class ZStackClient {
     conditions: readonly string[],
     schema: z.ZodType<{ inventories: Row[] }>,
     signal: AbortSignal | undefined,
+    key = "uuid",
   ): Promise<Row[]> {
     const rows: Row[] = [];
     for (;;) {
       const query = new URLSearchParams([...conditions.map((condition): [string, string] => ["q", condition])]);
       query.set("limit", String(PAGE));
       query.set("start", String(rows.length));
-      query.set("sort", "-uuid");
+      query.set("sort", `-${key}`);
       const { inventories } = (await this.call({ method: "GET", path, query, schema, signal })).body;
       rows.push(...inventories);
       if (inventories.length < PAGE) return rows;

@@ -253,14 +253,19 @@ export class Members {
     cloud.changedSets.add(this.id);
     const tag = pendingCreateTag(pending);
     const submit = (job: string) => cloud.client.createUserTag("VmInstanceVO", source, tag, job);
-    await cloud.run(`tag the source VM ${source}`, submit, context).catch((error: unknown) => {
-      // TAG.1000: the tag exists already (docs/wire/zstack.md#s6).
-      if (hasCode(error, "TAG.1000")) return;
+    await cloud.run(`tag the source VM ${source}`, submit, context).catch(async (error: unknown) => {
+      // A repeated request says that the tag exists, with a code that other failures have, too (docs/wire/zstack.md#tags).
+      if (await this.bearsTag(error, source, tag)) return;
       // ZStack goes on with the job that nobody waits for any more, so the next run must look for the tag.
       if (isKind(error, "stopped")) throw new SnapcloneError({ ...error.parts, kind: "ambiguous" });
       throw error;
     });
     this.expectPendingCreate(pending);
+  }
+
+  private async bearsTag(error: unknown, vm: string, tag: string): Promise<boolean> {
+    if (!["SYS.1006", "TAG.1000"].some((code) => hasCode(error, code))) return false;
+    return (await this.cloud.tagsOn([vm], this.context.signal)).some((row) => isTagOn(row, vm, tag));
   }
 
   /** Another object for this set has written the pending create. */
