@@ -66,8 +66,9 @@ export {
 } from "./vipr/rows";
 export type { ViprBehaviour } from "./vipr/tasks";
 export type { ZStackConnection } from "./zstack";
-export type { CloneBehaviour, ZStackSettings, ZStackVm, ZStackVolume } from "./zstack/model";
+export type { CloneBehaviour, ZStackSettings } from "./zstack/model";
 export { ZSTACK_SEED, ZStackModel } from "./zstack/model";
+export type { ZStackVm, ZStackVolume } from "./zstack/rows";
 
 /** @deprecated Use `Credentials`. */
 export type Login<Connection = OpenStackConnection> = Credentials<Connection>;

@@ -5,8 +5,9 @@ import { type EmulatorRequest, header, isObject, type Reply } from "../core/http
 import { optionalInteger, parse } from "./body";
 import type { Context, Work } from "./context";
 import { Failure, notFound, Refusal, type ZStackError } from "./errors";
-import { ZSTACK_SEED, type ZStackModel, type ZStackSession } from "./model";
+import { ZSTACK_SEED, type ZStackModel } from "./model";
 import { checkRange } from "./parameters";
+import type { ZStackSession } from "./rows";
 import { ofClass } from "./schema";
 import { result } from "./views";
 

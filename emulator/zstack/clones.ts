@@ -14,7 +14,8 @@ import {
 } from "./errors";
 import { findVm } from "./handlers";
 import { endJob } from "./jobs";
-import type { CloneBehaviour, JobOutcome, ZStackJob, ZStackModel, ZStackVm } from "./model";
+import type { CloneBehaviour, ZStackModel } from "./model";
+import type { JobOutcome, ZStackJob, ZStackVm } from "./rows";
 import { ofClass } from "./schema";
 import { vmView } from "./views";
 
@@ -122,7 +123,7 @@ class CloneRun {
       });
     }
     if (this.outcome === "forgotten") model.jobs.delete(job.uuid);
-    model.progress.set(job.uuid, "10");
+    model.reportProgress(job, "10");
     model.after(model.timings.zstackImage, () => this.createRows());
   }
 
@@ -140,7 +141,7 @@ class CloneRun {
     }
     model.sourceSnapshots.push({ name: `for-clone-vm-${names[0]}`, volumeUuid: source.rootVolumeUuid ?? "" });
     for (const name of names) this.createRow(name);
-    model.progress.set(job.uuid, "45");
+    model.reportProgress(job, "45");
     model.after(model.timings.zstackClone, () => this.finish());
   }
 
@@ -167,7 +168,7 @@ class CloneRun {
     for (const vm of [...this.created].reverse()) {
       if (model.vms.has(vm.uuid)) entries.unshift(this.finishVm(vm));
     }
-    model.progress.set(job.uuid, "95");
+    model.reportProgress(job, "95");
     if (outcome === "orphans" || outcome === "unattached") {
       this.fail(operationFailed("failed to attach the data volumes", NO_HOST));
     } else if (outcome === "timeout") {

@@ -1,7 +1,8 @@
 // What a handler gets, and what an asynchronous call returns.
 
 import type { EmulatorRequest } from "../core/http";
-import type { ZStackJob, ZStackModel } from "./model";
+import type { ZStackModel } from "./model";
+import type { ZStackJob } from "./rows";
 
 export interface Context {
   readonly model: ZStackModel;

@@ -1,7 +1,8 @@
 // ZStack's errors: what the REST layer and the platform refuse, and their texts in English and Chinese.
 
 import type { Reply } from "../core/http";
-import type { ZStackSettings, ZStackVm } from "./model";
+import type { ZStackSettings } from "./model";
+import type { ZStackVm } from "./rows";
 import { asGson, COOKIE } from "./views";
 
 export interface ZStackError {

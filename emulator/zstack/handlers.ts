@@ -4,8 +4,9 @@ import type { Reply } from "../core/http";
 import { parse } from "./body";
 import type { Context, Work } from "./context";
 import { checkUuidForm, Failure, invalidArgument, notFound, operationFailed, Refusal, wrongState } from "./errors";
-import { ZSTACK_SEED, type ZStackModel, type ZStackTag, type ZStackVm } from "./model";
+import { ZSTACK_SEED, type ZStackModel } from "./model";
 import { checkMandatory } from "./parameters";
+import type { ZStackTag, ZStackVm } from "./rows";
 import { result, tagView, vmView } from "./views";
 
 export function managementNode(context: Context): Reply {

@@ -5,7 +5,8 @@ import { checkSession } from "./auth";
 import { checkTypes } from "./body";
 import type { Context, Work } from "./context";
 import { Failure, localised, Refusal, text } from "./errors";
-import type { JobOutcome, ZStackJob, ZStackModel } from "./model";
+import type { ZStackModel } from "./model";
+import type { JobOutcome, ZStackJob } from "./rows";
 import { reply, result } from "./views";
 
 const TIMEOUT_MS = 1_800_000;

@@ -15,7 +15,7 @@ import {
   quickMs,
 } from "./handlers";
 import type { InventoryName } from "./inventories";
-import type { ZStackVm } from "./model";
+import type { ZStackVm } from "./rows";
 import { ofClass } from "./schema";
 import { updateVm } from "./update";
 import { result } from "./views";
@@ -55,10 +55,10 @@ export const ROUTES: readonly Route<Handler>[] = [
   ...tagRoutes(),
   sync("progress", "/task-progresses/{job}", (context) => {
     const { model, params } = context;
-    const content = model.progress.get(params.job ?? "");
-    const fields = { taskUuid: params.job, taskName: "clone", type: "Progress", content };
+    const progress = model.progress.get(params.job ?? "");
+    const fields = { taskUuid: params.job, taskName: "clone", type: "Progress", ...progress };
     const row = ofClass("header.core.progress.TaskProgressInventory", fields);
-    return result(context, { inventories: content === undefined ? [] : [row] });
+    return result(context, { inventories: progress === undefined ? [] : [row] });
   }),
 ];
 

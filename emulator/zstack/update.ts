@@ -4,8 +4,9 @@ import { optionalInteger } from "./body";
 import type { Context, Work } from "./context";
 import { Failure, invalidArgument, notFound, operationFailed } from "./errors";
 import { findVm } from "./handlers";
-import { ZSTACK_SEED, type ZStackModel, type ZStackVm } from "./model";
+import { ZSTACK_SEED, type ZStackModel } from "./model";
 import { checkLength, checkRange, checkValue, LONG_MAX } from "./parameters";
+import type { ZStackVm } from "./rows";
 import { vmView } from "./views";
 
 const LENGTHS = { name: 255, description: 2048, guestOsType: 255 } as const;

@@ -1,8 +1,9 @@
 // ZStack's answers. A view has all fields of its Java class, null where the server has no value.
 
 import { type EmulatorRequest, header, isObject, type Reply } from "../core/http";
-import { ZSTACK_SEED, type ZStackModel, type ZStackTag, type ZStackVm, type ZStackVolume } from "./model";
+import { ZSTACK_SEED, type ZStackModel } from "./model";
 import { GATEWAY, NETMASK } from "./places";
+import type { ZStackTag, ZStackVm, ZStackVolume } from "./rows";
 import { ofClass, schemaOf } from "./schema";
 
 /** Tomcat adds it to each answer; clients do not need it (docs/wire/zstack.md#s2-6). */

@@ -4,7 +4,8 @@
 import type { Context, Work } from "./context";
 import { checkUuidForm, Failure, invalidArgument, notFound, operationFailed, wrongState } from "./errors";
 import { findVm, quickMs } from "./handlers";
-import type { ZStackModel, ZStackVolume } from "./model";
+import type { ZStackModel } from "./model";
+import type { ZStackVolume } from "./rows";
 import { volumeView } from "./views";
 
 const ATTACHABLE = ["Running", "Stopped", "Paused"];

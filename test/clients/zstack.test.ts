@@ -3,20 +3,7 @@
 
 import { type Emulator, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { JavaClient, missingTools } from "./javaClient";
-
-interface Answer {
-  readonly crash?: string;
-  readonly error?: { code: string; description?: string; details?: string };
-  // biome-ignore lint/suspicious/noExplicitAny: the SDK's results, of which each test asserts what it needs
-  readonly value?: any;
-  /** The SDK's class of each object in the result. */
-  readonly classes?: Record<string, string>;
-  /** What the server's answer has and the SDK's class has not. */
-  readonly unknown?: string[];
-}
-
-/** The server sends it (@APINoSee in SessionInventory.java), and the generator of the SDK leaves it out. */
-const NOT_IN_THE_SDK = new Set(["inventory.noSessionEvaluation"]);
+import { type Answer, misfits } from "./zstackFields";
 
 const reason = missingTools();
 if (reason !== undefined) console.warn(`ZStack's Java SDK is not run: ${reason}`);
@@ -41,16 +28,19 @@ suite("ZStack's Java SDK", () => {
     await emulator?.close();
   });
 
-  /** Runs a call. Whatever it answers, the SDK has to know each field, and has to have a class for each object. */
+  /**
+   * Runs a call. Whatever it answers, the SDK has to know each field, to have a class for each object, and to find each
+   * field that the server always sends.
+   */
   async function call(action: string, fields: object = {}): Promise<Answer> {
     const answer = await sdk.call<Answer>({ action, fields });
     expect({ action, crash: answer.crash }).toEqual({ action, crash: undefined });
-    const unknown = (answer.unknown ?? []).filter((path) => !NOT_IN_THE_SDK.has(path));
-    const untyped = Object.entries(answer.classes ?? {}).filter(
-      // An error's `opaque` is a map in ErrorCode.java itself.
-      ([path, name]) => /Map|Object/.test(name) && !path.endsWith(".opaque"),
-    );
-    expect({ action, untyped, unknown }).toEqual({ action, untyped: [], unknown: [] });
+    expect({ action, ...misfits(answer, "fields" in fields) }).toEqual({
+      action,
+      untyped: [],
+      unknown: [],
+      missing: [],
+    });
     return answer;
   }
 
@@ -85,6 +75,7 @@ suite("ZStack's Java SDK", () => {
     expect(classes).toEqual({
       "inventories[0]": "VmInstanceInventory",
       "inventories[0].vmNics[0]": "VmNicInventory",
+      "inventories[0].vmNics[0].usedIps[0]": "UsedIpInventory",
       "inventories[0].allVolumes[0]": "VolumeInventory",
       "inventories[0].allVolumes[1]": "VolumeInventory",
       "inventories[0].allVolumes[2]": "VolumeInventory",
@@ -112,13 +103,19 @@ suite("ZStack's Java SDK", () => {
       const { value, error } = await run("QueryVmInstance", { conditions });
       return error?.details ?? value.inventories.map(({ name }: { name: string }) => name).sort();
     };
+    expect(await found("name=web")).toEqual(["web"]);
     expect(await found("name~=d%")).toEqual(["db"]);
     expect(await found("name?=web,db")).toEqual(["db", "web"]);
     expect(await found("name!=web", "state=Running")).toEqual(["db"]);
     expect(await found("name!?=web,other")).toEqual(["db"]);
     expect(await found("name!~=%e%")).toEqual(["db"]);
     expect(await found("description is null", "uuid not null")).toEqual(["db", "web"]);
+    expect(await found("memorySize>1", "cpuNum<9")).toEqual(["db", "web"]);
+    expect(await found("memorySize>=8589934592", "cpuNum<=1")).toEqual(["db", "web"]);
+    expect([await found("memorySize>8589934592"), await found("cpuNum<1")]).toEqual([[], []]);
+    expect(await found("hypervisorType=KVM", "vmNics.ip~=192.168.%")).toEqual(["db", "web"]);
     expect(await found("nothing")).toContain("doesn't contain any query operator");
+    expect(await found("nonsense=1")).toContain("not having field[nonsense]");
   });
 
   test("a clone's result is typed, also where one VM of it failed", async () => {
@@ -175,7 +172,7 @@ suite("ZStack's Java SDK", () => {
     const fields = { resourceType: "VmInstanceVO", resourceUuid: ZSTACK_SEED.web, tag: "a::b" };
     const { value, classes } = await run("CreateUserTag", fields);
     expect(classes).toEqual({ inventory: "UserTagInventory" });
-    expect((await run("CreateUserTag", fields)).error?.code).toBe("TAG.1000");
+    expect((await run("CreateUserTag", fields)).error?.code).toBe("SYS.1006");
     const found = await run("QueryUserTag", { conditions: ["tag=a::b"] });
     expect(found.value.inventories).toMatchObject([{ uuid: value.inventory.uuid, type: "User" }]);
     expect((await run("QueryVmInstance", { conditions: ["__userTag__=a::b"] })).value.inventories).toHaveLength(1);
@@ -183,19 +180,35 @@ suite("ZStack's Java SDK", () => {
     expect((await run("QueryUserTag", { conditions: ["tag=a::b"] })).value.inventories ?? []).toEqual([]);
   });
 
-  test("volumes: detached, deleted, expunged", async () => {
+  test("volumes: detached, attached, deleted, expunged; a root volume stays", async () => {
     const { value } = await run("QueryVolume", { conditions: ["name=logs", "vmInstanceUuid not null"] });
     const { uuid } = value.inventories[0];
+    const attach = { volumeUuid: uuid, vmInstanceUuid: ZSTACK_SEED.web };
     expect((await run("DetachDataVolumeFromVm", { uuid })).classes).toEqual({ inventory: "VolumeInventory" });
+    expect((await run("DetachDataVolumeFromVm", { uuid })).error?.code).toBe("SYS.1006");
+    expect((await run("AttachDataVolumeToVm", attach)).value.inventory).toMatchObject({
+      vmInstanceUuid: ZSTACK_SEED.web,
+      deviceId: expect.any(Number),
+    });
+    expect((await run("AttachDataVolumeToVm", attach)).error?.code).toBe("SYS.1006");
+    const root = (await run("QueryVmInstance", { conditions: ["name=web"] })).value.inventories[0].rootVolumeUuid;
+    expect((await run("DetachDataVolumeFromVm", { uuid: root })).error?.code).toBe("SYS.1006");
+    expect((await run("DeleteDataVolume", { uuid: root })).error?.code).toBe("SYS.1007");
     expect((await run("ExpungeDataVolume", { uuid })).error?.code).toBe("SYS.1006");
     expect((await run("DeleteDataVolume", { uuid })).error).toBeUndefined();
+    expect((await run("DeleteDataVolume", { uuid })).error?.code).toBe("SYS.1006");
     expect((await run("ExpungeDataVolume", { uuid })).error).toBeUndefined();
   });
 
   test("what VMs are placed in, the settings, the version and a job's progress", async () => {
     expect((await run("QueryZone")).classes).toEqual({ "inventories[0]": "ZoneInventory" });
+    expect((await run("QueryCluster")).classes).toEqual({ "inventories[0]": "ClusterInventory" });
+    expect((await run("QueryHost")).classes).toEqual({ "inventories[0]": "KVMHostInventory" });
     expect((await run("QueryPrimaryStorage")).classes).toEqual({ "inventories[0]": "PrimaryStorageInventory" });
-    expect((await run("QueryL3Network")).classes).toEqual({ "inventories[0]": "L3NetworkInventory" });
+    expect((await run("QueryL3Network")).classes).toEqual({
+      "inventories[0]": "L3NetworkInventory",
+      "inventories[0].ipRanges[0]": "IpRangeInventory",
+    });
     const configs = await run("QueryGlobalConfig", { conditions: ["category=vm"] });
     expect(configs.classes).toMatchObject({ "inventories[0]": "GlobalConfigInventory" });
     expect((await call("GetVersion")).value.version).toBe(emulator.zstack.settings.version);
@@ -203,9 +216,64 @@ suite("ZStack's Java SDK", () => {
     expect(none.value.inventories ?? []).toEqual([]);
   });
 
+  test("a running clone's progress is typed", async () => {
+    emulator.zstack.failNextClone("stuck");
+    const job = "1".repeat(32);
+    await fetch(`${emulator.url}/zstack/v1/vm-instances/${ZSTACK_SEED.web}/actions`, {
+      method: "PUT",
+      headers: { Authorization: `OAuth ${sessionId}`, "X-Job-UUID": job },
+      body: JSON.stringify({ cloneVmInstance: { names: ["stuck"] } }),
+    });
+    const { value, classes } = await run("GetTaskProgress", { apiId: job });
+    expect(classes).toEqual({ "inventories[0]": "TaskProgressInventory" });
+    expect(value.inventories).toMatchObject([{ taskUuid: job, content: "10", time: expect.any(Number) }]);
+  });
+
+  test("the server's time and zone are those of its answers", async () => {
+    const { value: time } = await call("GetCurrentTime");
+    const { Seconds } = time.currentTime;
+    expect(Math.abs(Seconds * 1000 - Date.now())).toBeLessThan(60_000);
+    emulator.zstack.settings.offsetMinutes = -210;
+    const { value: zone } = await run("GetPlatformTimeZone");
+    const { value: login } = await call("LogInByAccount", { accountName: "admin", password: sha512("password") });
+    expect(zone.offset).toBe("-03:30");
+    const created = Date.parse(`${login.inventory.createDate} GMT${zone.offset.replace(":", "")}`);
+    expect(Math.abs(created - Seconds * 1000)).toBeLessThan(60_000);
+  });
+
+  test("processors and memory of a stopped VM change, those of a running one do not", async () => {
+    const { value } = await run("CloneVmInstance", {
+      vmInstanceUuid: ZSTACK_SEED.web,
+      names: ["bigger"],
+      strategy: "CreateStopped",
+    });
+    const { uuid } = value.result.inventories[0].inventory;
+    const bigger = { uuid, cpuNum: 4, memorySize: 2 ** 34 };
+    expect((await run("UpdateVmInstance", bigger)).value.inventory).toMatchObject(bigger);
+    expect((await run("StartVmInstance", { uuid })).error).toBeUndefined();
+    expect((await run("UpdateVmInstance", { uuid, cpuNum: 8 })).error?.code).toBe("SYS.1007");
+    expect((await run("QueryVmInstance", { conditions: [`uuid=${uuid}`] })).value.inventories).toMatchObject([bigger]);
+  });
+
   test("a call that the emulator does not have is refused in the server's own words", async () => {
-    const { error } = await run("QueryImage");
-    expect(error?.details).toBe("no api mapping to /v1/images");
+    const login = { accountName: "admin", userName: "user", password: sha512("password") };
+    const refusals = await Promise.all([run("QueryImage"), run("QuerySystemTag"), call("LogInByUser", login)]);
+    expect(refusals.map(({ error }) => error?.details)).toEqual([
+      "no api mapping to /v1/images",
+      "no api mapping to /v1/system-tags",
+      "no api mapping to /v1/accounts/users/login",
+    ]);
+  });
+
+  test("a session is renewed, for the time that the client asks for", async () => {
+    const { value } = await call("LogInByAccount", { accountName: "admin", password: sha512("password") });
+    const sessionUuid: string = value.inventory.uuid;
+    const renewed = await run("RenewSession", { sessionUuid, duration: 86_400 });
+    expect(renewed.classes).toEqual({ inventory: "SessionInventory" });
+    const life = Date.parse(renewed.value.inventory.expiredDate) - Date.parse(renewed.value.inventory.createDate);
+    expect(Math.abs(life - 86_400_000)).toBeLessThan(60_000);
+    expect((await run("RenewSession", { sessionUuid: "0".repeat(32) })).error?.code).toBe("SYS.1003");
+    await call("LogOut", { sessionUuid });
   });
 
   test("an expired session is the server's error", async () => {

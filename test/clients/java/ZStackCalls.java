@@ -7,8 +7,11 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Modifier;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
@@ -18,7 +21,8 @@ import org.zstack.sdk.ZSConfig;
 
 /**
  * Runs calls of ZStack's Java SDK that it reads from its input, a JSON object a line: {"action", "fields"}. For each it
- * writes a line: the result, the class of each object in it, and what of the answer the SDK's classes do not know.
+ * writes a line: the result, the class of each object in it, what of the answer the SDK's classes do not know, and which
+ * fields of those classes the answer leaves out.
  */
 public class ZStackCalls {
   private static final Gson GSON = new Gson();
@@ -67,19 +71,23 @@ public class ZStackCalls {
     answer.add("value", GSON.toJsonTree(value));
     JsonObject classes = new JsonObject();
     JsonArray unknown = new JsonArray();
-    if (!body.isEmpty()) compare(JsonParser.parseString(body), value, "", classes, unknown);
+    Set<String> missing = new TreeSet<>();
+    if (!body.isEmpty()) compare(JsonParser.parseString(body), value, "", classes, unknown, missing);
     answer.add("classes", classes);
     answer.add("unknown", unknown);
+    answer.add("missing", GSON.toJsonTree(missing));
     return answer;
   }
 
   /** Walks through the JSON of the answer and through the objects that the SDK made of it. */
-  private static void compare(JsonElement json, Object value, String path, JsonObject classes, JsonArray unknown)
+  private static void compare(
+      JsonElement json, Object value, String path, JsonObject classes, JsonArray unknown, Set<String> missing)
       throws IllegalAccessException {
     if (json.isJsonArray() && value instanceof List) {
       List<?> list = (List<?>) value;
       for (int index = 0; index < list.size(); index += 1) {
-        compare(json.getAsJsonArray().get(index), list.get(index), path + "[" + index + "]", classes, unknown);
+        String inner = path + "[" + index + "]";
+        compare(json.getAsJsonArray().get(index), list.get(index), inner, classes, unknown, missing);
       }
       return;
     }
@@ -99,7 +107,18 @@ public class ZStackCalls {
         continue;
       }
       field.setAccessible(true);
-      compare(entry.getValue(), field.get(value), inner, classes, unknown);
+      compare(entry.getValue(), field.get(value), inner, classes, unknown, missing);
+    }
+    // A call's result has fields of other forms of the call, such as a query's total.
+    if (!path.isEmpty()) addMissing(value.getClass(), json.getAsJsonObject(), missing);
+  }
+
+  private static void addMissing(Class<?> type, JsonObject json, Set<String> missing) {
+    for (Class<?> one = type; one != null; one = one.getSuperclass()) {
+      for (Field field : one.getDeclaredFields()) {
+        boolean ofObject = !Modifier.isStatic(field.getModifiers()) && !field.isSynthetic();
+        if (ofObject && !json.has(field.getName())) missing.add(type.getSimpleName() + "." + field.getName());
+      }
     }
   }
 

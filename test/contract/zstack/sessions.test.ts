@@ -14,7 +14,7 @@ afterEach(() => api.emulator.close());
 const renew = (body: unknown, uuid = api.session) => api.change("PUT", `/accounts/sessions/${uuid}/renew`, body);
 /** A time of an answer as if it were UTC. */
 const instant = (time: string) => Date.parse(`${time} UTC`);
-const serverNow = () => api.emulator.clock.nowMs() + api.emulator.zstack.settings.offsetMinutes * 60_000;
+const serverNow = () => api.emulator.clock.now().getTime() + api.emulator.zstack.settings.offsetMinutes * 60_000;
 
 test("a session is renewed for the time that the call asks for, or for its life", async () => {
   const seconds = async (body: unknown) => {
@@ -25,7 +25,7 @@ test("a session is renewed for the time that the call asks for, or for its life"
   expect(await seconds({ renewSession: { duration: 86_400 } })).toBeCloseTo(86_400, -1);
   // The job query is no authorised call, so the end stays.
   const [session] = api.emulator.zstack.sessions.values();
-  expect(session?.endMs).toBeGreaterThan(api.emulator.clock.nowMs() + 86_000_000);
+  expect(session?.endMs).toBeGreaterThan(api.emulator.clock.now().getTime() + 86_000_000);
   expect(await seconds({})).toBeCloseTo(7200, -1);
 });
 
@@ -54,7 +54,7 @@ test("the server tells its time to everybody, and its zone to who is logged in",
   const time = await api.ask("PUT", "/management-nodes/actions", { getCurrentTime: {} }, "ended");
   expect(time.status).toBe(200);
   const { MillionSeconds, Seconds } = time.body.currentTime;
-  expect(Math.abs(MillionSeconds - api.emulator.clock.nowMs())).toBeLessThan(60_000);
+  expect(Math.abs(MillionSeconds - api.emulator.clock.now().getTime())).toBeLessThan(60_000);
   expect(Seconds).toBe(Math.floor(MillionSeconds / 1000));
   const zone = async () => (await api.ask("GET", "/management-nodes/platform-timezone")).body;
   expect(await zone()).toMatchObject({ timezone: "Asia/Shanghai", offset: "+08:00" });
@@ -80,7 +80,9 @@ test.each([480, 0, -210])(
     near((await api.change("PUT", `/vm-instances/${ZSTACK_SEED.web}/actions`, update)).body.inventory.lastOpDate);
     const sql = (ms: number) => new Date(ms).toISOString().slice(0, 19).replace("T", " ");
     const between = [`createDate>${sql(serverNow() - 600_000)}`, `createDate<${sql(serverNow() + 600_000)}`];
-    expect(await api.names(`/zones?${new URLSearchParams(between.map((one) => ["q", one]))}`)).toEqual(["zone"]);
+    expect(
+      await api.names(`/zones?${new URLSearchParams(between.map((one): [string, string] => ["q", one]))}`),
+    ).toEqual(["zone"]);
   },
 );
 
