@@ -37,7 +37,7 @@ export function login(context: Context): Reply {
   return result(context, { inventory: sessionView(uuid, session) });
 }
 
-/** APIRenewSessionMsg.java:13–27, Session.java:101–127: 60 s to a year; without a duration as each authorised call. */
+/** APIRenewSessionMsg.java:14–27, Session.java:101–127: 60 s to a year; without a duration as each authorised call. */
 export function renewSession({ model, params: { uuid = "" }, fields: { duration } }: Context): Work {
   checkRange("duration", duration, [60, 31_536_000]);
   if (!model.sessions.has(uuid)) throw new Failure(notFound("sessionUuid", uuid, "SessionVO"));

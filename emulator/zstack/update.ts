@@ -16,7 +16,7 @@ const VALUES = {
 } as const;
 const RANGES = { cpuNum: [1, 1024], memorySize: [1, LONG_MAX], reservedMemorySize: [0, LONG_MAX] } as const;
 
-/** APIUpdateVmInstanceMsg.java:30–48, VmInstanceApiInterceptor.java:489–555 (docs/wire/zstack.md#update). */
+/** APIUpdateVmInstanceMsg.java:22–43, VmInstanceApiInterceptor.java:489–555 (docs/wire/zstack.md#update). */
 export function updateVm({ model, params, fields }: Context): Work {
   checkUpdate(fields);
   const row = findVm(model, params.uuid);
