@@ -8,7 +8,7 @@ import { HttpError, parseJson, validated as validatedBody } from "../openstack/w
 import { snapshotNotFound, volumeNotFound } from "./errors";
 import { type ListedRow, type ListKind, listPage } from "./lists";
 import type { CinderModel, SnapshotRow, VolumeRow } from "./model";
-import { isTrueWord } from "./values";
+import { readBooleanParam } from "./values";
 
 export interface CinderContext {
   readonly model: CinderModel;
@@ -74,8 +74,9 @@ export function isVisible(row: { project_id: string }, { identity, projectId }: 
 export function listedRows<Row extends { project_id: string }>(
   rows: ReadonlyMap<string, Row>,
   { identity, request, projectId }: CinderContext,
+  everywhere = (query: URLSearchParams) => readBooleanParam(query, "all_tenants"),
 ): Row[] {
-  const all = identity.isAdmin && isTrueWord(request.query.get("all_tenants"));
+  const all = identity.isAdmin && everywhere(request.query);
   return [...rows.values()].filter((row) => all || row.project_id === projectId);
 }
 
@@ -86,11 +87,12 @@ export function listReply<Row extends ListedRow>(
   query: URLSearchParams = context.request.query,
 ): Reply {
   const name = kind.collection.split("/")[0] ?? "";
+  const keys = kind.keys ?? { rows: name, links: `${name}_links` };
   const { rows, next, count } = listPage(query, kind, context);
   const href = `${context.base}/${kind.collection}?${next}`;
   return json(200, {
-    [name]: rows.map(view),
-    ...(next === undefined ? {} : { [`${name}_links`]: [{ rel: "next", href }] }),
+    [keys.rows]: rows.map(view),
+    ...(next === undefined ? {} : { [keys.links]: [{ rel: "next", href }] }),
     ...(count === undefined ? {} : { count }),
   });
 }

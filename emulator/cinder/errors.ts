@@ -27,6 +27,10 @@ export function volumeNotFound(id: unknown): HttpError {
   return new HttpError(404, `Volume ${id === null ? "None" : String(id)} could not be found.`);
 }
 
+export function volumeTypeNotFound(id: string): HttpError {
+  return new HttpError(404, `Volume type ${id} could not be found.`);
+}
+
 export function messageNotFound(id: unknown): HttpError {
   return new HttpError(404, `Message ${String(id)} could not be found.`);
 }

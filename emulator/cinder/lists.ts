@@ -13,17 +13,26 @@ export interface ListedRow {
 export interface ListKind<Row extends ListedRow> {
   /** The path of the list below the project. */
   readonly collection: string;
+  /** The names in the answer, where they don't follow from the path. */
+  readonly keys?: { readonly rows: string; readonly links: string };
   /** The rows that this caller may see. */
   readonly rows: readonly Row[];
-  /** Filters that a member may use from 3.31 on (/etc/cinder/resource_filters.json). */
+  /** Filters that a member may use (/etc/cinder/resource_filters.json). */
   readonly memberFilters: readonly string[];
+  /** The microversion 3.x from which a member's other filter is refused: 3.31 if there is none. */
+  readonly filtersSince?: number;
+  /** Columns that are compared as times: `gt:2026-11-28T00:00:00`. */
+  readonly times?: readonly string[];
+  /** A boolean column whose filter refuses other words, from that microversion on. */
+  readonly booleanSince?: Readonly<Record<string, number>>;
   /** The value of a database column; undefined if there is no such column. */
   column(row: Row, name: string): unknown;
   /** Columns that can be sorted by. */
   readonly sortable: readonly string[];
   /** The microversion 3.x from which the metadata filter counts. */
   readonly metadataFilterSince: number;
-  notFound(id: string): Error;
+  /** undefined: a list that ignores an unknown marker. */
+  readonly notFound: ((id: string) => Error) | undefined;
 }
 
 /** What the meaning of the parameters depends on. */
@@ -59,7 +68,8 @@ export function listPage<Row extends ListedRow>(
   const matching = kind.rows.filter(keep).sort(compare);
   const from = marker === undefined ? 0 : matching.findIndex((row) => row.id === marker) + 1;
   // The id of no row at all is a 404 (exchanges: 'marker unknown').
-  if (marker !== undefined && !kind.rows.some((row) => row.id === marker)) throw kind.notFound(marker);
+  if (marker !== undefined && kind.notFound !== undefined && !kind.rows.some((row) => row.id === marker))
+    throw kind.notFound(marker);
   const rows = matching.slice(from + offset, from + offset + limit);
   const last = rows.at(-1);
   // A full page has a link even when nothing follows (docs/wire/openstack.md#a6).
@@ -142,14 +152,70 @@ function readFilters<Row extends ListedRow>(
   // (docs/wire/openstack.md#metadata-as-record; cinder/api/v3/snapshots.py _process_snapshot_filtering).
   let filters = params.rest().filter(([key]) => key !== "metadata" || minor >= kind.metadataFilterSince);
   const foreign = filters.filter(([key]) => !kind.memberFilters.includes(key));
-  if (!identity.isAdmin && minor >= 31 && foreign.length > 0)
+  if (!identity.isAdmin && minor >= (kind.filtersSince ?? 31) && foreign.length > 0)
     throw invalid(`Invalid filters ${foreign.map(([key]) => key).join(",")} are found in query options.`);
   if (!identity.isAdmin) filters = filters.filter(([key]) => kind.memberFilters.includes(key));
-  return (row) => filters.every(([key, value]) => passes(row, key, value, kind));
+  // cinder/api/v3/volumes.py:102-111 drops these before 3.31, and not from there on, whatever 3.60 says of them.
+  const times = minor >= 31 ? (kind.times ?? []) : [];
+  filters = filters.filter(([key]) => times.includes(key) || kind.times?.includes(key) !== true);
+  checkBooleans(filters, kind, minor);
+  const tests = filters.map(([key, value]) =>
+    times.includes(key) ? timeTest(key, value, kind) : (row: Row) => passes(row, key, value, kind),
+  );
+  return (row) => tests.every((test) => test(row));
+}
+
+function checkBooleans<Row extends ListedRow>(
+  filters: readonly (readonly [string, string])[],
+  { booleanSince = {} }: ListKind<Row>,
+  minor: number,
+): void {
+  for (const [key, value] of filters) {
+    if (readBoolean(value) !== undefined) continue;
+    // The filter has the name of the column by then.
+    if (key === "consumes_quota") throw invalid(`Value '${value}' for 'use_quota' is not a boolean.`);
+    if (minor >= (booleanSince[key] ?? Infinity)) throw invalid(`Invalid input received: '${key} = ${value}'`);
+  }
+}
+
+const COMPARISONS: Readonly<Record<string, (a: number, b: number) => boolean>> = {
+  gt: (a, b) => a > b,
+  gte: (a, b) => a >= b,
+  eq: (a, b) => a === b,
+  neq: (a, b) => a !== b,
+  lt: (a, b) => a < b,
+  lte: (a, b) => a <= b,
+};
+
+/** Any of the comparisons suffices (cinder/db/sqlalchemy/api.py _filter_time_comparison), and none holds for null. */
+function timeTest<Row extends ListedRow>(key: string, value: string, kind: ListKind<Row>): (row: Row) => boolean {
+  const wanted = value.split(",").map((unit) => {
+    const [operator = "", ...rest] = unit.split(":");
+    const compare = COMPARISONS[operator];
+    if (compare === undefined) throw invalid(`Invalid ${operator} operator`);
+    const text = rest.length === 0 ? operator : rest.join(":");
+    const time = readTime(text);
+    if (time === undefined) throw invalid(`Invalid ${text} value`);
+    return { compare, time };
+  });
+  return (row) => {
+    const column = kind.column(row, key);
+    const at = typeof column === "string" ? readTime(column) : undefined;
+    return at !== undefined && wanted.some(({ compare, time }) => compare(at, time));
+  };
+}
+
+/** In UTC if there is no offset (oslo_utils timeutils.parse_isotime). */
+function readTime(text: string): number | undefined {
+  const found = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(text);
+  if (found === null) return undefined;
+  const [, day = "", time = "00:00", offset = "Z"] = found;
+  const ms = Date.parse(`${day}T${time}${offset}`);
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 function passes<Row extends ListedRow>(row: Row, key: string, value: string, kind: ListKind<Row>): boolean {
-  if (key === "metadata") return hasMetadata(kind.column(row, "metadata"), value);
+  if (key === "metadata" || key === "extra_specs") return hasMetadata(kind.column(row, key), value);
   const like = key.endsWith("~");
   const column = kind.column(row, like ? key.slice(0, -1) : key);
   // A filter on no column finds nothing (exchanges: 'bogus filter admin 3.66').

@@ -65,6 +65,8 @@ export interface VolumeRow {
   bootable: boolean;
   multiattach: boolean;
   attachments: VolumeAttachment[];
+  /** What an administrator has set it to; null: the attachments tell. */
+  attach_status: "attached" | "detached" | null;
   group_id: string | null;
   migration_status: string | null;
   /** null until the volume is scheduled. */
@@ -79,6 +81,7 @@ export interface VolumeType {
   name: string;
   description: string | null;
   is_public: boolean;
+  created_at: string;
 }
 
 export interface MessageRow {
@@ -113,6 +116,9 @@ export interface BehaviourHandle {
   remove(): void;
 }
 
+/** default_volume_type */
+const DEFAULT_TYPE = "__DEFAULT__";
+
 export const SEED_VOLUMES = {
   data: "11111111-1111-4111-8111-111111111111",
   logs: "22222222-2222-4222-8222-222222222222",
@@ -125,8 +131,8 @@ export class CinderModel {
   /** What a volume shows as its service_uuid. */
   serviceUuid = "";
   readonly messages = new Map<string, MessageRow>();
-  /** By project id; a project without an entry has `defaultQuotas`. */
-  readonly quotas = new Map<string, Quotas>();
+  /** What was set, by project id. A resource that is not set has its default. */
+  readonly quotas = new Map<string, Partial<Quotas> & Record<string, number>>();
   readonly defaultQuotas: Quotas;
   private behaviours: { rule: Behaviour; left: number }[] = [];
   private readonly snapshotTasks: TaskRunner<SnapshotRow, Event>;
@@ -157,8 +163,8 @@ export class CinderModel {
     this.snapshotTasks.reset();
     this.volumeTasks.reset();
     this.serviceUuid = this.ids.uuid("cinder service");
-    for (const name of ["__DEFAULT__", "ssd"]) {
-      this.createVolumeType({ name, description: name === "__DEFAULT__" ? "Default Volume Type" : null });
+    for (const name of [DEFAULT_TYPE, "ssd"]) {
+      this.createVolumeType({ name, description: name === DEFAULT_TYPE ? "Default Volume Type" : null });
     }
     this.createVolume({ id: SEED_VOLUMES.data, name: "data", size: 10 });
     this.createVolume({ id: SEED_VOLUMES.logs, name: "logs", size: 20, status: "in-use" });
@@ -202,6 +208,7 @@ export class CinderModel {
       bootable: false,
       multiattach: false,
       attachments: inUse ? [this.attachment(id, created_at)] : [],
+      attach_status: null,
       group_id: null,
       migration_status: null,
       host: "emulator@lvm#lvm",
@@ -217,7 +224,7 @@ export class CinderModel {
 
   createVolumeType(given: Partial<VolumeType> & Pick<VolumeType, "name">): VolumeType {
     const id = given.id ?? this.ids.uuid("volume type");
-    const row: VolumeType = { description: null, is_public: true, ...given, id };
+    const row: VolumeType = { description: null, is_public: true, created_at: this.stamp(), ...given, id };
     this.volumeTypes.set(id, row);
     return row;
   }
@@ -227,6 +234,7 @@ export class CinderModel {
     const row = this.volumes.get(id);
     if (row === undefined) throw new Error(`the emulator has no volume ${id}`);
     row.status = "in-use";
+    row.attach_status = null;
     row.attachments.push({ ...this.attachment(id, this.stamp()), server_id: server, device });
   }
 
@@ -250,6 +258,16 @@ export class CinderModel {
     };
     this.snapshots.set(row.id, row);
     return row;
+  }
+
+  isAttached({ attach_status, attachments }: VolumeRow): boolean {
+    return attach_status === null ? attachments.length > 0 : attach_status === "attached";
+  }
+
+  get defaultVolumeType(): VolumeType {
+    const type = [...this.volumeTypes.values()].find(({ name }) => name === DEFAULT_TYPE);
+    if (type === undefined) throw new Error(`the emulator has no volume type ${DEFAULT_TYPE}`);
+    return type;
   }
 
   /** Removes the snapshot without a request, as if another client had deleted it. */
@@ -304,12 +322,17 @@ export class CinderModel {
   }
 
   quotasOf(projectId: string): Quotas {
-    return this.quotas.get(projectId) ?? this.defaultQuotas;
+    return { ...this.defaultQuotas, ...this.quotas.get(projectId) };
   }
 
-  usageOf(projectId: string): Quotas {
-    const volumes = [...this.volumes.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
-    const snapshots = [...this.snapshots.values()].filter((row) => row.project_id === projectId && row.consumes_quota);
+  /** Of all volume types, or of one. */
+  usageOf(projectId: string, typeId?: string): Quotas {
+    const counts = (row: VolumeRow | SnapshotRow) => {
+      const type = "volume_id" in row ? this.volumes.get(row.volume_id)?.volume_type_id : row.volume_type_id;
+      return row.project_id === projectId && row.consumes_quota && (typeId === undefined || type === typeId);
+    };
+    const volumes = [...this.volumes.values()].filter(counts);
+    const snapshots = [...this.snapshots.values()].filter(counts);
     // Snapshots count in gigabytes too, unless no_snapshot_gb_quota is set (docs/wire/openstack.md#a10).
     const gigabytes = sum(volumes.map((row) => row.size)) + sum(snapshots.map((row) => row.volume_size));
     return { volumes: volumes.length, snapshots: snapshots.length, gigabytes };

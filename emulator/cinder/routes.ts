@@ -8,6 +8,7 @@ import * as messages from "./handlers/messages";
 import { metadataRoutes, SNAPSHOT_METADATA, VOLUME_METADATA } from "./handlers/metadata";
 import * as quotas from "./handlers/quotas";
 import * as snapshots from "./handlers/snapshots";
+import * as types from "./handlers/types";
 import { listVersions, redirectToVersion, showVersion, type VersionHandler } from "./handlers/versions";
 import * as volumes from "./handlers/volumes";
 
@@ -20,7 +21,12 @@ export const VERSION_ROUTES = routesOf<VersionHandler>([
 ]);
 
 /** The microversion 3.x in which an operation appeared. */
-export const SINCE: Readonly<Record<string, number>> = { "messages.list": 3, "messages.show": 3, "messages.delete": 3 };
+export const SINCE: Readonly<Record<string, number>> = {
+  "messages.list": 3,
+  "messages.show": 3,
+  "messages.delete": 3,
+  "volumes.summary": 12,
+};
 
 const ACTIONS: Readonly<Record<string, Readonly<Record<string, CinderHandler>>>> = {
   "snapshots.action": snapshots.ACTIONS,
@@ -39,6 +45,7 @@ const PROJECT_ROUTES: readonly RouteRow<CinderHandler>[] = [
   ["volumes.create", "POST", "/volumes", volumes.create],
   ["volumes.list", "GET", "/volumes", (context) => volumes.list(context, "summary")],
   ["volumes.detail", "GET", "/volumes/detail", (context) => volumes.list(context, "extended")],
+  ["volumes.summary", "GET", "/volumes/summary", volumes.summary],
   ["volumes.show", "GET", "/volumes/{id}", volumes.show],
   ["volumes.update", "PUT", "/volumes/{id}", volumes.update],
   ["volumes.delete", "DELETE", "/volumes/{id}", volumes.remove],
@@ -47,11 +54,13 @@ const PROJECT_ROUTES: readonly RouteRow<CinderHandler>[] = [
   ["messages.list", "GET", "/messages", messages.list],
   ["messages.show", "GET", "/messages/{id}", messages.show],
   ["messages.delete", "DELETE", "/messages/{id}", messages.remove],
-  ["types.list", "GET", "/types", volumes.listTypes],
-  ["types.show", "GET", "/types/{id}", volumes.showType],
+  ["types.list", "GET", "/types", types.list],
+  ["types.show", "GET", "/types/{id}", types.show],
   ["limits.show", "GET", "/limits", quotas.showLimits],
   ["quotas.show", "GET", "/os-quota-sets/{target}", quotas.show],
   ["quotas.update", "PUT", "/os-quota-sets/{target}", quotas.update],
+  ["quotas.delete", "DELETE", "/os-quota-sets/{target}", quotas.remove],
+  ["quotas.defaults", "GET", "/os-quota-sets/{target}/defaults", quotas.showDefaults],
 ];
 
 /**

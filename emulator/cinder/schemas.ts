@@ -1,5 +1,6 @@
 // What Cinder accepts in a request body (cinder/api/schemas/*.py, cinder/api/validation/parameter_types.py).
 
+import { isObject } from "../core/http";
 import { type Schema, wrapped } from "../openstack/jsonSchema";
 import { words } from "./values";
 
@@ -66,13 +67,88 @@ export const SNAPSHOT_UPDATE_STATUS = wrapped("os-update_snapshot_status", {
   required: ["status"],
 });
 
-export const RESET_STATUS = wrapped("os-reset_status", {
+/** cinder/objects/fields.py:113, in the order of exchanges: 'reset banana' */
+const SNAPSHOT_STATUSES = words(
+  "error available creating deleting deleted updating error_deleting unmanaging backing-up restoring",
+);
+
+/** cinder/objects/fields.py:168-197 */
+const VOLUME_STATUSES = words(
+  "creating available deleting error error_deleting error_managing managing attaching in-use detaching maintenance",
+  "restoring-backup error_restoring reserved awaiting-transfer backing-up error_backing-up error_extending downloading",
+  "uploading retyping extending",
+);
+
+/** cinder/objects/fields.py:204-212 */
+const MIGRATION_STATUSES = words("migrating error success completing none starting");
+
+/** In any case of letters (cinder/api/validation/validators.py:330-375). A snapshot's may not be empty. */
+function statusFormat(noun: string, valid: readonly string[], printed = tuple(valid)) {
+  return (value: unknown): string | undefined => {
+    const isValid = typeof value !== "string" || valid.includes(value.toLowerCase());
+    if (isValid || (value === "" && noun !== "Snapshot status")) return undefined;
+    return `${noun}: ${value} is invalid, valid statuses are: ${printed}.`;
+  };
+}
+
+function tuple(values: readonly string[]): string {
+  return `(${values.map((value) => `'${value}'`).join(", ")})`;
+}
+
+const STATUS_OR_NULL = { types: ["string", "null"] } as const;
+
+export const SNAPSHOT_RESET_STATUS = wrapped("os-reset_status", {
+  properties: { status: { types: ["string"], format: statusFormat("Snapshot status", SNAPSHOT_STATUSES) } },
+  required: ["status"],
+});
+
+/** validators.py:316-327: the check of the whole comes before those of the fields. */
+export const VOLUME_RESET_STATUS = wrapped("os-reset_status", {
+  format: (value) =>
+    isObject(value) && !value.status && !value.attach_status && !value.migration_status
+      ? "Must specify 'status', 'attach_status' or 'migration_status' for update."
+      : undefined,
   properties: {
-    status: { types: ["string"] },
-    attach_status: { types: ["string", "null"] },
-    migration_status: { types: ["string", "null"] },
+    status: { ...STATUS_OR_NULL, format: statusFormat("Volume status", VOLUME_STATUSES) },
+    attach_status: {
+      ...STATUS_OR_NULL,
+      format: statusFormat("Volume attach status", ["attached", "detached"], "['attached', 'detached']"),
+    },
+    migration_status: { ...STATUS_OR_NULL, format: statusFormat("Volume migration status", MIGRATION_STATUSES) },
   },
 });
+
+const QUOTA_MAX = 2 ** 31 - 1;
+
+/** Neither is a quota, and both pass (cinder/quota.py:964). */
+const NO_QUOTAS = ["tenant_id", "id"];
+
+/**
+ * cinder/api/schemas/quotas.py, cinder/api/validation/validators.py:238-255: the values come before the names. Text passes
+ * here, and does not pass what follows (docs/wire/openstack.md#quotas).
+ */
+export function quotaUpdate(resources: readonly string[]): Schema {
+  return wrapped("quota_set", {
+    minProperties: 1,
+    format: (value) => {
+      const given = Object.entries(isObject(value) ? value : {}).filter(([key]) => !NO_QUOTAS.includes(key));
+      const known = given.filter(([key]) => resources.includes(key));
+      const problem = known.map(([key, limit]) => quotaProblem(key, limit)).find((text) => text !== undefined);
+      const bad = given.flatMap(([key]) => (resources.includes(key) ? [] : [key]));
+      if (problem !== undefined || bad.length === 0) return problem;
+      return `Invalid input received: Bad key(s) in quota set: ${bad.join(", ")}`;
+    },
+    patternKeys: { expression: /^/, values: {} },
+  });
+}
+
+/** oslo_utils strutils.validate_integer */
+function quotaProblem(key: string, given: unknown): string | undefined {
+  const isInteger = ["number", "string"].includes(typeof given) && /^\s*[+-]?\d+\s*$/.test(String(given));
+  if (!isInteger) return `${key} must be an integer`;
+  if (Number(given) < -1) return `${key} must be >= -1`;
+  return Number(given) > QUOTA_MAX ? `${key} must be <= ${QUOTA_MAX}` : undefined;
+}
 
 export const SET_BOOTABLE = wrapped("os-set_bootable", { properties: { bootable: BOOLEAN }, required: ["bootable"] });
 
@@ -109,7 +185,7 @@ const VOLUME: Schema = {
     consistencygroup_id: UUID_OR_NULL,
     size: { types: ["integer", "string", "null"], minimum: 1 },
     availability_zone: NAME,
-    multiattach: { types: ["boolean", "string", "null"] },
+    multiattach: { oneOf: (value) => value === null || [...TRUE_FORMS, ...FALSE_FORMS].includes(value) },
     image_id: NAME,
     imageRef: NAME,
     group_id: NAME,

@@ -1,5 +1,6 @@
 // Values of requests and rows: booleans as words, names, strings, columns.
 
+import { invalid } from "./errors";
 import type { SnapshotRow, VolumeRow } from "./model";
 
 /** oslo_utils strutils.bool_from_string; undefined for any other word. */
@@ -11,6 +12,15 @@ export function readBoolean(value: string): boolean | undefined {
 
 export function isTrueWord(value: string | null): boolean {
   return value !== null && readBoolean(value) === true;
+}
+
+/** cinder/utils.py get_bool_param: absent is false, and any other word is refused. */
+export function readBooleanParam(query: URLSearchParams, name: string, shownAs = name): boolean {
+  const value = query.get(name);
+  if (value === null) return false;
+  const wanted = readBoolean(value);
+  if (wanted === undefined) throw invalid(`Value '${value}' for '${shownAs}' is not a boolean.`);
+  return wanted;
 }
 
 /** `"  slow snap-001 "` comes back as `"slow snap-001"`, null stays null (docs/wire/openstack.md#a2). */

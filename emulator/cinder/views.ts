@@ -72,34 +72,24 @@ export function messageView(row: MessageRow, context: CinderContext): View {
   return { ...message, links: links(context, "messages", row.id), resource_type, resource_uuid };
 }
 
-export function typeView(type: VolumeType): View {
-  return { ...type, "os-volume-type-access:is_public": type.is_public, extra_specs: {}, qos_specs_id: null };
-}
-
-/** exchanges: 'set quota' */
-export function quotaView({ volumes, snapshots, gigabytes }: Quotas): View {
+/** Only administrators see the quality of service (cinder/api/v3/views/types.py:23-49; exchanges: 'types'). */
+export function typeView(type: VolumeType, isAdmin: boolean): View {
   return {
-    volumes,
-    per_volume_gigabytes: -1,
-    snapshots,
-    gigabytes,
-    backups: 10,
-    backup_gigabytes: 1000,
-    volumes___DEFAULT__: -1,
-    gigabytes___DEFAULT__: -1,
-    snapshots___DEFAULT__: -1,
-    groups: 10,
+    ...pick(type, "id", "name", "is_public", "description"),
+    extra_specs: {},
+    ...(isAdmin ? { qos_specs_id: null } : {}),
+    "os-volume-type-access:is_public": type.is_public,
   };
 }
 
 /** exchanges: 'limits' */
-export function limitsView(quotas: Quotas, used: Quotas): View {
+export function limitsView(quotas: Readonly<Record<string, number>>, used: Quotas): View {
   return {
     maxTotalVolumes: quotas.volumes,
     maxTotalSnapshots: quotas.snapshots,
     maxTotalVolumeGigabytes: quotas.gigabytes,
-    maxTotalBackups: 10,
-    maxTotalBackupGigabytes: 1000,
+    maxTotalBackups: quotas.backups,
+    maxTotalBackupGigabytes: quotas.backup_gigabytes,
     totalVolumesUsed: used.volumes,
     totalGigabytesUsed: used.gigabytes,
     totalSnapshotsUsed: used.snapshots,

@@ -6,6 +6,7 @@ import { HttpError } from "../openstack/wsgi";
 import { type KeystoneContext, knownToken, readBody } from "./context";
 import { credentialNotFound, expecting, schemaError, unauthorized } from "./errors";
 import type { ApplicationCredential, Domain, KeystoneModel, Project, Token, User } from "./model";
+import { expiryMs } from "./times";
 
 type Scope = { kind: "default" } | { kind: "unscoped" } | { kind: "system" } | { kind: "project"; projectId: string };
 type Given = Record<string, unknown>;
@@ -35,9 +36,9 @@ function readAuth(context: KeystoneContext): { identity: AuthIdentity; scope: un
   // exchanges: 'empty'
   if (auth === undefined) throw expecting("auth", "request body");
   const { identity, scope } = auth;
-  if (!isObject(identity)) throw schemaError("'identity' is a required property");
+  if (!isObject(identity)) throw schemaError({ message: "'identity' is a required property", keyword: "required" });
   const { methods } = identity;
-  if (!Array.isArray(methods)) throw schemaError("'methods' is a required property");
+  if (!Array.isArray(methods)) throw schemaError({ message: "'methods' is a required property", keyword: "required" });
   return { identity: { ...identity, methods: methods.map(String) }, scope };
 }
 
@@ -135,7 +136,7 @@ function byApplicationCredential(context: KeystoneContext, given: unknown): Proo
   const credential = findApplicationCredential(context, given);
   if (credential === undefined) throw unauthorized();
   const user = context.model.users.get(credential.userId);
-  const expired = credential.expiresAt !== null && Date.parse(credential.expiresAt) <= context.clock.nowMs();
+  const expired = credential.expiresAt !== null && expiryMs(credential.expiresAt) <= context.clock.nowMs();
   if (user === undefined || !user.enabled || expired || credential.secret !== given.secret) throw unauthorized();
   return { user, methods: ["application_credential"], credential };
 }

@@ -3,7 +3,7 @@
 import type { Clock } from "../core/clock";
 import { type EmulatorRequest, header, type Reply } from "../core/http";
 import { HttpError, objectIn, parseJson } from "../openstack/wsgi";
-import { expecting, expectingText, forbidden, unauthorized } from "./errors";
+import { credentialNotFound, expecting, expectingText, forbidden, unauthorized } from "./errors";
 import type { KeystoneModel, Token } from "./model";
 
 export interface KeystoneContext {
@@ -25,9 +25,18 @@ export function readBody({ request }: KeystoneContext, name: string): Record<str
   return objectIn(parseJson(request.text, expectingText("valid JSON", "request body")), name);
 }
 
+/** What a list says of itself: the whole address, as the client wrote it. */
+export function requestUrl({ origin, target }: EmulatorRequest): string {
+  return `${origin}${target}`;
+}
+
 /** The caller's own token. */
 export function caller({ model, request }: KeystoneContext): Token {
-  const token = model.valid(header(request, "X-Auth-Token"));
+  const id = header(request, "X-Auth-Token") ?? "";
+  const credential = model.tokens.get(id)?.applicationCredentialId ?? null;
+  // Seen: Keystone looks the credential up before it looks at the token (docs/wire/openstack.md#application-credentials).
+  if (credential !== null && !model.applicationCredentials.has(credential)) throw credentialNotFound(credential);
+  const token = model.valid(id);
   // exchanges: 'no token', 'catalog after revoke'
   if (token === undefined) throw unauthorized();
   return token;

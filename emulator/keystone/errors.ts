@@ -4,7 +4,7 @@ import { type EmulatorRequest, json, type Reply } from "../core/http";
 import { HttpError } from "../openstack/wsgi";
 
 export const UNAUTHORIZED = "The request you have made requires authentication.";
-const COULD_NOT_COMPLY =
+export const COULD_NOT_COMPLY =
   "The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.";
 
 const TITLES: Readonly<Record<number, string>> = {
@@ -40,27 +40,44 @@ export function expectingText(attribute: string, target: string): string {
   return `Expecting to find ${attribute} in ${target}. ${COULD_NOT_COMPLY}`;
 }
 
+/** What jsonschema says of a part of a body: the keyword that refused it, and where the part is. */
+export interface SchemaRefusal {
+  readonly message: string;
+  readonly keyword: string;
+  /** The steps to the part in the body, and those in the schema. */
+  readonly at?: readonly (string | number)[];
+  readonly schemaAt?: readonly string[];
+}
+
 /** jsonschema's text goes on with the whole schema (exchanges: 'auth empty'); the beginning says what is wrong. */
-export function schemaError(message: string): HttpError {
-  return new HttpError(400, `${message}\n\nFailed validating 'required' in schema:\n    {}\n\nOn instance:\n    {}`);
+export function schemaError({ message, keyword, at = [], schemaAt = [] }: SchemaRefusal): HttpError {
+  const where = at.length === 0 ? "" : `Invalid input for field '${at.join("/")}': `;
+  const inSchema = schemaAt.map((step) => `['${step}']`).join("");
+  const onInstance = at.map((step) => (typeof step === "number" ? `[${step}]` : `['${step}']`)).join("");
+  const failed = `Failed validating '${keyword}' in schema${inSchema}:\n    {}`;
+  return new HttpError(400, `${where}${message}\n\n${failed}\n\nOn instance${onInstance}:\n    {}`);
 }
 
 export function credentialNotFound(id: string): HttpError {
   return new HttpError(404, `Could not find Application Credential: ${id}.`);
 }
 
+export function notFound(noun: string, id: string): HttpError {
+  return new HttpError(404, `Could not find ${noun}: ${id}.`);
+}
+
 /** Flask's own page, not JSON (exchanges: 'unknown path'). */
-export function unrouted(pathIsKnown: boolean): Reply {
-  const [status, title, text] = pathIsKnown
-    ? [405, "Method Not Allowed", "The method is not allowed for the requested URL."]
-    : [
-        404,
-        "Not Found",
-        "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.",
-      ];
+export function unrouted(): Reply {
+  const text =
+    "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.";
   return {
-    status,
+    status: 404,
     headers: { "Content-Type": "text/html; charset=utf-8" },
-    body: `<!doctype html>\n<html lang=en>\n<title>${status} ${title}</title>\n<h1>${title}</h1>\n<p>${text}</p>\n`,
+    body: `<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>${text}</p>\n`,
   };
+}
+
+/** Flask-RESTful's answer at a path that has other methods (exchanges: 'method not allowed'). */
+export function methodNotAllowed(methods: readonly string[]): Reply {
+  return json(405, { message: "The method is not allowed for the requested URL." }, { Allow: methods.join(", ") });
 }

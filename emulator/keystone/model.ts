@@ -43,9 +43,18 @@ export interface ApplicationCredential {
   userId: string;
   projectId: string;
   roles: string[];
-  /** ISO time or null. */
+  /** ISO time in UTC, or null. */
   expiresAt: string | null;
   unrestricted: boolean | null;
+  /** Calls that it is good for; null: all. */
+  accessRules: AccessRule[] | null;
+}
+
+export interface AccessRule {
+  id: string;
+  path?: string;
+  method?: string;
+  service?: string;
 }
 
 export interface Token {
@@ -142,6 +151,7 @@ export class KeystoneModel {
       description: null,
       expiresAt: null,
       unrestricted: null,
+      accessRules: null,
       ...given,
       id: given.id ?? this.ids.hex("application credential"),
       secret: given.secret ?? this.ids.hex("application credential secret"),
@@ -199,9 +209,14 @@ export class KeystoneModel {
     return this.users.get(token.userId)?.enabled === true ? token : undefined;
   }
 
+  credentialOf({ applicationCredentialId }: Token): ApplicationCredential | undefined {
+    return applicationCredentialId === null ? undefined : this.applicationCredentials.get(applicationCredentialId);
+  }
+
   identify(tokenId: string | undefined): Identity | undefined {
     const token = this.valid(tokenId);
-    if (token === undefined) return undefined;
+    // A service that isn't told its own type can't compare access rules (docs/wire/openstack.md#application-credentials).
+    if (token === undefined || this.credentialOf(token)?.accessRules != null) return undefined;
     const { userId, projectId, roles } = token;
     return { userId, projectId, roles, isAdmin: roles.includes("admin") };
   }

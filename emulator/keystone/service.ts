@@ -5,7 +5,6 @@ import type { Clock } from "../core/clock";
 import {
   type Call,
   type EmulatorRequest,
-  isKnownPath,
   matchRoute,
   type OperationInfo,
   type Reply,
@@ -14,7 +13,7 @@ import {
 } from "../core/http";
 import type { Ids } from "../core/ids";
 import { catchErrors, HttpError, INJECTED_ERROR, newRequestId, operationsOf, withHeaders } from "../openstack/wsgi";
-import { errorReply, UNAUTHORIZED, unrouted } from "./errors";
+import { errorReply, methodNotAllowed, UNAUTHORIZED, unrouted } from "./errors";
 import type { KeystoneModel } from "./model";
 import { ROUTES } from "./routes";
 
@@ -31,8 +30,7 @@ export class KeystoneService implements Service {
   resolve(request: EmulatorRequest): Call {
     const path = request.path.slice(this.prefix.length);
     const match = matchRoute(ROUTES, request.method, path);
-    if (match === undefined)
-      return { operation: UNROUTED, run: () => this.finish(request, () => unrouted(isKnownPath(ROUTES, path))) };
+    if (match === undefined) return { operation: UNROUTED, run: () => this.finish(request, () => this.unrouted(path)) };
     const { model, clock } = this;
     const { route, params } = match;
     const base = `${request.origin}${this.prefix}/v3`;
@@ -64,6 +62,12 @@ export class KeystoneService implements Service {
 
   reset(): void {
     this.model.reset();
+  }
+
+  private unrouted(path: string): Reply {
+    const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    const known = methods.filter((method) => matchRoute(ROUTES, method, path) !== undefined);
+    return known.length === 0 ? unrouted() : methodNotAllowed([...known, "OPTIONS"]);
   }
 
   /** Every answer has a request id, the unrouted ones too. */

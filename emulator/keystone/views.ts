@@ -1,6 +1,15 @@
 // What Keystone shows of its rows. The keys have the order of the recorded answers.
 
-import type { ApplicationCredential, CatalogueEntry, Domain, KeystoneModel, Project, Token } from "./model";
+import type {
+  ApplicationCredential,
+  CatalogueEndpoint,
+  CatalogueEntry,
+  Domain,
+  KeystoneModel,
+  Project,
+  Token,
+} from "./model";
+import { expiryColumn } from "./times";
 
 type View = Record<string, unknown>;
 
@@ -57,8 +66,41 @@ export function catalogueView(entries: readonly CatalogueEntry[], { projectId }:
   }));
 }
 
-export function projectView({ id, name, domainId }: Project): View {
-  return { id, name, domain_id: domainId, enabled: true, is_domain: false, parent_id: domainId };
+export function projectView({ id, name, domainId }: Project, base: string): View {
+  return {
+    id,
+    name,
+    domain_id: domainId,
+    description: "",
+    enabled: true,
+    parent_id: domainId,
+    is_domain: false,
+    tags: [],
+    options: {},
+    links: { self: `${base}/projects/${id}` },
+  };
+}
+
+/** A list as keystone/server/flask/common.py:640-682 wraps it: all of it at once. */
+export function collectionView(name: string, rows: readonly View[], { url }: { readonly url: string }): View {
+  return { [name]: rows, links: { next: null, self: url, previous: null } };
+}
+
+export function serviceView({ id, type, name }: CatalogueEntry, base: string): View {
+  return { name, id, type, enabled: true, links: { self: `${base}/services/${id}` } };
+}
+
+export function endpointView(service: CatalogueEntry, endpoint: CatalogueEndpoint, base: string, origin: string): View {
+  return {
+    id: endpoint.id,
+    interface: endpoint.interface,
+    region_id: endpoint.region,
+    service_id: service.id,
+    url: endpoint.url.replace("{origin}", origin),
+    enabled: true,
+    region: endpoint.region,
+    links: { self: `${base}/endpoints/${endpoint.id}` },
+  };
 }
 
 export function credentialView(model: KeystoneModel, row: ApplicationCredential, base: string): View {
@@ -69,7 +111,7 @@ export function credentialView(model: KeystoneModel, row: ApplicationCredential,
     user_id: row.userId,
     project_id: row.projectId,
     system: null,
-    expires_at: row.expiresAt,
+    expires_at: row.expiresAt === null ? null : expiryColumn(row.expiresAt),
     unrestricted: row.unrestricted,
     roles: row.roles.map((name) => ({
       id: model.roles.get(name)?.id ?? name,
@@ -78,6 +120,7 @@ export function credentialView(model: KeystoneModel, row: ApplicationCredential,
       description: null,
       options: { immutable: true },
     })),
+    ...(row.accessRules === null ? {} : { access_rules: row.accessRules }),
     links: { self: `${base}/application_credentials/${row.id}` },
   };
 }

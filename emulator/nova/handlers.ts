@@ -1,32 +1,15 @@
-// Nova's calls: two on assisted snapshots, which answer at once and check little (docs/wire/openstack.md#b,
-// nova/api/openstack/compute/assisted_volume_snapshots.py), and the state of one server.
+// Nova's calls on assisted snapshots, which answer at once and check little (docs/wire/openstack.md#b,
+// nova/api/openstack/compute/assisted_volume_snapshots.py).
 
-import type { CinderModel, VolumeRow } from "../cinder/model";
-import { type EmulatorRequest, isObject, json, type Reply } from "../core/http";
-import type { Identity } from "../keystone/model";
+import { isObject, json, type Reply } from "../core/http";
 import { type Schema, wrapped } from "../openstack/jsonSchema";
-import { HttpError, parseJson, requireAdmin, validated } from "../openstack/wsgi";
+import { type HttpError, parseJson, requireAdmin, validated } from "../openstack/wsgi";
+import type { NovaContext } from "./context";
 import { invalid, unexpected, wrongState } from "./errors";
-import type { NovaModel, ServerRow } from "./model";
-import { serverView, versionView } from "./views";
-
-export interface NovaContext {
-  readonly model: NovaModel;
-  readonly cinder: CinderModel;
-  readonly request: EmulatorRequest;
-  readonly identity: Identity;
-  /** 2.x as the number x. */
-  readonly minor: number;
-  readonly params: Readonly<Record<string, string>>;
-  /** `http://host/compute` */
-  readonly base: string;
-}
+import type { ServerRow } from "./model";
 
 /** Zed allows administrators only; the role `service` is not enough (exchanges: 'service role'). */
 const POLICY = "os_compute_api:os-assisted-volume-snapshots";
-
-/** `[api]max_limit` */
-const MAX_LIMIT = 1000;
 
 const TEXT: Schema = { types: ["string"], minLength: 1 };
 
@@ -43,64 +26,6 @@ const CREATE = wrapped("snapshot", {
   },
   required: ["volume_id", "create_info"],
 });
-
-export function showVersion({ base }: NovaContext): Reply {
-  return json(200, versionView(base));
-}
-
-export function showServer(context: NovaContext): Reply {
-  const { server, volumes } = findServer(context);
-  return json(200, { server: serverView(server, volumes, context.base, context.identity.isAdmin) });
-}
-
-/** nova/api/openstack/compute/servers.py index and detail: the project's own, of all projects to an administrator who asks. */
-export function listServers(context: NovaContext, detail: boolean): Reply {
-  const { cinder, identity, request, base } = context;
-  const everywhere = identity.isAdmin && /^(1|true)$/i.test(request.query.get("all_tenants") ?? "");
-  const own = [...cinder.volumes.values()].filter(({ project_id }) => everywhere || project_id === identity.projectId);
-  const ids = [...new Set(own.flatMap(({ attachments }) => attachments.map(({ server_id }) => server_id)))];
-  const marker = request.query.get("marker");
-  if (marker !== null && !ids.includes(marker)) throw new HttpError(400, `marker [${marker}] not found`);
-  const start = marker === null ? 0 : ids.indexOf(marker) + 1;
-  const limit = Math.min(Number(request.query.get("limit") ?? MAX_LIMIT), MAX_LIMIT);
-  const page = ids.slice(start, start + limit).map((id) => findServer({ ...context, params: { id } }));
-  const views = page.map(({ server, volumes }) => serverView(server, volumes, base, identity.isAdmin));
-  const last = views.at(-1);
-  const path = `${base}/v2.1/servers${detail ? "/detail" : ""}`;
-  const next = { rel: "next", href: `${path}?limit=${limit}&marker=${String(last?.id)}` };
-  return json(200, {
-    servers: detail ? views : views.map(({ id, name, links }) => ({ id, name, links })),
-    ...(last !== undefined && start + limit < ids.length ? { servers_links: [next] } : {}),
-  });
-}
-
-/** nova/api/openstack/compute/volumes.py index */
-export function listAttachments(context: NovaContext): Reply {
-  const { server, volumes } = findServer(context);
-  const rows = volumes.map(({ id, attachments }) => ({
-    id,
-    volumeId: id,
-    serverId: server.id,
-    device: attachments.find(({ server_id }) => server_id === server.id)?.device ?? null,
-  }));
-  return json(200, { volumeAttachments: rows });
-}
-
-function findServer({ model, cinder, identity, params }: NovaContext): {
-  server: ServerRow;
-  volumes: readonly VolumeRow[];
-} {
-  const id = params.id ?? "";
-  const volumes = [...cinder.volumes.values()].filter(({ attachments }) =>
-    attachments.some(({ server_id }) => server_id === id),
-  );
-  const [volume] = volumes;
-  const server = volume && model.serverOf(volume.id);
-  // To a member, another project's server is as absent as one that never was.
-  if (!volume || !server || !(identity.isAdmin || identity.projectId === volume.project_id))
-    throw new HttpError(404, `Instance ${id} could not be found.`);
-  return { server, volumes };
-}
 
 /** The schema comes first, then the policy, then the attachment. The work begins after the answer. */
 export function createSnapshot(context: NovaContext): Reply {

@@ -15,7 +15,12 @@ export interface ServerRow {
   vm_state: "active" | "stopped";
   task_state: string | null;
   launched_at: string | null;
+  created_at: string;
+  updated_at: string;
 }
+
+/** All servers have the same one. */
+export const FLAVOR = { id: "1", name: "m1.tiny", ram: 512, vcpus: 1, disk: 1 } as const;
 
 /** A qcow2 file in the volume's folder. */
 export interface FileRow {
@@ -107,13 +112,11 @@ export class NovaModel {
     this.advance();
   }
 
-  /** The server that the volume is attached to. A server that no test has created is running. */
-  serverOf(volumeId: string): ServerRow | undefined {
-    const id = this.cinder.volumes.get(volumeId)?.attachments[0]?.server_id;
-    if (id === undefined) return undefined;
-    const known = this.servers.get(id);
-    if (known !== undefined) return known;
-    return this.createServer({ id });
+  /** A server that the volume is attached to: the first one, or this one. A server that no test has created is running. */
+  serverOf(volumeId: string, serverId?: string): ServerRow | undefined {
+    const attachments = this.cinder.volumes.get(volumeId)?.attachments ?? [];
+    const id = attachments.find(({ server_id }) => serverId === undefined || server_id === serverId)?.server_id;
+    return id === undefined ? undefined : (this.servers.get(id) ?? this.createServer({ id }));
   }
 
   createServer(given: Partial<ServerRow> = {}): ServerRow {
@@ -124,6 +127,8 @@ export class NovaModel {
       vm_state: "active",
       task_state: null,
       launched_at: "2026-11-21T01:00:00.000000",
+      created_at: "2026-11-21T00:59:50.000000",
+      updated_at: "2026-11-21T01:00:00.000000",
       ...given,
       id,
     };

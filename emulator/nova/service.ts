@@ -1,5 +1,5 @@
-// Nova v2.1 as nova 26.2.2 (Zed) answers, as far as os-assisted-volume-snapshots need it (docs/wire/openstack.md#b,
-// #seen, test/contract/exchanges/nova.txt).
+// Nova v2.1 as nova 26.2.2 (Zed) answers: os-assisted-volume-snapshots, and what it shows of servers
+// (docs/wire/openstack.md#b, #servers, #seen, test/contract/exchanges/nova.txt).
 
 import type { CinderModel } from "../cinder/model";
 import {
@@ -15,8 +15,8 @@ import {
 import type { Ids } from "../core/ids";
 import type { Identity, KeystoneModel } from "../keystone/model";
 import * as wsgi from "../openstack/wsgi";
+import type { NovaHandler } from "./context";
 import { FAULTS } from "./errors";
-import type { NovaContext } from "./handlers";
 import type { NovaModel } from "./model";
 import { ROUTES, VERSION_ROUTES } from "./routes";
 import { VERSIONS } from "./views";
@@ -36,7 +36,10 @@ export class NovaService implements Service {
     const path = request.path.slice(this.prefix.length);
     const discovery = matchRoute(VERSION_ROUTES, request.method, path)?.route;
     if (discovery !== undefined)
-      return { operation: discovery.operation, run: () => discovery.handler(`${request.origin}${this.prefix}`) };
+      return {
+        operation: discovery.operation,
+        run: () => discovery.handler({ base: `${request.origin}${this.prefix}`, request }),
+      };
     const match = matchRoute(ROUTES, request.method, path);
     return {
       operation: match?.route.operation ?? UNROUTED,
@@ -71,15 +74,11 @@ export class NovaService implements Service {
     this.model.reset();
   }
 
-  private answer(
-    { route, params }: RouteMatch<(context: NovaContext) => Reply>,
-    request: EmulatorRequest,
-    identity: Identity,
-  ): Reply {
-    const { model, cinder } = this;
+  private answer({ route, params }: RouteMatch<NovaHandler>, request: EmulatorRequest, identity: Identity): Reply {
+    const { model, cinder, keystone } = this;
     const base = `${request.origin}${this.prefix}`;
     const reply = wsgi.atMicroversion(VERSIONS, FAULTS, request, (minor) =>
-      route.handler({ model, cinder, request, identity, minor, params, base }),
+      route.handler({ model, cinder, keystone, request, identity, minor, params, base }),
     );
     const requestId = wsgi.newRequestId(this.ids);
     return wsgi.withHeaders(reply, { "x-openstack-request-id": requestId, "x-compute-request-id": requestId });

@@ -10,6 +10,8 @@ export type Schema = {
   readonly maxLength?: number;
   readonly minLength?: number;
   readonly minimum?: number;
+  /** A check that raises an exception of its own: the answer is its message, without the field's name. */
+  readonly format?: (value: unknown) => string | undefined;
   /** A refusal prints `text()`. */
   readonly pattern?: { matches(value: string): boolean; text(): string };
   /** oneOf or anyOf over formats. A refusal names none of them. */
@@ -19,6 +21,7 @@ export type Schema = {
   readonly patternKeys?: { readonly expression: RegExp; readonly values: Schema };
   readonly additional?: false;
   readonly anyRequired?: readonly string[];
+  readonly minProperties?: number;
 };
 
 /** The message for the first error, in the order of the schema's keywords; undefined if the schema accepts the body. */
@@ -42,6 +45,8 @@ function firstError(schema: Schema, value: unknown, field: string | undefined): 
     return fail(`${repr(value)} is not valid under any of the given schemas`);
   if (schema.types !== undefined && !schema.types.some((type) => isType(value, type)))
     return fail(`${repr(value)} is not of type ${schema.types.map(repr).join(", ")}`);
+  const raised = schema.format?.(value);
+  if (raised !== undefined) return { field: undefined, value, message: raised };
   if (schema.enum !== undefined && !schema.enum.includes(value))
     return fail(`${repr(value)} is not one of ${repr(schema.enum)}`);
   if (schema.minimum !== undefined && typeof value === "number" && value < schema.minimum)
@@ -64,6 +69,8 @@ function objectError(
   value: Record<string, unknown>,
   fail: (message: string) => SchemaError,
 ): SchemaError | undefined {
+  if (schema.minProperties !== undefined && Object.keys(value).length < schema.minProperties)
+    return fail(`${repr(value)} does not have enough properties`);
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
     const error = name in value ? firstError(property, value[name], name) : undefined;
     if (error !== undefined) return error;

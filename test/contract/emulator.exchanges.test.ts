@@ -40,6 +40,7 @@ async function cinderStage(): Promise<CinderStage> {
   const { cinder, clock } = emulator;
   const tokens = tokensOf(emulator, CINDER_CALLERS);
   cinder.volumes.clear();
+  for (const { id, name } of cinder.volumeTypes.values()) if (name !== "__DEFAULT__") cinder.volumeTypes.delete(id);
   cinder.createVolume({ id: CINDER_VOLUME, project_id: CINDER_PROJECT, name: "v", size: 1 });
   // The driver of the recording looked at the name; the lab's does (test/openstack/faulty_driver.py).
   cinder.behaviour({ match: { name: /fail-create/ }, create: "error" });
@@ -72,7 +73,7 @@ async function novaStage(): Promise<NovaStage> {
   const emulator = await startEmulator({ clock: "manual" });
   const { cinder, nova } = emulator;
   cinder.createVolume({ id: NOVA_VOLUME });
-  nova.createServer({ id: NOVA_SERVER });
+  nova.createServer({ id: NOVA_SERVER, name: "guest" });
   const since = "2026-11-21T01:00:00.000000";
   const attachment = {
     id: NOVA_VOLUME,

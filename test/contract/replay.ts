@@ -145,6 +145,10 @@ const BEFORE: Readonly<Record<string, Step>> = {
   "215 volume clone (source_volid)": (stage, id) => stage.setVolume(id(CINDER_VOLUME), { status: "available" }),
   "delete in-use volume": (stage, id) =>
     stage.setVolume(id("cc09dc26-b550-4bac-a96b-b2097c7dc045"), { status: "in-use" }),
+  "force delete a snapshot in a group snapshot": (stage, id) =>
+    stage.setSnapshot(id("3c9d8e47-2a6f-4f0b-8c1d-6e5b4a392817"), { group_snapshot_id: "g" }),
+  "delete a snapshot that has failed": (stage, id) =>
+    stage.setSnapshot(id("3c9d8e47-2a6f-4f0b-8c1d-6e5b4a392817"), { group_snapshot_id: null }),
   "cascade delete": (stage, id) => {
     for (const name of ["5008fe2c-f9f7-45a7-bc86-beddd06ba4d9", "4f22f084-3ee8-43d2-b3c8-f1d93325a024"])
       stage.removeSnapshot(id(name));

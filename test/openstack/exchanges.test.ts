@@ -144,6 +144,7 @@ async function novaStage(lab: OpenStackLab): Promise<NovaStage> {
   const second = randomUUID();
   const translation = new Translation();
   translation.learn(NOVA_SERVER, guest.serverId);
+  for (const [recorded, actual] of accounts.projects) translation.learn(recorded, actual);
   const set: NovaStage["set"] = ({ attached = true, multiattach = false, server = {} }) => {
     translation.learn(NOVA_VOLUME, attached ? guest.volumeId : guest.idleVolumeId);
     const idle = { host: "snapclone", vm_state: "active", task_state: null, launched_at: "2026-11-21 01:00:00" };

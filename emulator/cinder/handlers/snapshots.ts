@@ -28,17 +28,12 @@ const SORTABLE = words(
   "group_snapshot_id",
 );
 
-/** cinder/objects/fields.py:113, in the order of exchanges: 'reset banana' */
-const STATUSES = words(
-  "error available creating deleting deleted updating error_deleting unmanaging backing-up restoring",
-);
-
 export function create(context: CinderContext): Reply {
   const { model, minor, projectId } = context;
   const given = validated(schemas.SNAPSHOT_CREATE, context, "snapshot");
   const volume = findVolume(context, given.volume_id);
   checkVolumeCanBeCopied(volume, minor, readForce(given.force, minor));
-  checkQuota(context, "snapshots", volume.size);
+  checkQuota(context, "snapshots", volume.size, volume.volume_type_id);
   const row = model.createSnapshot({
     project_id: projectId,
     user_id: context.identity.userId,
@@ -58,7 +53,8 @@ export function list(context: CinderContext, form: "summary" | "extended"): Repl
   const { model, minor } = context;
   const kind: ListKind<SnapshotRow> = {
     collection: form === "summary" ? "snapshots" : "snapshots/detail",
-    rows: listedRows(model.snapshots, context),
+    // Unlike those of volumes, any value counts (cinder/volume/api.py get_all_snapshots; docs/wire/openstack.md#a6).
+    rows: listedRows(model.snapshots, context, (query) => query.has("all_tenants")),
     memberFilters: context.snapshotFilters,
     column: (row, name) => {
       if (name === "display_name") return row.name;
@@ -89,15 +85,16 @@ export function update(context: CinderContext): Reply {
 }
 
 export function remove(context: CinderContext): Reply {
-  const row = findSnapshot(context);
-  // One text for all reasons (docs/wire/openstack.md#a9).
-  if (!["available", "error"].includes(row.status) || row.group_snapshot_id !== null)
-    throw invalid("Invalid snapshot: Snapshot status must be available or error and must not be part of a group.");
-  beginDelete(row, context);
+  beginDelete(findSnapshot(context), context, ["available", "error"]);
   return accepted();
 }
 
-function beginDelete(row: SnapshotRow, { model, requestId }: CinderContext): void {
+/** cinder/volume/api.py:1233-1250. One text for all reasons (docs/wire/openstack.md#a9). */
+function beginDelete(row: SnapshotRow, { model, requestId }: CinderContext, statuses?: readonly string[]): void {
+  if (row.group_snapshot_id !== null || statuses?.includes(row.status) === false) {
+    const status = statuses === undefined ? "" : `status must be ${statuses.join(" or ")} and`;
+    throw invalid(`Invalid snapshot: Snapshot ${status} must not be part of a group.`);
+  }
   model.startSnapshotDelete(row, requestId);
   row.updated_at = model.stamp();
 }
@@ -110,14 +107,10 @@ export const ACTIONS = {
 } as const;
 
 function resetStatus(context: CinderContext): Reply {
-  const { status } = validated(schemas.RESET_STATUS, context, "os-reset_status");
+  const { status } = validated(schemas.SNAPSHOT_RESET_STATUS, context, "os-reset_status");
   const row = findSnapshot(context);
   requireAdmin(context.identity, "volume_extension:snapshot_admin_actions:reset_status");
-  if (!STATUSES.includes(String(status)))
-    throw invalid(
-      `Snapshot status: ${String(status)} is invalid, valid statuses are: (${STATUSES.map((name) => `'${name}'`).join(", ")}).`,
-    );
-  row.status = String(status);
+  row.status = String(status).toLowerCase();
   row.updated_at = context.model.stamp();
   return acceptedJson();
 }

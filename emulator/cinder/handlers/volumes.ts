@@ -14,14 +14,17 @@ import {
 } from "../context";
 import { invalid, noSuchMethod, volumeNotFound } from "../errors";
 import type { ListKind } from "../lists";
-import type { SnapshotRow, VolumeRow, VolumeType } from "../model";
+import type { SnapshotRow, VolumeRow } from "../model";
 import * as schemas from "../schemas";
-import { columnOf, isTrueWord, strings, stripped, updateNames, words } from "../values";
-import { typeView, volumeSummary, volumeView } from "../views";
+import { columnOf, readBooleanParam, strings, stripped, updateNames, words } from "../values";
+import { volumeSummary, volumeView } from "../views";
 import { checkImage, imageMetadata, readImage } from "./images";
-import { checkGigabytes, checkQuota } from "./quotas";
+import { checkGigabytes, checkQuota, checkVolumeSize } from "./quotas";
+import { findByNameOrId } from "./types";
 
-const FILTERS = words("name status metadata bootable migration_status availability_zone group_id consumes_quota");
+const FILTERS = words(
+  "name status metadata bootable migration_status availability_zone group_id size created_at updated_at consumes_quota",
+);
 const SORTABLE = words("id name display_name status size created_at updated_at availability_zone bootable");
 
 /** storage_availability_zone */
@@ -30,9 +33,13 @@ const ZONE = "nova";
 /** A volume in another status can't be deleted without force. */
 const DELETABLE_STATUSES = ["available", "error", "error_restoring", "error_extending", "error_managing"];
 
+/** Of a migration that has ended (cinder/volume/api.py:108). */
+const AVAILABLE_MIGRATION_STATUSES = [null, "deleting", "error", "success"];
+
 export function create(context: CinderContext): Reply {
   const { model, minor, projectId } = context;
   const given = validated(minor >= 53 ? schemas.VOLUME_CREATE_353 : schemas.VOLUME_CREATE, context, "volume");
+  const named = given.volume_type ? findByNameOrId(context, given.volume_type) : undefined;
   const snapshot = given.snapshot_id == null ? undefined : findSnapshot(context, given.snapshot_id);
   if (snapshot !== undefined && snapshot.status !== "available")
     throw invalid("Invalid snapshot: Originating snapshot status must be one of 'available' values");
@@ -40,12 +47,14 @@ export function create(context: CinderContext): Reply {
   if (source !== undefined && !["available", "in-use"].includes(source.status))
     throw invalid("Invalid volume: Originating source volume status must be one of 'available, in-use' values");
   const image = readImage(context, given.imageRef ?? given.image_id);
+  checkNoMultiattach(given.multiattach);
   const size = readSize(given.size, snapshot, source);
   if (image !== undefined) checkImage(image, size);
   const origin = source ?? (snapshot === undefined ? undefined : model.volumes.get(snapshot.volume_id));
-  const type = findVolumeType(context, given.volume_type || (origin?.volume_type_id ?? "default"));
+  const type = named ?? model.volumeTypes.get(origin?.volume_type_id ?? "") ?? model.defaultVolumeType;
   const zone = readZone(context, given.availability_zone, origin?.availability_zone, snapshot);
-  checkQuota(context, "volumes", size);
+  checkVolumeSize(context, size);
+  checkQuota(context, "volumes", size, type.id);
   const row = model.createVolume({
     project_id: projectId,
     user_id: context.identity.userId,
@@ -59,7 +68,6 @@ export function create(context: CinderContext): Reply {
     source_volid: source?.id ?? null,
     metadata: isObject(given.metadata) ? strings(given.metadata) : {},
     image_metadata: image === undefined ? (origin?.image_metadata ?? null) : imageMetadata(image),
-    multiattach: given.multiattach === true,
     bootable: false,
   });
   model.startVolumeCreate(row, context.requestId, origin?.bootable ?? image !== undefined);
@@ -73,12 +81,26 @@ export function list(context: CinderContext, form: "summary" | "extended"): Repl
     memberFilters: FILTERS,
     column: (row, name) => columnOf(row, name === "display_name" ? "name" : name),
     sortable: SORTABLE,
+    times: ["created_at", "updated_at"],
+    booleanSince: { bootable: 2 },
     metadataFilterSince: 0,
     notFound: volumeNotFound,
   };
   return listReply(context, kind, (row) =>
     form === "summary" ? volumeSummary(row, context) : volumeView(row, context, form),
   );
+}
+
+/** cinder/api/v3/volumes.py:195-217: it counts the volumes of a project, whatever the query asks for beside all projects. */
+export function summary(context: CinderContext): Reply {
+  const rows = listedRows(context.model.volumes, context);
+  const metadata: Record<string, string[]> = {};
+  for (const [key, value] of rows.flatMap((row) => Object.entries(row.metadata))) {
+    metadata[key] = [...new Set([...(metadata[key] ?? []), value])];
+  }
+  const total_size = rows.reduce((total, { size }) => total + size, 0);
+  const counted = { total_count: rows.length, total_size };
+  return json(200, { "volume-summary": { ...counted, ...(context.minor >= 36 ? { metadata } : {}) } });
 }
 
 export function show(context: CinderContext): Reply {
@@ -98,48 +120,55 @@ export function update(context: CinderContext): Reply {
 }
 
 export function remove(context: CinderContext): Reply {
-  const { model, request } = context;
+  const { request, minor } = context;
+  const cascade = readBooleanParam(request.query, "cascade");
+  const force = minor >= 23 && readBooleanParam(request.query, "force");
   const row = findVolume(context);
-  const force = context.minor >= 23 && isTrueWord(request.query.get("force"));
   if (force) requireAdmin(context.identity, "volume:force_delete");
-  const cascade = isTrueWord(request.query.get("cascade"));
-  const snapshots = model.snapshotsOf(row.id);
-  const deletable = snapshots.every(
-    ({ status, group_snapshot_id }) =>
-      ["available", "error", "error_deleting"].includes(status) && group_snapshot_id === null,
-  );
-  const fits =
-    (force || DELETABLE_STATUSES.includes(row.status)) &&
-    row.attachments.length === 0 &&
-    row.group_id === null &&
-    row.migration_status === null;
-  // One text for all reasons (exchanges: 'delete volume with snapshots', 'delete in-use volume').
-  if (!fits || (cascade ? !deletable : snapshots.length > 0))
-    throw invalid(
-      `Invalid volume: Volume status must be ${DELETABLE_STATUSES.join(" or ")} and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.`,
-    );
-  // A volume that no backend has is gone at once (cinder/volume/api.py:426-455).
-  if (row.host === null) model.removeVolume(row.id);
-  else model.startVolumeDelete(row, snapshots, context.requestId);
+  deleteVolume(context, row, { force, cascade });
   return accepted();
 }
 
-export function listTypes({ model }: CinderContext): Reply {
-  return json(200, { volume_types: [...model.volumeTypes.values()].map(typeView) });
+/** cinder/volume/api.py:412-530: force waives the status, and nothing else. */
+function deleteVolume(
+  { model, requestId }: CinderContext,
+  row: VolumeRow,
+  { force, cascade }: { force: boolean; cascade: boolean },
+): void {
+  // A volume that no backend has is gone at once, whatever its state is.
+  if (row.host === null) {
+    model.removeVolume(row.id);
+    return;
+  }
+  const snapshots = model.snapshotsOf(row.id);
+  const fits =
+    (force || DELETABLE_STATUSES.includes(row.status)) &&
+    !model.isAttached(row) &&
+    row.group_id === null &&
+    AVAILABLE_MIGRATION_STATUSES.includes(row.migration_status);
+  const deletable = force || snapshots.every(({ status }) => ["available", "error"].includes(status));
+  if (!fits || (cascade ? !deletable : snapshots.length > 0)) {
+    // One text for all reasons (exchanges: 'delete volume with snapshots', 'delete in-use volume').
+    const status = force ? "" : `status must be ${DELETABLE_STATUSES.join(" or ")} and`;
+    throw invalid(
+      `Invalid volume: Volume ${status} must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.`,
+    );
+  }
+  // Cinder looks at the groups of the snapshots later, when it has begun.
+  if (snapshots.some(({ group_snapshot_id }) => group_snapshot_id !== null)) {
+    row.status = "error_deleting";
+    throw invalid("Invalid volume: Failed to update snapshot.");
+  }
+  model.startVolumeDelete(row, snapshots, requestId);
 }
 
-export function showType(context: CinderContext): Reply {
-  return json(200, { volume_type: typeView(findVolumeType(context, context.params.id ?? "")) });
-}
-
-function findVolumeType({ model }: CinderContext, given: unknown): VolumeType {
-  const idOrName = String(given);
-  const wanted = idOrName === "default" ? "__DEFAULT__" : idOrName;
-  const type = model.volumeTypes.get(wanted) ?? [...model.volumeTypes.values()].find((row) => row.name === wanted);
-  if (type !== undefined) return type;
-  // cinder/exception.py:361-368
-  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(idOrName);
-  throw new HttpError(404, `Volume type ${isId ? "" : "with name "}${idOrName} could not be found.`);
+/** utils.get_bool_param and cinder/api/v3/volumes.py:389-396 */
+function checkNoMultiattach(given: unknown): void {
+  if (given === null) throw invalid("Value 'None' for 'multiattach' is not a boolean.");
+  if (given !== undefined && schemas.isTrueForm(given))
+    throw invalid(
+      "multiattach parameter has been removed. The default behavior is to use multiattach enabled volume types. Contact your administrator to create a multiattach enabled volume type and use it to create multiattach volumes.",
+    );
 }
 
 /** cinder/volume/api.py:261-266, cinder/volume/flows/api/create_volume.py:153-213 */
@@ -189,19 +218,39 @@ export const ACTIONS = {
   revert,
 } as const;
 
+/** cinder/api/contrib/admin_actions.py:157-197 */
 function resetStatus(context: CinderContext): Reply {
-  const { status } = validated(schemas.RESET_STATUS, context, "os-reset_status");
+  const given = validated(schemas.VOLUME_RESET_STATUS, context, "os-reset_status");
+  const [status, attachStatus, migrationStatus] = [given.status, given.attach_status, given.migration_status].map(
+    (value) => (typeof value === "string" && value !== "" ? value.toLowerCase() : undefined),
+  );
   const row = findVolume(context);
   requireAdmin(context.identity, "volume_extension:volume_admin_actions:reset_status");
-  if (typeof status === "string") row.status = status;
+  // A comma is missing after 'error_deleting' in Cinder's list, so it refuses neither that status nor 'detaching'.
+  if (status === "deleting") throw invalid("Cannot reset-state to deleting");
+  if (status === "in-use" && row.attachments.length === 0)
+    throw invalid("Cannot reset-state to in-use because volume does not have any attachments.");
+  if (status !== undefined) row.status = status;
+  if (migrationStatus !== undefined) row.migration_status = migrationStatus === "none" ? null : migrationStatus;
+  if (attachStatus === "attached") row.attach_status = attachStatus;
+  if (attachStatus === "detached") detachAll(row);
   row.updated_at = context.model.stamp();
   return acceptedJson();
+}
+
+/** The last attachment that goes sets the status again (cinder/db/sqlalchemy/api.py:2246-2299). */
+function detachAll(row: VolumeRow): void {
+  const isBusy = row.status === "uploading" || row.migration_status !== null;
+  if (row.attachments.length > 0 && !(isBusy && !["success", "error"].includes(String(row.migration_status))))
+    row.status = "available";
+  row.attachments = [];
+  row.attach_status = null;
 }
 
 function forceDelete(context: CinderContext): Reply {
   const row = findVolume(context);
   requireAdmin(context.identity, "volume_extension:volume_admin_actions:force_delete");
-  context.model.startVolumeDelete(row);
+  deleteVolume(context, row, { force: true, cascade: false });
   return acceptedJson();
 }
 
@@ -228,7 +277,8 @@ function extend(context: CinderContext): Reply {
     throw invalid(
       `Invalid volume: Volume ${row.id} status must be '{'status': '${expected}'}' to extend, currently ${row.status}.`,
     );
-  checkGigabytes(context, size - row.size);
+  checkVolumeSize(context, size);
+  checkGigabytes(context, size - row.size, row.volume_type_id);
   context.model.startVolumeExtend(row, size, context.requestId);
   return accepted();
 }

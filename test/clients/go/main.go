@@ -14,7 +14,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/snapshots"
 	"github.com/gophercloud/gophercloud/v2/openstack/blockstorage/v3/volumes"
-	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
 func main() {
@@ -33,12 +33,25 @@ func main() {
 	lifeOfSnapshot(ctx, storage, os.Args[1], result)
 	_, err = snapshots.Get(ctx, storage, "00000000-0000-4000-8000-000000000000").Extract()
 	result["unknown"] = gophercloud.ResponseCodeIs(err, http.StatusNotFound)
-	pages, err := servers.List(compute, servers.ListOpts{Limit: 1}).AllPages(ctx)
+	identity, err := openstack.NewIdentityV3(provider, region)
 	check(err)
-	found, err := servers.ExtractServers(pages)
-	check(err)
-	result["servers"] = len(found)
+	user, project := caller(provider)
+	result["servers"] = serverLists(ctx, compute)
+	result["credentials"] = credentialLife(ctx, identity, user)
+	result["missing"] = missingFields(ctx, storage, compute, identity, os.Args[1], project, user)
 	check(json.NewEncoder(os.Stdout).Encode(result))
+}
+
+func caller(provider *gophercloud.ProviderClient) (user, project string) {
+	answer, ok := provider.GetAuthResult().(tokens.CreateResult)
+	if !ok {
+		check(fmt.Errorf("no answer to the login"))
+	}
+	who, err := answer.ExtractUser()
+	check(err)
+	where, err := answer.ExtractProject()
+	check(err)
+	return who.ID, where.ID
 }
 
 func lifeOfSnapshot(ctx context.Context, storage *gophercloud.ServiceClient, volume string, result map[string]any) {

@@ -1,6 +1,7 @@
 """Makes the calls of openstacksdk that a user's tools make beside this package, on a cloud that the environment names.
 
-It prints one JSON object: what each group of calls returned, or the class and text of the error that ended the group.
+It takes a volume's id, and the names of groups of calls if not all are wanted. It prints one JSON object: what each group of
+calls returned, or the class and text of the error that ended the group.
 """
 
 import json
@@ -17,10 +18,14 @@ def main():
         "volumes": volumes,
         "snapshots": snapshots,
         "metadata": metadata,
+        "volume metadata": volume_metadata,
         "errors": errors,
         "servers": servers,
+        "quotas": quotas,
+        "application credentials": application_credentials,
     }
-    print(json.dumps({name: outcome(group, cloud, volume_id) for name, group in groups.items()}))
+    wanted = sys.argv[2:] or list(groups)
+    print(json.dumps({name: outcome(groups[name], cloud, volume_id) for name in wanted}))
 
 
 def outcome(group, cloud, volume_id):
@@ -33,6 +38,7 @@ def outcome(group, cloud, volume_id):
 def identity(cloud, _):
     return {
         "project": cloud.current_project.name,
+        "project id": cloud.current_project_id,
         "region": cloud.config.get_region_name(),
         "services": sorted(entry["type"] for entry in cloud.service_catalog),
     }
@@ -90,15 +96,36 @@ def metadata(cloud, volume_id):
     return after
 
 
+def volume_metadata(cloud, volume_id):
+    api = cloud.block_storage
+    made = api.create_volume(size=1, name="sdk-metadata", metadata={"a": "1", "b": "2"})
+    made = api.wait_for_status(made, "available", interval=0.05, wait=20)
+    api.set_volume_metadata(made, c="3")
+    api.delete_volume_metadata(api.get_volume(made), keys=["a"])
+    after = api.get_volume_metadata(made).metadata
+    api.delete_volume(made)
+    api.wait_for_delete(made, interval=0.05, wait=20)
+    return {"after": after}
+
+
 def errors(cloud, _):
     api = cloud.block_storage
-    texts = {}
-    for name, call in {
+    return refusals({
         "unknown snapshot": lambda: api.get_snapshot("00000000-0000-4000-8000-000000000000"),
         "no volume": lambda: api.create_snapshot(volume_id="00000000-0000-4000-8000-000000000000"),
-    }.items():
+        "unknown type": lambda: api.create_volume(size=1, volume_type="default"),
+        "multiattach": lambda: api.post("/volumes", json={"volume": {"size": 1, "multiattach": True}}),
+        "all servers": lambda: list(cloud.compute.servers(all_projects=True)),
+        "bad page": lambda: list(cloud.compute.servers(limit=-1)),
+    })
+
+
+def refusals(calls):
+    texts = {}
+    for name, call in calls.items():
         try:
-            call()
+            answer = call()
+            openstack.exceptions.raise_from_response(answer) if hasattr(answer, "status_code") else None
             texts[name] = "no error"
         except openstack.exceptions.HttpException as error:
             texts[name] = f"{error.status_code} {type(error).__name__}"
@@ -109,7 +136,42 @@ def servers(cloud, _):
     api = cloud.compute
     found = list(api.servers())
     attached = list(api.volume_attachments(found[0])) if found else []
-    return {"servers": len(found), "status": found[0].status if found else None, "attachments": len(attached)}
+    return {
+        "servers": len(found),
+        "status": found[0].status if found else None,
+        "attachments": len(attached),
+        "by name": len(list(api.servers(name=f"^{found[0].name}$"))),
+        "by another name": len(list(api.servers(name="nomatch"))),
+        "by status": len(list(api.servers(status="SHUTOFF"))),
+        "in pages": len(list(api.servers(limit=1))),
+        "flavor": found[0].flavor.original_name,
+    }
+
+
+def quotas(cloud, _):
+    project = cloud.current_project_id
+    usage = cloud.block_storage.get_quota_set(project, usage=True)
+    limits = cloud.block_storage.get_limits().absolute
+    return {
+        "volumes": usage.volumes,
+        "used": usage.usage["volumes"],
+        "limits": limits.total_volumes_used,
+    }
+
+
+def application_credentials(cloud, _):
+    api = cloud.identity
+    user = cloud.current_user_id
+    made = api.create_application_credential(user, name="sdk", roles=[{"name": "reader"}])
+    shown = api.get_application_credential(user, made.id)
+    named = api.find_application_credential(user, "sdk").id == made.id
+    texts = refusals({
+        "twice": lambda: api.create_application_credential(user, name="sdk"),
+        "admin": lambda: api.create_application_credential(user, name="more", roles=[{"name": "admin"}]),
+        "past": lambda: api.create_application_credential(user, name="past", expires_at="2001-01-01T00:00:00Z"),
+    })
+    api.delete_application_credential(user, made.id)
+    return {"roles": [role["name"] for role in shown.roles], "named": named, **texts}
 
 
 main()
