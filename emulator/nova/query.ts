@@ -8,9 +8,9 @@ import { invalid } from "./errors";
 export type QueryKind = "text" | "regex" | "count" | "time" | { readonly oneOf: readonly string[] };
 
 /** From 2.75 on an unknown parameter is refused, in these words, where the schema has patterns and where it has none. */
-export type UnknownText = (name: string) => string;
+type UnknownText = (name: string) => string;
 
-export const UNEXPECTED: UnknownText = (name) => `Additional properties are not allowed ('${name}' was unexpected)`;
+const UNEXPECTED: UnknownText = (name) => `Additional properties are not allowed ('${name}' was unexpected)`;
 
 export function checkQuery(
   query: URLSearchParams,

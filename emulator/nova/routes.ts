@@ -2,11 +2,11 @@
 
 import { type EmulatorRequest, json, type Reply } from "../core/http";
 import { atMicroversion, routesOf } from "../openstack/wsgi";
+import { createSnapshot, deleteSnapshot } from "./assistedSnapshots";
 import { listAttachments, showAttachment, showServer } from "./attachments";
 import type { NovaHandler } from "./context";
 import { FAULTS } from "./errors";
 import { listFlavors, showFlavor } from "./flavors";
-import { createSnapshot, deleteSnapshot } from "./handlers";
 import { showLimits, showQuotas } from "./quotas";
 import { listServers } from "./serverList";
 import { VERSIONS, versionsView, versionView } from "./views";

@@ -1,45 +1,29 @@
 // openstacksdk and the `openstack` command from Debian's packages, and gophercloud from the Go proxy, against the emulator.
 
-import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { exists } from "./javaClient";
-
-const run = promisify(execFile);
-const PYTHON = "/usr/bin/python3";
+import { clientHome, hasCommand, hasSdk, openstack, run, runScript } from "./openstackClient";
 
 let emulator: Emulator;
+const home = clientHome();
 
 beforeAll(async () => {
   emulator = await startEmulator({ clock: { scale: 100 } });
 });
 
-afterAll(() => emulator.close());
-
-/** Only what the client needs: no other cloud of this machine, no proxy. */
-const env = (more: Record<string, string> = {}) => ({
-  PATH: process.env.PATH ?? "",
-  HOME: fs.mkdtempSync(path.join(os.tmpdir(), "snapclone-client-")),
-  OS_IDENTITY_API_VERSION: "3",
-  ...more,
+afterAll(async () => {
+  await emulator.close();
+  home.remove();
 });
-
-const hasSdk = fs.existsSync("/usr/lib/python3/dist-packages/openstack");
-if (!hasSdk) console.warn("openstacksdk is not run: Debian's package python3-openstacksdk is not installed");
 
 (hasSdk ? describe : describe.skip)("openstacksdk", () => {
   let outcomes: Record<string, unknown>;
 
   beforeAll(async () => {
-    const script = path.join(__dirname, "python", "openstack_calls.py");
-    const { stdout } = await run(PYTHON, [script, SEED_VOLUMES.data], {
-      env: env(emulator.openstack.env()),
-      timeout: 120_000,
-    });
-    outcomes = JSON.parse(stdout);
+    outcomes = await runScript("openstack_calls.py", [SEED_VOLUMES.data], home.env(emulator.openstack.env()));
   }, 130_000);
 
   test.each([
@@ -88,21 +72,11 @@ if (!hasSdk) console.warn("openstacksdk is not run: Debian's package python3-ope
   });
 });
 
-const hasCommand = fs.existsSync("/usr/bin/openstack");
-if (!hasCommand)
-  console.warn("the command openstack is not run: Debian's package python3-openstackclient is not installed");
-
 (hasCommand ? describe : describe.skip)("the command openstack", () => {
-  const openstack = async (...words: string[]) => {
-    const { stdout } = await run("/usr/bin/openstack", [...words, "-f", "json"], {
-      env: env(emulator.openstack.env()),
-      timeout: 60_000,
-    });
-    return stdout.trim() === "" ? undefined : JSON.parse(stdout);
-  };
+  const command = (...words: string[]) => openstack(home.env(emulator.openstack.env()), ...words);
 
   test("issues a token, takes a snapshot with properties and finds it again", async () => {
-    expect(await openstack("token", "issue")).toMatchObject({ project_id: expect.any(String) });
+    expect(await command("token", "issue")).toMatchObject({ project_id: expect.any(String) });
     const create = [
       "volume",
       "snapshot",
@@ -114,10 +88,10 @@ if (!hasCommand)
       "a=b",
       "by-command",
     ];
-    expect(await openstack(...create)).toMatchObject({ name: "by-command", volume_id: SEED_VOLUMES.data });
-    const rows = await openstack("volume", "snapshot", "list", "--long");
+    expect(await command(...create)).toMatchObject({ name: "by-command", volume_id: SEED_VOLUMES.data });
+    const rows = await command("volume", "snapshot", "list", "--long");
     expect(rows).toContainEqual(expect.objectContaining({ Name: "by-command", Properties: { a: "b" } }));
-    expect(await openstack("volume", "show", SEED_VOLUMES.data)).toMatchObject({ id: SEED_VOLUMES.data });
+    expect(await command("volume", "show", SEED_VOLUMES.data)).toMatchObject({ id: SEED_VOLUMES.data });
   }, 120_000);
 });
 
@@ -132,7 +106,7 @@ if (!hasGo) console.warn("gophercloud is not run: there is no Go");
     await run("go", ["build", "-o", program, "."], { cwd: folder, timeout: 280_000 });
     // gophercloud reads the project's domain from this variable only.
     const login = { ...emulator.openstack.env(), OS_DOMAIN_NAME: "Default" };
-    const { stdout } = await run(program, [SEED_VOLUMES.data], { env: env(login), timeout: 60_000 });
+    const { stdout } = await run(program, [SEED_VOLUMES.data], { env: home.env(login), timeout: 60_000 });
     expect(JSON.parse(stdout)).toEqual({
       volume: expect.any(String),
       name: "renamed",

@@ -2,7 +2,7 @@
 
 import type { Emulator } from "../../emulator";
 
-export interface PlainAnswer {
+interface PlainAnswer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: a test reads whichever field it is about
   readonly body: any;
