@@ -3,6 +3,7 @@
 
 import { unknownPaths } from "./check";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, InputRule, Pending, State } from "./definition";
+import { hashedAsset } from "./util/assets";
 
 export interface Difference {
   /** undefined where there are changes: the engine compares the inputs and shows the details. */
@@ -109,16 +110,22 @@ export function sameAsAbsent(rule: Pick<InputRule<unknown>, "default">, value: u
   return text === "null" || (rule.default !== undefined && text === canonical(rule.default));
 }
 
-/** JSON with sorted keys. Absent values, null and empty collections are equal. */
+/** JSON with sorted keys. Absent values, null and empty collections are equal, and so are assets with the same hash. */
 export function canonical(value: unknown): string {
-  return JSON.stringify(sorted(value)) ?? "null";
+  return JSON.stringify(sorted(value, hashedAsset)) ?? "null";
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.length === 0 ? null : value.map(sorted);
+/** The form by which earlier builds made digests that states still have: an asset with its path or text. */
+export function earlierCanonical(value: unknown): string {
+  return JSON.stringify(sorted(value, () => undefined)) ?? "null";
+}
+
+function sorted(value: unknown, reduced: (value: object) => object | undefined): unknown {
+  const inner = (one: unknown) => sorted(one, reduced);
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map(inner);
   if (typeof value !== "object" || value === null) return value ?? null;
-  const entries = Object.entries(value)
-    .filter(([, inner]) => inner !== undefined && inner !== null)
+  const entries = Object.entries(reduced(value) ?? value)
+    .filter(([, one]) => one !== undefined && one !== null)
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  return entries.length === 0 ? null : Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
+  return entries.length === 0 ? null : Object.fromEntries(entries.map(([key, one]) => [key, inner(one)]));
 }

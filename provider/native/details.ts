@@ -4,6 +4,7 @@
 import { propertyPath } from "../core/check";
 import type { AnyDefinition, State } from "../core/definition";
 import { canonical, changedInputs, type Difference } from "../core/diff";
+import { hashedAsset } from "../core/util/assets";
 
 export type DiffKind = "add" | "delete" | "update";
 
@@ -42,12 +43,17 @@ interface Place {
 
 function differences(old: unknown, now: unknown, path: readonly string[]): Place[] {
   if (canonical(old) === canonical(now)) return path.length > 1 ? [] : [{ path, kind: kindOf(old, now) }];
-  if (typeof old !== "object" || typeof now !== "object" || old === null || now === null) {
+  if (typeof old !== "object" || typeof now !== "object" || old === null || now === null || isAsset(old, now)) {
     return [{ path, kind: kindOf(old, now) }];
   }
   if (Array.isArray(old) !== Array.isArray(now)) return [{ path, kind: "update" }];
   const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])];
   return keys.flatMap((key) => differences(Reflect.get(old, key), Reflect.get(now, key), [...path, key]));
+}
+
+/** A change of an asset is one of its hash: where it lies, a diff does not know. */
+function isAsset(old: object, now: object): boolean {
+  return hashedAsset(old) !== undefined || hashedAsset(now) !== undefined;
 }
 
 function kindOf(old: unknown, now: unknown): DiffKind {

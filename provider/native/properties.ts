@@ -5,7 +5,8 @@
 import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb";
 import { UNKNOWN } from "../core/check";
 import type { Properties } from "../core/operation";
-import { markSecret, SECRET_SIGNATURE, SIGNATURE_KEY } from "../pulumi/secrets";
+import { SIGNATURE_KEY } from "../core/util/assets";
+import { markSecret, SECRET_SIGNATURE } from "../pulumi/secrets";
 
 /** The keys on the way to a secret. An index of a list is one, too. */
 export type SecretPath = readonly string[];

@@ -4,9 +4,9 @@
 import { UNKNOWN } from "../core/check";
 import type { AnyDefinition, HiddenInputs } from "../core/definition";
 import { registerSecret } from "../core/errors";
+import { SIGNATURE_KEY } from "../core/util/assets";
 
-/** Pulumi's form of a secret value on the wire (sdk/nodejs/runtime/rpc.ts, `specialSigKey`, `specialSecretSig`). */
-export const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
+/** Pulumi's form of a secret value on the wire (sdk/nodejs/runtime/rpc.ts, `specialSecretSig`). */
 export const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
 
 /** No message shows the secret values among `props` from now on. */

@@ -4,7 +4,8 @@
 import { z } from "zod";
 import { unknownPaths } from "../../core/check";
 import type { CheckFailure, HiddenOutputs, InputRule, Observed, Pending, State, Task } from "../../core/definition";
-import { canonical } from "../../core/diff";
+import { canonical, earlierCanonical } from "../../core/diff";
+import { hasAssets } from "../../core/util/assets";
 import { digest } from "../../core/util/digest";
 
 /** Outputs that only the state knows. Part of users' states. */
@@ -70,7 +71,7 @@ export const reverting = {
   read(known: State, isNew: boolean): RevertOutputs {
     const { revertTriggers, revertedFor, revertedAt } = reverting.outputs(known);
     if (isNew && revertedFor === undefined) return reverting.create({ revertTriggers });
-    const isDone = revertKey(revertTriggers) === revertedFor;
+    const isDone = isKeyOf(revertedFor, revertTriggers) || isDoneByEarlierBuild(known, revertTriggers);
     return { revertTriggers: isDone ? revertTriggers : undefined, revertedFor, revertedAt };
   },
 
@@ -108,6 +109,21 @@ function revertKey(triggers: unknown): string | undefined {
   return text === "null" ? undefined : digest(text);
 }
 
+/** Earlier builds made the digest of an asset's path or text, too. */
+function isKeyOf(key: string | undefined, triggers: unknown): boolean {
+  return key === revertKey(triggers) || key === digest(earlierCanonical(triggers));
+}
+
+/**
+ * True if the state itself has these triggers, and so needs no revert for them. An earlier build's digest of an asset does not
+ * tell: it was made of a path, and what a provider gets of the state has the asset's hash alone.
+ */
+function isDoneByEarlierBuild(known: State, triggers: unknown): boolean {
+  if (known.revertedFor === undefined || !hasAssets(triggers)) return false;
+  const text = canonical(known.revertTriggers);
+  return text === canonical(triggers) && text === earlierCanonical(known.revertTriggers);
+}
+
 /**
  * The digest to revert for; undefined if no revert is asked for. Only a changed value on a resource that the state holds
  * asks for one: never the first `up`, an adoption, or an import.
@@ -116,5 +132,6 @@ function wantedRevert(known: State & HiddenOutputs, inputs: State): string | und
   const key = revertKey(inputs.revertTriggers);
   const { operation } = (known.pending ?? {}) as Partial<Pending>;
   if (known.__owner === undefined || operation === "create") return undefined;
-  return key === known.revertedFor ? undefined : key;
+  const isDone = isKeyOf(known.revertedFor as string | undefined, inputs.revertTriggers);
+  return isDone || isDoneByEarlierBuild(known, inputs.revertTriggers) ? undefined : key;
 }

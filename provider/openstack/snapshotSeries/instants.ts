@@ -13,7 +13,7 @@ import { createPoller, deletePoller, evaluateCreation } from "../snapshot/resour
 import { waitForObject } from "../wait";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
-import { instantKey, recordMetadata, SERIES_KEYS, taskOf } from "./record";
+import { instantKey, isTakenFor, recordMetadata, SERIES_KEYS, taskOf } from "./record";
 import { isBeingMade, knownIds } from "./state";
 
 /** Cinder's names hold 255 characters; a dash and the time take 17 of them. */
@@ -69,8 +69,7 @@ export async function takeInstant(
   record: OwnershipRecord,
   context: OperationContext,
 ): Promise<SnapshotRow> {
-  const wanted = instantKey(inputs.triggers);
-  const isWanted = (row: SnapshotRow) => row.metadata[SERIES_KEYS.instant] === wanted;
+  const isWanted = (row: SnapshotRow) => isTakenFor(row.metadata[SERIES_KEYS.instant], inputs.triggers);
   let begun = rows.find((row) => isBeingMade(row) && isWanted(row));
   try {
     begun ??= await requestInstant(cloud, id, inputs, record, context);

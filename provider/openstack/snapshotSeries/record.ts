@@ -3,7 +3,7 @@
 // for its own.
 
 import type { OwnershipRecord } from "../../core/definition";
-import { canonical } from "../../core/diff";
+import { canonical, earlierCanonical } from "../../core/diff";
 import { digest } from "../../core/util/digest";
 import type { Metadata } from "../cinder";
 
@@ -28,6 +28,11 @@ export function seriesId({ attempt = "" }: OwnershipRecord): string {
 /** No triggers and an empty list are equal. */
 export function instantKey(triggers: unknown): string {
   return digest(canonical(triggers)).slice(0, 32);
+}
+
+/** True if an instant with this digest was taken for the triggers, by this build or an earlier one. */
+export function isTakenFor(key: unknown, triggers: unknown): boolean {
+  return key === instantKey(triggers) || key === digest(earlierCanonical(triggers)).slice(0, 32);
 }
 
 /** A series without an owner still needs its id on each snapshot: nothing else tells which snapshots it consists of. */

@@ -25,7 +25,7 @@ import { importer } from "./import";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
 import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
-import { instantKey, SERIES_KEYS, seriesId, taskOf } from "./record";
+import { instantKey, isTakenFor, SERIES_KEYS, seriesId, taskOf } from "./record";
 import {
   dueRows,
   type Instant,
@@ -55,7 +55,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   divergence(olds, news) {
     const { latest, takenFor, failed, overdue } = olds;
     const isEmpty = latest === undefined || latest === null;
-    if (isEmpty || takenFor !== instantKey(news.triggers)) return { output: "latest", effect: "update" };
+    if (isEmpty || !isTakenFor(takenFor, news.triggers)) return { output: "latest", effect: "update" };
     if (hasItems(failed)) return { output: "failed", effect: "update" };
     return hasItems(overdue) ? { output: "overdue", effect: "update" } : undefined;
   },
@@ -100,7 +100,13 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
 
   async update(cloud, id, from, inputs, olds, context) {
     const { volumeId, triggers } = inputs;
-    const before: State = { ...olds, volumeId };
+    const { takenFor } = olds;
+    // The state may have the digest of an earlier build.
+    const before: State = {
+      ...olds,
+      volumeId,
+      takenFor: isTakenFor(takenFor, triggers) ? instantKey(triggers) : takenFor,
+    };
     let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
     let failed = rows.filter((row) => isFailed(row, before));
     const { outputs: reverts } = await reverting.update(olds, from, inputs, async (key) => {
@@ -175,7 +181,7 @@ async function resumeWait(
   context: OperationContext,
 ): Promise<Observed> {
   const row = await cloud.snapshot(snapshot, context.signal);
-  if (row === undefined || row.metadata[SERIES_KEYS.instant] === instantKey(triggers)) {
+  if (row === undefined || isTakenFor(row.metadata[SERIES_KEYS.instant], triggers)) {
     try {
       await waitForInstant(cloud, snapshot, row, context);
     } catch (error) {

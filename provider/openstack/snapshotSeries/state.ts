@@ -4,7 +4,7 @@ import type { Observed, State } from "../../core/definition";
 import { type SnapshotRow, utc } from "../cinder";
 import { reverting } from "../revert/reverting";
 import { ageMs, type SnapshotSeriesInputs } from "./inputs";
-import { instantKey, SERIES_KEYS } from "./record";
+import { isTakenFor, SERIES_KEYS } from "./record";
 
 /** A snapshot of a series, as the outputs show it. */
 export interface Instant {
@@ -74,7 +74,7 @@ function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefi
 
 /** True if the instant that the program asks for has been taken and the series protects something. */
 export function isTaken(sorted: readonly SnapshotRow[], known: State, triggers: unknown): boolean {
-  return sorted.some(isUsable) && takenFor(sorted, known) === instantKey(triggers);
+  return sorted.some(isUsable) && isTakenFor(takenFor(sorted, known), triggers);
 }
 
 /**
