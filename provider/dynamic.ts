@@ -6,6 +6,7 @@ import type { AnyDefinition, HiddenInputs } from "./core/definition";
 import { SnapcloneError } from "./core/errors";
 import { diffWithImport } from "./core/import";
 import * as lifecycle from "./core/lifecycle";
+import type { Properties } from "./core/operation";
 import { PartialFailure } from "./core/outputs";
 import { Run } from "./core/run";
 import { attemptJournal } from "./pulumi/attempts";
@@ -18,6 +19,7 @@ import {
   takeTimeout,
   tellErrorsOnce,
 } from "./pulumi/engine";
+import { type FormerSecrets, formerSecrets, keepFormer, NONE, stateWithSecrets } from "./pulumi/formerSecrets";
 import { stateOrigin } from "./pulumi/origin";
 import { protectSecretInputs, wrapSecrets } from "./pulumi/secrets";
 import { askState } from "./pulumi/state";
@@ -76,17 +78,23 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
     read: (id, props) =>
       toPulumiError(async () => {
         protectSecretInputs(props ?? {});
-        const found = await lifecycle.read(definitionOf(), run, id, props ?? {});
-        return found.props === undefined ? found : { ...found, props: wrapSecrets(definitionOf(), found.props) };
+        const known: Properties = props ?? {};
+        const former = formerSecrets(definitionOf(), stateWithSecrets(definitionOf(), { ...known, __secrets: [] }));
+        const found = await lifecycle.read(definitionOf(), run, id, known);
+        return found.props === undefined ? found : { ...found, props: marked(found.props, former) };
       }),
     update: (id, olds, news) =>
-      toPulumiError(async () => {
-        protectSecretInputs(olds);
-        protectSecretInputs(news);
-        const timeoutMs = takeTimeout(news);
-        const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news, timeoutMs);
-        return { outs: wrapSecrets(definitionOf(), outs) };
-      }),
+      toPulumiError(
+        async () => {
+          protectSecretInputs(olds);
+          protectSecretInputs(news);
+          const timeoutMs = takeTimeout(news);
+          const former = formerBetween(olds, news);
+          const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news, timeoutMs);
+          return { outs: marked(outs, former) };
+        },
+        () => formerBetween(olds, news),
+      ),
     delete: (id, props) =>
       toPulumiError(() => {
         protectSecretInputs(props);
@@ -94,13 +102,22 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
       }),
   };
 
+  function formerBetween(olds: Properties, news: Properties): FormerSecrets {
+    const definition = definitionOf();
+    return formerSecrets(definition, stateWithSecrets(definition, olds), stateWithSecrets(definition, news));
+  }
+
+  function marked(outs: Properties, former: FormerSecrets): Properties {
+    return wrapSecrets(definitionOf(), keepFormer(definitionOf(), outs, former));
+  }
+
   /** Pulumi hangs on `throw undefined` and takes a numeric `code` for a gRPC status (docs/wire/pulumi-engine.md#errors): only Errors leave. */
-  async function toPulumiError<T>(work: () => T | Promise<T>): Promise<T> {
+  async function toPulumiError<T>(work: () => T | Promise<T>, former = () => NONE): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (error instanceof PartialFailure) {
-        throw Object.assign(error, { properties: wrapSecrets(definitionOf(), error.properties) });
+        throw Object.assign(error, { properties: marked(error.properties, former()) });
       }
       if (error instanceof SnapcloneError) throw answerOf(error.message);
       throw error instanceof Error ? error : new Error(String(error));

@@ -338,6 +338,8 @@ export interface HiddenOutputs extends HiddenInputs {
    * have any value.
    */
   __programUnknown?: boolean;
+  /** Where the outputs of a dynamic resource have values that are no secrets of the program any more. */
+  __formerSecrets?: readonly string[];
   /** Written by builds before 0.2: the run that adopted the object. */
   __adopted?: string;
 }

@@ -3,9 +3,9 @@
 
 import type { HiddenInputs } from "../core/definition";
 import type { Properties } from "../core/operation";
-import { protectSecretInputs } from "../pulumi/secrets";
+import { pathText, protectSecretInputs } from "../pulumi/secrets";
 import { ownerUrn } from "../pulumi/urns";
-import { pathText, type Received, type SecretPath } from "./properties";
+import type { Received, SecretPath } from "./properties";
 
 /** What the requests say anew each time. A stack that was made by the dynamic classes has them in its state. */
 const PER_REQUEST = new Set<string>(["__provider", "__timeouts", "__secrets"] satisfies (keyof HiddenInputs)[]);

@@ -6,10 +6,9 @@ import { type JavaScriptValue, Struct } from "google-protobuf/google/protobuf/st
 import { UNKNOWN } from "../core/check";
 import type { Properties } from "../core/operation";
 import { SIGNATURE_KEY } from "../core/util/assets";
-import { markSecret, SECRET_SIGNATURE } from "../pulumi/secrets";
+import { type KeyPath, markSecret, SECRET_SIGNATURE } from "../pulumi/secrets";
 
-/** The keys on the way to a secret. An index of a list is one, too. */
-export type SecretPath = readonly string[];
+export type SecretPath = KeyPath;
 
 export interface Received {
   values: Properties;
@@ -64,11 +63,4 @@ function marked(value: unknown, secrets: readonly SecretPath[]): unknown {
       return [[key, marked(inner, within)]];
     }),
   );
-}
-
-/** As the core names them (`HiddenInputs.__secrets`): `metadata.hidden`, `triggers[0]`. */
-export function pathText(path: SecretPath): string {
-  return path
-    .map((part, index) => (/^\d+$/.test(part) && index > 0 ? `[${part}]` : index === 0 ? part : `.${part}`))
-    .join("");
 }

@@ -12,6 +12,14 @@ import { ownershipRecord } from "../core/ownership";
 import { type Log, Run, type RunOptions } from "../core/run";
 import { lookups } from "../lookups";
 import { attemptJournal } from "../pulumi/attempts";
+import {
+  type FormerSecrets,
+  formerSecrets,
+  isPartOfDerived,
+  markFormer,
+  NONE,
+  topLevel,
+} from "../pulumi/formerSecrets";
 import { stateOrigin } from "../pulumi/origin";
 import { derivedSecrets } from "../pulumi/secrets";
 import { askState } from "../pulumi/state";
@@ -134,7 +142,7 @@ export class NativeProvider {
       return { id: "", outputs: this.outputsOf(definition, values, inputs.secrets) };
     }
     const wants = wanted(inputs, urn, this.configuration.organization);
-    return this.answer(definition, inputs.secrets, async () => {
+    return this.answer(definition, inputs.secrets, NONE, async () => {
       const { id, outs } = await lifecycle.create(definition, this.run, wants, timeoutMs);
       return { id, outputs: this.outputsOf(definition, outs, inputs.secrets) };
     });
@@ -150,14 +158,18 @@ export class NativeProvider {
   ): Promise<{ id: string; outputs: Sent; inputs: Sent } | undefined> {
     const definition = this.begin(urn);
     if (inputs === undefined) return this.readImport(definition, urn, id, timeoutMs);
-    const secrets = [...properties.secrets, ...inputs.secrets];
-    const state = known({ ...properties, secrets });
+    // Of a secret that is none any more, some places inside an output may still have the value.
+    const all = [...properties.secrets, ...inputs.secrets];
+    const inside = all.filter((path) => isPartOfDerived(definition, path));
+    const former = formerSecrets(definition, { ...properties, secrets: inside });
+    const secrets = all.filter((path) => !inside.includes(path));
+    const state = known({ ...properties, secrets: all });
     this.nameRow(state, urn);
     const found = await lifecycle.read(definition, this.run, id, state);
     if (found.props === undefined) return undefined;
     const answer = {
       id: found.id,
-      outputs: this.outputsOf(definition, found.props, secrets),
+      outputs: this.outputsOf(definition, found.props, secrets, former),
       inputs: { values: storedInputs(found.inputs), secrets },
     };
     const reason = unfinished(found.props.pending as Pending | undefined);
@@ -174,14 +186,15 @@ export class NativeProvider {
   ): Promise<{ outputs: Sent }> {
     const definition = this.begin(urn);
     const state = known(olds);
+    const former = formerSecrets(definition, olds, news);
     if (preview) {
       const values = previewOfUpdate(definition, state, news.values, outputNames(definitionType(urn)));
-      return { outputs: this.outputsOf(definition, values, news.secrets) };
+      return { outputs: this.outputsOf(definition, values, news.secrets, former) };
     }
     const wants = wanted(news, urn, this.configuration.organization);
-    return this.answer(definition, news.secrets, async () => {
+    return this.answer(definition, news.secrets, former, async () => {
       const { outs } = await lifecycle.update(definition, this.run, id, state, wants, timeoutMs);
-      return { outputs: this.outputsOf(definition, outs, news.secrets) };
+      return { outputs: this.outputsOf(definition, outs, news.secrets, former) };
     });
   }
 
@@ -248,21 +261,28 @@ export class NativeProvider {
     });
   }
 
-  private outputsOf(definition: AnyDefinition, outputs: Properties, secrets: readonly SecretPath[]): Sent {
-    const derived = derivedSecrets(definition, { __secrets: secrets.map(([first = ""]) => first) });
-    return { values: storedOutputs(outputs), secrets: [...secrets, ...derived.map((name) => [name])] };
+  private outputsOf(
+    definition: AnyDefinition,
+    outputs: Properties,
+    secrets: readonly SecretPath[],
+    former: FormerSecrets = NONE,
+  ): Sent {
+    const derived = derivedSecrets(definition, topLevel(secrets));
+    const { values } = markFormer(definition, storedOutputs(outputs), former, secrets);
+    return { values, secrets: [...secrets, ...derived.map((name) => [name])] };
   }
 
   private async answer<T>(
     definition: AnyDefinition,
     secrets: readonly SecretPath[],
+    former: FormerSecrets,
     work: () => Promise<T>,
   ): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof PartialFailure)) throw error;
-      throw new InitFailure(error.id, this.outputsOf(definition, error.properties, secrets), error.reasons);
+      throw new InitFailure(error.id, this.outputsOf(definition, error.properties, secrets, former), error.reasons);
     }
   }
 

@@ -12,21 +12,40 @@ export const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
 /** No message shows the secret values among `props` from now on. */
 export function protectSecretInputs(props: HiddenInputs): void {
   if (!Array.isArray(props.__secrets)) return;
-  for (const leaf of props.__secrets.flatMap((path) => valuesAt(props, path)).flatMap(leavesOf)) {
+  const values = props.__secrets.flatMap((path) => keyPathsAt(props, path)).map((path) => valueAt(props, path));
+  for (const leaf of values.flatMap(leavesOf)) {
     registerSecret(leaf);
     // Some backends cut blanks off, and so do their messages.
     registerSecret(leaf.trim());
   }
 }
 
+/** The keys on the way to a value. An index of a list is one, too. */
+export type KeyPath = readonly string[];
+
+/** As the core names a path (`HiddenInputs.__secrets`): `metadata.hidden`, `triggers[0]`. */
+export function pathText(path: KeyPath): string {
+  return path
+    .map((part, index) => (/^\d+$/.test(part) && index > 0 ? `[${part}]` : index === 0 ? part : `.${part}`))
+    .join("");
+}
+
 /** More than one where a key has a dot in it: `metadata.a.b` is the key "a.b" of metadata, or "b" of its "a". */
-function valuesAt(value: unknown, path: string): unknown[] {
-  if (path === "") return [value];
+export function keyPathsAt(value: unknown, path: string): KeyPath[] {
+  if (path === "") return [[]];
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>
     [key, `.${key}`, `[${key}]`]
       .filter((prefix) => path.startsWith(prefix) && /^($|[.[])/.test(path.slice(prefix.length)))
-      .flatMap((prefix) => valuesAt(inner, path.slice(prefix.length))),
+      .flatMap((prefix) => keyPathsAt(inner, path.slice(prefix.length)))
+      .map((rest) => [key, ...rest]),
+  );
+}
+
+export function valueAt(value: unknown, path: KeyPath): unknown {
+  return path.reduce<unknown>(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
   );
 }
 

@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { UNKNOWN } from "../../../provider/core/check";
-import { pathText, receive, send } from "../../../provider/native/properties";
-import { markSecret } from "../../../provider/pulumi/secrets";
+import { receive, send } from "../../../provider/native/properties";
+import { markSecret, pathText } from "../../../provider/pulumi/secrets";
 import { isOurType, ownerUrn, withNativeTypes } from "../../../provider/pulumi/urns";
 
 const onWire = (values: object, secrets: string[][] = []) => send({ ...values }, secrets).toJavaScript();
