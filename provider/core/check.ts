@@ -56,8 +56,8 @@ export function check(
     }
     inputs[key] = value;
     for (const issue of result.error.issues) {
-      const path = issue.path.map(String);
-      if (!touches(path, unknowns)) failures.push({ property: propertyPath([key, ...path]), reason: issue.message });
+      if (touches(issue.path.map(String), unknowns)) continue;
+      failures.push({ property: propertyPath([key, ...issue.path]), reason: issue.message });
     }
   }
   const attempt = attemptOf(olds, news, randomSeed);
@@ -80,11 +80,11 @@ export function unknownPaths(value: unknown, path: readonly string[] = []): stri
   return Object.entries(value).flatMap(([key, inner]) => unknownPaths(inner, [...path, key]));
 }
 
-/** `volumes[0]`, `metadata["a.b"]`: the form in which Pulumi writes property paths. */
-export function propertyPath(path: readonly string[]): string {
+/** `volumes[0]`, `metadata["a.b"]`, `metadata["0"]`: the form in which Pulumi writes property paths. Only an index is a number. */
+export function propertyPath(path: readonly PropertyKey[]): string {
   return path
     .map((part, index) => {
-      if (/^\d+$/.test(part)) return `[${part}]`;
+      if (typeof part !== "string") return `[${String(part)}]`;
       if (!/^[A-Za-z_][\w-]*$/.test(part)) return `[${JSON.stringify(part)}]`;
       return index === 0 ? part : `.${part}`;
     })

@@ -302,6 +302,8 @@ export interface Pending {
   operation: Operation;
   task: Task;
   since: string;
+  /** How long the operation may take, where the program says so: what resumes the work gets the same time. */
+  timeoutMs?: number;
   /** The work has failed, so there is nothing to wait for. */
   failed?: true;
 }

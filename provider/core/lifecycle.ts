@@ -32,9 +32,11 @@ import {
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
 import { isOfStack, NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
+import { keepAt } from "./propertyPath";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
+import { parseDuration } from "./util/duration";
 import { toState } from "./util/toState";
 
 /** Milliseconds before each new read of an object that is still being created and was not found: half a minute in all. */
@@ -283,6 +285,7 @@ export async function update(
   olds: Properties,
   news: Properties,
   timeoutMs?: number,
+  ignoreChanges: readonly string[] = [],
 ) {
   const hidden = news as HiddenInputs;
   const operation = `update ${definition.describe(olds)}`;
@@ -293,11 +296,9 @@ export async function update(
     const client = connect(definition, run, inputs, operation);
     const before = olds.pending as Pending | undefined;
     const unfinished = before?.failed ? undefined : before;
-    // What a create left unfinished gets the time of a create, whatever operation resumes it.
     const resumed = unfinished?.operation ?? "update";
-    const context = begin(
-      new RunningOperation(definition, run, resumed, hidden, resumed === "update" ? timeoutMs : undefined, unfinished),
-    );
+    const given = resumed === "update" ? timeoutMs : timeToResume(definition, unfinished, hidden, timeoutMs);
+    const context = begin(new RunningOperation(definition, run, resumed, hidden, given, unfinished));
     const target: Target = { definition, run, client, context };
     const entry: Properties = { ...news, __adopted: (olds as HiddenOutputs).__adopted };
     let touched = before !== undefined;
@@ -315,8 +316,9 @@ export async function update(
       touched = true;
       await refreshRecord(target, id, olds, news, inputs);
       isRecordPresent = true;
+      const wants = ignoreDrift(definition, observed, inputs, ignoreChanges);
       return {
-        outs: await outputs(target, entry, await definition.update(client, id, observed, inputs, olds, context)),
+        outs: await outputs(target, entry, await definition.update(client, id, observed, wants, olds, context)),
       };
     } catch (error) {
       const failure = asSnapcloneError(error, operation);
@@ -334,6 +336,20 @@ export async function update(
 }
 
 /**
+ * What a create left unfinished gets the time of a create, whatever operation resumes it. Only the dynamic classes tell an update
+ * the present one; else it is the longer of the one that the create had and the update's own, which a user can lengthen.
+ */
+function timeToResume(
+  { timeouts }: AnyDefinition,
+  unfinished: Pending | undefined,
+  { __timeouts }: HiddenInputs,
+  timeoutMs = 0,
+): number | undefined {
+  if (__timeouts?.create !== undefined) return undefined;
+  return Math.max(unfinished?.timeoutMs ?? parseDuration(timeouts.create) ?? 0, timeoutMs);
+}
+
+/**
  * After an alias, a rename or a move, the state names the former owner or stack: the object gets the present one. The name
  * of the connection is part of the record's fingerprint of the inputs.
  */
@@ -345,6 +361,23 @@ async function refreshRecord(target: Target, id: string, olds: Properties, news:
   const isRenamed = nameOf(olds) !== nameOf(inputs);
   if (urn === undefined || (__owner === urn && __stack === context.stack && !isRenamed)) return;
   await writeRecord(target, id, ownershipRecord(definition, context.stack, urn, __attempt, inputs), olds, inputs);
+}
+
+/**
+ * `ignoreChanges`: the engine puts the last program's values in place of the present one's. Another hand may have changed the
+ * object since, and that stays as well. What the backend does not show is as the engine says.
+ */
+function ignoreDrift(definition: AnyDefinition, { state }: Observed, inputs: Properties, paths: readonly string[]) {
+  if (paths.length === 0) return inputs;
+  const shown = Object.entries(definition.inputs).filter(
+    ([key, { onChange }]) => key in state && onChange !== "replace",
+  );
+  return keepAt(
+    state,
+    inputs,
+    paths,
+    shown.map(([key]) => key),
+  );
 }
 
 /** An imported entry lacks inputs in the state. What the backend shows of them must be what the program says. */

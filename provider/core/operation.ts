@@ -86,6 +86,7 @@ export class RunningOperation implements OperationContext {
   readonly deadline: number;
   readonly signal: AbortSignal;
   readonly stack: string;
+  private readonly timeoutMs: number | undefined;
 
   constructor(
     private readonly definition: AnyDefinition,
@@ -97,8 +98,8 @@ export class RunningOperation implements OperationContext {
     private pending?: Pending,
   ) {
     // "0" gives no time-out, so the default counts.
-    const given = timeoutMs ?? parseDuration(hidden.__timeouts?.[operation] ?? "");
-    const timeout = given ?? parseDuration(definition.timeouts[operation]);
+    this.timeoutMs = timeoutMs ?? parseDuration(hidden.__timeouts?.[operation] ?? "");
+    const timeout = this.timeoutMs ?? parseDuration(definition.timeouts[operation]);
     this.clock = run.clock;
     this.deadline = run.clock.now() + (timeout ?? 0);
     this.signal = run.signal;
@@ -126,7 +127,8 @@ export class RunningOperation implements OperationContext {
   }
 
   accepted(task: Task): void {
-    this.pending = { operation: this.operation, task, since: this.clock.date().toISOString() };
+    const timeout = this.timeoutMs === undefined ? {} : { timeoutMs: this.timeoutMs };
+    this.pending = { operation: this.operation, task, since: this.clock.date().toISOString(), ...timeout };
   }
 
   done(): void {

@@ -37,18 +37,20 @@ export function detailsOf(
 }
 
 interface Place {
-  path: readonly string[];
+  /** An index of a list is a number. */
+  path: readonly (string | number)[];
   kind: DiffKind;
 }
 
-function differences(old: unknown, now: unknown, path: readonly string[]): Place[] {
+function differences(old: unknown, now: unknown, path: Place["path"]): Place[] {
   if (canonical(old) === canonical(now)) return path.length > 1 ? [] : [{ path, kind: kindOf(old, now) }];
   if (typeof old !== "object" || typeof now !== "object" || old === null || now === null || isAsset(old, now)) {
     return [{ path, kind: kindOf(old, now) }];
   }
   if (Array.isArray(old) !== Array.isArray(now)) return [{ path, kind: "update" }];
   const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])];
-  return keys.flatMap((key) => differences(Reflect.get(old, key), Reflect.get(now, key), [...path, key]));
+  const partOf = (key: string) => (Array.isArray(now) ? Number(key) : key);
+  return keys.flatMap((key) => differences(Reflect.get(old, key), Reflect.get(now, key), [...path, partOf(key)]));
 }
 
 /** A change of an asset is one of its hash: where it lies, a diff does not know. */

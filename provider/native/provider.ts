@@ -9,6 +9,7 @@ import * as lifecycle from "../core/lifecycle";
 import { type Creation, connect, type Properties, RunningOperation } from "../core/operation";
 import { PartialFailure } from "../core/outputs";
 import { ownershipRecord } from "../core/ownership";
+import { keepAt } from "../core/propertyPath";
 import { type Log, Run, type RunOptions } from "../core/run";
 import { lookups } from "../lookups";
 import { attemptJournal } from "../pulumi/attempts";
@@ -30,7 +31,6 @@ import { type Detail, detailsOf } from "./details";
 import { known, storedInputs, storedOutputs, wanted } from "./hidden";
 import { previewOfCreate, previewOfUpdate } from "./preview";
 import type { Received, SecretPath } from "./properties";
-import { keepAt } from "./propertyPath";
 import { checkArguments, outputNames } from "./schema";
 
 export interface Sent {
@@ -49,6 +49,12 @@ export interface DiffResult {
   deleteBeforeReplace: boolean;
   details: Detail[];
   stables: string[];
+}
+
+export interface UpdateOptions {
+  preview: boolean;
+  timeoutMs: number | undefined;
+  ignoreChanges: readonly string[];
 }
 
 /** Something exists, and the engine has to record it together with the reasons of the failure. */
@@ -117,7 +123,8 @@ export class NativeProvider {
     const definition = this.begin(urn);
     const { run } = this;
     const state = known(olds);
-    const wants = keepAt(state, wanted(news, urn, this.configuration.organization), ignoreChanges);
+    const program = wanted(news, urn, this.configuration.organization);
+    const wants = keepAt(state, program, ignoreChanges, Object.keys(definition.inputs));
     run.registerRecorded(definition, id);
     const difference = diffWithImport(definition, run, id, state, wants);
     const targetOf = (name: string | undefined) => run.connections.target(definition.connection, name);
@@ -182,7 +189,7 @@ export class NativeProvider {
     id: string,
     olds: Received,
     news: Received,
-    { preview, timeoutMs }: { preview: boolean; timeoutMs: number | undefined },
+    { preview, timeoutMs, ignoreChanges }: UpdateOptions,
   ): Promise<{ outputs: Sent }> {
     const definition = this.begin(urn);
     const state = known(olds);
@@ -193,7 +200,7 @@ export class NativeProvider {
     }
     const wants = wanted(news, urn, this.configuration.organization);
     return this.answer(definition, news.secrets, former, async () => {
-      const { outs } = await lifecycle.update(definition, this.run, id, state, wants, timeoutMs);
+      const { outs } = await lifecycle.update(definition, this.run, id, state, wants, timeoutMs, ignoreChanges);
       return { outputs: this.outputsOf(definition, outs, news.secrets, former) };
     });
   }

@@ -132,7 +132,8 @@ function resourceHandlers(provider: NativeProvider, text: Text) {
       return new pb.ReadResponse().setId(found.id).setProperties(struct(found.outputs)).setInputs(struct(found.inputs));
     }) satisfies Handler<pb.ReadRequest, pb.ReadResponse>,
     update: (async ({ request }) => {
-      const options = { preview: request.getPreview(), timeoutMs: timeoutMs(request) };
+      const ignoreChanges = request.getIgnorechangesList();
+      const options = { preview: request.getPreview(), timeoutMs: timeoutMs(request), ignoreChanges };
       const [olds, news] = [receive(request.getOlds()), receive(request.getNews())];
       const { outputs } = await provider.update(request.getUrn(), request.getId(), olds, news, options);
       return new pb.UpdateResponse().setProperties(struct(outputs));

@@ -91,7 +91,8 @@ describe("check", () => {
   });
 
   test("property paths as Pulumi writes them", () => {
-    expect(propertyPath(["volumes", "0"])).toBe("volumes[0]");
+    expect(propertyPath(["volumes", 0])).toBe("volumes[0]");
+    expect(propertyPath(["metadata", "0"])).toBe('metadata["0"]');
     expect(propertyPath(["metadata", "a b"])).toBe('metadata["a b"]');
   });
 });

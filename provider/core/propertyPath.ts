@@ -15,16 +15,21 @@ export function parsePath(text: string): PropertyPath | undefined {
   return parts;
 }
 
-/** `news` with the values of `olds` at these paths: `ignoreChanges`. */
+/**
+ * `news` with the values of `olds` at these paths: `ignoreChanges`. `keys` are those that it may be about: what a program does
+ * not give, such as the owner, is never kept.
+ */
 export function keepAt(
   olds: Readonly<Record<string, unknown>>,
   news: Record<string, unknown>,
   paths: readonly string[],
+  keys: readonly string[],
 ): Record<string, unknown> {
-  return paths.reduce<Record<string, unknown>>((values, text) => {
-    const path = parsePath(text);
-    return path === undefined ? values : (kept(olds, values, path) as Record<string, unknown>);
-  }, news);
+  const places = paths.flatMap((text) => {
+    const [first, ...rest] = parsePath(text) ?? [];
+    return keys.filter((key) => first === "*" || first === key).map((key) => [key, ...rest]);
+  });
+  return places.reduce((values, path) => kept(olds, values, path) as Record<string, unknown>, news);
 }
 
 /** undefined where the old value has none. */

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { propertyPath } from "../../../provider/core/check";
 import type { AnyDefinition } from "../../../provider/core/definition";
 import { diff } from "../../../provider/core/diff";
+import { keepAt, parsePath } from "../../../provider/core/propertyPath";
 import { detailsOf } from "../../../provider/native/details";
-import { keepAt, parsePath } from "../../../provider/native/propertyPath";
 import { snapshot } from "../../../provider/openstack/snapshot/resource";
 
 test.each([
@@ -28,7 +28,9 @@ test("what propertyPath writes, parsePath reads", () => {
   );
 });
 
-const olds = { name: "one", metadata: { a: "1", b: "2" }, triggers: ["x", "y"] };
+const INPUTS = ["name", "metadata", "triggers"];
+const inputs = { name: "one", metadata: { a: "1", b: "2" }, triggers: ["x", "y"] };
+const olds = { __owner: "a", status: "s", ...inputs };
 
 test.each<[path: string, news: Record<string, unknown>, kept: Record<string, unknown>]>([
   ["name", { name: "two" }, { name: "one" }],
@@ -38,17 +40,27 @@ test.each<[path: string, news: Record<string, unknown>, kept: Record<string, unk
   ["metadata.*", { metadata: { a: "9", c: "9" } }, { metadata: { a: "1", b: "2" } }],
   ["triggers[1]", { triggers: ["z", "z"] }, { triggers: ["z", "y"] }],
   ["triggers[7]", { triggers: ["z"] }, { triggers: ["z"] }],
+  ["*", { __owner: "b", name: "two", metadata: {} }, { __owner: "b", ...inputs }],
+  ["*.a", { name: "two", metadata: { a: "9", b: "9" } }, { name: "two", metadata: { a: "1", b: "9" } }],
+  ["__owner", { __owner: "b" }, { __owner: "b" }],
   ["no path!", { name: "two" }, { name: "two" }],
-])("ignoreChanges %s of %j", (path, news, kept) => expect(keepAt(olds, news, [path])).toEqual(kept));
+])("ignoreChanges %s of %j", (path, news, kept) => expect(keepAt(olds, news, [path], INPUTS)).toEqual(kept));
 
 test("the details: each place that differs, and what it does", () => {
   const definition = snapshot as unknown as AnyDefinition;
-  const state = { volumeId: "v1", __owner: "o", ...olds };
-  const news = { volumeId: "v2", __owner: "o", metadata: { a: "1", "b.c": "3" }, name: "one", triggers: ["x", "z"] };
+  const state = { ...olds, volumeId: "v1", __owner: "o", metadata: { ...olds.metadata, "0": "1" } };
+  const news = {
+    volumeId: "v2",
+    __owner: "o",
+    metadata: { a: "1", "b.c": "3", "0": "2" },
+    name: "one",
+    triggers: ["x", "z"],
+  };
   const difference = diff(definition, state, news);
   const details = detailsOf(definition, state, news, difference, () => undefined);
   expect(details).toEqual([
     { path: "volumeId", kind: "update", replaces: true },
+    { path: 'metadata["0"]', kind: "update", replaces: false },
     { path: "metadata.b", kind: "delete", replaces: false },
     { path: 'metadata["b.c"]', kind: "add", replaces: false },
     { path: "triggers[1]", kind: "update", replaces: true },
