@@ -110,25 +110,38 @@ export interface Lookups {
 }
 
 /** What a lookup may wait for a rate limit. */
-const PATIENCE_MS = 600_000;
+export const PATIENCE_MS = 600_000;
 
 let connections: { config: string | undefined; open: Connections } | undefined;
 
+/** In the program's process. */
 export function lookups(stackConfig: string | undefined): Lookups {
   if (connections?.config !== stackConfig || !connections) {
     const warn = (text: string) => console.warn(`pulumi-snapclone: ${text}`);
     const patience = () => ({ deadline: systemClock.now() + PATIENCE_MS, progress: warn });
     connections = { config: stackConfig, open: new Connections(() => stackConfig, warn, patience) };
   }
-  const { open } = connections;
+  return lookupsOn(connections.open);
+}
+
+export function lookupsOn(open: Connections): Lookups {
   return {
-    getSnapshot: (args) => during(`get ${describe(args)}`, () => getSnapshot(open, args)),
-    listSnapshots: (args) =>
+    getSnapshot: (given) => {
+      const args = withoutNulls(given);
+      return during(`get ${describe(args)}`, () => getSnapshot(open, args));
+    },
+    listSnapshots: (given) =>
       during("list snapshots", async () => {
+        const args = withoutNulls(given);
         const found = await rows(open, args);
         return { snapshots: found.map((row) => toInfo(row, open.open(openstack, args.connection))) };
       }),
   };
+}
+
+/** A program in YAML or JavaScript gives null for an absent condition. */
+function withoutNulls<Args extends object>(args: Args): Args {
+  return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null)) as Args;
 }
 
 async function getSnapshot(open: Connections, args: GetSnapshotArgs): Promise<SnapshotInfo> {

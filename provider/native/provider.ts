@@ -11,7 +11,7 @@ import { PartialFailure } from "../core/outputs";
 import { ownershipRecord } from "../core/ownership";
 import { keepAt } from "../core/propertyPath";
 import { type Log, Run, type RunOptions } from "../core/run";
-import { lookups } from "../lookups";
+import { lookupsOn, PATIENCE_MS } from "../lookups";
 import { attemptJournal } from "../pulumi/attempts";
 import {
   type FormerSecrets,
@@ -132,7 +132,8 @@ export class NativeProvider {
       // Without `changes` the engine of a dynamic resource compares the inputs, and these differ.
       hasChanges: difference.changes ?? true,
       replaces: difference.replaces ?? [],
-      deleteBeforeReplace: difference.deleteBeforeReplace ?? false,
+      // Also where nothing is replaced: the options `replaceOnChanges` and the engine's plans make a replacement of any change.
+      deleteBeforeReplace: definition.deleteBeforeReplace ?? false,
       details: detailsOf(definition, state, wants, difference, targetOf),
       stables: [...(definition.stableOutputs ?? [])],
     };
@@ -215,10 +216,16 @@ export class NativeProvider {
   async invoke(token: string, args: Received): Promise<{ result: Properties } | { failures: Failure[] }> {
     const failures = checkArguments(token, args.values);
     if (failures.length > 0) return { failures };
-    const { getSnapshot, listSnapshots } = lookups(this.configuration.connections);
+    const { run } = this;
+    const { getSnapshot, listSnapshots } = lookupsOn(run.connections);
     const values = args.values as Parameters<typeof getSnapshot>[0];
     const name = token.split(":").at(-1);
-    return { result: { ...(name === "getSnapshot" ? await getSnapshot(values) : await listSnapshots(values)) } };
+    // As an operation of the run: a cancelled run ends its waits.
+    return run.track(async (begin) => {
+      const progress = (text: string) => run.log("info", text);
+      begin({ deadline: run.clock.now() + PATIENCE_MS, signal: run.signal, progress });
+      return { result: { ...(name === "getSnapshot" ? await getSnapshot(values) : await listSnapshots(values)) } };
+    });
   }
 
   stop(reason: string): void {
