@@ -7,6 +7,7 @@
 
 import { attemptInId, isSameAttempt } from "./attempt";
 import { UNKNOWN } from "./check";
+import { DEFAULT_CONNECTION } from "./connection/connections";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, Importable, RecordedPart, State } from "./definition";
 import { diff, differ } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
@@ -364,7 +365,35 @@ export function diffWithImport(definition: AnyDefinition, run: Run, id: string, 
   const difference = diff(definition, olds, news, run.stackOf(news), targetOf);
   if (difference.replaces?.length) warnOfReplacement(definition, run, news);
   else if (difference.changes !== false) warnOfUpdate(definition, run, id, olds, news);
+  warnOfOtherBackend(definition, run, olds, news, targetOf);
   return difference;
+}
+
+/**
+ * The same name of a connection, whose settings now reach something else. That is no difference: a moved Keystone must replace
+ * nothing. What the operation finds decides (`proveAbsence`), and the preview has to say so.
+ */
+function warnOfOtherBackend(
+  definition: AnyDefinition,
+  run: Run,
+  olds: HiddenOutputs & State,
+  news: HiddenInputs & State,
+  targetOf: (connection: string | undefined) => string | undefined,
+): void {
+  const name = typeof news.connection === "string" ? news.connection : DEFAULT_CONNECTION;
+  if (olds.__target === undefined || (olds.connection ?? DEFAULT_CONNECTION) !== name) return;
+  const present = targetOf(name);
+  if (present === undefined || present === olds.__target) return;
+  // A run has hundreds of resources on a connection.
+  if (!run.isFirst(`${definition.connection.kind} ${name} reaches ${present}`)) return;
+  const was = olds.__backend === undefined ? "" : ` (${olds.__backend})`;
+  run.log(
+    "warning",
+    `the settings of the connection "${name}" reach another address, project or region than those by which ${definition.describe(olds)} was last read or written${was}. ` +
+      "What is not found there is never taken for gone, and a new copy is made there. If it is the same backend, run `pulumi refresh`. " +
+      "If it is another one, give that a name of its own in snapclone:connections. This is said once for each connection",
+    news.__owner,
+  );
 }
 
 function warnOfUpdate(definition: AnyDefinition, run: Run, id: string, olds: State, news: State): void {

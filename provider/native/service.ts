@@ -70,7 +70,7 @@ function configurationHandlers(provider: NativeProvider, text: Text) {
       const news = receive(request.getNews());
       return failuresOf(new pb.CheckResponse().setInputs(request.getNews()), provider.checkConfig(news), text);
     }) satisfies Handler<pb.CheckRequest, pb.CheckResponse>,
-    /** Another connection or password is no reason to replace a copy: a resource's own diff sees another backend. */
+    /** Another connection or password is no reason to replace a copy. The diff of a resource warns if it is another backend. */
     diffConfig: (({ request }) => {
       const [olds, news] = [receive(request.getOldInputs()).values, receive(request.getNews()).values];
       const names = [...new Set([...Object.keys(olds), ...Object.keys(news)])];

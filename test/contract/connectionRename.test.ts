@@ -107,3 +107,38 @@ describe("the target of a connection", () => {
     expect(broken).toBeUndefined();
   });
 });
+
+describe("other settings under the same name", () => {
+  const WARNING =
+    /the connection "default" reach another address, project or region than those by which snapshot "nightly"/;
+  const warnings = (log: string[]) => log.filter((text) => WARNING.test(text));
+
+  test.each([
+    ["another project", () => emulator.openstack.connection("other")],
+    ["another Keystone", () => ({ ...emulator.openstack.connection(), authUrl: "http://127.0.0.1:9/identity/v3" })],
+  ])("%s: no difference, but a warning that names the backend of the state, once", async (_what, settings) => {
+    const { engine, id } = await made({ default: settings() });
+    const { errors, log } = await engine.up({ ...programOn() });
+    expect([errors, engine.idOf("nightly")]).toEqual([[], id]);
+    expect(warnings(log)).toEqual([expect.stringMatching(/\(project \w+, region RegionOne\)/)]);
+  });
+
+  test("an update and a deletion fail, and the object stays", async () => {
+    const { engine, id } = await made({ default: emulator.openstack.connection("other") });
+    const change = await engine.up({ nightly: { ...programOn().nightly, description: "d" } });
+    expect(String(change.errors[0])).toMatch(/does not prove that it is gone: it is on/);
+    const removal = await engine.up({});
+    expect(String(removal.errors[0])).toMatch(/does not prove that it is gone: it is on/);
+    expect([engine.idOf("nightly"), emulator.cinder.snapshots.has(id ?? "")]).toEqual([id, true]);
+  });
+
+  test("another password warns of nothing, and neither does a refresh of the same backend by another address", async () => {
+    const rotated = await made({ default: { ...emulator.openstack.connection(), password: "secret", insecure: true } });
+    expect(warnings((await rotated.engine.up(programOn())).log)).toEqual([]);
+    const { authUrl, ...rest } = emulator.openstack.connection() as { authUrl: string };
+    const moved = await made({ default: { ...rest, authUrl: authUrl.replace("127.0.0.1", "localhost") } });
+    expect(warnings((await moved.engine.up(programOn())).log)).toHaveLength(1);
+    await moved.engine.refresh();
+    expect(warnings((await moved.engine.up(programOn())).log)).toEqual([]);
+  });
+});
