@@ -30,7 +30,8 @@ export function formerSecrets(
   wants: WithSecrets = { values: {}, secrets: [] },
 ): FormerSecrets {
   const derived = definition.derivedOutputs ?? {};
-  const given = leavesOf(wants.values, wants.secrets);
+  const program = Object.fromEntries(Object.entries(wants.values).filter(([key]) => !isHidden(key)));
+  const given = leavesOf(program, wants.secrets);
   const isAsGiven = (input: string) => canonical(state.values[input]) === canonical(wants.values[input]);
   const texts = new Map<string, readonly string[]>();
   const whole = new Map<string, unknown>();
@@ -126,7 +127,7 @@ function below(key: string, paths: readonly KeyPath[]): KeyPath[] {
 function leavesOf(value: unknown, without: readonly KeyPath[]): string[] {
   if (without.some(({ length }) => length === 0)) return [];
   if (typeof value === "object" && value !== null) {
-    return Object.entries(value).flatMap(([key, inner]) => (isHidden(key) ? [] : leavesOf(inner, below(key, without))));
+    return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, below(key, without)));
   }
   return isText(value) ? [String(value)] : [];
 }
