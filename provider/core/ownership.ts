@@ -19,6 +19,8 @@ export interface StackState {
   pendingCreates: readonly { urn: string; attempt?: string | undefined; import?: string | undefined }[];
   /** Imports by Pulumi itself that were begun and whose end was not saved. Absent if there are none. */
   pendingImports?: readonly { urn: string; importId: string }[] | undefined;
+  /** The one that all entries name; absent where none does, or where they differ. */
+  organization?: string | undefined;
   /** When Pulumi saved this state, by this machine's clock. */
   savedAt?: Date | undefined;
 }

@@ -251,6 +251,11 @@ export class NativeProvider {
     });
   }
 
+  /** For an import, which has nothing of the program. The other entries of the stack have the program's. */
+  private async organization(): Promise<string | undefined> {
+    return this.configuration.organization ?? (await this.run.askState().catch(() => undefined))?.organization;
+  }
+
   /** After a rename the state has another owner than the request's URN. */
   private nameRow({ __owner }: HiddenInputs, urn: string): void {
     if (__owner !== undefined) this.urns.set(__owner, urn);
@@ -304,9 +309,9 @@ export class NativeProvider {
     const { connection, id } = splitImportId(definition, importId);
     const { run } = this;
     const inputs: Properties = connection === undefined ? {} : { connection };
-    const owned = wanted({ values: inputs, secrets: [] }, urn, this.configuration.organization) as HiddenInputs;
     const operation = `import ${definition.displayName} ${id}`;
     importerOf(definition);
+    const owned = wanted({ values: inputs, secrets: [] }, urn, await this.organization()) as HiddenInputs;
     const found = await run.track(async (begin) => {
       const client = connect(definition, run, inputs, operation);
       const context = begin(new RunningOperation(definition, run, "create", owned, timeoutMs));

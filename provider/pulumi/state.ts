@@ -174,8 +174,16 @@ export function parseState(text: string): StackState {
     }),
     pendingImports: pendingImports.length === 0 ? undefined : pendingImports,
     deletedFirst: deletedFirst.length === 0 ? undefined : deletedFirst,
+    organization: organizationIn([...resources, ...creates.map(({ resource }) => resource as Properties)]),
     savedAt: dateOf(savedAt),
   };
+}
+
+/** Programs in TypeScript give it to each resource. A stack that has moved has entries of both organisations until its next `up`. */
+function organizationIn(resources: readonly Properties[]): string | undefined {
+  const named = resources.flatMap(({ inputs }) => (isRecord(inputs) ? (optional(inputs.__organization) ?? []) : []));
+  const [first, ...others] = new Set(named);
+  return others.length > 0 ? undefined : first;
 }
 
 export interface OwnDeployment {

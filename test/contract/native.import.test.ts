@@ -1,0 +1,67 @@
+// The organisation of a stack on Pulumi Cloud is part of the ownership record. Programs in TypeScript give it to their resources,
+// and an import (`pulumi import`, the option `import`) has nothing of the program.
+
+import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { stackDigest } from "../../provider/core/ownership";
+import { NativeProvider } from "../../provider/native/provider";
+import { parseState } from "../../provider/pulumi/state";
+
+const URN = "urn:pulumi:dev::shop::snapclone:index:Snapshot::nightly";
+const OWNER = "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:Snapshot::nightly";
+const digestOf = (organization?: string) => stackDigest("", organization, { project: "shop", stack: "dev" });
+
+let emulator: Emulator;
+beforeAll(async () => {
+  emulator = await startEmulator({ clock: "instant" });
+});
+afterAll(() => emulator.close());
+
+/** A stack whose other resources are of these organisations. */
+function stateOf(organizations: readonly string[], importId: string) {
+  const type = "snapclone:index:Snapshot";
+  const resources = organizations.map((__organization, n) => ({
+    urn: `${URN}${n}`,
+    type,
+    id: `id-${n}`,
+    inputs: { __organization },
+  }));
+  const pending_operations = [{ type: "importing", resource: { urn: URN, type, importID: importId } }];
+  const manifest = { time: new Date().toISOString() };
+  return parseState(JSON.stringify({ version: 3, deployment: { manifest, resources, pending_operations } }));
+}
+
+async function imported(
+  organizations: readonly string[],
+  { recordedOf, configured }: { recordedOf?: string; configured?: string },
+) {
+  const metadata =
+    recordedOf === undefined ? {} : { "snapclone:owner": OWNER, "snapclone:stack": digestOf(recordedOf) };
+  const { id } = emulator.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data, metadata });
+  const startedAt = new Date(Date.now() - 1000);
+  const askState = async () => stateOf(organizations, id);
+  const provider = new NativeProvider(() => {}, { askState, startedAt, origin: () => "" });
+  const connections = JSON.stringify(emulator.connections());
+  await provider.configure({ values: { connections, organization: configured }, secrets: [] }, "default_0_1_0");
+  try {
+    const found = await provider.read(URN, id, { values: {}, secrets: [] }, undefined, undefined);
+    return [found?.outputs.values.__stack, emulator.cinder.snapshots.get(id)?.metadata["snapclone:stack"]];
+  } finally {
+    await provider.end();
+  }
+}
+
+test.each([
+  ["of the stack's other resources", ["acme", "acme"], undefined, "acme"],
+  ["of the configuration, whatever the others say", ["acme"], "umbrella", "umbrella"],
+  ["of self-managed state stores, where nobody says", [], undefined, undefined],
+  ["of self-managed state stores, where the others differ", ["acme", "umbrella"], undefined, undefined],
+])("an import writes a record %s", async (_what, organizations, configured, expected) => {
+  const digest = digestOf(expected);
+  expect(await imported(organizations, configured === undefined ? {} : { configured })).toEqual([digest, digest]);
+});
+
+test("an object that this very stack has let go is taken back, and one of another organisation's is refused", async () => {
+  expect(await imported(["acme"], { recordedOf: "acme" })).toEqual([digestOf("acme"), digestOf("acme")]);
+  await expect(imported(["acme"], { recordedOf: "umbrella" })).rejects.toThrow(/of another stack/);
+  await expect(imported([], { recordedOf: "acme" })).rejects.toThrow(/of another stack/);
+});
