@@ -13,10 +13,10 @@ async function start(clock: "instant" | "manual" = "instant"): Promise<void> {
   cloud = await startCloud(clock);
   engine = await Engine.start({ connections: JSON.stringify(connectionsOf(cloud)) });
 }
-afterEach(async () => {
+async function stop(): Promise<void> {
   await engine?.close();
   await cloud?.close();
-});
+}
 
 async function made(type: string, given: Values = {}) {
   const life = LIVES[type];
@@ -26,6 +26,8 @@ async function made(type: string, given: Values = {}) {
 }
 
 describe("ignoreChanges", () => {
+  afterEach(stop);
+
   test("a name that another hand has given stays, also in an update of something else", async () => {
     await start();
     const { inputs, id, outputs } = await made("Snapshot");
@@ -66,24 +68,9 @@ describe("ignoreChanges", () => {
   });
 });
 
-test.each(Object.keys(LIVES))(
-  "%s: a diff without a replacement says, too, what a forced one deletes first",
-  async (type) => {
-    await start();
-    const { inputs, id, outputs } = await made(type);
-    const { inputs: news } = await engine.check(
-      type,
-      { ...LIVES[type]?.after, connection: LIVES[type]?.connection },
-      values(inputs),
-    );
-    const isFirst = type === "AssistedSnapshot";
-    for (const one of [inputs, news]) {
-      expect(await engine.diff(type, id, outputs, one)).toMatchObject({ replaces: [], deleteFirst: isFirst });
-    }
-  },
-);
-
 describe("a lookup", () => {
+  afterEach(stop);
+
   test("that waits for a rate limit ends with the run", async () => {
     await start("manual");
     cloud.faults.add({
@@ -117,5 +104,28 @@ describe("a lookup", () => {
     expect(values(listed.result)).toMatchObject({ snapshots: [{ id }] });
     const byId = await engine.invoke("getSnapshot", { ...nulls, id, name: null });
     expect(values(byId.result)).toMatchObject({ id });
+  });
+});
+
+describe.each(Object.entries(LIVES))("%s", (type, { after, connection }) => {
+  let one: Awaited<ReturnType<typeof made>>;
+  beforeAll(async () => {
+    await start();
+    one = await made(type);
+  });
+  afterAll(stop);
+
+  test("a diff without a replacement says, too, whether a forced one deletes first", async () => {
+    const { inputs: news } = await engine.check(type, { ...after, connection }, values(one.inputs));
+    const deleteFirst = type === "AssistedSnapshot";
+    for (const inputs of [one.inputs, news]) {
+      expect(await engine.diff(type, one.id, one.outputs, inputs)).toMatchObject({ replaces: [], deleteFirst });
+    }
+  });
+
+  test("`get` on any connection, with nothing but its name", async () => {
+    const state = send({ connection });
+    const read = await engine.read(type, one.id, state, state);
+    expect([read.id, values(read.outputs)]).toEqual([one.id, expect.objectContaining({ connection })]);
   });
 });

@@ -28,6 +28,7 @@ export interface PackageSpec {
 export interface ResourceSpec extends ObjectSpec {
   inputProperties: Record<string, PropertySpec>;
   requiredInputs?: string[];
+  stateInputs: ObjectSpec;
   aliases: { type: string }[];
 }
 
@@ -106,6 +107,7 @@ function resourceSpec(root: string, name: ResourceName, types: SchemaTypes): Res
     required: sdk.outputs.filter((member) => !scope.isOptional(member)).map((member) => member.name),
     inputProperties: Object.fromEntries(inputs),
     requiredInputs: required,
+    stateInputs: { type: "object", properties: lookedUpBy(sdk.inputs, scope) },
     // A stack of the dynamic classes moves over without a change.
     aliases: [{ type: `pulumi-nodejs:dynamic/snapclone:${typeOf(name)}` }],
   };
@@ -127,6 +129,17 @@ function inputSpec(member: Member, definition: AnyDefinition, scope: ReturnType<
     ...(isConstant ? { default: fallback } : {}),
     ...(rule.onChange === "replace" ? { willReplaceOnChanges: true } : {}),
   };
+}
+
+/** What `get` takes beside the id, as the classes of the sdk do: the connection that the object is on. */
+function lookedUpBy(inputs: readonly Member[], scope: ReturnType<SchemaTypes["scope"]>): Record<string, PropertySpec> {
+  const connection = inputs.filter(({ name }) => name === "connection");
+  return Object.fromEntries(
+    connection.map((member) => [
+      member.name,
+      { ...scope.property(member, { isWhole: false }), description: member.summary },
+    ]),
+  );
 }
 
 /** Of resources whose id is made of several. */

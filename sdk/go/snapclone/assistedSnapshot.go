@@ -141,9 +141,13 @@ func GetAssistedSnapshot(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering AssistedSnapshot resources.
 type assistedSnapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only administrators do this.
+	Connection *string `pulumi:"connection"`
 }
 
 type AssistedSnapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only administrators do this.
+	Connection pulumi.StringPtrInput
 }
 
 func (AssistedSnapshotState) ElementType() reflect.Type {

@@ -137,9 +137,13 @@ func GetClonedVm(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering ClonedVm resources.
 type clonedVmState struct {
+	// The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
+	Connection *string `pulumi:"connection"`
 }
 
 type ClonedVmState struct {
+	// The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
+	Connection pulumi.StringPtrInput
 }
 
 func (ClonedVmState) ElementType() reflect.Type {

@@ -140,9 +140,13 @@ func GetLinkedTargetSet(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering LinkedTargetSet resources.
 type linkedTargetSetState struct {
+	// The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
+	Connection *string `pulumi:"connection"`
 }
 
 type LinkedTargetSetState struct {
+	// The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
+	Connection pulumi.StringPtrInput
 }
 
 func (LinkedTargetSetState) ElementType() reflect.Type {

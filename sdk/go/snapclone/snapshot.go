@@ -135,9 +135,13 @@ func GetSnapshot(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering Snapshot resources.
 type snapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection *string `pulumi:"connection"`
 }
 
 type SnapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection pulumi.StringPtrInput
 }
 
 func (SnapshotState) ElementType() reflect.Type {

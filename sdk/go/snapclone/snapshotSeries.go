@@ -142,9 +142,13 @@ func GetSnapshotSeries(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering SnapshotSeries resources.
 type snapshotSeriesState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection *string `pulumi:"connection"`
 }
 
 type SnapshotSeriesState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection pulumi.StringPtrInput
 }
 
 func (SnapshotSeriesState) ElementType() reflect.Type {

@@ -127,9 +127,13 @@ func GetVolumeClone(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering VolumeClone resources.
 type volumeCloneState struct {
+	// The name of the connection to use, one of the kind `powervc` (docs/connections.md).
+	Connection *string `pulumi:"connection"`
 }
 
 type VolumeCloneState struct {
+	// The name of the connection to use, one of the kind `powervc` (docs/connections.md).
+	Connection pulumi.StringPtrInput
 }
 
 func (VolumeCloneState) ElementType() reflect.Type {

@@ -133,9 +133,13 @@ func GetVolumeFromSnapshot(ctx *pulumi.Context,
 
 // Input properties used for looking up and filtering VolumeFromSnapshot resources.
 type volumeFromSnapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection *string `pulumi:"connection"`
 }
 
 type VolumeFromSnapshotState struct {
+	// The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+	Connection pulumi.StringPtrInput
 }
 
 func (VolumeFromSnapshotState) ElementType() reflect.Type {

@@ -213,6 +213,31 @@ class AssistedSnapshotArgs:
         pulumi.set(self, "type", value)
 
 
+@pulumi.input_type
+class _AssistedSnapshotState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering AssistedSnapshot resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only administrators do this.
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only administrators do this.
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:AssistedSnapshot")
 class AssistedSnapshot(pulumi.CustomResource):
     @overload
@@ -413,7 +438,8 @@ class AssistedSnapshot(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'AssistedSnapshot':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'AssistedSnapshot':
         """
         Get an existing AssistedSnapshot resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -421,11 +447,13 @@ class AssistedSnapshot(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md). By default Nova lets only administrators do this.
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = AssistedSnapshotArgs.__new__(AssistedSnapshotArgs)
+        __props__ = _AssistedSnapshotState.__new__(_AssistedSnapshotState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["file_to_merge"] = None
         __props__.__dict__["manage_status"] = None
         __props__.__dict__["merge_target_file"] = None

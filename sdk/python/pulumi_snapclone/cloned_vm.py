@@ -411,6 +411,31 @@ class ClonedVmArgs:
         pulumi.set(self, "volume_provisioning_strategy", value)
 
 
+@pulumi.input_type
+class _ClonedVmState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering ClonedVm resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:ClonedVm")
 class ClonedVm(pulumi.CustomResource):
     @overload
@@ -668,7 +693,8 @@ class ClonedVm(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'ClonedVm':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'ClonedVm':
         """
         Get an existing ClonedVm resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -676,11 +702,13 @@ class ClonedVm(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `zstack` (docs/connections.md#zstack).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = ClonedVmArgs.__new__(ClonedVmArgs)
+        __props__ = _ClonedVmState.__new__(_ClonedVmState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["description"] = None
         __props__.__dict__["names"] = None
         __props__.__dict__["power_state"] = None

@@ -184,6 +184,31 @@ class LinkedTargetSetArgs:
         pulumi.set(self, "refresh_triggers", value)
 
 
+@pulumi.input_type
+class _LinkedTargetSetState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering LinkedTargetSet resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:LinkedTargetSet")
 class LinkedTargetSet(pulumi.CustomResource):
     @overload
@@ -370,7 +395,8 @@ class LinkedTargetSet(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'LinkedTargetSet':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'LinkedTargetSet':
         """
         Get an existing LinkedTargetSet resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -378,11 +404,13 @@ class LinkedTargetSet(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = LinkedTargetSetArgs.__new__(LinkedTargetSetArgs)
+        __props__ = _LinkedTargetSetState.__new__(_LinkedTargetSetState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["copy_mode"] = None
         __props__.__dict__["count"] = None
         __props__.__dict__["promoted_volumes"] = None

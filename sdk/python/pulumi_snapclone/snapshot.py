@@ -194,6 +194,31 @@ class SnapshotArgs:
         pulumi.set(self, "triggers", value)
 
 
+@pulumi.input_type
+class _SnapshotState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering Snapshot resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:Snapshot")
 class Snapshot(pulumi.CustomResource):
     @overload
@@ -380,7 +405,8 @@ class Snapshot(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'Snapshot':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'Snapshot':
         """
         Get an existing Snapshot resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -388,11 +414,13 @@ class Snapshot(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = SnapshotArgs.__new__(SnapshotArgs)
+        __props__ = _SnapshotState.__new__(_SnapshotState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["consumes_quota"] = None
         __props__.__dict__["created_at"] = None
         __props__.__dict__["description"] = None

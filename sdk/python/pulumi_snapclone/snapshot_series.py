@@ -234,6 +234,31 @@ class SnapshotSeriesArgs:
         pulumi.set(self, "triggers", value)
 
 
+@pulumi.input_type
+class _SnapshotSeriesState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering SnapshotSeries resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:SnapshotSeries")
 class SnapshotSeries(pulumi.CustomResource):
     @overload
@@ -431,7 +456,8 @@ class SnapshotSeries(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'SnapshotSeries':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'SnapshotSeries':
         """
         Get an existing SnapshotSeries resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -439,11 +465,13 @@ class SnapshotSeries(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = SnapshotSeriesArgs.__new__(SnapshotSeriesArgs)
+        __props__ = _SnapshotSeriesState.__new__(_SnapshotSeriesState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["description"] = None
         __props__.__dict__["failed"] = None
         __props__.__dict__["keep"] = None

@@ -161,6 +161,31 @@ class VolumeCloneArgs:
         pulumi.set(self, "triggers", value)
 
 
+@pulumi.input_type
+class _VolumeCloneState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering VolumeClone resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `powervc` (docs/connections.md).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `powervc` (docs/connections.md).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:VolumeClone")
 class VolumeClone(pulumi.CustomResource):
     @overload
@@ -337,7 +362,8 @@ class VolumeClone(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'VolumeClone':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'VolumeClone':
         """
         Get an existing VolumeClone resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -345,11 +371,13 @@ class VolumeClone(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `powervc` (docs/connections.md).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = VolumeCloneArgs.__new__(VolumeCloneArgs)
+        __props__ = _VolumeCloneState.__new__(_VolumeCloneState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["cloned_volumes"] = None
         __props__.__dict__["clones"] = None
         __props__.__dict__["description"] = None

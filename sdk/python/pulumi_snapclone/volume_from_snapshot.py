@@ -205,6 +205,31 @@ class VolumeFromSnapshotArgs:
         pulumi.set(self, "volume_type", value)
 
 
+@pulumi.input_type
+class _VolumeFromSnapshotState:
+    def __init__(__self__, *,
+                 connection: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Input properties used for looking up and filtering VolumeFromSnapshot resources.
+
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        if connection is not None:
+            pulumi.set(__self__, "connection", connection)
+
+    @_builtins.property
+    @pulumi.getter
+    def connection(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of the connection to use, one of the kind `openstack` (docs/connections.md).
+        """
+        return pulumi.get(self, "connection")
+
+    @connection.setter
+    def connection(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "connection", value)
+
+
 @pulumi.type_token("snapclone:index:VolumeFromSnapshot")
 class VolumeFromSnapshot(pulumi.CustomResource):
     @overload
@@ -393,7 +418,8 @@ class VolumeFromSnapshot(pulumi.CustomResource):
     @staticmethod
     def get(resource_name: str,
             id: pulumi.Input[str],
-            opts: Optional[pulumi.ResourceOptions] = None) -> 'VolumeFromSnapshot':
+            opts: Optional[pulumi.ResourceOptions] = None,
+            connection: pulumi.Input[Optional[_builtins.str]] = None) -> 'VolumeFromSnapshot':
         """
         Get an existing VolumeFromSnapshot resource's state with the given name, id, and optional extra
         properties used to qualify the lookup.
@@ -401,11 +427,13 @@ class VolumeFromSnapshot(pulumi.CustomResource):
         :param str resource_name: The unique name of the resulting resource.
         :param pulumi.Input[str] id: The unique provider ID of the resource to lookup.
         :param pulumi.ResourceOptions opts: Options for the resource.
+        :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `openstack` (docs/connections.md).
         """
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id))
 
-        __props__ = VolumeFromSnapshotArgs.__new__(VolumeFromSnapshotArgs)
+        __props__ = _VolumeFromSnapshotState.__new__(_VolumeFromSnapshotState)
 
+        __props__.__dict__["connection"] = connection
         __props__.__dict__["attachments"] = None
         __props__.__dict__["availability_zone"] = None
         __props__.__dict__["bootable"] = None

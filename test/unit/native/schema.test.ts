@@ -1,7 +1,8 @@
 // provider/native/schema.json is the one that `npm run docs` makes, and says what the definitions do.
 
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { resourceNames, resources, typeOf } from "../../../provider/resources";
+import { resourceNames, resources, slugOf, typeOf } from "../../../provider/resources";
 import { packageSchema, renderSchema } from "../../../tools/docs/schema";
 import { readSdk } from "../../../tools/docs/sdkSource";
 
@@ -22,6 +23,20 @@ test.each(resourceNames)("%s: its inputs are the definition's, its outputs those
   expect(replacing.map(([input]) => inputs[input]?.onChange)).toEqual(replacing.map(() => "replace"));
   const described = [...Object.values(resource?.inputProperties ?? {}), ...Object.values(resource?.properties ?? {})];
   expect(described.filter(({ description }) => description === undefined)).toEqual([]);
+});
+
+test.each(resourceNames)("%s: `get` takes the connection, in every language", (name) => {
+  const { stateInputs } = schema.resources[`snapclone:index:${typeOf(name)}`] ?? {};
+  expect(stateInputs).toEqual({
+    type: "object",
+    properties: { connection: { type: "string", description: expect.stringContaining("name of the connection") } },
+  });
+  const [python, go] = [
+    readFileSync(path.join(ROOT, "sdk/python/pulumi_snapclone", `${slugOf(name).replaceAll("-", "_")}.py`), "utf8"),
+    readFileSync(path.join(ROOT, "sdk/go/snapclone", `${name}.go`), "utf8"),
+  ];
+  expect(python.slice(python.indexOf("def get("))).toContain('__props__.__dict__["connection"] = connection');
+  expect(go).toMatch(new RegExp(`type ${typeOf(name)}State struct {[^}]*Connection pulumi.StringPtrInput`));
 });
 
 test("every reference leads to a type", () => {
