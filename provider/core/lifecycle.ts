@@ -337,7 +337,8 @@ export async function update(
 
 /**
  * What a create left unfinished gets the time of a create, whatever operation resumes it. Only the dynamic classes tell an update
- * the present one; else it is the longer of the one that the create had and the update's own, which a user can lengthen.
+ * the present one. Else it is the longest of the default, the one that the create had, and the update's own, which a user can
+ * lengthen: a create whose time was too short must not fail again and again.
  */
 function timeToResume(
   { timeouts }: AnyDefinition,
@@ -346,7 +347,7 @@ function timeToResume(
   timeoutMs = 0,
 ): number | undefined {
   if (__timeouts?.create !== undefined) return undefined;
-  return Math.max(unfinished?.timeoutMs ?? parseDuration(timeouts.create) ?? 0, timeoutMs);
+  return Math.max(parseDuration(timeouts.create) ?? 0, unfinished?.timeoutMs ?? 0, timeoutMs);
 }
 
 /**

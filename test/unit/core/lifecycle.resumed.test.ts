@@ -17,9 +17,10 @@ const MINUTE = 60_000;
 test.each<
   [what: string, createMs: number | undefined, updateMs: number | undefined, timeouts: object, minutes: number]
 >([
-  ["the create's time", 3 * MINUTE, undefined, {}, 3],
-  ["the update's, if that is longer", 3 * MINUTE, 7 * MINUTE, {}, 7],
-  ["the create's, if the update's is shorter", 3 * MINUTE, MINUTE, {}, 3],
+  ["the create's time", 15 * MINUTE, undefined, {}, 15],
+  ["the update's, if that is longer", 15 * MINUTE, 20 * MINUTE, {}, 20],
+  ["the create's, if the update's is shorter", 15 * MINUTE, MINUTE, {}, 15],
+  ["the default, if all that is given is shorter", MINUTE, 2 * MINUTE, {}, 10],
   ["the default, if nothing is given", undefined, undefined, {}, 10],
   ["the update's, if that is longer than the default", undefined, 20 * MINUTE, {}, 20],
   ["what the program says of a create now", 3 * MINUTE, 7 * MINUTE, { __timeouts: { create: "5m" } }, 5],
