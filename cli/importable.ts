@@ -29,12 +29,14 @@ export interface Wanted {
   id: string;
   /** Inputs that the backend does not show. */
   given: Readonly<Record<string, unknown>>;
+  /** Nobody can be asked for more: what the backend shows must do. */
+  isComplete?: boolean;
 }
 
 /** Throws if the object is not there, or can't be imported. */
 export async function findImportable(
   { run }: CliConnections,
-  { definition, connection, id, given }: Wanted,
+  { definition, connection, id, given, isComplete = false }: Wanted,
   warn: (text: string) => void,
 ): Promise<Importable> {
   const importer = possibleImporter(definition);
@@ -42,7 +44,7 @@ export async function findImportable(
   const parsed = importer.id.safeParse(id);
   if (!parsed.success) throw new UsageError(`ID ${parsed.error.issues[0]?.message}`);
   for (const input of importer.needs ?? []) {
-    if (given[input] === undefined)
+    if (given[input] === undefined && !isComplete)
       throw new UsageError(`--inputs must have ${input}: the backend does not show it reliably`);
   }
   const client = run.connections.open(definition.connection, connection);

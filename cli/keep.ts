@@ -67,9 +67,13 @@ async function declare(
   const definition: AnyDefinition = resources[resource]();
   const outputs = await outputsOf(connections, definition, orphan, { ...object?.state, connection });
   const id = importIdOf(resource, orphan, outputs);
-  const needs: readonly string[] = possibleImporter(definition)?.needs ?? [];
-  const given = Object.fromEntries(needs.map((input) => [input, outputs[input]]));
-  const wanted: Wanted = { definition, connection, id, given };
+  const importer = possibleImporter(definition);
+  const needs: readonly string[] = importer?.needs ?? [];
+  const known: Record<string, unknown> = { ...importer?.inputsOf?.(id), ...outputs };
+  const given = Object.fromEntries(
+    needs.flatMap((input) => (known[input] === undefined ? [] : [[input, known[input]]])),
+  );
+  const wanted: Wanted = { definition, connection, id, given, isComplete: true };
   const found = await findImportable(connections, wanted, warn);
   const urn = urnOf(definition, stack, owner, [...urns, ...knownUrns(state, resource)]);
   const name = names.free(resource, urn === undefined ? slugOf(resource) : nameOfUrn(urn));

@@ -4,6 +4,7 @@ import { attemptInId } from "../provider/core/attempt";
 import type { AnyDefinition, OwnedObject } from "../provider/core/definition";
 import { asSnapcloneError } from "../provider/core/errors";
 import { read } from "../provider/core/lifecycle";
+import { holdsOneOf, objectsOf } from "../provider/core/ownership";
 import { type ResourceName, resourceNames, resources } from "../provider/resources";
 import type { CliConnections, Connection } from "./connections";
 import { connectionOf, isNotSetUp } from "./connections";
@@ -116,7 +117,10 @@ async function surveyResource(
       ],
     })) ?? [];
   const common = { resource, connection: connection.name };
-  const holderOf = ({ id }: OwnedObject) => state?.ownership.entries.find((entry) => entry.id === id);
+  const held = state?.ownership.entries ?? [];
+  // An object of a set may bear the record of another resource, too.
+  const holderOf = (object: OwnedObject) =>
+    held.find(({ id }) => id === object.id) ?? held.find((entry) => holdsOneOf(entry, objectsOf(object)));
   const listed = found.map(
     (object): RecordedObject => ({
       ...common,

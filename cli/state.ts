@@ -7,9 +7,10 @@ import { registerSecret } from "../provider/core/errors";
 import type { StackState } from "../provider/core/ownership";
 import { nameOfUrn } from "../provider/core/urn";
 import { isRecord } from "../provider/core/util/values";
+import { SIGNATURE_KEY } from "../provider/pulumi/secrets";
 import { ownDeployment, parseState } from "../provider/pulumi/state";
 import { ownerUrn } from "../provider/pulumi/urns";
-import { type ResourceName, resourceNames, typeOf } from "../provider/resources";
+import { type ResourceName, resourceOfType } from "../provider/resources";
 import { UsageError } from "./command";
 import type { Io } from "./io";
 
@@ -99,8 +100,7 @@ export async function readSource({ stdin, cwd }: Pick<Io, "stdin" | "cwd">, sour
 }
 
 function stateResource(entry: Record<string, unknown>): StateResource | undefined {
-  const type = String(entry.type).split(":").at(-1);
-  const resource = resourceNames.find((name) => typeOf(name) === type);
+  const resource = resourceOfType(String(entry.type));
   if (resource === undefined) return undefined;
   const urn = ownerUrn(String(entry.urn));
   return {
@@ -120,14 +120,11 @@ function properties(value: unknown): Record<string, unknown> {
   return isRecord(plain) ? plain : {};
 }
 
-/** The key by which Pulumi tells a secret from a map (pulumi/sdk/go/common/resource/sig.go). */
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
-
 /** An export has secrets encrypted; with `--show-secrets` in plain text, which must not reach any output. */
 function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (!isRecord(value)) return value;
-  if (typeof value[SIGNATURE] === "string") {
+  if (typeof value[SIGNATURE_KEY] === "string") {
     if (typeof value.plaintext === "string") registerPlainText(value.plaintext);
     return SECRET;
   }

@@ -61,12 +61,12 @@ export async function takeRecord(taking: Taking, found: Importable): Promise<Imp
 }
 
 function refuseUnderWay(parts: readonly RecordedPart[]): void {
-  const busy = parts.filter(({ underWay }) => underWay !== undefined);
+  const busy = parts.flatMap(({ object, underWay }) => (underWay === undefined ? [] : [{ object, ...underWay }]));
   if (busy.length === 0) return;
-  const works = [...new Set(busy.map(({ underWay }) => underWay))].join(", ");
+  const textOf = (key: "work" | "object" | "forget") => [...new Set(busy.map((one) => one[key]))].join(", ");
   throw refused(
-    `${works} is under way for the owner of ${busy.map(({ object }) => object).join(", ")}`,
-    "Wait until the owner's `pulumi up` has ended. If its run was killed, run it again: that ends the work.",
+    `${textOf("work")} is under way for the owner of ${textOf("object")}`,
+    `Wait until the owner's \`pulumi up\` has ended. If its run was killed, run it again: that ends the work. If that program does not ask for the work any more, and nothing works on the object, remove the note: ${textOf("forget")}`,
   );
 }
 

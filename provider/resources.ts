@@ -35,6 +35,12 @@ export function typeOf<Name extends ResourceName>(name: Name): Capitalize<Name> 
   return (name.charAt(0).toUpperCase() + name.slice(1)) as Capitalize<Name>;
 }
 
+/** The resource of a Pulumi type of either shell. undefined for a type that this build does not know. */
+export function resourceOfType(type: string): ResourceName | undefined {
+  const last = type.split(":").at(-1);
+  return resourceNames.find((name) => typeOf(name) === last);
+}
+
 /** The resource's page in docs/ and its folder in examples/: `volume-clone` for `volumeClone`. */
 export function slugOf(name: ResourceName): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -5,6 +5,7 @@
 import type { AnyDefinition } from "../../provider/core/definition";
 import { asSnapcloneError } from "../../provider/core/errors";
 import { read, remove } from "../../provider/core/lifecycle";
+import { objectsOf } from "../../provider/core/ownership";
 import { formatDuration } from "../../provider/core/util/duration";
 import { resources, typeOf } from "../../provider/resources";
 import { ask } from "../ask";
@@ -259,6 +260,7 @@ function choose(
   const [done, Done] = purpose === "remove" ? ["removed", "Nothing was removed"] : ["imported", "Nothing was written"];
   if (doubt !== undefined)
     throw new UsageError(`nothing is ${done}, because what is this stack's is not sure: ${doubt}`);
+  const survey = { objects, failures };
   return [...new Set(wanted)].map((id) => {
     const refuse = (why: string) => new UsageError(`${id} is not ${done}: ${why}. ${Done}`);
     const all = objects.filter((object) => object.id === id);
@@ -268,7 +270,7 @@ function choose(
       throw new UsageError(`${id} is not in the list${reason}. ${Done}`);
     }
     if (one.status !== "in no state") throw refuse(`it is ${one.status}${ADVICE[one.status] ?? ""}`);
-    if (purpose === "remove") refuseRemoval(one, objects, refuse);
+    if (purpose === "remove") refuseRemoval(one, survey, refuse);
     return one;
   });
 }
@@ -282,13 +284,26 @@ const ADVICE: Partial<Record<Status, string>> = {
 
 function refuseRemoval(
   one: RecordedObject,
-  objects: readonly RecordedObject[],
+  { objects, failures }: Pick<Survey, "objects" | "failures">,
   refuse: (why: string) => UsageError,
 ): void {
   const definition: AnyDefinition = resources[one.resource]();
   if (definition.deleteNeedsState !== undefined) throw refuse(definition.deleteNeedsState);
-  const overlay = objects.find((other) => other !== one && other.id.endsWith(`/${one.id}`));
+  const ids = idsOf(one);
+  const others = objects.filter((other) => other !== one);
+  const overlay = others.find((other) => ids.some((id) => other.id.endsWith(`/${id}`)));
   if (overlay) throw refuse(`the ${typeOf(overlay.resource)} ${overlay.id} (${overlay.status}) is on it`);
+  // An object may bear the records of two resources.
+  const holder = others.find((other) => other.status !== "in no state" && idsOf(other).some((id) => ids.includes(id)));
+  if (holder) throw refuse(`the ${typeOf(holder.resource)} ${holder.id} (${holder.status}) has an object of it`);
+  const { kind } = definition.connection;
+  const unseen = failures.find((failure) => failure.kind === kind && failure.connection === one.connection);
+  if (unseen) throw refuse(`what else is on it is not known: ${unseen.message}`);
+}
+
+/** A set's objects are what its `delete` removes. */
+function idsOf({ id, object }: RecordedObject): string[] {
+  return object === undefined ? [id] : objectsOf(object);
 }
 
 /** By the resource's own delete, which waits until the object is gone, and believes no absence that proves nothing. */

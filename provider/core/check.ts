@@ -129,7 +129,8 @@ function importedBy(
   return result.success ? { imported: result.data } : { failure: result.error.issues[0]?.message ?? "is not valid" };
 }
 
-function normalId({ import: importer }: AnyDefinition, id: unknown): unknown {
+/** The option `import` as the importer writes it; unchanged if it is none. */
+export function normalId({ import: importer }: AnyDefinition, id: unknown): unknown {
   if (!importer || "refusal" in importer || id === UNKNOWN) return id;
   const result = importer.id.safeParse(id);
   return result.success ? result.data : id;

@@ -68,6 +68,8 @@ export interface OwnedObject extends AcceptedOperation {
   createdAt?: string | undefined;
   /** What messages add to the id, such as the object's name. */
   label?: string | undefined;
+  /** Of a set: the backend's ids of what bears its record. Absent: `id` is the one. */
+  objects?: readonly string[] | undefined;
   /** The inputs of the object, as far as the backend shows them. */
   state: State;
 }
@@ -119,6 +121,14 @@ export interface OperationContext {
   done(): void;
 }
 
+/** A record's owner has begun this, and has not noted its end. */
+export interface WorkUnderWay {
+  /** "a revert of the volume 11…". */
+  work: string;
+  /** The command by which a user removes the note of it, if no run will ever end it. */
+  forget: string;
+}
+
 /** The ownership record on a part of what is to be imported. A part without a record has an empty owner. */
 export interface RecordedPart {
   /** The backend's id of the part. */
@@ -133,7 +143,7 @@ export interface RecordedPart {
   /** What the record consists of: keys of metadata, tags, or their ids. */
   written: readonly string[];
   /** What the record's owner has begun with the part and not ended. Nobody may take the part's record away then. */
-  underWay?: string | undefined;
+  underWay?: WorkUnderWay | undefined;
 }
 
 /** Something on the backend that the `import` option names. */
@@ -163,6 +173,8 @@ export interface Importer<Inputs, Client> {
   ): Promise<Importable | undefined>;
   /** Inputs that `find` reads, and that a backend does not show: `snapclone import` asks the user for them. */
   needs?: readonly (keyof Inputs & string)[];
+  /** Of `needs`, those of which the id alone tells a value that keeps what is imported as it is. */
+  inputsOf?(importId: string): Partial<Inputs>;
   /** The command by which a user removes the ownership records of these parts. */
   forget(parts: readonly RecordedPart[]): string;
   /** Removes the ownership records of these parts, and nothing else, for `snapclone import --take`. May be repeated. */
@@ -191,6 +203,11 @@ export interface Definition<Inputs extends object, Client> {
   expectedOutputs?: State;
   /** Outputs that no change in place changes. */
   stableOutputs?: readonly string[];
+  /**
+   * For a set, whose id is none of the backend's: the backend's ids of all that an entry with these outputs holds. Outputs may
+   * be encrypted, or of an earlier build, so an output of another form has none.
+   */
+  members?(outputs: State): readonly string[];
 
   /**
    * A part of the resource that is missing or unfinished, which the outputs show and the inputs don't. The next `up` acts

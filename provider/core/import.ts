@@ -6,14 +6,14 @@
 // state has a pending create with the same `__import`, and the next run takes the object over again.
 
 import { attemptInId, isSameAttempt } from "./attempt";
-import { UNKNOWN } from "./check";
+import { normalId, UNKNOWN } from "./check";
 import { DEFAULT_CONNECTION } from "./connection/connections";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, Importable, RecordedPart, State } from "./definition";
 import { diff, differ } from "./diff";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
-import { NO_RECORD, ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
+import { holdsOneOf, NO_RECORD, ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
 import type { Run } from "./run";
 import { stackOfUrn } from "./urn";
 
@@ -31,7 +31,8 @@ export function announceImport(definition: AnyDefinition, run: Run, inputs: Prop
 function refuseOtherImport(definition: AnyDefinition, id: string, olds: State, news: State): void {
   const { __import: wanted, __owner: urn = "<urn>" } = news as HiddenInputs;
   const { __imported: held = id } = olds as HiddenOutputs;
-  if (wanted === undefined || wanted === held || wanted === UNKNOWN || attemptInId(id) !== undefined) return;
+  if (wanted === undefined || wanted === UNKNOWN || attemptInId(id) !== undefined) return;
+  if (isSameImport(definition, wanted, held)) return;
   throw new SnapcloneError({
     kind: "input",
     operation: `import ${definition.displayName} ${wanted}`,
@@ -179,8 +180,8 @@ async function refuseHeld(
     });
   }
   const own = state.entries.filter(({ external }) => !external);
-  const holder = own.find((entry) => holds(entry, importId, found));
-  if (holder) throw held(definition, holder, urn);
+  const holder = own.find((entry) => holds(definition, entry, importId, found));
+  if (holder) throw held(definition, holder, urn, found);
   const other = own.find((entry) => entry.urn === urn && !entry.leaving && attemptInId(entry.id) === undefined);
   if (other) throw replacesAnother(definition, other, importId);
   for (const part of recorded) {
@@ -200,9 +201,20 @@ export function recordedParts({ parts }: Importable): readonly RecordedPart[] {
   return parts.filter(({ owner, stack }) => owner !== "" || (stack ?? "") !== "");
 }
 
-function holds(entry: StateEntry, importId: string, { id, parts, objects }: Importable): boolean {
-  if (entry.id === id || entry.imported === importId || objects.includes(entry.id)) return true;
+function holds(
+  definition: AnyDefinition,
+  entry: StateEntry,
+  importId: string,
+  { id, parts, objects }: Importable,
+): boolean {
+  if (entry.id === id || holdsOneOf(entry, objects)) return true;
+  if (entry.imported !== undefined && isSameImport(definition, entry.imported, importId)) return true;
   return parts.some(({ holder }) => holder === entry.id);
+}
+
+/** An earlier version of this package may have written another form of the same id. */
+function isSameImport(definition: AnyDefinition, one: string, other: string): boolean {
+  return one === other || normalId(definition, one) === normalId(definition, other);
 }
 
 type Owner =
@@ -227,7 +239,7 @@ function ownerOf({ definition, record, urn }: Creation, { stack, owner }: Record
 
 /** True if the state shows that the import, or the create, of this very resource was begun and not recorded. */
 async function isInterrupted(
-  { run, urn, record }: Creation,
+  { definition, run, urn, record }: Creation,
   importId: string,
   part: RecordedPart,
   { pendingCreates, entries }: StackState,
@@ -238,8 +250,9 @@ async function isInterrupted(
   const named = others.findIndex((one) => isSameAttempt(one.attempt, record.attempt));
   const present = named >= 0 ? named : own;
   if (present >= 0) others.splice(present, 1);
+  const isImportOf = (id: string | undefined) => id !== undefined && isSameImport(definition, id, importId);
   const isBegun =
-    others.some((one) => one.import === importId || isSameAttempt(one.attempt, part.attempt)) ||
+    others.some((one) => isImportOf(one.import) || isSameAttempt(one.attempt, part.attempt)) ||
     // The outcome of the create was unknown, and this is what it made.
     entries.some((one) => one.urn === urn && isSameAttempt(attemptInId(one.id), part.attempt));
   return isBegun || (await run.diedAlone(record.stack, part.attempt));
@@ -322,8 +335,12 @@ function ofUnknownStack({ object, owner }: RecordedPart, forget: string): Snapcl
   });
 }
 
-function held({ displayName }: AnyDefinition, holder: StateEntry, urn: string): SnapcloneError {
+function held({ displayName }: AnyDefinition, holder: StateEntry, urn: string, { id, objects }: Importable) {
   const isOwn = holder.urn === urn;
+  const isWhole = [id, ...objects].includes(holder.id);
+  const way = isWhole
+    ? "To give the object to this resource, rename the other: `pulumi state rename`, or the option `aliases`."
+    : `To give the object to this resource, first let the state go of the whole set, which leaves all its objects on the backend: \`pulumi state delete ${holder.urn}\`.`;
   return new SnapcloneError({
     kind: "refused",
     message: isOwn
@@ -331,7 +348,7 @@ function held({ displayName }: AnyDefinition, holder: StateEntry, urn: string): 
       : `the state of this stack holds it already, as ${holder.urn}; nothing was changed`,
     hint: isOwn
       ? "Remove the `import` option: then the replacement makes a new one."
-      : "Remove the `import` option. To give the object to this resource, rename the other: `pulumi state rename`, or the option `aliases`.",
+      : `Remove the \`import\` option. ${way}`,
   });
 }
 

@@ -41,6 +41,8 @@ export interface StateEntry {
   adopted?: string | undefined;
   /** What its create took over. */
   imported?: string | undefined;
+  /** Of a set: the backend's ids of what the entry holds (`Definition.members`). */
+  members?: readonly string[] | undefined;
 }
 
 /** The objects of one definition on one connection that this run knows. */
@@ -121,9 +123,19 @@ export class OwnershipTracker {
   }
 }
 
-/** True if an entry has the object's id, or belongs to the create of unknown outcome that made the object. */
+/** True if the entry is of one of these objects of the backend, or of a set that has one of them. */
+export function holdsOneOf({ id, members = [] }: StateEntry, objects: readonly string[]): boolean {
+  return objects.some((object) => object === id || members.includes(object));
+}
+
+/** True if an entry holds the object, or belongs to the create of unknown outcome that made the object. */
 export function isHeldBy({ entries }: StackState, object: OwnedObject): boolean {
-  return entries.some((entry) => entry.id === object.id || isProvisionalFor(entry, object));
+  return entries.some((entry) => holdsOneOf(entry, [object.id]) || isProvisionalFor(entry, object));
+}
+
+/** The backend's ids of what bears the record. */
+export function objectsOf({ id, objects = [] }: OwnedObject): string[] {
+  return [id, ...objects];
 }
 
 function isProvisionalFor({ id }: StateEntry, { attempt }: OwnedObject): boolean {

@@ -5,7 +5,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { type StackState, type StateEntry, StateUnavailable } from "../core/ownership";
 import { stackOfUrn } from "../core/urn";
 import { isRecord } from "../core/util/values";
+import { resourceOfType, resources } from "../resources";
 import { engineExecutable, engineFolder } from "./processes";
+import { SIGNATURE_KEY } from "./secrets";
 import { isOurType, ownerUrn } from "./urns";
 
 /** A state of ten thousand resources has some tens of megabytes. A string of Node.js holds half a gigabyte. */
@@ -131,7 +133,7 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
-/** Keeps only ids, URNs, hidden inputs and times of the state. No other value leaves this function. */
+/** Keeps only ids, URNs, hidden inputs and times of the state, and the ids in sets. No other value leaves this function. */
 export function parseState(text: string): StackState {
   const { resources, pending, savedAt } = ownDeployment(text);
   const creates = pending.filter(({ type }) => type === "creating");
@@ -158,6 +160,7 @@ export function parseState(text: string): StackState {
           attempt: optional(inputs.__attempt),
           adopted: optional(outputs.__adopted),
           imported: optional(inputs.__imported),
+          members: membersOf(resource.type, outputs),
         },
       ];
     }),
@@ -184,6 +187,14 @@ function organizationIn(resources: readonly Properties[]): string | undefined {
   const named = resources.flatMap(({ inputs }) => (isRecord(inputs) ? (optional(inputs.__organization) ?? []) : []));
   const [first, ...others] = new Set(named);
   return others.length > 0 ? undefined : first;
+}
+
+/** An export has secret outputs encrypted: such an output shows no ids. */
+function membersOf(type: unknown, outputs: Properties): readonly string[] | undefined {
+  const name = resourceOfType(String(type));
+  const shown = Object.entries(outputs).filter(([, value]) => !(isRecord(value) && SIGNATURE_KEY in value));
+  const members = name === undefined ? undefined : resources[name]().members?.(Object.fromEntries(shown));
+  return members === undefined || members.length === 0 ? undefined : members;
 }
 
 export interface OwnDeployment {

@@ -209,6 +209,7 @@ export class FakeEngine {
         attempt: inputs.__attempt as string | undefined,
         adopted: outputs.__adopted as string | undefined,
         imported: inputs.__imported as string | undefined,
+        members: this.definition.members?.(outputs),
       })),
       pendingCreates: pending.map(({ urn, inputs }) => ({
         urn,

@@ -35,6 +35,17 @@ export function doneRevert({ metadata }: Pick<SnapshotRow, "metadata">): { key: 
   return at === undefined ? { key } : { key, at };
 }
 
+/**
+ * The revert that was asked for and whose end is not noted. The end of an earlier revert for the same triggers says nothing of
+ * a later request.
+ */
+export function openRevert(row: Pick<SnapshotRow, "metadata">): AskedRevert | undefined {
+  const asked = askedRevert(row);
+  const done = doneRevert(row);
+  const isEnded = done !== undefined && done.key === asked?.key && !(Date.parse(done.at ?? "") < Date.parse(asked.at));
+  return isEnded ? undefined : asked;
+}
+
 export function doneMetadata(key: string, at: Date): Metadata {
   return { [REVERT_KEYS.done]: `${key} at ${at.toISOString()}` };
 }

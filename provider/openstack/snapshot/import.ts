@@ -6,7 +6,7 @@ import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
-import { askedRevert } from "../revert/record";
+import { openRevert, REVERT_KEYS } from "../revert/record";
 import { reverting } from "../revert/reverting";
 import { SERIES_KEYS } from "../snapshotSeries/record";
 import { diagnosis } from "./errors";
@@ -47,9 +47,11 @@ const OWNER_KEYS: readonly string[] = [RECORD_KEYS.owner, SERIES_KEYS.owner];
 /** A snapshot of a series bears the record of the series. */
 export function partsOf(row: SnapshotRow): RecordedPart[] {
   const object = `snapshot ${row.id}`;
-  const asked = askedRevert(row);
-  const underWay =
-    asked && `a revert of the volume ${row.volume_id} that was asked for at ${asked.at || "an unknown time"}`;
+  const asked = openRevert(row);
+  const underWay = asked && {
+    work: `a revert of the volume ${row.volume_id} that was asked for at ${asked.at || "an unknown time"}`,
+    forget: `\`openstack volume snapshot unset --property ${REVERT_KEYS.asked} ${row.id}\``,
+  };
   const own = recordedPart(object, row, RECORD_KEYS);
   const series = recordedPart(object, row, SERIES_KEYS, row.metadata[SERIES_KEYS.series]);
   const recorded = series.written.length === 0 ? [own] : [own, series].filter(({ written }) => written.length > 0);

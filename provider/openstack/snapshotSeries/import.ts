@@ -16,9 +16,12 @@ import { instantKey } from "./record";
 import { dueRows, instantOf, newestFirst, observedSeries, rowsBehind } from "./state";
 
 export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
-  id: idList(uuid("a snapshot"), "snapshot", "must be the UUIDs of the snapshots, separated by commas"),
+  // The newest snapshot is the first, whatever the option's order is.
+  id: idList(uuid("a snapshot"), "snapshot", "must be the UUIDs of the snapshots, separated by commas", "sorted"),
 
   needs: ["keep"],
+  // Nothing shows how many the series was to keep. As many as there are: no snapshot is deleted before the next is taken.
+  inputsOf: (importId) => ({ keep: idsIn(importId).length }),
 
   async find(cloud, importId, record, inputs, context): Promise<Importable | undefined> {
     const { signal } = context;

@@ -70,6 +70,7 @@ function ownedSeries(id: string, rows: readonly SnapshotRow[]): OwnedObject {
     // The series is as old as its first snapshot.
     createdAt: utc(rows.at(-1)?.created_at ?? null),
     label: newest?.name ?? undefined,
+    objects: rows.map((row) => row.id),
     state: { volumeId: newest?.volume_id },
   };
 }

@@ -28,6 +28,7 @@ import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./owner
 import { instantKey, isTakenFor, SERIES_KEYS, seriesId, taskOf } from "./record";
 import {
   dueRows,
+  heldIds,
   type Instant,
   instantOf,
   isFailed,
@@ -51,6 +52,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   // The series stays: the next `up` removes the snapshot that failed, and takes another.
   onFailedCreate: "update",
   derivedOutputs: { snapshots: ["name"], pruned: ["name"], takenFor: ["triggers"], ...reverting.derivedOutputs },
+  members: heldIds,
 
   divergence(olds, news) {
     const { latest, takenFor, failed, overdue } = olds;

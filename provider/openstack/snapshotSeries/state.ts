@@ -1,6 +1,7 @@
 // A series' outputs, from Cinder's rows; which of its snapshots count, and which are to go.
 
 import type { Observed, State } from "../../core/definition";
+import { isRecord } from "../../core/util/values";
 import { type SnapshotRow, utc } from "../cinder";
 import { reverting } from "../revert/reverting";
 import { ageMs, type SnapshotSeriesInputs } from "./inputs";
@@ -116,6 +117,17 @@ function isInstant(row: SnapshotRow, known: State): boolean {
 /** Newest first. */
 export function knownIds({ snapshots }: State): string[] {
   return Array.isArray(snapshots) ? snapshots.map((one: Partial<Instant>) => String(one?.id)) : [];
+}
+
+/** The snapshots that the state says are the series'. `latest` and `overdue` are readable where `snapshots` is a secret. */
+export function heldIds({ snapshots, latest, overdue, failed }: State): string[] {
+  const instants = itemsOf(snapshots).map((one) => (isRecord(one) ? one.id : undefined));
+  const all = [...instants, latest, ...itemsOf(overdue), ...itemsOf(failed)];
+  return [...new Set(all.filter((id) => typeof id === "string"))];
+}
+
+function itemsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function timeOf({ created_at }: SnapshotRow): number {

@@ -1,7 +1,7 @@
 // The `import` option of a VolumeFromSnapshot: takes over a volume that something else has made from a snapshot, by its UUID.
 // Cinder shows of which snapshot a volume was made.
 
-import type { Importable, Importer } from "../../core/definition";
+import type { Importable, Importer, RecordedPart } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
@@ -10,6 +10,7 @@ import { RECORD_KEYS } from "../snapshot/ownership";
 import { recordedPart, removeKeys, unsetCommand } from "../snapshot/parts";
 import { cannotShrink, diagnosis } from "./errors";
 import type { VolumeFromSnapshotInputs } from "./inputs";
+import { CLONE_KEYS, setOf } from "./ownership";
 import { observed } from "./state";
 
 export const importer: Importer<VolumeFromSnapshotInputs, OpenStackContext> = {
@@ -24,7 +25,7 @@ export const importer: Importer<VolumeFromSnapshotInputs, OpenStackContext> = {
     return {
       id,
       objects: [id],
-      parts: [recordedPart(`volume ${id}`, row, RECORD_KEYS)],
+      parts: [partOf(row)],
       // The program's keys alone: what others have set is neither shown nor removed.
       state: observed(row, Object.keys(inputs.metadata ?? {})).state,
     };
@@ -38,6 +39,13 @@ export const importer: Importer<VolumeFromSnapshotInputs, OpenStackContext> = {
     }
   },
 };
+
+/** A clone of a VolumeClone bears the record of its set, whose tags must go with it. */
+function partOf(row: VolumeRow): RecordedPart {
+  const set = setOf(row);
+  const keys = set === undefined ? RECORD_KEYS : { ...RECORD_KEYS, ...CLONE_KEYS };
+  return recordedPart(`volume ${row.id}`, row, keys, set);
+}
 
 /** Throws if the id is a snapshot's, the likeliest mistake. */
 async function isSnapshot(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<undefined> {

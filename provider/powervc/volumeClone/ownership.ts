@@ -305,6 +305,7 @@ function ownedSet(
     ...record,
     phase: isOpen ? "open" : undefined,
     createdAt: pendingCreate?.since ?? made.sort()[0],
+    objects: tagged.map(({ row }) => row.id),
     state: { clones: Object.fromEntries(clones) },
   };
 }

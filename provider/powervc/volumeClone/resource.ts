@@ -65,6 +65,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     clonedVolumes: ["volumes", "displayName", "description"],
     missing: ["volumes"],
   },
+  members: (known) => [...recordedClones(known).keys()],
 
   divergence(olds, news) {
     // A missing clone can't be made again alone: its instant has passed.

@@ -128,6 +128,7 @@ function describeSet(id: string, members: readonly LinkedTarget[]) {
     task: {},
     inputs: named.inputs,
     createdAt: Number.isNaN(made) ? undefined : new Date(made).toISOString(),
+    objects: members.map((row) => row.id),
     state: { targetName: named.targetName },
   };
   return { named, object };

@@ -75,6 +75,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     promotedVolumes: ["targetName"],
     unlinkedTargets: ["targetName"],
   },
+  members: recordedIds,
 
   divergence: ({ remains }) => (asList(remains).length > 0 ? { output: "remains", effect: "update" } : undefined),
 

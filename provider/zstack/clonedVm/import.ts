@@ -1,7 +1,7 @@
 // The `import` option of a ClonedVm: takes over VMs that something else has made, by their uuids in the order of `names`. A
 // VM's name on the server is no identity: an update sets it, as any later update does.
 
-import type { Importable, Importer, RecordedPart } from "../../core/definition";
+import type { Importable, Importer, RecordedPart, WorkUnderWay } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import { idList, idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
@@ -166,11 +166,14 @@ async function partsOf(
   signal: AbortSignal,
 ): Promise<RecordedPart[]> {
   const sets = [...readTags(tags)].filter(([, { members }]) => members.length > 0);
-  const cloning = new Map<string, string>();
+  const cloning = new Map<string, WorkUnderWay>();
   for (const [set] of sets) {
     const [pending] =
       readTags(await cloud.client.queryUserTags([tagsOfSet(set)], signal)).get(set)?.pendingCreates ?? [];
-    if (pending) cloning.set(set, `the clone job ${pending.job} of the set of clones ${set}`);
+    if (pending) {
+      const work = `the clone job ${pending.job} of the set of clones ${set}`;
+      cloning.set(set, { work, forget: `\`zstack-cli DeleteTag uuid=${pending.tagUuid}\`` });
+    }
   }
   return uuids.flatMap((one): RecordedPart[] => {
     const object = `VM ${one}`;

@@ -128,6 +128,7 @@ function ownedObject(
     phase: isOld ? "open" : undefined,
     createdAt: createdAt(source),
     label: names.length === 0 ? undefined : names.join(", "),
+    objects: tags.members.map(({ vmUuid }) => vmUuid),
     state: {},
   };
 }

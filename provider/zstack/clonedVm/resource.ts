@@ -21,6 +21,7 @@ import {
   asTexts,
   deleteOptions,
   doubtAbsence,
+  heldVms,
   isCloning,
   managedTags,
   observed,
@@ -68,6 +69,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     doubles: ["names"],
     __managedTags: ["userTags"],
   },
+  members: heldVms,
 
   validate(inputs, unknown) {
     const failures = [];

@@ -137,6 +137,11 @@ export function knownVms({ vms, leftovers }: State): KnownVm[] {
   ];
 }
 
+/** The VMs that the state says are the set's, also those that are more than the program wants. */
+export function heldVms({ vms, leftovers, doubles }: State): string[] {
+  return [vms, leftovers, doubles].flatMap(asRecords).flatMap(({ uuid }) => asUuid(uuid));
+}
+
 export function sourceOf({ vmInstanceUuid }: State): string | undefined {
   return typeof vmInstanceUuid === "string" && isUuid(vmInstanceUuid) ? vmInstanceUuid : undefined;
 }
