@@ -69,7 +69,12 @@ async function declare(
   const id = importIdOf(resource, orphan, outputs);
   const importer = possibleImporter(definition);
   const needs: readonly string[] = importer?.needs ?? [];
-  const known: Record<string, unknown> = { ...importer?.inputsOf?.(id), ...outputs };
+  const fitting: Record<string, unknown> = importer?.inputsOf?.(id) ?? {};
+  const known = { ...fitting, ...outputs };
+  for (const input of Object.keys(fitting).filter((one) => outputs[one] === undefined)) {
+    const text = `${input} ${JSON.stringify(fitting[input])}`;
+    warn(`nothing shows what ${input} of ${orphan} was: ${text} keeps it as it is. Correct it in the program`);
+  }
   const given = Object.fromEntries(
     needs.flatMap((input) => (known[input] === undefined ? [] : [[input, known[input]]])),
   );

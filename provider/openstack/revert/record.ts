@@ -35,15 +35,19 @@ export function doneRevert({ metadata }: Pick<SnapshotRow, "metadata">): { key: 
   return at === undefined ? { key } : { key, at };
 }
 
+/** Cinder's time is told from a header with whole seconds. Two reverts of a volume are further apart. */
+const RESOLUTION_MS = 1_000;
+
 /**
  * The revert that was asked for and whose end is not noted. The end of an earlier revert for the same triggers says nothing of
- * a later request.
+ * a later request. A note without a time is a user's, and ends what was asked for.
  */
 export function openRevert(row: Pick<SnapshotRow, "metadata">): AskedRevert | undefined {
   const asked = askedRevert(row);
   const done = doneRevert(row);
-  const isEnded = done !== undefined && done.key === asked?.key && !(Date.parse(done.at ?? "") < Date.parse(asked.at));
-  return isEnded ? undefined : asked;
+  if (asked === undefined || done === undefined || done.key !== asked.key) return asked;
+  const isEarlier = Date.parse(done.at ?? "") + RESOLUTION_MS < Date.parse(asked.at);
+  return isEarlier ? asked : undefined;
 }
 
 export function doneMetadata(key: string, at: Date): Metadata {

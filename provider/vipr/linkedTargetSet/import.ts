@@ -68,7 +68,8 @@ export const importer: Importer<LinkedTargetSetInputs, ViprContext> = {
       id,
       objects: rows.wanted.map((row) => row.id),
       parts: rows.wanted.map((row) => partOf(row, record)),
-      state,
+      // The id has no name if nobody owns the set, as for the command.
+      state: { ...state, targetName },
     };
   },
 
