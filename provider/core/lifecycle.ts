@@ -31,7 +31,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { isOfStack, NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
+import { holdsOneOf, isOfStack, NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
 import { keepAt } from "./propertyPath";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
@@ -457,8 +457,9 @@ async function objectsOf(
   const { entries } = await run.askState(true).catch((error: unknown) => {
     throw unknownHolder(definition, made, error);
   });
-  const held = new Set(entries.map((entry) => entry.id));
-  return made.filter((object) => !held.has(object.id));
+  const isHeld = ({ id: one, objects = [] }: OwnedObject) =>
+    entries.some((entry) => holdsOneOf(entry, [one, ...objects]));
+  return made.filter((object) => !isHeld(object));
 }
 
 function unknownHolder({ displayName }: AnyDefinition, made: readonly OwnedObject[], error: unknown): SnapcloneError {

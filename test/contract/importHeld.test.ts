@@ -79,7 +79,7 @@ function removeRecords(): void {
     for (const key of Object.keys(metadata)) if (key.startsWith("snapclone:")) delete metadata[key];
   // As targets that were imported, and whose tags were taken away: no name of theirs tells a set.
   for (const [at, target] of [...vipr.targets.values()].entries()) {
-    target.name = `night-${at + 1}`;
+    target.label = `night-${at + 1}`;
     target.tags.clear();
   }
   for (const [uuid, { tag }] of zstack.tags) if (tag.startsWith("snapclone::")) zstack.tags.delete(uuid);
