@@ -4,10 +4,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { type StackState, type StateEntry, StateUnavailable } from "../core/ownership";
 import { stackOfUrn } from "../core/urn";
+import { SIGNATURE_KEY } from "../core/util/assets";
 import { isRecord } from "../core/util/values";
 import { resourceOfType, resources } from "../resources";
 import { engineExecutable, engineFolder } from "./processes";
-import { SIGNATURE_KEY } from "./secrets";
 import { isOurType, ownerUrn } from "./urns";
 
 /** A state of ten thousand resources has some tens of megabytes. A string of Node.js holds half a gigabyte. */
