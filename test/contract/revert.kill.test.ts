@@ -138,25 +138,29 @@ describe.each(TYPES)("%s", (type) => {
     expect(reverts()).toBe(1);
   });
 
-  test("two runs at once, of which the other has asked between this one's note and its request: both wait for one revert", async () => {
-    const life = await Life.withSnapshot(type);
-    passTime(60_000);
-    const { cinder } = emulator;
-    const latest = life.row;
-    // The other run's request arrives first: Cinder answers this one's with a 409.
-    const merge = cinder.stamp.bind(cinder);
-    let asked = false;
-    const spy = jest.spyOn(cinder, "stamp").mockImplementation((at) => {
-      if (!asked && latest.metadata["snapclone:revert"] !== undefined) {
-        asked = true;
-        queueMicrotask(() => cinder.startRevert(volume(), latest));
+  test.each([1, 2, 3])(
+    "two runs at once, of which the other's request arrives before this one's %ith after the note: both wait for one revert",
+    async (nth) => {
+      const life = await Life.withSnapshot(type);
+      passTime(60_000);
+      const { cinder } = emulator;
+      const latest = life.row;
+      const advance = cinder.advance.bind(cinder);
+      let since = 0;
+      const spy = jest.spyOn(cinder, "advance").mockImplementation(() => {
+        advance();
+        if (latest.metadata["snapclone:revert"] === undefined) return;
+        since += 1;
+        if (since === nth) cinder.startRevert(volume(), latest);
+      });
+      try {
+        await life.ok(two);
+      } finally {
+        spy.mockRestore();
       }
-      return merge(at);
-    });
-    await life.ok(two);
-    spy.mockRestore();
-    expect([asked, reverts()]).toEqual([true, 1]);
-  });
+      expect([since >= nth, reverts()]).toEqual([true, 1]);
+    },
+  );
 });
 
 test("a 409 that leaves the volume in reverting is told as what it is", async () => {

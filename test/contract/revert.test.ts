@@ -277,7 +277,7 @@ describe.each(TYPES)("%s", (type) => {
     emulator.cinder.behaviour({ of: "volume", revert: "stuck", times: 1 });
     const slow = { ...two, __timeouts: { update: "2m" } };
     expect(await life.fails(slow)).toMatch(
-      /waited 2 min.* for volume 1111\S+ to be reverted to snapshot \S+; seen: reverting[\s\S]*resumes the wait/,
+      /waited 1 min 55 s for volume 1111\S+ to be reverted to snapshot \S+; seen: reverting[\s\S]*resumes the wait/,
     );
     expect(await life.fails(slow)).toMatch(/waited 2 min/);
     await life.refresh();

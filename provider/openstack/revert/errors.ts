@@ -76,6 +76,15 @@ function ownerText({ metadata }: SnapshotRow): string {
   return owner === undefined ? "" : ` (of ${owner})`;
 }
 
+/** Between the note and the request. */
+export function changedMeanwhile({ id, status }: VolumeRow): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `volume ${id} was changed by another hand just before the revert was asked for (it is in status "${status}"); ${NOTHING_ASKED}`,
+    hint: "Stop what uses the volume, look at what has changed, and run `pulumi up` again.",
+  });
+}
+
 /** Without the record a killed run could revert the volume twice. */
 export function notRecorded(error: SnapcloneError): SnapcloneError {
   return new SnapcloneError({

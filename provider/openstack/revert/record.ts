@@ -9,10 +9,12 @@ export const REVERT_KEYS = { asked: "snapclone:revert", done: "snapclone:reverte
 export interface AskedRevert {
   /** Digest of the triggers. undefined for a text that this version does not know. */
   key: string | undefined;
-  /** Cinder's time, ISO 8601. */
+  /** Cinder's time, ISO 8601: the request is sent after it. Notes of earlier builds have the time of the note. */
   at: string;
   /** The volume's `updated_at` before the request: as long as that has not changed, the revert has not begun. */
   volumeUpdatedAt: string;
+  /** The snapshot's `updated_at` before a later write of this provider's (keptEvidence). */
+  snapshotUpdatedAt: string | undefined;
 }
 
 const NEVER = "never";
@@ -20,8 +22,9 @@ const NEVER = "never";
 export function askedRevert({ metadata }: Pick<SnapshotRow, "metadata">): AskedRevert | undefined {
   const text = metadata[REVERT_KEYS.asked];
   if (text === undefined) return undefined;
-  const [, key, at = "", volumeUpdatedAt = ""] = /^([0-9a-f]{32}) at (\S+), volume of (\S+)$/.exec(text) ?? [];
-  return { key, at, volumeUpdatedAt };
+  const form = /^([0-9a-f]{32}) at (\S+), volume of ([^\s,]+)(?:, snapshot of (\S+))?$/;
+  const [, key, at = "", volumeUpdatedAt = "", snapshotUpdatedAt] = form.exec(text) ?? [];
+  return { key, at, volumeUpdatedAt, snapshotUpdatedAt };
 }
 
 export function askedMetadata(key: string, at: Date, volume: VolumeRow): Metadata {
@@ -56,4 +59,18 @@ export function doneMetadata(key: string, at: Date): Metadata {
 
 export function updatedAt({ updated_at }: Pick<VolumeRow, "updated_at">): string {
   return updated_at ?? NEVER;
+}
+
+export function isRestoring(snapshot: Pick<SnapshotRow, "status"> | undefined): boolean {
+  return /^restoring$/i.test(snapshot?.status ?? "");
+}
+
+/**
+ * What a write of this provider's takes along to the snapshot's metadata: each write sets the snapshot's time of change, by
+ * which the end of a revert is recognised. Cinder sets the time again at the end of a revert that is seen to go on.
+ */
+export function keptEvidence(row: SnapshotRow): Metadata {
+  const open = openRevert(row);
+  if (open?.key === undefined || open.snapshotUpdatedAt !== undefined || isRestoring(row)) return {};
+  return { [REVERT_KEYS.asked]: `${row.metadata[REVERT_KEYS.asked]}, snapshot of ${updatedAt(row)}` };
 }

@@ -6,6 +6,9 @@
 //   both were changed last at the same moment        it has taken place: only Cinder's end of a revert does that
 //   the volume is in an error status                 it has failed
 //   anything else                                    nothing proves it: an error says how to decide
+//
+// This provider's own writes change the snapshot, too. So the request is sent some seconds after the note, and later writes
+// note when the snapshot was changed before them.
 
 import type { OperationContext } from "../../core/definition";
 import { type ErrorKind, isKind, SnapcloneError } from "../../core/errors";
@@ -16,6 +19,7 @@ import { notFoundAsTransient } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { INTERVAL } from "../wait";
 import {
+  changedMeanwhile,
   leftReverting,
   neverBegun,
   notRecorded,
@@ -31,19 +35,25 @@ import {
   askedRevert,
   doneMetadata,
   doneRevert,
+  isRestoring,
+  openRevert,
   REVERT_KEYS,
   updatedAt,
 } from "./record";
 
 /** A request that is still on its way, by a killed run or by another one, has arrived by then. */
 const IN_FLIGHT_MS = 60_000;
+/** By then the note is written: what Cinder changes for the request has a later time than the note itself. */
+const NOTICE_MS = 4_000;
 /** Cinder's times may have whole seconds (seen: docs/wire/openstack.md#revert). */
-const RESOLUTION_MS = 2_000;
+const RESOLUTION_MS = 1_000;
 /** At its end, a revert changes the volume's row and then the snapshot's. */
 const SAME_MOMENT_MS = 1_000;
 
 /** After these, Cinder may have the request. */
 const UNPROVEN: readonly ErrorKind[] = ["ambiguous", "malformed", "stopped", "deadline"];
+
+const NOTHING_SENT = "the run was stopped; nothing was sent";
 
 interface RevertRequest {
   cloud: OpenStackContext;
@@ -51,8 +61,8 @@ interface RevertRequest {
   snapshotId: string;
   /** Digest of the triggers. */
   key: string;
-  /** The snapshot's time of change before this run wrote to its metadata, such as another owner. */
-  snapshotUpdatedAt: unknown;
+  /** Cinder's time of the last revert that the state knows. */
+  revertedAt: string | undefined;
 }
 
 interface Rows {
@@ -64,14 +74,13 @@ interface Rows {
 export async function revertVolume(request: RevertRequest, context: OperationContext): Promise<string> {
   const { volumeId, snapshotId, key } = request;
   const rows = await showBoth(request, context.signal);
-  const done = doneRevert(rows.snapshot);
-  if (done?.key === key) return alreadyDone(request, done.at, context);
-  const asked = askedRevert(rows.snapshot);
-  if (asked !== undefined && (asked.key === key || asked.key === undefined)) {
-    const outcome = await watch(request, asked, "earlier", context);
+  if (isDone(request, rows.snapshot)) return alreadyDone(request, rows.snapshot, context);
+  const open = openRevert(rows.snapshot);
+  if (open !== undefined && (open.key === key || open.key === undefined)) {
+    const outcome = await watch(request, open, "earlier", context);
     if (outcome === "done") {
       context.info(
-        `the revert of volume ${volumeId} to snapshot ${snapshotId} that an earlier run asked for at ${asked.at} has taken place`,
+        `the revert of volume ${volumeId} to snapshot ${snapshotId} that an earlier run asked for at ${open.at} has taken place`,
       );
       return recordDone(request, context);
     }
@@ -79,18 +88,39 @@ export async function revertVolume(request: RevertRequest, context: OperationCon
   return ask(request, await showBoth(request, context.signal), context);
 }
 
+/**
+ * True if an end is noted of the revert that is wanted. An older note proves nothing: the state knows that revert, or a later
+ * one, or another request for the same triggers came after it.
+ */
+function isDone({ key, revertedAt }: RevertRequest, snapshot: SnapshotRow): boolean {
+  const done = doneRevert(snapshot);
+  if (done?.key !== key) return false;
+  const asked = askedRevert(snapshot);
+  // By hand, as the answer to an error that names the triggers of the request.
+  if (done.at === undefined) return asked?.key === undefined || asked.key === key;
+  const end = Date.parse(done.at);
+  return !(end <= Date.parse(revertedAt ?? "")) && !(asked?.key === key && end < Date.parse(asked.at));
+}
+
 async function ask(request: RevertRequest, rows: Rows, context: OperationContext): Promise<string> {
   const { cloud, snapshotId, volumeId, key } = request;
   await assertRevertible(cloud, rows.volume, rows.snapshot, context.signal);
-  await waitUntilDistinct(request, rows.volume, context);
-  if (context.signal.aborted) throw stopped("the run was stopped; nothing was sent");
-  const metadata = await recordAsked(request, askedMetadata(key, now(request, context), rows.volume));
-  // Another run has ended the same revert since this one has looked.
-  const done = doneRevert({ metadata });
-  if (done?.key === key) return alreadyDone(request, done.at, context);
+  if (context.signal.aborted) throw stopped(NOTHING_SENT);
+  const at = new Date(now(request, context).getTime() + NOTICE_MS);
+  const metadata = await recordAsked(request, askedMetadata(key, at, rows.volume));
   const record = askedRevert({ metadata }) as AskedRevert;
+  const noted = { ...rows.snapshot, metadata };
+  if (isDoneSince(rows, noted, key)) return alreadyDone(request, noted, context);
+  const seen = await afterNotice(request, record, context);
+  if (isDoneSince(rows, seen.snapshot, key)) return alreadyDone(request, seen.snapshot, context);
+  const isUnderWay = isReverting(seen.volume) && isRestoring(seen.snapshot);
+  if (!isUnderWay && updatedAt(seen.volume) !== record.volumeUpdatedAt) {
+    await removeAsked(request, record);
+    throw changedMeanwhile(seen.volume);
+  }
   context.accepted({ revert: key });
-  const reply = await send(request, record, context);
+  // Another run has asked for the same at the same time.
+  const reply = isUnderWay ? "accepted" : await send(request, record, context);
   const outcome = await watch(request, record, reply === "accepted" ? "accepted" : "earlier", context);
   // Whether a reply was lost before or after Cinder had the request, the next run finds out again.
   if (outcome === "not begun") {
@@ -99,6 +129,25 @@ async function ask(request: RevertRequest, rows: Rows, context: OperationContext
   }
   context.info(`volume ${volumeId} was reverted to snapshot ${snapshotId}`);
   return recordDone(request, context);
+}
+
+/** Another run has ended the same revert since this one has looked. */
+function isDoneSince({ snapshot: before }: Rows, now: SnapshotRow, key: string): boolean {
+  return doneRevert(now)?.key === key && now.metadata[REVERT_KEYS.done] !== before.metadata[REVERT_KEYS.done];
+}
+
+/** What Cinder shows when the request may be sent. A failure until then takes the note away. */
+async function afterNotice(request: RevertRequest, record: AskedRevert, context: OperationContext): Promise<Rows> {
+  const { clock, signal } = context;
+  try {
+    await abortableSleep(clock, NOTICE_MS + RESOLUTION_MS, signal, NOTHING_SENT);
+    const seen = await showBoth(request, signal);
+    if (signal.aborted) throw stopped(NOTHING_SENT);
+    return seen;
+  } catch (error) {
+    await removeAsked(request, record);
+    throw error;
+  }
 }
 
 /** A lost reply is returned: it proves nothing. A refusal takes the note away. */
@@ -115,12 +164,12 @@ async function send(
     if (!(error instanceof SnapcloneError)) throw error;
     if (UNPROVEN.includes(error.kind)) return error;
     const seen = await showBoth(request, context.signal).catch(() => undefined);
-    const isReverting = /^reverting$/i.test(seen?.volume.status ?? "");
+    const isLeft = isReverting(seen?.volume);
     // Another run has asked for the same at the same time.
-    if (isReverting && isRestoring(seen?.snapshot)) return "accepted";
+    if (isLeft && isRestoring(seen?.snapshot)) return "accepted";
     context.done();
     await removeAsked(request, record);
-    throw isReverting && error.parts.status === 409 ? leftReverting(error, volumeId) : notFoundAsTransient(error);
+    throw isLeft && error.parts.status === 409 ? leftReverting(error, volumeId) : notFoundAsTransient(error);
   }
 }
 
@@ -143,7 +192,7 @@ async function watch(
   const begunAt = context.clock.now();
   const evaluate = async ({ volume, snapshot }: Rows): Promise<Evaluation> => {
     const { status } = volume;
-    if (/^reverting$/i.test(status) || isRestoring(snapshot)) {
+    if (isReverting(volume) || isRestoring(snapshot)) {
       hasBegun = true;
       context.accepted({ revert: request.key });
       return { is: "pending", progress: `${status}: to snapshot ${snapshotId}` };
@@ -159,8 +208,7 @@ async function watch(
       const backup = await findBackup(request.cloud, volumeId);
       return { is: "failed", error: await revertFailed(request.cloud.cinder, volume, snapshot, backup) };
     }
-    const times = [snapshot.updated_at, request.snapshotUpdatedAt];
-    if (hasBegun || asker === "accepted" || times.some((time) => endedTogether(volume, time)))
+    if (hasBegun || asker === "accepted" || endedTogether(volume, snapshot, record))
       return { is: "done", progress: status };
     return { is: "failed", error: unknownOutcome(record, request.key, volume, snapshot) };
   };
@@ -185,23 +233,16 @@ function isOver(
   return asked !== undefined && now(request, context).getTime() - asked >= IN_FLIGHT_MS;
 }
 
-function endedTogether(volume: VolumeRow, snapshotUpdatedAt: unknown): boolean {
-  if (typeof snapshotUpdatedAt !== "string") return false;
-  const [one = Number.NaN, other = Number.NaN] = [volume.updated_at, snapshotUpdatedAt].map((time) =>
-    Date.parse(utc(time) ?? ""),
+/** A change before the request is no revert's, nor is one by this provider: those note the time before them. */
+function endedTogether(volume: VolumeRow, snapshot: SnapshotRow, { at, snapshotUpdatedAt }: AskedRevert): boolean {
+  const [one = Number.NaN, other = Number.NaN] = [volume.updated_at, snapshotUpdatedAt ?? snapshot.updated_at].map(
+    (time) => Date.parse(utc(time) ?? ""),
   );
-  return Math.abs(one - other) <= SAME_MOMENT_MS;
+  return other >= Date.parse(at) && Math.abs(one - other) <= SAME_MOMENT_MS;
 }
 
-function isRestoring(snapshot: SnapshotRow | undefined): boolean {
-  return /^restoring$/i.test(snapshot?.status ?? "");
-}
-
-/** The volume's time of change must tell a revert from what was before it. */
-async function waitUntilDistinct(request: RevertRequest, volume: VolumeRow, context: OperationContext): Promise<void> {
-  const changed = Date.parse(utc(volume.updated_at) ?? "");
-  const age = now(request, context).getTime() - changed;
-  if (age < RESOLUTION_MS) await abortableSleep(context.clock, RESOLUTION_MS, context.signal);
+function isReverting(volume: VolumeRow | undefined): boolean {
+  return /^reverting$/i.test(volume?.status ?? "");
 }
 
 // --- the rows and their record
@@ -247,12 +288,15 @@ async function recordDone(request: RevertRequest, context: OperationContext): Pr
   return at.toISOString();
 }
 
-function alreadyDone(request: RevertRequest, at: string | undefined, context: OperationContext): string {
+async function alreadyDone(request: RevertRequest, snapshot: SnapshotRow, context: OperationContext): Promise<string> {
+  const at = doneRevert(snapshot)?.at;
   context.info(
     `volume ${request.volumeId} was reverted to snapshot ${request.snapshotId} for this value of revertTriggers already${at === undefined ? "" : `, at ${at}`}, and is not reverted again`,
   );
+  // What a user has written has no time, by which a later run knows that it is old.
+  if (at === undefined) return recordDone(request, context);
   context.done();
-  return at ?? now(request, context).toISOString();
+  return at;
 }
 
 /** Cinder's time. */

@@ -3,10 +3,13 @@
 
 import { z } from "zod";
 import { unknownPaths } from "../../core/check";
+import { DEFAULT_CONNECTION } from "../../core/connection/connections";
 import type { CheckFailure, HiddenOutputs, InputRule, Observed, Pending, State, Task } from "../../core/definition";
 import { canonical, earlierCanonical } from "../../core/diff";
 import { hasAssets } from "../../core/util/assets";
 import { digest } from "../../core/util/digest";
+import type { SnapshotRow } from "../cinder";
+import { doneRevert } from "./record";
 
 /** Outputs that only the state knows. Part of users' states. */
 interface RevertOutputs {
@@ -19,6 +22,14 @@ interface RevertOutputs {
 
 interface RevertInputs {
   revertTriggers?: unknown;
+}
+
+/** A revert that the program asks for. */
+interface WantedRevert {
+  /** Digest of the triggers. */
+  key: string;
+  /** Cinder's time of the last revert that the state knows. */
+  revertedAt: string | undefined;
 }
 
 const revertTriggers: InputRule<unknown[]> = {
@@ -35,15 +46,18 @@ export const reverting = {
 
   /**
    * For `validate`. Refuses what would make another snapshot together with a revert: the new one would hold the data of now,
-   * and Cinder reverts to the newest snapshot alone.
+   * and Cinder reverts to the newest snapshot alone. Another name of the connection may mean another cloud; `check` can't
+   * tell.
    */
   validate(inputs: State, unknown: ReadonlySet<string>, olds: State): CheckFailure[] {
-    const isChanged = (key: string) => !unknown.has(key) && canonical(inputs[key]) !== canonical(olds[key]);
+    const textOf = (from: State, key: string) =>
+      canonical(from[key] ?? (key === "connection" ? DEFAULT_CONNECTION : undefined));
+    const isChanged = (key: string) => !unknown.has(key) && textOf(inputs, key) !== textOf(olds, key);
     if (Object.keys(olds).length === 0 || !isChanged("revertTriggers")) return [];
     if (revertKey(inputs.revertTriggers) === undefined) return [];
-    return ["triggers", "volumeId"].filter(isChanged).map((key) => ({
+    return ["triggers", "volumeId", "connection"].filter(isChanged).map((key) => ({
       property: "revertTriggers",
-      reason: `${key} has changed, too, which takes a new snapshot: that would hold the data as they are now, and the volume could not be reverted to the one before. Run \`pulumi up\` with the changed revertTriggers alone, and change ${key} after that`,
+      reason: `${key} has changed, too, which ${key === "connection" ? "may take" : "takes"} a new snapshot: that would hold the data as they are now, and the volume could not be reverted to the one before. Run \`pulumi up\` with the changed revertTriggers alone, and change ${key} after that`,
     }));
   },
 
@@ -56,9 +70,15 @@ export const reverting = {
     return `${verb} volume ${String(news.volumeId)} to ${target}: data written since then${instant} is lost`;
   },
 
-  /** For the outputs of a create, an adoption or an import: its triggers ask for nothing. */
+  /** For the outputs of a create or an adoption: its triggers ask for nothing. */
   create({ revertTriggers }: RevertInputs): RevertOutputs {
     return { revertTriggers, revertedFor: revertKey(revertTriggers), revertedAt: undefined };
+  },
+
+  /** For the outputs of an import: the same. The reverts of a former resource answer no triggers of this one. */
+  imported(inputs: RevertInputs, rows: readonly Pick<SnapshotRow, "metadata">[]): RevertOutputs {
+    const times = rows.map((row) => doneRevert(row)?.at ?? "").sort();
+    return { ...reverting.create(inputs), revertedAt: times.at(-1) || undefined };
   },
 
   /** For `waitForCreate`: whether the task is an interrupted revert. Then the update that follows does the rest. */
@@ -68,9 +88,10 @@ export const reverting = {
    * For the outputs of a read. A revert that was asked for and is not done leaves no triggers in the state, so that every
    * later run sees the difference. `isNew`: `known` are the inputs of a create.
    */
-  read(known: State, isNew: boolean): RevertOutputs {
+  read(known: State & HiddenOutputs, isNew: boolean): RevertOutputs {
     const { revertTriggers, revertedFor, revertedAt } = reverting.outputs(known);
-    if (isNew && revertedFor === undefined) return reverting.create({ revertTriggers });
+    const isFirst = isNew || known.__programUnknown === true;
+    if (isFirst && revertedFor === undefined) return { ...reverting.create({ revertTriggers }), revertedAt };
     const isDone = isKeyOf(revertedFor, revertTriggers) || isDoneByEarlierBuild(known, revertTriggers);
     return { revertTriggers: isDone ? revertTriggers : undefined, revertedFor, revertedAt };
   },
@@ -80,13 +101,14 @@ export const reverting = {
     known: State,
     from: Observed,
     inputs: RevertInputs,
-    revert: (key: string) => Promise<string>,
+    revert: (wanted: WantedRevert) => Promise<string>,
   ): Promise<{ outputs: RevertOutputs; hasReverted: boolean }> {
     // What an adoption, an import or a resumed create has just found out: their triggers ask for nothing.
     const { revertedFor = known.revertedFor } = from.state;
     const before: State = { ...known, revertedFor };
     const key = wantedRevert(before, { ...inputs });
-    const revertedAt = key === undefined ? reverting.outputs(before).revertedAt : await revert(key);
+    const { revertedAt: last } = reverting.outputs(before);
+    const revertedAt = key === undefined ? last : await revert({ key, revertedAt: last });
     const { revertTriggers } = inputs;
     const outputs = {
       revertTriggers,
@@ -126,12 +148,13 @@ function isDoneByEarlierBuild(known: State, triggers: unknown): boolean {
 
 /**
  * The digest to revert for; undefined if no revert is asked for. Only a changed value on a resource that the state holds
- * asks for one: never the first `up`, an adoption, or an import.
+ * asks for one: never the first `up`, an adoption, or an import, nor the first value after Pulumi's own import, which knows no
+ * program.
  */
 function wantedRevert(known: State & HiddenOutputs, inputs: State): string | undefined {
   const key = revertKey(inputs.revertTriggers);
   const { operation } = (known.pending ?? {}) as Partial<Pending>;
-  if (known.__owner === undefined || operation === "create") return undefined;
+  if (known.__owner === undefined || known.__programUnknown === true || operation === "create") return undefined;
   const isDone = isKeyOf(known.revertedFor as string | undefined, inputs.revertTriggers);
   return isDone || isDoneByEarlierBuild(known, inputs.revertTriggers) ? undefined : key;
 }

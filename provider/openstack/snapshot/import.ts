@@ -6,6 +6,7 @@ import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
+import { observeNote } from "../revert/evidence";
 import { openRevert, REVERT_KEYS } from "../revert/record";
 import { reverting } from "../revert/reverting";
 import { SERIES_KEYS } from "../snapshotSeries/record";
@@ -22,13 +23,14 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
     const row = await cloud.snapshot(id, signal);
     if (row === undefined) return isVolume(cloud, id, signal);
     if (row.status.toLowerCase() !== "available") throw await notUsable(cloud, row);
+    observeNote(cloud, row);
     const { state } = observed(row, Object.keys(inputs.metadata ?? {}));
     return {
       id,
       objects: [id],
       parts: partsOf(row),
       // The program's keys alone: what others have set is neither shown nor removed.
-      state: { ...state, ...reverting.create(inputs) },
+      state: { ...state, ...reverting.imported(inputs, [row]) },
     };
   },
 

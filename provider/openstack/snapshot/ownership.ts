@@ -4,6 +4,7 @@ import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/
 import { isKind, SnapcloneError } from "../../core/errors";
 import { type Metadata, type SnapshotRow, utc } from "../cinder";
 import type { OpenStackContext } from "../context";
+import { evidenceOf } from "../revert/evidence";
 import type { SnapshotInputs } from "./inputs";
 import { metadataOf, observed } from "./state";
 
@@ -48,7 +49,7 @@ export async function recordOwnership(
   // build has written has an owner and no stack.
   const isLegacy = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
   const phase = isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {};
-  const metadata = { ...recordMetadata(record, keys), ...phase };
+  const metadata = { ...recordMetadata(record, keys), ...phase, ...evidenceOf(cloud, id) };
   try {
     await cloud.cinder.createSnapshotMetadata(id, metadata);
   } catch (error) {

@@ -12,6 +12,7 @@ import type { SnapshotRow } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
+import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
 import { waitForObject } from "../wait";
@@ -65,8 +66,11 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   async waitForCreate(cloud, { id, task, initialState }, inputs, context) {
     const managed = Object.keys(inputs.metadata ?? {});
     // The task of an interrupted update: the update that follows does the rest.
-    if (Array.isArray(task.unset) || reverting.isTask(task))
-      return observed(await cloud.cinder.showSnapshot(id), managed);
+    if (Array.isArray(task.unset) || reverting.isTask(task)) {
+      const present = await cloud.cinder.showSnapshot(id);
+      observeNote(cloud, present);
+      return observed(present, managed);
+    }
     const absence = new AbsenceTimer(context.clock);
     const row = await waitForObject(createPoller(cloud, RECORD_KEYS.stack, context.stack), id, {
       description: `snapshot ${id} to become available`,
@@ -81,6 +85,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   async read(cloud, id, known, signal) {
     const { __stack: stack = "" } = known as HiddenOutputs;
     const row = await (stack === "" ? cloud.snapshot(id, signal) : readAmongOthers(cloud, stack, id, signal));
+    if (row) observeNote(cloud, row);
     const isNew = known.status === undefined;
     return row && { state: { ...observed(row, keysToShow(known)).state, ...reverting.read(known, isNew) } };
   },
@@ -89,6 +94,9 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     const { metadata: wanted = {} } = inputs;
     const rename = namingChanges(from.state, inputs);
     const { set, unset } = metadataChanges(from.state, known, wanted);
+    const evidence = evidenceOf(cloud, id);
+    const isWritten = [rename, set, unset].some((one) => Object.keys(one).length > 0);
+    if (isWritten && Object.keys(evidence).length > 0) await cloud.cinder.createSnapshotMetadata(id, evidence);
     if (Object.keys(rename).length > 0) await cloud.cinder.updateSnapshot(id, rename);
     // One merging request sets all keys; each removal takes a request of its own. Replacing the whole map would take a
     // single request, and remove what others have set (docs/wire/openstack.md#a7).
@@ -101,10 +109,10 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     }
     await unsetMetadata(cloud, id, unset, context);
     if (isUnset) context.done();
-    // The changes above have set the snapshot's time of change, by which a killed run's revert is recognised.
-    const request = { cloud, volumeId: inputs.volumeId, snapshotId: id, snapshotUpdatedAt: from.state.updatedAt };
-    const revert = (key: string) => revertVolume({ ...request, key }, context);
-    const { outputs: reverts, hasReverted } = await reverting.update(known, from, inputs, revert);
+    const request = { cloud, volumeId: inputs.volumeId, snapshotId: id };
+    const { outputs: reverts, hasReverted } = await reverting.update(known, from, inputs, (wanted) =>
+      revertVolume({ ...request, ...wanted }, context),
+    );
 
     if (isUnset || hasReverted || Object.keys(rename).length + keys.length > 0) {
       const { state } = observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));

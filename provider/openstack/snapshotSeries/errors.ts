@@ -22,6 +22,15 @@ export function snapshotIsDue(latest: SnapshotRow): SnapcloneError {
   });
 }
 
+/** The preview has named the other one, and how old the data would be. */
+export function otherLatest(latest: SnapshotRow, named: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `the latest snapshot that the state names, ${named}, is gone or can't be used, and a revert to the one before, ${label(latest)}, would lose more data; nothing was reverted`,
+    hint: "Run `pulumi refresh`. The next preview names the snapshot that the volume would be reverted to. To give the revert up, set revertTriggers back to the value before.",
+  });
+}
+
 export function nothingToRevertTo(volumeId: string): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",

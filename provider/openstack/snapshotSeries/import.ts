@@ -42,7 +42,7 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
       snapshots: rows.map(instantOf),
       // Neither is on the backend, so the program's are taken to be done.
       takenFor: instantKey(inputs.triggers),
-      ...reverting.create(inputs),
+      ...reverting.imported(inputs, rows),
     };
     const time = now(cloud, context);
     refuseDue(dueRows(rows, known, inputs, time), rows.length);

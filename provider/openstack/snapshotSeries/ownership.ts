@@ -4,6 +4,7 @@ import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/
 import { type SnapshotRow, utc } from "../cinder";
 import { missingObject } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
+import { keptEvidence } from "../revert/record";
 import { forEachRow } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { listInstants } from "./instants";
@@ -30,7 +31,7 @@ export async function recordOwnership(
   const metadata = recordMetadata(id, record);
   await forEachRow(rows, async (row) => {
     try {
-      await cloud.cinder.createSnapshotMetadata(row.id, metadata);
+      await cloud.cinder.createSnapshotMetadata(row.id, { ...metadata, ...keptEvidence(row) });
     } catch (error) {
       // Another hand has deleted the snapshot since the list.
       if (missingObject(error) !== "snapshot") throw error;

@@ -20,7 +20,7 @@ import { type OpenStackContext, openstack } from "../context";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
 import { diagnosis } from "../snapshot/errors";
-import { forEachRow, instantFailed, nothingToRevertTo, snapshotIsDue } from "./errors";
+import { forEachRow, instantFailed, nothingToRevertTo, otherLatest, snapshotIsDue } from "./errors";
 import { importer } from "./import";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
@@ -31,6 +31,7 @@ import {
   heldIds,
   type Instant,
   instantOf,
+  isBehindLatest,
   isFailed,
   isTaken,
   isUsable,
@@ -111,13 +112,13 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     };
     let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
     let failed = rows.filter((row) => isFailed(row, before));
-    const { outputs: reverts } = await reverting.update(olds, from, inputs, async (key) => {
-      const { id: snapshotId, updated_at: snapshotUpdatedAt } = latestForRevert(rows, before, inputs);
+    const { outputs: reverts } = await reverting.update(olds, from, inputs, async (wanted) => {
+      const { id: snapshotId } = latestForRevert(rows, before, inputs);
       // One that failed never was a copy. To Cinder it is the newest snapshot, so it goes first.
       const gone = await prune(cloud, failed, context);
       rows = rows.filter((row) => !gone.includes(row));
       failed = failed.filter((row) => !gone.includes(row));
-      return revertVolume({ cloud, volumeId, snapshotId, snapshotUpdatedAt, key }, context);
+      return revertVolume({ cloud, volumeId, snapshotId, ...wanted }, context);
     });
     if (!isTaken(rows, before, triggers)) {
       const record = writtenRecord(cloud, id) ?? recordOf(context.stack, olds, inputs);
@@ -163,10 +164,11 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/** The snapshot that a revert goes to. Throws if the program asks for another one, too. */
+/** The snapshot that a revert goes to: no older one than the preview has named. Throws if the program asks for another one, too. */
 function latestForRevert(rows: readonly SnapshotRow[], before: State, inputs: SnapshotSeriesInputs): SnapshotRow {
   const latest = rows.find(isUsable);
   if (latest === undefined) throw nothingToRevertTo(inputs.volumeId);
+  if (isBehindLatest(latest, before)) throw otherLatest(latest, String(before.latest));
   if (!isTaken(rows, before, inputs.triggers)) throw snapshotIsDue(latest);
   return latest;
 }

@@ -130,6 +130,15 @@ function itemsOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** True if the row is older than the latest snapshot that the state, and so a preview, names. */
+export function isBehindLatest(row: SnapshotRow, known: State): boolean {
+  const order = knownIds(known);
+  const latest = order.indexOf(String(known.latest));
+  if (latest < 0 || row.id === known.latest) return false;
+  if (order.includes(row.id)) return order.indexOf(row.id) > latest;
+  return timeOf(row) < Date.parse((known.snapshots as Instant[])[latest]?.createdAt ?? "");
+}
+
 function timeOf({ created_at }: SnapshotRow): number {
   const time = Date.parse(utc(created_at) ?? "");
   // Only a row that Cinder has just begun lacks its time.
