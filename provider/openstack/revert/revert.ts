@@ -121,7 +121,8 @@ async function ask(request: RevertRequest, rows: Rows, context: OperationContext
   context.accepted({ revert: key });
   // Another run has asked for the same at the same time.
   const reply = isUnderWay ? "accepted" : await send(request, record, context);
-  const outcome = await watch(request, record, reply === "accepted" ? "accepted" : "earlier", context);
+  const asker = reply === "accepted" ? "accepted" : "earlier";
+  const outcome = await watch(request, record, asker, context, seen.snapshot);
   // Whether a reply was lost before or after Cinder had the request, the next run finds out again.
   if (outcome === "not begun") {
     context.done();
@@ -185,6 +186,8 @@ async function watch(
   record: AskedRevert,
   asker: Asker,
   context: OperationContext,
+  /** The snapshot as this run saw it right before its request. */
+  before?: SnapshotRow,
 ): Promise<"done" | "not begun"> {
   const { volumeId, snapshotId } = request;
   let hasBegun = false;
@@ -208,7 +211,7 @@ async function watch(
       const backup = await findBackup(request.cloud, volumeId);
       return { is: "failed", error: await revertFailed(request.cloud.cinder, volume, snapshot, backup) };
     }
-    if (hasBegun || asker === "accepted" || endedTogether(volume, snapshot, record))
+    if (hasBegun || asker === "accepted" || endedTogether(volume, snapshot, record, before))
       return { is: "done", progress: status };
     return { is: "failed", error: unknownOutcome(record, request.key, volume, snapshot) };
   };
@@ -234,11 +237,17 @@ function isOver(
 }
 
 /** A change before the request is no revert's, nor is one by this provider: those note the time before them. */
-function endedTogether(volume: VolumeRow, snapshot: SnapshotRow, { at, snapshotUpdatedAt }: AskedRevert): boolean {
+function endedTogether(
+  volume: VolumeRow,
+  snapshot: SnapshotRow,
+  { at, snapshotUpdatedAt }: AskedRevert,
+  before: SnapshotRow | undefined,
+): boolean {
   const [one = Number.NaN, other = Number.NaN] = [volume.updated_at, snapshotUpdatedAt ?? snapshot.updated_at].map(
     (time) => Date.parse(utc(time) ?? ""),
   );
-  return other >= Date.parse(at) && Math.abs(one - other) <= SAME_MOMENT_MS;
+  const isLater = before ? updatedAt(snapshot) !== updatedAt(before) : other >= Date.parse(at);
+  return isLater && Math.abs(one - other) <= SAME_MOMENT_MS;
 }
 
 function isReverting(volume: VolumeRow | undefined): boolean {
