@@ -4,7 +4,8 @@
 import { objectsOf } from "../../cli/heldObjects";
 import { type Emulator, SEED_SESSIONS, SEED_VOLUMES, startEmulator, ZSTACK_SEED } from "../../emulator";
 import type { Properties } from "../../provider/core/operation";
-import { SECRET_SIGNATURE, SIGNATURE_KEY } from "../../provider/pulumi/secrets";
+import { SIGNATURE_KEY } from "../../provider/core/util/assets";
+import { SECRET_SIGNATURE } from "../../provider/pulumi/secrets";
 import { parseState } from "../../provider/pulumi/state";
 import { type ResourceName, resourceNames, resources, typeOf } from "../../provider/resources";
 import { engineOf, exportOf } from "../cli/fixture";
