@@ -305,7 +305,7 @@ export async function update(
     let isRecordPresent = false;
     try {
       const observed = unfinished
-        ? await definition.waitForCreate(client, { id, task: unfinished.task }, inputs, context)
+        ? await resume(target, { id, task: unfinished.task }, olds, inputs)
         : await definition.read(client, id, olds, context.signal);
       if (!observed) {
         await proveAbsence(definition, client, id, olds, context.signal);
@@ -323,8 +323,9 @@ export async function update(
     } catch (error) {
       const failure = asSnapcloneError(error, operation);
       if (!touched || isKind(failure, "notFound")) throw failure;
-      // Work that had failed before is still to be done.
-      const pending = context.afterwards(failure) ?? (before?.failed ? before : undefined);
+      // Work that had failed before is still to be done, and so is what `update` was to do after the wait.
+      const left = before?.failed || !isRecordPresent ? before : undefined;
+      const pending = context.afterwards(failure) ?? left;
       if (isRecordPresent) throw await recordFailure(target, id, entry, olds, pending, failure);
       // The record on the object is still the old one, so the state keeps what it was made from: the next update sees the
       // difference.
@@ -333,6 +334,23 @@ export async function update(
       throw await recordFailure(stored, id, { ...entry, __owner, connection }, olds, pending, failure);
     }
   });
+}
+
+/** Waits for what an earlier run has begun. undefined if its object is not there any more. */
+async function resume(
+  { definition, client, context }: Target,
+  accepted: AcceptedOperation,
+  olds: Properties,
+  inputs: Properties,
+): Promise<Observed | undefined> {
+  try {
+    return await definition.waitForCreate(client, accepted, inputs, context);
+  } catch (error) {
+    // The wait may be for a part of the resource, and its login may not be the one that began the work.
+    const isMissing = isKind(error, "notFound") && !(await definition.read(client, accepted.id, olds, context.signal));
+    if (!isMissing) throw error;
+    return undefined;
+  }
 }
 
 /**

@@ -3,7 +3,15 @@
 import { attemptInId } from "./attempt";
 import { isHidden } from "./check";
 import { targetOf } from "./connection/connections";
-import type { AnyDefinition, HiddenInputs, Observed, OperationContext, Pending, Task } from "./definition";
+import type {
+  AnyDefinition,
+  HiddenInputs,
+  HiddenOutputs,
+  Observed,
+  OperationContext,
+  Pending,
+  Task,
+} from "./definition";
 import { canonical } from "./diff";
 import { type ErrorKind, SnapcloneError } from "./errors";
 import type { Properties } from "./operation";
@@ -62,8 +70,11 @@ export async function recordFailure(
   const before = Object.entries(olds).filter(
     ([key]) => !isHidden(key) && !(key in definition.inputs) && key !== "pending",
   );
+  // What was not seen is where the state says, even if the login reaches another backend now.
+  const { __backend, __target } = olds as HiddenOutputs;
+  const place = observed ? {} : toState({ __backend, __target });
   const recorded = async (state: Observed["state"]) =>
-    new PartialFailure(id, await outputs(target, base, { state }, pending), error);
+    new PartialFailure(id, { ...(await outputs(target, base, { state }, pending)), ...place }, error);
   try {
     return await recorded(observed?.state ?? Object.fromEntries(before));
   } catch {

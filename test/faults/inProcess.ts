@@ -22,11 +22,17 @@ export interface Fault {
 }
 
 const PROXY_ERROR: RawResponse = { status: 503, headers: {}, text: '{"proxy":"no"}', json: { proxy: "no" } };
+const REFUSED = { badRequest: { code: 400, message: "no" } };
+const REFUSAL: RawResponse = { status: 400, headers: {}, text: JSON.stringify(REFUSED), json: REFUSED };
 
 export function inProcessProvider() {
   const cloud = inProcessCloud({ clock: "manual" });
   const clock = new EmulatorClock(cloud);
-  return { emulator: cloud.emulator, clock, newHttp: (fault?: Fault) => new FaultyHttp(cloud, clock, fault) };
+  return {
+    emulator: cloud.emulator,
+    clock,
+    newHttp: (fault?: Fault, refused?: RegExp) => new FaultyHttp(cloud, clock, fault, refused),
+  };
 }
 
 /** Time and date of the emulator: when the provider's time advances, the emulator's does. */
@@ -52,6 +58,8 @@ export class FaultyHttp extends HttpClient {
     private readonly cloud: InProcessCloud,
     clock: AutoAdvancingClock,
     private readonly fault?: Fault,
+    /** The requests that OpenStack refuses, as "<method> <address>". */
+    private readonly refused?: RegExp,
   ) {
     super({ clock });
   }
@@ -59,6 +67,7 @@ export class FaultyHttp extends HttpClient {
   protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
     if (this.dead) throw new Error("killed");
     this.requests += 1;
+    if (this.refused?.test(`${request.method} ${request.url}`)) return REFUSAL;
     if (this.fault === undefined || this.requests < this.fault.nth) return this.forward(request);
     const { nth, kind } = this.fault;
     if (this.requests > nth) return kind.includes("all that follow") ? PROXY_ERROR : this.forward(request);

@@ -1,11 +1,12 @@
 // What an update has to change on an object of Cinder's: its name and description, and the metadata keys of the program.
 
-import type { OperationContext, State } from "../../core/definition";
+import type { Observed, OperationContext, State } from "../../core/definition";
 import { isKind } from "../../core/errors";
 import type { Metadata } from "../cinder";
+import { missingObject } from "../cinderErrors";
 import { isReservedKey } from "./inputs";
-import { managedText, RECORD_KEYS } from "./ownership";
-import { metadataOf, removableKeys } from "./state";
+import { isOwnRecord, managedText, RECORD_KEYS } from "./record";
+import { metadataOf, removableKeys, rowBehind } from "./state";
 
 /** The body of a PUT, empty if name and description are as the program wants them. */
 export function namingChanges(
@@ -18,19 +19,71 @@ export function namingChanges(
   };
 }
 
-/** The keys to set with one merging request, and those to remove, each with a request of its own. */
-export function metadataChanges(present: State, known: State, wanted: Metadata): { set: Metadata; unset: string[] } {
-  const onBackend = metadataOf(present);
-  const removable = removableKeys(known);
+export interface MetadataChanges {
+  /** Goes first, with one merging request. */
+  set: Metadata;
+  /** The program's keys that go, each with a request of its own. */
+  unset: string[];
+  /** Goes last: the record's list of the program's keys. null removes the list; undefined leaves it as it is. */
+  list: string | null | undefined;
+}
+
+/**
+ * A key is in the record's list from before it is written until it is removed. So a run may be killed at any moment, and the
+ * list still has every key that is ours.
+ */
+export function metadataChanges(from: Observed, known: State, wanted: Metadata): MetadataChanges {
+  const onBackend = metadataOf(from.state);
+  const row = rowBehind.get(from);
+  const removable = removableKeys(known, row);
   const unset = removable.filter((key) => !Object.hasOwn(wanted, key));
   const set = Object.fromEntries(Object.entries(wanted).filter(([key, value]) => onBackend[key] !== value));
-  // The record lists the program's keys.
-  const managed = managedText(Object.keys(wanted));
-  if (known.__owner !== undefined && managed !== managedText(removable)) {
-    if (managed === undefined) unset.push(RECORD_KEYS.managed);
-    else set[RECORD_KEYS.managed] = managed;
+  if (known.__owner === undefined) return { set, unset, list: undefined };
+  const isOwn = row !== undefined && isOwnRecord(row, known);
+  const present = isOwn ? row.metadata[RECORD_KEYS.managed] || undefined : managedText(removable);
+  const list = managedText(Object.keys(wanted));
+  if (list === present) return { set, unset, list: undefined };
+  if (unset.length > 0) {
+    const during = managedText([...Object.keys(wanted), ...unset]) ?? list;
+    const isLonger = during !== undefined && during !== present && Object.keys(set).length > 0;
+    return { set: isLonger ? { ...set, [RECORD_KEYS.managed]: during } : set, unset, list: list ?? null };
   }
-  return { set, unset };
+  return list === undefined
+    ? { set, unset, list: null }
+    : { set: { ...set, [RECORD_KEYS.managed]: list }, unset, list: undefined };
+}
+
+export function hasChanges({ set, unset, list }: MetadataChanges): boolean {
+  return Object.keys(set).length + unset.length > 0 || list !== undefined;
+}
+
+/** The requests for one object's metadata. */
+export interface MetadataRequests {
+  /** "snapshot 7c0e…" */
+  what: string;
+  merge(metadata: Metadata): Promise<unknown>;
+  remove(key: string): Promise<void>;
+}
+
+/** Sends the changes. */
+export async function changeMetadata(
+  { what, merge, remove }: MetadataRequests,
+  { set, unset, list }: MetadataChanges,
+  context: Pick<OperationContext, "warnForbidden">,
+): Promise<void> {
+  const write = async (metadata: Metadata) => {
+    const keys = Object.keys(metadata);
+    if (keys.length > 0) await writeMetadata(what, keys, context, () => merge(metadata));
+  };
+  await write(set);
+  for (const key of list === null ? [...unset, RECORD_KEYS.managed] : unset) {
+    try {
+      await writeMetadata(what, [key], context, () => remove(key));
+    } catch (error) {
+      if (missingObject(error) !== "metadataKey") throw error;
+    }
+  }
+  await write(typeof list === "string" ? { [RECORD_KEYS.managed]: list } : {});
 }
 
 /** Sends a write of these metadata keys of `what`. A policy that forbids it fails no update that only writes our own keys. */

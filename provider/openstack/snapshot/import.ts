@@ -12,8 +12,8 @@ import { reverting } from "../revert/reverting";
 import { SERIES_KEYS } from "../snapshotSeries/record";
 import { diagnosis } from "./errors";
 import type { SnapshotInputs } from "./inputs";
-import { RECORD_KEYS } from "./ownership";
 import { recordedPart, removeKeys, unsetCommand } from "./parts";
+import { RECORD_KEYS } from "./record";
 import { observed } from "./state";
 
 export const importer: Importer<SnapshotInputs, OpenStackContext> = {

@@ -2,26 +2,12 @@
 
 import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
-import { type Metadata, type SnapshotRow, utc } from "../cinder";
+import { type SnapshotRow, utc } from "../cinder";
 import type { OpenStackContext } from "../context";
 import { evidenceOf } from "../revert/evidence";
 import type { SnapshotInputs } from "./inputs";
-import { metadataOf, observed } from "./state";
-
-/**
- * Keys of the record. Cinder accepts colons, and a single key can be set without touching the others
- * (docs/wire/openstack.md#metadata-as-record).
- */
-export const RECORD_KEYS = {
-  stack: "snapclone:stack",
-  owner: "snapclone:owner",
-  inputs: "snapclone:inputs",
-  attempt: "snapclone:attempt",
-  /** The metadata keys that the program gave, joined by commas, which no key may contain. */
-  managed: "snapclone:keys",
-  /** Written by builds before 0.2: `open` or `settled`. */
-  legacyPhase: "snapclone:phase",
-} as const;
+import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "./record";
+import { observed } from "./state";
 
 /** The snapshots of the stack, and those that builds before 0.2 left `open`: they wrote no stack. */
 export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
@@ -44,12 +30,11 @@ export async function recordOwnership(
   known: State,
   inputs: SnapshotInputs,
 ): Promise<void> {
-  const keys = [...Object.keys(metadataOf(known)), ...Object.keys(inputs.metadata ?? {})];
   // Builds before 0.2 adopt every snapshot in phase `open`, so that an adopted one has to leave it. A state that such a
   // build has written has an owner and no stack.
   const isLegacy = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
   const phase = isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {};
-  const metadata = { ...recordMetadata(record, keys), ...phase, ...evidenceOf(cloud, id) };
+  const metadata = { ...writtenMetadata(record, known, inputs.metadata), ...phase, ...evidenceOf(cloud, id) };
   try {
     await cloud.cinder.createSnapshotMetadata(id, metadata);
   } catch (error) {
@@ -57,25 +42,6 @@ export async function recordOwnership(
     const message = `${error.parts.message.replace(/\.$/, "")}. The metadata keys are ${Object.keys(metadata).join(", ")}`;
     throw new SnapcloneError({ ...error.parts, message });
   }
-}
-
-/** `keys` are the metadata keys that the program gives. */
-export function recordMetadata({ stack, owner, inputs, attempt }: OwnershipRecord, keys: readonly string[]): Metadata {
-  if (owner === "") return {};
-  const managed = managedText(keys);
-  return {
-    [RECORD_KEYS.stack]: stack,
-    [RECORD_KEYS.owner]: owner,
-    [RECORD_KEYS.inputs]: inputs,
-    ...(attempt === undefined ? {} : { [RECORD_KEYS.attempt]: attempt }),
-    ...(managed === undefined ? {} : { [RECORD_KEYS.managed]: managed }),
-  };
-}
-
-/** undefined if there are no keys, or more than a metadata value holds. */
-export function managedText(keys: readonly string[]): string | undefined {
-  const text = [...new Set(keys)].sort().join(",");
-  return text === "" || text.length > 255 ? undefined : text;
 }
 
 /** For the lookups. undefined if no resource has made or adopted the snapshot. */
@@ -108,12 +74,6 @@ export function recordOn(
     createdAt: utc(row.created_at),
     label: row.name ?? undefined,
   };
-}
-
-/** The update after an adoption may remove the keys that the program gave, and no key that others have set. */
-export function managedKeysOn({ metadata }: Pick<SnapshotRow, "metadata">): string[] {
-  const { [RECORD_KEYS.managed]: managed = "" } = metadata;
-  return managed === "" ? [] : managed.split(",");
 }
 
 function ownedObject(row: SnapshotRow): OwnedObject {

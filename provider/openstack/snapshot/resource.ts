@@ -6,21 +6,21 @@
 
 import { AbsenceTimer } from "../../core/absence";
 import type { BatchPoller } from "../../core/batchPoller";
-import type { Definition, HiddenOutputs, OperationContext } from "../../core/definition";
+import type { Definition, HiddenOutputs } from "../../core/definition";
 import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
-import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
 import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
 import { waitForObject } from "../wait";
-import { metadataChanges, namingChanges, writeMetadata } from "./changes";
+import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
 import { inputs as rules, type SnapshotInputs } from "./inputs";
-import { listOwned, listRecorded, RECORD_KEYS, recordMetadata, recordOwnership } from "./ownership";
+import { listOwned, listRecorded, recordOwnership } from "./ownership";
+import { RECORD_KEYS, recordMetadata } from "./record";
 import { keysToShow, metadataOf, observed } from "./state";
 
 export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
@@ -37,7 +37,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   timeouts: { create: "30m", update: "1h", delete: "30m" },
   // A snapshot that got into `error` while being created holds no data.
   onFailedCreate: "replace",
-  derivedOutputs: reverting.derivedOutputs,
+  derivedOutputs: { __goneKeys: ["metadata"], ...reverting.derivedOutputs },
 
   describe: ({ name, id, volumeId }) =>
     typeof name === "string" ? `snapshot "${name}"` : `snapshot ${id ?? `of volume ${volumeId}`}`,
@@ -79,7 +79,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       estimator: cloud.estimators.creating,
       context,
     });
-    return { state: { ...observed(row as SnapshotRow, managed).state, ...reverting.create(inputs) } };
+    return observed(row as SnapshotRow, managed, {}, { ...reverting.create(inputs) });
   },
 
   async read(cloud, id, known, signal) {
@@ -87,36 +87,28 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     const row = await (stack === "" ? cloud.snapshot(id, signal) : readAmongOthers(cloud, stack, id, signal));
     if (row) observeNote(cloud, row);
     const isNew = known.status === undefined;
-    return row && { state: { ...observed(row, keysToShow(known)).state, ...reverting.read(known, isNew) } };
+    return row && observed(row, keysToShow(known, row), known, { ...reverting.read(known, isNew) });
   },
 
   async update(cloud, id, from, inputs, known, context) {
     const { metadata: wanted = {} } = inputs;
     const rename = namingChanges(from.state, inputs);
-    const { set, unset } = metadataChanges(from.state, known, wanted);
+    const changes = metadataChanges(from, known, wanted);
+    // If anything fails, the state lists only the wanted keys. Record the others, so that the next run can still remove them.
+    if (changes.unset.length > 0) context.accepted({ unset: changes.unset });
     const evidence = evidenceOf(cloud, id);
-    const isWritten = [rename, set, unset].some((one) => Object.keys(one).length > 0);
+    const isWritten = Object.keys(rename).length > 0 || hasChanges(changes);
     if (isWritten && Object.keys(evidence).length > 0) await cloud.cinder.createSnapshotMetadata(id, evidence);
     if (Object.keys(rename).length > 0) await cloud.cinder.updateSnapshot(id, rename);
-    // One merging request sets all keys; each removal takes a request of its own. Replacing the whole map would take a
-    // single request, and remove what others have set (docs/wire/openstack.md#a7).
-    const isUnset = unset.length > 0;
-    // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
-    if (isUnset) context.accepted({ unset });
-    const keys = Object.keys(set);
-    if (keys.length > 0) {
-      await writeMetadata(`snapshot ${id}`, keys, context, () => cloud.cinder.createSnapshotMetadata(id, set));
-    }
-    await unsetMetadata(cloud, id, unset, context);
-    if (isUnset) context.done();
+    await changeMetadata(metadataRequests(cloud, id), changes, context);
+    if (changes.unset.length > 0) context.done();
     const request = { cloud, volumeId: inputs.volumeId, snapshotId: id };
-    const { outputs: reverts, hasReverted } = await reverting.update(known, from, inputs, (wanted) =>
-      revertVolume({ ...request, ...wanted }, context),
+    const { outputs: reverts, hasReverted } = await reverting.update(known, from, inputs, (one) =>
+      revertVolume({ ...request, ...one }, context),
     );
 
-    if (isUnset || hasReverted || Object.keys(rename).length + keys.length > 0) {
-      const { state } = observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted));
-      return { state: { ...state, ...reverts } };
+    if (isWritten || hasReverted) {
+      return observed(await cloud.cinder.showSnapshot(id), Object.keys(wanted), known, { ...reverts });
     }
     const kept = Object.entries(metadataOf(from.state)).filter(([one]) => Object.hasOwn(wanted, one));
     return { state: { ...from.state, metadata: Object.fromEntries(kept), ...reverts } };
@@ -194,26 +186,20 @@ export async function evaluateCreation(
   return { is: "pending", progress };
 }
 
-async function unsetMetadata(
-  cloud: OpenStackContext,
-  id: string,
-  keys: readonly string[],
-  context: OperationContext,
-): Promise<void> {
-  // Cinder can store a key with a slash and cannot address it: `%2F` ends in a 404 without a route (seen on Cinder 21.3).
-  // Read the whole map and write it back without such keys.
-  if (keys.some((key) => key.includes("/"))) {
-    const all = await cloud.cinder.showSnapshotMetadata(id);
-    const kept = Object.entries(all).filter(([key]) => !keys.includes(key));
-    await cloud.cinder.replaceSnapshotMetadata(id, Object.fromEntries(kept));
-    return;
-  }
-  for (const key of keys) {
-    try {
-      const send = () => cloud.cinder.deleteSnapshotMetadataKey(id, key);
-      await writeMetadata(`snapshot ${id}`, [key], context, send);
-    } catch (error) {
-      if (missingObject(error) !== "metadataKey") throw error;
-    }
-  }
+/**
+ * One merging request sets all keys; each removal takes a request of its own. Replacing the whole map would take a single
+ * request, and remove what others have set (docs/wire/openstack.md#a7).
+ */
+function metadataRequests({ cinder }: OpenStackContext, id: string): MetadataRequests {
+  return {
+    what: `snapshot ${id}`,
+    merge: (metadata) => cinder.createSnapshotMetadata(id, metadata),
+    async remove(key) {
+      if (!key.includes("/")) return cinder.deleteSnapshotMetadataKey(id, key);
+      // Cinder can store a key with a slash and cannot address it: `%2F` ends in a 404 without a route (seen on Cinder 21.3).
+      // Read the whole map and write it back without the key.
+      const { [key]: removed, ...kept } = await cinder.showSnapshotMetadata(id);
+      if (removed !== undefined) await cinder.replaceSnapshotMetadata(id, kept);
+    },
+  };
 }

@@ -4,8 +4,8 @@ import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/
 import { typeOfUrn } from "../../core/urn";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
-import { managedKeysOn, RECORD_KEYS, recordMetadata, recordOn } from "../snapshot/ownership";
-import { metadataOf } from "../snapshot/state";
+import { recordOn } from "../snapshot/ownership";
+import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "../snapshot/record";
 import type { VolumeFromSnapshotInputs } from "./inputs";
 import { observed } from "./state";
 
@@ -34,8 +34,7 @@ export async function recordOwnership(
   known: State,
   inputs: VolumeFromSnapshotInputs,
 ): Promise<void> {
-  const keys = [...Object.keys(metadataOf(known)), ...Object.keys(inputs.metadata ?? {})];
-  await cloud.cinder.createVolumeMetadata(id, recordMetadata(record, keys));
+  await cloud.cinder.createVolumeMetadata(id, writtenMetadata(record, known, inputs.metadata));
 }
 
 function withoutOthers(rows: readonly VolumeRow[]): OwnedObject[] {

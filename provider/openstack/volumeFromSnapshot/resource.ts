@@ -5,15 +5,14 @@
 // In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
 
 import { AbsenceTimer } from "../../core/absence";
-import type { Definition, Observed, OperationContext, State } from "../../core/definition";
+import type { Definition, Observed } from "../../core/definition";
 import { isKind } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { VolumeRow } from "../cinder";
-import { missingObject } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import { metadataChanges, namingChanges, writeMetadata } from "../snapshot/changes";
-import { recordMetadata } from "../snapshot/ownership";
+import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "../snapshot/changes";
+import { recordMetadata } from "../snapshot/record";
 import { keysToShow, metadataOf } from "../snapshot/state";
 import { waitForObject } from "../wait";
 import {
@@ -36,6 +35,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
   displayName: "volume from a snapshot",
   connection: openstack,
   stableOutputs: ["createdAt", "bootable"],
+  derivedOutputs: { __goneKeys: ["metadata"] },
   import: importer,
   inputs: rules,
   validate,
@@ -91,19 +91,23 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
 
   async read(cloud, id, known, signal) {
     const row = await cloud.volumes.find(id, signal);
-    return row && observed(row, keysToShow(known));
+    return row && observed(row, keysToShow(known, row), known);
   },
 
   async update(cloud, id, from, inputs, known, context) {
     const { sizeGiB, metadata: wanted = {} } = inputs;
     const present = Number(from.state.sizeGiB);
     if (sizeGiB !== undefined && sizeGiB < present) throw cannotShrink(id, present, sizeGiB);
+    const changes = metadataChanges(from, known, wanted);
+    // If anything fails, the state lists only the wanted keys. Record the others, so that the next run can still remove them.
+    if (changes.unset.length > 0) context.accepted({ unset: changes.unset });
     const isRenamed = await rename(cloud, id, from, inputs);
-    const isTagged = await tag(cloud, id, from, wanted, known, context);
+    await changeMetadata(metadataRequests(cloud, id), changes, context);
+    if (changes.unset.length > 0) context.done();
     const hasGrown = sizeGiB !== undefined && (await grow(cloud, id, from, sizeGiB, context));
     const isExtending = /^extending$/i.test(String(from.state.status));
-    if (isRenamed || isTagged || hasGrown || isExtending)
-      return observed(await cloud.cinder.showVolume(id), Object.keys(wanted));
+    if (isRenamed || hasChanges(changes) || hasGrown || isExtending)
+      return observed(await cloud.cinder.showVolume(id), Object.keys(wanted), known);
     const kept = Object.entries(metadataOf(from.state)).filter(([key]) => Object.hasOwn(wanted, key));
     return { state: { ...from.state, metadata: Object.fromEntries(kept) } };
   },
@@ -168,29 +172,10 @@ async function rename(
   return true;
 }
 
-/** Sets the keys of the program with one merging request, and removes each other key of ours with a request of its own. */
-async function tag(
-  cloud: OpenStackContext,
-  id: string,
-  { state }: Observed,
-  wanted: Record<string, string>,
-  known: State,
-  context: OperationContext,
-): Promise<boolean> {
-  const { set, unset } = metadataChanges(state, known, wanted);
-  // The next state lists only the wanted keys. Record the others, so that the next run can still remove them.
-  if (unset.length > 0) context.accepted({ unset });
-  const keys = Object.keys(set);
-  if (keys.length > 0) {
-    await writeMetadata(`volume ${id}`, keys, context, () => cloud.cinder.createVolumeMetadata(id, set));
-  }
-  for (const key of unset) {
-    try {
-      await writeMetadata(`volume ${id}`, [key], context, () => cloud.cinder.deleteVolumeMetadataKey(id, key));
-    } catch (error) {
-      if (missingObject(error) !== "metadataKey") throw error;
-    }
-  }
-  if (unset.length > 0) context.done();
-  return unset.length + keys.length > 0;
+function metadataRequests({ cinder }: OpenStackContext, id: string): MetadataRequests {
+  return {
+    what: `volume ${id}`,
+    merge: (metadata) => cinder.createVolumeMetadata(id, metadata),
+    remove: (key) => cinder.deleteVolumeMetadataKey(id, key),
+  };
 }

@@ -1,16 +1,17 @@
 // A VolumeFromSnapshot's outputs, from Cinder's row.
 
-import type { Observed } from "../../core/definition";
+import type { Observed, State } from "../../core/definition";
 import { utc, type VolumeRow } from "../cinder";
-import { managedMetadata } from "../snapshot/state";
+import { metadataOutputs, rowBehind } from "../snapshot/state";
 
-export function observed(row: VolumeRow, managed: readonly string[] | "all"): Observed {
-  return {
+/** `known`: the state before. */
+export function observed(row: VolumeRow, managed: readonly string[] | "all", known: State = {}): Observed {
+  const seen: Observed = {
     state: {
       snapshotId: row.snapshot_id ?? undefined,
       name: row.name ?? undefined,
       description: row.description ?? undefined,
-      metadata: managedMetadata(row.metadata, managed),
+      ...metadataOutputs(row, managed, known),
       sizeGiB: row.size,
       volumeType: row.volume_type ?? undefined,
       availabilityZone: row.availability_zone ?? undefined,
@@ -24,4 +25,6 @@ export function observed(row: VolumeRow, managed: readonly string[] | "all"): Ob
       })),
     },
   };
+  rowBehind.set(seen, row);
+  return seen;
 }
