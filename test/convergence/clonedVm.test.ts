@@ -57,6 +57,8 @@ function seen(fixture: ZStackFixture, expunged: boolean) {
         description,
         tags: zstack
           .tagsOf(uuid)
+          // The note of a tag that an update has added stays until the next one.
+          .filter((tag) => !tag.startsWith("snapclone::adding::"))
           .map((tag) => tag.replace(/^snapclone::set::.*::/, "ours "))
           .sort(),
         disks: zstack.volumesOf(uuid, "Data").length,

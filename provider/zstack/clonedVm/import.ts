@@ -177,10 +177,10 @@ async function partsOf(
   }
   return uuids.flatMap((one): RecordedPart[] => {
     const object = `VM ${one}`;
-    const recorded = sets.flatMap(([set, { members }]) => {
+    const recorded = sets.flatMap(([set, { members, notes }]) => {
       const [tag] = members.filter(({ vmUuid }) => vmUuid === one);
       if (tag === undefined) return [];
-      const written = members.filter(({ vmUuid }) => vmUuid === one).map(({ tagUuid }) => tagUuid);
+      const written = [...members, ...notes].filter(({ vmUuid }) => vmUuid === one).map(({ tagUuid }) => tagUuid);
       // Tags of builds before 0.2 name no owner.
       const { stack, owner = "", attempt } = tag.record ?? {};
       const whose = owner === "" ? `the set of clones ${set}` : owner;

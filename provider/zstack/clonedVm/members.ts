@@ -198,6 +198,10 @@ export class Members {
     return this.tagRows.filter(({ resourceUuid, tag }) => resourceUuid === uuid && !isOwnTag(tag));
   }
 
+  forgetNotes(notes: SetTags["notes"]): void {
+    this.tags = { ...this.tags, notes: this.tags.notes.filter((note) => !notes.includes(note)) };
+  }
+
   // --- create
 
   /** Requests clones once. Writes the pending create first, so that the next run finds it, whatever happens then. */

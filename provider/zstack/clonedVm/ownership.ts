@@ -58,13 +58,15 @@ export interface TagReference {
 export interface SetTags {
   pendingCreates: readonly (PendingCreate & TagReference)[];
   members: readonly (MemberTag & TagReference)[];
+  /** User tags that an update was about to add. */
+  notes: readonly (TagReference & { tag: string })[];
   /** Builds before 0.2 tagged each cloned data volume. */
   oldDisks: readonly { volume: string; vm: string }[];
   /** Builds before 0.2 noted an adoption on the source. */
   oldAdoptions: readonly TagReference[];
 }
 
-export const NO_TAGS: SetTags = { pendingCreates: [], members: [], oldDisks: [], oldAdoptions: [] };
+export const NO_TAGS: SetTags = { pendingCreates: [], members: [], notes: [], oldDisks: [], oldAdoptions: [] };
 
 // --- the sets of a stack
 
@@ -292,6 +294,11 @@ export function memberTag({ set, time, disks, record, name = "" }: MemberTag): s
   return `${PREFIX}set${PART}${parts.join(PART)}`;
 }
 
+/** The owner is there for the list of a stack's tags. */
+export function tagNote({ set, owner, tag }: { set: string; owner: string; tag: string }): string {
+  return `${PREFIX}adding${PART}${[set, owner, escapeName(tag)].join(PART)}`;
+}
+
 function recordParts(record: OwnershipRecord | undefined): string[] {
   return [record?.stack ?? "", record?.attempt ?? "", record?.inputs ?? "", record?.owner ?? ""];
 }
@@ -311,12 +318,13 @@ export function readTags(rows: readonly TagRow[]): Map<string, SetTags> {
   for (const { tag, uuid, resourceUuid } of rows) {
     const [, kind, set = "", third = ""] = tag.split(PART);
     if (!isOwnTag(tag) || !isUuid(set)) continue;
-    const tags = sets.get(set) ?? { pendingCreates: [], members: [], oldDisks: [], oldAdoptions: [] };
+    const tags = sets.get(set) ?? { pendingCreates: [], members: [], notes: [], oldDisks: [], oldAdoptions: [] };
     sets.set(set, tags);
     const reference: TagReference = { tagUuid: uuid, vmUuid: resourceUuid };
     const pending = readPendingCreate(tag);
     if (pending) tags.pendingCreates.push({ ...pending, ...reference });
     if (kind === "set") tags.members.push({ ...readMember(tag, set), ...reference });
+    if (kind === "adding") tags.notes.push({ tag: unescapeName(tag.split(PART).at(-1) ?? ""), ...reference });
     if (kind === "disk") tags.oldDisks.push({ volume: resourceUuid, vm: third });
     if (kind === "adopted") tags.oldAdoptions.push(reference);
   }

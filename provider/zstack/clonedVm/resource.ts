@@ -28,6 +28,7 @@ import {
   pendingTask,
   sourceOf,
 } from "./state";
+import { notedTags, noteNewTags, removeTagNotes } from "./tagNotes";
 
 export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   displayName: "set of clones",
@@ -68,6 +69,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     leftovers: ["names"],
     doubles: ["names"],
     __managedTags: ["userTags"],
+    __notedTags: ["userTags"],
   },
   members: heldVms,
 
@@ -95,9 +97,11 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   dryRun,
 
   // Clones that are still being made, and VMs, volumes or tags that the program no longer wants.
-  divergence({ unfinished, leftovers, __managedTags }, news) {
+  divergence({ unfinished, leftovers, __managedTags, __notedTags }, news) {
     if (asTexts(unfinished).length > 0) return { output: "unfinished", effect: "update" };
-    const isTagSurplus = asTexts(__managedTags).some((tag) => !asTexts(news.userTags).includes(tag));
+    const isTagSurplus = [...asTexts(__managedTags), ...asTexts(__notedTags)].some(
+      (tag) => !asTexts(news.userTags).includes(tag),
+    );
     if (isTagSurplus) return { output: "userTags", effect: "update" };
     const isVmSurplus = asRecords(leftovers).some(({ name }) => !asTexts(news.names).includes(String(name)));
     return isVmSurplus ? { output: "leftovers", effect: "update" } : undefined;
@@ -155,7 +159,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     if (!isUuid(id)) return undefined;
     const members = new Members(cloud, id, cloud.shortDeadline(signal), known);
     await members.list({ cached: true, unnamed: isCloning(known) || known.vms === undefined });
-    if (managedTags(known).length > 0) await members.listUserTags();
+    if (managedTags(known).length + members.tags.notes.length > 0) await members.listUserTags();
     const isPending = members.tags.pendingCreates.length > 0 || members.untagged.length > 0 || isCloning(known);
     const seen = await observed(members, known);
     const exists = members.living.length > 0 || isPending || seen.state.leftovers !== undefined;
@@ -174,10 +178,12 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     const failure = await cloneMissing(members, inputs, known, context);
 
     // All user tags of an adopted set are the provider's: the state does not know which tags the killed run has added.
-    const managed = known.vms === undefined ? "all" : managedTags(known);
+    const managed = known.vms === undefined ? "all" : [...managedTags(known), ...notedTags(members)];
     if (inputs.userTags !== undefined || managed.length > 0) await members.listUserTags();
+    if (managed !== "all") await noteNewTags(members, inputs.userTags ?? [], managed);
     const isDescriptionRemoved = inputs.description === undefined && typeof known.description === "string";
     await members.reconcile(isDescriptionRemoved ? { ...inputs, description: "" } : inputs, managed);
+    await removeTagNotes(members, inputs.userTags ?? [], managedTags(known));
     // A VM that the missing clone was to replace must stay.
     if (failure) throw failure;
 

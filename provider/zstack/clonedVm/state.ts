@@ -5,6 +5,7 @@ import { isGone, type ZStackContext } from "../context";
 import type { DeleteOptions } from "./delete";
 import type { Member, Members } from "./members";
 import { finalName, isUuid } from "./ownership";
+import { notedTags } from "./tagNotes";
 
 /** A clone in the state. */
 export interface KnownVm {
@@ -44,6 +45,7 @@ export async function observed(members: Members, known: State): Promise<Observed
       ...(known.powerState === undefined ? {} : { powerState: commonValue(states, known.powerState) }),
       ...(known.userTags === undefined ? {} : { userTags: onAll }),
       ...(managed.length === 0 ? {} : { __managedTags: managed }),
+      __notedTags: members.tags.notes.length === 0 ? undefined : notedTags(members),
       vms: living.map((member) => vmOutput(member, members.id)),
       ...(leftovers.length === 0 ? {} : { leftovers }),
       ...(duplicates.length === 0 ? {} : { doubles: duplicates }),
@@ -59,7 +61,9 @@ function observedTags(members: Members, living: readonly Member[], known: State)
   const existing = new Set(living.flatMap(tagsOf));
   return {
     onAll: wanted.filter((tag) => living.every((member) => tagsOf(member).includes(tag))),
-    managed: managedTags(known).filter((tag) => wanted.includes(tag) || existing.has(tag)),
+    managed: [...new Set([...managedTags(known), ...notedTags(members)])].filter(
+      (tag) => wanted.includes(tag) || existing.has(tag),
+    ),
   };
 }
 
