@@ -155,9 +155,6 @@ export const NO_RECORD = "none";
 /** The attempt of a record that no create has made: the state holds the object, so no create may adopt it. */
 export const RECORDED = "recorded";
 
-/** In the outputs in place of the stack's digest, while the object may bear no record: the next `up` writes the record. */
-export const NO_RECORD = "none";
-
 /** `OwnershipRecord.stack`. `origin` identifies the state store (provider/pulumi/origin.ts). */
 export function stackDigest(
   origin: string,
