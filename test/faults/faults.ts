@@ -70,7 +70,7 @@ export function everywhere(kind: ErrorKind, message: RegExp, tries = 1): Rule {
     const counts = site.onFailure(tries);
     if (site.role === "fallback") return ok(site.onSuccess(1));
     if (site.role === "poll" || site.role === "record") return pending(kind, counts, message);
-    if (site.role === "step") return pending(kind, counts, message, "update");
+    if (site.role === "step") return pending(kind, counts, message, site.of === "adopt" ? "create" : "update");
     return isChange(site) ? recorded(kind, counts, message) : fails(kind, counts, message);
   };
 }

@@ -155,7 +155,7 @@ function objectSites(name: "snapshot" | "volume", posts: number, changed: string
         success: [1, posts],
         failure: [1, 0],
       }),
-      rename: request("update", "change", put(one), `\`PUT /${name}s/{id}\``, changedFields, {
+      rename: request("update", "step", put(one), `\`PUT /${name}s/{id}\``, changedFields, {
         success: [1, posts],
         failure: [1, 0],
       }),

@@ -15,7 +15,7 @@ import { at, fails, gone, ok, pending, type RequestSite, type ResourceUnderTest 
 import { hiddenInputs, request } from "../sites";
 import { reverted } from "../snapshotReverted";
 
-const { sites, list, rename, changedFields, listedFields } = snapshotSites(1);
+const { sites, list, rename, changedFields, listedFields } = snapshotSites(2);
 
 /** The columns of the table, in the order in which the requests are sent. */
 const SITES = {
@@ -27,11 +27,11 @@ const SITES = {
   record: sites.record,
   adopt: request(
     "adopt",
-    "change",
+    "step",
     rename,
     "`PUT /snapshots/{id}` after adopting an interrupted run's snapshot",
     changedFields,
-    { success: [1, 2], failure: [1, 1] },
+    { success: [1, 3], failure: [1, 1] },
   ),
   importFind: sites.importFind,
   importRecord: sites.importRecord,

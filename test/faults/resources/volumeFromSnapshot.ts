@@ -21,7 +21,7 @@ import { get, hiddenInputs, post, request, within } from "../sites";
 
 const SNAPSHOT_ID = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 
-const { sites } = volumeSites(2);
+const { sites } = volumeSites(3);
 
 /** The columns of the table, in the order in which the requests are sent. */
 const SITES = {
@@ -53,7 +53,7 @@ const SITES = {
     post(/\/volumes\/[0-9a-f-]{36}\/action$/),
     "`POST /volumes/{id}/action` (`os-extend`)",
     [],
-    { success: [1, 1], failure: [1, 1], counted: true },
+    { success: [1, 2], failure: [1, 2], counted: true },
   ),
   delete: sites.delete,
   awaitGone: sites.awaitGone,
@@ -93,7 +93,7 @@ export const volumeFromSnapshot: ResourceUnderTest = {
         rename: fails("notFound", at(1, 0), /could not be found/),
         tag: fails("notFound", at(1, 1), /could not be found/),
         untag: fails("notFound", at(1, 1), /could not be found/),
-        extend: fails("notFound", at(1, 2), /could not be found/),
+        extend: fails("notFound", at(1, 3), /could not be found/),
         delete: ok(at(1, 0)),
       },
       "413 with `Retry-After: 0` (a full quota)": {
@@ -101,7 +101,7 @@ export const volumeFromSnapshot: ResourceUnderTest = {
       },
       "10 MB of garbage": {
         // A 200 to what does not happen: the backend is asked, not believed.
-        extend: recorded("failed", at(1, 2), /could not grow volume \S+ from 12 to 15 GiB/),
+        extend: recorded("failed", at(1, 3), /could not grow volume \S+ from 12 to 15 GiB/),
         delete: fails("failed", at(1, 0), /began to delete volume \S+ and took it back/),
       },
     }),
