@@ -61,7 +61,7 @@ export interface SnapshotArgs {
   /**
    * Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since
    * is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of
-   * `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+   * `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
    *
    * @onChange In place: the volume is reverted, once for each new value.
    * @example ["2026-11-28: the migration failed"]

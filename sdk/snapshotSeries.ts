@@ -38,7 +38,7 @@ export interface SnapshotSeriesArgs {
   /**
    * Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the
    * volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a
-   * change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+   * change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
    *
    * @onChange In place: the volume is reverted, once for each new value.
    * @example ["2026-11-28: the migration failed"]

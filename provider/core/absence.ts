@@ -1,7 +1,9 @@
 // What a "not found" proves: nothing in the first seconds after the backend has accepted something, since a replica or a
-// cell may lag behind.
+// cell may lag behind; and nothing from another backend, or to a login that may not see the object.
 
-import { isKind } from "./errors";
+import { targetOf } from "./connection/connections";
+import type { AnyDefinition, HiddenOutputs, State } from "./definition";
+import { isKind, SnapcloneError } from "./errors";
 import type { Clock } from "./util/clock";
 
 /** Lags of replicas and message queues end in seconds. */
@@ -34,4 +36,37 @@ export async function orUndefined<T>(
     if (isGone(error)) return undefined;
     throw error;
   }
+}
+
+/**
+ * Throws unless the backend's "not found" proves that the object is gone: the login must reach the backend that the object
+ * was on, and must be allowed to see what the object belongs to.
+ */
+export async function proveAbsence(
+  definition: AnyDefinition,
+  client: unknown,
+  id: string,
+  known: State,
+  signal: AbortSignal,
+): Promise<void> {
+  const doubt =
+    (await otherBackend(definition, client, known, signal)) ?? (await definition.doubtAbsence?.(client, known, signal));
+  if (doubt === undefined) return;
+  throw new SnapcloneError({
+    kind: "refused",
+    message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
+    hint: "Correct the connection (docs/connections.md). If the object is gone for good, remove it from the state: `pulumi state delete <urn>`.",
+  });
+}
+
+async function otherBackend(definition: AnyDefinition, client: unknown, known: State, signal: AbortSignal) {
+  const { __backend: recorded, __target: recordedTarget } = known as HiddenOutputs;
+  if (recorded === undefined) {
+    // A failure before the backend had told its identity. The connection's settings are known without a request.
+    const isOther = recordedTarget !== undefined && recordedTarget !== targetOf(definition.connection, client);
+    return isOther ? "its connection had other settings when it was created" : undefined;
+  }
+  const present = await definition.identity(client, known, signal);
+  if (present === recorded) return undefined;
+  return `it is on another backend: the state says ${recorded}, and the connection reaches ${present}`;
 }

@@ -1,10 +1,11 @@
 // create, read, update and delete of every resource: the steps that keep any object from being lost or made twice. Throws a
 // PartialFailure when something exists that the engine has to record.
 
+import { proveAbsence } from "./absence";
 import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
 import { type Checked, check as checkInputs, isHidden, unknownPaths } from "./check";
-import { DEFAULT_CONNECTION, targetOf } from "./connection/connections";
+import { DEFAULT_CONNECTION } from "./connection/connections";
 import type {
   AcceptedOperation,
   AnyDefinition,
@@ -241,39 +242,6 @@ function watch(definition: AnyDefinition, run: Run, client: unknown, known: Prop
   const scope = scopeOf({ definition, record, urn, inputs: known });
   run.tracker(definition, client).watch(scope);
   return scope;
-}
-
-/**
- * Throws unless the backend's "not found" proves that the object is gone: the login must reach the backend that the object
- * was on, and must be allowed to see what the object belongs to.
- */
-async function proveAbsence(
-  definition: AnyDefinition,
-  client: unknown,
-  id: string,
-  known: Properties,
-  signal: AbortSignal,
-): Promise<void> {
-  const doubt =
-    (await otherBackend(definition, client, known, signal)) ?? (await definition.doubtAbsence?.(client, known, signal));
-  if (doubt === undefined) return;
-  throw new SnapcloneError({
-    kind: "refused",
-    message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
-    hint: "Correct the connection (docs/connections.md). If the object is gone for good, remove it from the state: `pulumi state delete <urn>`.",
-  });
-}
-
-async function otherBackend(definition: AnyDefinition, client: unknown, known: Properties, signal: AbortSignal) {
-  const { __backend: recorded, __target: recordedTarget } = known as HiddenOutputs;
-  if (recorded === undefined) {
-    // A failure before the backend had told its identity. The connection's settings are known without a request.
-    const isOther = recordedTarget !== undefined && recordedTarget !== targetOf(definition.connection, client);
-    return isOther ? "its connection had other settings when it was created" : undefined;
-  }
-  const present = await definition.identity(client, known, signal);
-  if (present === recorded) return undefined;
-  return `it is on another backend: the state says ${recorded}, and the connection reaches ${present}`;
 }
 
 // --- update
