@@ -173,7 +173,7 @@ type snapshotArgs struct {
 	//
 	// A change: in place.
 	Name *string `pulumi:"name"`
-	// Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+	// Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
 	// A change: in place: the volume is reverted, once for each new value.
 	RevertTriggers []interface{} `pulumi:"revertTriggers"`
@@ -213,7 +213,7 @@ type SnapshotArgs struct {
 	//
 	// A change: in place.
 	Name pulumi.StringPtrInput
-	// Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+	// Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
 	// A change: in place: the volume is reverted, once for each new value.
 	RevertTriggers pulumi.ArrayInput

@@ -188,7 +188,7 @@ type snapshotSeriesArgs struct {
 	//
 	// A change: in place: holds for the next snapshot.
 	Name *string `pulumi:"name"`
-	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
 	// A change: in place: the volume is reverted, once for each new value.
 	RevertTriggers []interface{} `pulumi:"revertTriggers"`
@@ -236,7 +236,7 @@ type SnapshotSeriesArgs struct {
 	//
 	// A change: in place: holds for the next snapshot.
 	Name pulumi.StringPtrInput
-	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
 	// A change: in place: the volume is reverted, once for each new value.
 	RevertTriggers pulumi.ArrayInput

@@ -52,7 +52,7 @@ class SnapshotArgs:
                Default: the resource's name, a dash and 7 hex digits.
                
                A change: in place.
-        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take a new snapshot of the volume as it is then.
@@ -169,7 +169,7 @@ class SnapshotArgs:
     @pulumi.getter(name="revertTriggers")
     def revert_triggers(self) -> pulumi.Input[Optional[Sequence[Any]]]:
         """
-        Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 
         A change: in place: the volume is reverted, once for each new value.
         """
@@ -289,7 +289,7 @@ class Snapshot(pulumi.CustomResource):
                Default: the resource's name, a dash and 7 hex digits.
                
                A change: in place.
-        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to this snapshot, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take a new snapshot of the volume as it is then.

@@ -61,7 +61,7 @@ class SnapshotSeriesArgs:
                Default: the resource's name, a dash and 7 hex digits.
                
                A change: in place: holds for the next snapshot.
-        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take one more snapshot of the volume as it is then.
@@ -209,7 +209,7 @@ class SnapshotSeriesArgs:
     @pulumi.getter(name="revertTriggers")
     def revert_triggers(self) -> pulumi.Input[Optional[Sequence[Any]]]:
         """
-        Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 
         A change: in place: the volume is reverted, once for each new value.
         """
@@ -337,7 +337,7 @@ class SnapshotSeries(pulumi.CustomResource):
                Default: the resource's name, a dash and 7 hex digits.
                
                A change: in place: holds for the next snapshot.
-        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers` or `volumeId`. The first `up`, an import, a replacement and removed triggers revert nothing.
+        :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take one more snapshot of the volume as it is then.
