@@ -90,7 +90,7 @@ const clock: Clock = {
 export function engineOf(
   name: ResourceName,
   emulator: Emulator,
-  options: { stack?: string; isDead?: () => boolean } = {},
+  options: { stack?: string; clock?: Clock; isDead?: () => boolean } = {},
 ): FakeEngine {
   const config = { connections: JSON.stringify(emulator.connections()) };
   return new FakeEngine(resources[name](), { clock, origin: ORIGIN, type: typeOf(name), config, ...options });

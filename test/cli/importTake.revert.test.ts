@@ -4,13 +4,18 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import type { Clock } from "../../provider/core/util/clock";
 import { engineOf, snapclone, stackConfig } from "./fixture";
+
+const SCALE = 50;
 
 let emulator: Emulator;
 let cwd: string;
 beforeEach(async () => {
-  emulator = await startEmulator({ clock: "instant" });
+  // A revert compares Cinder's time with its own waits, so both go by one clock.
+  emulator = await startEmulator({ clock: "manual" });
   cwd = mkdtempSync(join(tmpdir(), "snapclone-take-"));
   writeFileSync(join(cwd, "config.json"), stackConfig(emulator.connections()));
 });
@@ -31,7 +36,15 @@ const take = ({ type, more }: Kind, id: string) =>
   );
 /** Another stack's snapshot, after as many reverts as there are triggers. */
 const reverted = async ({ name, more }: Kind, ...triggers: string[]) => {
-  const theirs = engineOf(name, emulator, { stack: "prod" });
+  const clock: Clock = {
+    now: () => performance.now() * SCALE,
+    date: () => new Date(),
+    sleep: async (ms, signal) => {
+      await delay(ms / SCALE, undefined, signal ? { signal } : undefined);
+      emulator.clock.tick(ms);
+    },
+  };
+  const theirs = engineOf(name, emulator, { stack: "prod", clock });
   const args = { volumeId: SEED_VOLUMES.data, ...more };
   for (const revertTriggers of [undefined, ...triggers.map((one) => [one])])
     expect((await theirs.up({ theirs: { ...args, revertTriggers } })).errors).toEqual([]);
