@@ -8,25 +8,20 @@
 import type { OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
-import { retryUntilFound } from "../../core/retryUntilFound";
-import type { JobAnswer, TagRow, VmRow } from "../client";
+import type { TagRow, VmRow } from "../client";
 import { isGone, newUuid, runAll, type WaitContext, type ZStackContext } from "../context";
 import { hasCode } from "../errors";
 import {
   addJobEnd,
   type CloneJob,
-  cloneRequest,
   dataVolumes,
   divideClones,
   earlierJobs,
   type JobOutcome,
-  JobProgress,
-  type JobState,
   newOutcome,
   refuseUnsupported,
   STABLE,
   versionedInputs,
-  vmSystemTags,
 } from "./create";
 import { type DeleteOptions, Deletion } from "./delete";
 import { explainRefusal, missingSource } from "./errors";
@@ -54,8 +49,8 @@ import {
 } from "./ownership";
 import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
 import { renameSteps } from "./rename";
+import { sendCloneRequest, waitForJob } from "./request";
 import { type KnownVm, knownVms, sourceOf } from "./state";
-import { isAtLeast } from "./versions";
 
 /** ZStack gets at least this long: if it gives a job up, the work goes on, and nobody knows how far. */
 const MIN_TIMEOUT_SECONDS = 3600;
@@ -225,7 +220,7 @@ export class Members {
       throw isKind(error, "notFound") ? missingSource(error, source) : error;
     });
     try {
-      await this.send(names, inputs, job, seconds);
+      await sendCloneRequest(cloud, inputs, { set: this.id, names, job, seconds }, context);
     } catch (error) {
       // The job and its VMs show the outcome.
       if (isKind(error, "ambiguous"))
@@ -277,33 +272,6 @@ export class Members {
     this.written.add(job);
   }
 
-  /**
-   * After a lost reply, queries the job, whose id the provider has chosen. Sends again only if the server would recognise
-   * the id (docs/wire/zstack.md#s5).
-   */
-  private async send(names: readonly string[], inputs: ClonedVmInputs, job: string, seconds: number): Promise<void> {
-    const { client } = this.cloud;
-    const request = cloneRequest(inputs, names, this.id);
-    const options = { job, timeoutSeconds: seconds, systemTags: vmSystemTags(inputs) };
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await client.cloneVmInstance(inputs.vmInstanceUuid, request, options);
-        return;
-      } catch (error) {
-        if (!isKind(error, "ambiguous")) throw error;
-        if ((await retryUntilFound(() => this.findJob(job), this.context)) !== undefined) return;
-        if (this.context.signal.aborted) throw error;
-        const version = await this.cloud.version().catch(() => undefined);
-        if (attempt > 1 || version === undefined || !isAtLeast(version, "4.5.0")) throw error;
-      }
-    }
-  }
-
-  private async findJob(job: string): Promise<JobAnswer | undefined> {
-    const answer = await this.cloud.client.queryJob(job, this.context.signal);
-    return answer.is === "gone" ? undefined : answer;
-  }
-
   /** The clone jobs that may still run: those of pending creates, and the state's own task. */
   jobs(task?: Task): CloneJob[] {
     return earlierJobs(this.tags.pendingCreates, task).filter(({ job }) => !this.cloud.endedJobs.has(job));
@@ -336,7 +304,8 @@ export class Members {
   async waitForJobs(jobs: readonly CloneJob[]): Promise<JobOutcome> {
     const outcome = newOutcome(this.reasons);
     for (const job of jobs) {
-      addJobEnd(outcome, await this.waitForJob(job), this.id);
+      const queryClones = (signal: AbortSignal) => this.queryUnnamed(signal);
+      addJobEnd(outcome, await waitForJob(this.cloud, job, queryClones, this.context), this.id);
       this.cloud.endedJobs.add(job.job);
     }
     const { clock } = this.context;
@@ -357,28 +326,6 @@ export class Members {
       context: this.context,
     });
     return outcome;
-  }
-
-  private async waitForJob(job: CloneJob): Promise<JobAnswer> {
-    const { cloud, context } = this;
-    const { client } = cloud;
-    const progress = new JobProgress(job, context.clock);
-    const last = await poll<JobState>({
-      description: job.description,
-      ...(job.isEarlier ? {} : { initial: { answer: { is: "running" } } }),
-      fetch: async (signal) => {
-        const answer = await client.queryJob(job.job, signal);
-        const next = progress.nextQuery(answer, cloud.now());
-        if (next === "nothing") return { answer };
-        const percent = await client.progress(job.job, signal).catch(() => undefined);
-        return next === "progress" ? { answer, percent } : { answer, percent, rows: await this.queryUnnamed(signal) };
-      },
-      evaluate: (state) => progress.evaluate(state),
-      interval: POLL_INTERVAL,
-      estimator: cloud.cloneDuration,
-      context,
-    });
-    return last.answer;
   }
 
   /** Makes clones members: from now on their tags, or the state, have their owner and the program's names for them. */
