@@ -20,6 +20,7 @@ const optionalText = z.string().nullish();
 const volumeSchema = z.looseObject({
   uuid: uuidSchema,
   name: optionalText,
+  description: optionalText,
   type: optionalText,
   /** Some servers send a double (docs/wire/zstack.md#s2-7). */
   size: z.number().nullish(),

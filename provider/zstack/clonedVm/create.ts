@@ -180,13 +180,17 @@ export interface JobOutcome {
   failed: Map<string, string>;
   /** The uuids of the VMs that ZStack reports without an error. */
   succeeded: Set<string>;
+  /** The data volumes of the VMs that ZStack reports. */
+  volumes: Set<string>;
   /** ZStack rejected the request before it did anything, since the session was lost. */
   isSessionLost: boolean;
 }
 
 export function newOutcome(reasons: string[]): JobOutcome {
-  return { reasons, failed: new Map(), succeeded: new Set(), isSessionLost: false };
+  return { reasons, failed: new Map(), succeeded: new Set(), volumes: new Set(), isSessionLost: false };
 }
+
+const volumesSchema = z.array(z.looseObject({ uuid: z.string(), type: z.unknown().optional() }));
 
 const resultSchema = z.looseObject({
   result: z
@@ -194,7 +198,13 @@ const resultSchema = z.looseObject({
       inventories: z.array(
         z.looseObject({
           error: z.unknown().optional(),
-          inventory: z.looseObject({ uuid: z.string(), name: z.unknown().optional() }).nullish(),
+          inventory: z
+            .looseObject({
+              uuid: z.string(),
+              name: z.unknown().optional(),
+              allVolumes: volumesSchema.nullish().catch(undefined),
+            })
+            .nullish(),
         }),
       ),
     })
@@ -217,6 +227,7 @@ export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): 
     const fault = faultIn({ error });
     if (fault && !inventory) outcome.reasons.push(fault.message);
     if (!inventory) continue;
+    for (const { uuid, type } of inventory.allVolumes ?? []) if (type === "Data") outcome.volumes.add(uuid);
     if (!fault) outcome.succeeded.add(inventory.uuid);
     // A start that timed out may still succeed: the VM's state shows the outcome.
     if (!fault || isOutcomeUnknown(fault)) continue;

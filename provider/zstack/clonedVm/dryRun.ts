@@ -31,7 +31,7 @@ export async function dryRun(
   const job = newUuid();
   const warnForbidden = (what: string, { parts }: SnapcloneError) => warn(`${what}: ${parts.message}`);
   const context = { clock, signal, warn, warnForbidden, deadline: clock.now() + TIMEOUT_MS, progress() {} };
-  const members = new Members(cloud, job, context, { vmInstanceUuid: inputs.vmInstanceUuid });
+  const members = new Members(cloud, job, context, { ...inputs });
   try {
     await announce(members, inputs, { stack, owner });
     const submitted = await send(members, inputs);

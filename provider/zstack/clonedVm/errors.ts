@@ -51,6 +51,10 @@ export function duplicateWarning(name: string, vm: string): string {
   return `"${name}" is there twice: the VM ${vm} has the set's tag, too. The VM was probably recovered from the recycle bin after its successor was cloned. Destroy the VM, or remove its tag snapclone::set::… to keep it outside the set; \`pulumi destroy\` removes both VMs.`;
 }
 
+export function otherVolumesWarning(name: string, volumes: readonly string[]): string {
+  return `the data volumes ${volumes.join(", ")} of "${name}" were not cloned with the VM, as far as ZStack shows: they stay when the VM goes.`;
+}
+
 export function leftoverWarning(name: string, volumes: readonly string[]): string {
   const left = volumes.length === 0 ? "the VM in the recycle bin" : `the volumes ${volumes.join(", ")}`;
   return `of "${name}", which is gone, there is still ${left}: \`pulumi destroy\` removes it.`;

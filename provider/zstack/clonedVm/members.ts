@@ -14,7 +14,6 @@ import { hasCode } from "../errors";
 import {
   addJobEnd,
   type CloneJob,
-  dataVolumes,
   divideClones,
   earlierJobs,
   type JobOutcome,
@@ -24,7 +23,7 @@ import {
   versionedInputs,
 } from "./create";
 import { type DeleteOptions, Deletion } from "./delete";
-import { explainRefusal, missingSource } from "./errors";
+import { explainRefusal, missingSource, otherVolumesWarning } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import {
   cachedTags,
@@ -51,6 +50,7 @@ import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power
 import { renameSteps } from "./rename";
 import { sendCloneRequest, waitForJob } from "./request";
 import { type KnownVm, knownVms, sourceOf } from "./state";
+import { divideVolumes } from "./volumes";
 
 /** ZStack gets at least this long: if it gives a job up, the work goes on, and nobody knows how far. */
 const MIN_TIMEOUT_SECONDS = 3600;
@@ -85,6 +85,9 @@ export class Members {
   readonly reasons: string[] = [];
   private readonly known: readonly KnownVm[];
   private readonly source: string | undefined;
+  private readonly full: unknown;
+  /** The data volumes that the results of clone jobs name. */
+  private readonly namedVolumes = new Set<string>();
   /** Jobs whose pending creates this run has written, and no list has shown yet. */
   private readonly written = new Set<string>();
 
@@ -96,6 +99,7 @@ export class Members {
   ) {
     this.known = knownVms(state);
     this.source = sourceOf(state);
+    this.full = state.full;
   }
 
   // --- list
@@ -142,6 +146,14 @@ export class Members {
       disks: [...new Set([...(tag?.disks ?? []), ...(known?.disks ?? []), ...oldDisks])],
       tag,
     };
+  }
+
+  /** For VMs without a tag: which of their data volumes were cloned with them. */
+  private volumesOf(row: VmRow): { cloned: string[]; others: string[] } {
+    const { pendingCreates } = this.tags;
+    const isFull = this.full === true || (this.full === undefined && pendingCreates.some(({ disks = 0 }) => disks > 0));
+    const source = this.source ?? pendingCreates[0]?.vmUuid;
+    return divideVolumes(row, { source, isFull, named: this.namedVolumes });
   }
 
   get living(): LivingMember[] {
@@ -293,10 +305,10 @@ export class Members {
     const record = pendingCreates.find((one) => one.record)?.record ?? this.record;
     const time = pendingCreates.find((one) => one.time !== undefined)?.time ?? this.cloud.now();
     // If this run is killed while it deletes a broken clone, the tag shows the next run which volumes to delete.
-    const withDisks = broken.filter((row) => dataVolumes(row).length > 0);
+    const withDisks = broken.filter((row) => this.volumesOf(row).cloned.length > 0);
     await this.tag([...complete, ...withDisks], record, time);
     const members = broken.map((row) => this.memberOf(row.uuid, row));
-    if (members.length > 0) await this.delete(members, { expunge: true, keep: false });
+    if (members.length > 0) await this.delete(members, { expunge: true, keep: inputs.keepDataVolumes === true });
     return outcome;
   }
 
@@ -308,6 +320,7 @@ export class Members {
       addJobEnd(outcome, await waitForJob(this.cloud, job, queryClones, this.context), this.id);
       this.cloud.endedJobs.add(job.job);
     }
+    for (const volume of outcome.volumes) this.namedVolumes.add(volume);
     const { clock } = this.context;
     const begun = clock.now();
     const isMember = (uuid: string) => this.all.some((member) => member.uuid === uuid);
@@ -335,7 +348,9 @@ export class Members {
     cloud.changedSets.add(this.id);
     const texts = rows.map((row) => {
       const name = finalName(row.name, this.id);
-      return { row, name, text: memberTag({ set: this.id, time, disks: dataVolumes(row), record, name }) };
+      const { cloned, others } = this.volumesOf(row);
+      if (others.length > 0) this.context.warn(otherVolumesWarning(name, others));
+      return { row, name, text: memberTag({ set: this.id, time, disks: cloned, record, name }) };
     });
     const steps = texts.map(({ row, text, name }) => tagStep(cloud, row.uuid, text, name));
     const uuids = rows.map(({ uuid }) => uuid);
@@ -360,7 +375,7 @@ export class Members {
 
   /** Before a deletion: if this run is killed, the tag shows the next run which volumes to delete. */
   async tagClonesWithDisks(): Promise<void> {
-    const withDisks = this.untagged.filter((row) => dataVolumes(row).length > 0);
+    const withDisks = this.untagged.filter((row) => this.volumesOf(row).cloned.length > 0);
     await this.tag(withDisks, this.record, this.cloud.now());
   }
 

@@ -168,8 +168,9 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
 
   // The order keeps the user's data: missing names are cloned first, and VMs are deleted last.
   async update(cloud, id, _from, inputs, known, context) {
-    const { vmInstanceUuid } = inputs;
-    const members = new Members(cloud, id, context, { ...known, vmInstanceUuid });
+    // What was adopted in this run has no inputs in its state.
+    const { vmInstanceUuid, full } = inputs;
+    const members = new Members(cloud, id, context, { ...known, vmInstanceUuid, full });
     await members.list();
     const jobs = members.jobs();
     if (jobs.length > 0 || members.untagged.length > 0) {
