@@ -165,12 +165,6 @@ export class Members {
     return [...this.all, ...this.untagged.map((row) => this.memberOf(row.uuid, row))];
   }
 
-  /** True if the server shows nothing of the set. */
-  get isAbsent(): boolean {
-    const { untagged, tags, all } = this;
-    return untagged.length === 0 && tags.pendingCreates.length === 0 && all.every(({ row }) => row === undefined);
-  }
-
   isKnown(uuid: string): boolean {
     return this.known.some((one) => one.uuid === uuid);
   }

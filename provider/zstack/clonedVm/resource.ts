@@ -206,13 +206,14 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     const members = new Members(cloud, id, context, known);
     const task = isCloning(known) ? pendingTask(known) : undefined;
     await members.list({ cached: true, unnamed: task !== undefined });
-    const wasMissing = members.isAbsent && task === undefined;
     const jobs = members.jobs(task);
     // The VMs of a running job would appear after their set is deleted.
     if (jobs.length > 0) {
       await members.waitForJobs(jobs);
       await members.list({ unnamed: true });
     }
+    // That work was pending proves nothing: a job's end can be asked without a login, and a login without rights sees no VM.
+    const wasMissing = members.everything.every(({ row }) => row === undefined);
     await members.tagClonesWithDisks();
     await members.delete(members.everything, deleteOptions(known));
     if (members.tags.pendingCreates.length + members.tags.oldAdoptions.length > 0) await members.clearPendingCreates();
