@@ -133,7 +133,11 @@ export class ZStackContext {
       return found.filter(({ uuid }) => chunk.includes(uuid));
     });
     const found = new Map(rows.map((row) => [row.uuid, row]));
-    for (const uuid of uuids) if (isGone(found.get(uuid))) this.seenGone.add(uuid);
+    for (const uuid of uuids) {
+      if (isGone(found.get(uuid))) this.seenGone.add(uuid);
+      // A list may lag behind the job that has made the VM.
+      else this.seenGone.delete(uuid);
+    }
     return rows;
   }
 

@@ -1,7 +1,7 @@
 // ClonedVm and clones that are not to be seen: nothing leaves the state while work is pending or the login may be blind, and
 // whatever ZStack makes is found by the next run.
 
-import { fixture, good, numberOf, renew, WEB } from "./clonedVmEngineFixture";
+import { fixture, good, renew, WEB } from "./clonedVmEngineFixture";
 
 const ONE = { ...WEB, names: ["web-1"] };
 const SLOW = { zstackImage: 60_000, zstackClone: 60_000 };

@@ -180,6 +180,8 @@ export interface JobOutcome {
   failed: Map<string, string>;
   /** The uuids of the VMs that ZStack reports without an error. */
   succeeded: Set<string>;
+  /** By uuid, the names that the VMs had when their job ended. */
+  names: Map<string, string>;
   /** The data volumes of the VMs that ZStack reports. */
   volumes: Set<string>;
   /** ZStack rejected the request before it did anything, since the session was lost. */
@@ -187,7 +189,14 @@ export interface JobOutcome {
 }
 
 export function newOutcome(reasons: string[]): JobOutcome {
-  return { reasons, failed: new Map(), succeeded: new Set(), volumes: new Set(), isSessionLost: false };
+  return {
+    reasons,
+    failed: new Map(),
+    succeeded: new Set(),
+    names: new Map(),
+    volumes: new Set(),
+    isSessionLost: false,
+  };
 }
 
 const volumesSchema = z.array(z.looseObject({ uuid: z.string(), type: z.unknown().optional() }));
@@ -228,28 +237,30 @@ export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): 
     if (fault && !inventory) outcome.reasons.push(fault.message);
     if (!inventory) continue;
     for (const { uuid, type } of inventory.allVolumes ?? []) if (type === "Data") outcome.volumes.add(uuid);
+    if (typeof inventory.name === "string") outcome.names.set(inventory.uuid, finalName(inventory.name, set));
     if (!fault) outcome.succeeded.add(inventory.uuid);
     // A start that timed out may still succeed: the VM's state shows the outcome.
     if (!fault || isOutcomeUnknown(fault)) continue;
-    const name = typeof inventory.name === "string" ? `"${finalName(inventory.name, set)}": ` : "";
-    outcome.failed.set(inventory.uuid, `${name}${fault.message}`);
+    const name = outcome.names.get(inventory.uuid);
+    outcome.failed.set(inventory.uuid, `${name === undefined ? "" : `"${name}": `}${fault.message}`);
   }
 }
 
 /**
  * Divides untagged clones into complete and broken ones, and adds the reasons. `disks` is the number of data volumes that the
- * source had at the time of the request: the source may have changed since. `taken` are the names of existing members.
+ * source had at the time of the request: the source may have changed since. `taken` are the names of existing members;
+ * `nameOf` gives the program's name for a clone.
  */
 export function divideClones(
   rows: readonly VmRow[],
-  { set, disks, taken }: { set: string; disks: number; taken: ReadonlySet<string> },
+  { nameOf, disks, taken }: { nameOf(row: VmRow): string; disks: number; taken: ReadonlySet<string> },
   { failed, succeeded, reasons }: JobOutcome,
 ): { complete: VmRow[]; broken: VmRow[] } {
   const names = new Set(taken);
   const complete: VmRow[] = [];
   const broken: VmRow[] = [];
   for (const row of rows.toSorted((a, b) => (a.uuid < b.uuid ? -1 : 1))) {
-    const name = finalName(row.name, set);
+    const name = nameOf(row);
     const count = dataVolumes(row).length;
     const why =
       (failed.has(row.uuid) ? `failed (${failed.get(row.uuid)})` : undefined) ??

@@ -86,6 +86,11 @@ export class Members {
   private readonly known: readonly KnownVm[];
   private readonly source: string | undefined;
   private readonly full: unknown;
+  /**
+   * By uuid, the program's names for the set's clones that a list or a job's result has shown. Somebody may rename a clone
+   * before it has its tag, and then only its uuid identifies it.
+   */
+  private readonly cloneNames = new Map<string, string | undefined>();
   /** The data volumes that the results of clone jobs name. */
   private readonly namedVolumes = new Set<string>();
   /** Jobs whose pending creates this run has written, and no list has shown yet. */
@@ -127,10 +132,18 @@ export class Members {
     this.all = rows.map((row) => this.memberOf(row.uuid, row));
   }
 
-  /** The VMs that have this set's temporary names. */
+  /** The VMs that have this set's temporary names, and those that had such a name when this process learnt of them. */
   private async queryUnnamed(signal: AbortSignal): Promise<VmRow[]> {
     const rows = await this.cloud.client.queryVmInstances([`name~=%${temporaryName("", this.id)}`], signal);
-    return rows.filter(({ name }) => isTemporary(name, this.id));
+    const found = rows.filter(({ name }) => isTemporary(name, this.id));
+    for (const { uuid, name } of found) this.cloneNames.set(uuid, finalName(name, this.id));
+    const isFound = (uuid: string) => [...found, ...this.all].some((one) => one.uuid === uuid);
+    const others = [...this.cloneNames.keys()].filter((uuid) => !isFound(uuid));
+    return others.length === 0 ? found : [...found, ...(await this.cloud.vms(others, signal))];
+  }
+
+  private nameOf({ uuid, name }: Pick<VmRow, "uuid" | "name">): string {
+    return this.cloneNames.get(uuid) ?? finalName(name, this.id);
   }
 
   private memberOf(uuid: string, row: VmRow | undefined): Member {
@@ -141,7 +154,7 @@ export class Members {
     return {
       uuid,
       // An import that was killed may have written other names than the program has now.
-      name: known?.name ?? tag?.name ?? finalName(row?.name ?? "", this.id),
+      name: known?.name ?? tag?.name ?? this.nameOf({ uuid, name: row?.name ?? "" }),
       row,
       disks: [...new Set([...(tag?.disks ?? []), ...(known?.disks ?? []), ...oldDisks])],
       tag,
@@ -295,7 +308,11 @@ export class Members {
     const outcome = await this.waitForJobs(jobs);
     const disks = inputs.full ? Math.max(0, ...pendingCreates.map((one) => one.disks ?? 0)) : 0;
     const taken = new Set(this.living.map(({ name }) => name));
-    const { complete, broken } = divideClones(this.untagged, { set: this.id, disks, taken }, outcome);
+    const { complete, broken } = divideClones(
+      this.untagged,
+      { nameOf: (row) => this.nameOf(row), disks, taken },
+      outcome,
+    );
     const record = pendingCreates.find((one) => one.record)?.record ?? this.record;
     const time = pendingCreates.find((one) => one.time !== undefined)?.time ?? this.cloud.now();
     // If this run is killed while it deletes a broken clone, the tag shows the next run which volumes to delete.
@@ -315,6 +332,8 @@ export class Members {
       this.cloud.endedJobs.add(job.job);
     }
     for (const volume of outcome.volumes) this.namedVolumes.add(volume);
+    for (const uuid of outcome.succeeded)
+      this.cloneNames.set(uuid, outcome.names.get(uuid) ?? this.cloneNames.get(uuid));
     const { clock } = this.context;
     const begun = clock.now();
     const isMember = (uuid: string) => this.all.some((member) => member.uuid === uuid);
@@ -326,7 +345,7 @@ export class Members {
         const isListed = (uuid: string) => isMember(uuid) || rows.some((row) => row.uuid === uuid);
         const areListed = [...outcome.succeeded].every(isListed) || clock.now() - begun >= LIST_LAG_MS;
         if (transient.length === 0 && areListed) return { is: "done", progress: `${rows.length} VMs` };
-        const states = transient.map(({ name, state }) => `${finalName(name, this.id)} ${state}`).join(", ");
+        const states = transient.map(({ uuid, name, state }) => `${this.nameOf({ uuid, name })} ${state}`).join(", ");
         return { is: "pending", progress: states || "ZStack does not list all clones yet" };
       },
       interval: POLL_INTERVAL,
@@ -341,7 +360,7 @@ export class Members {
     const { cloud } = this;
     cloud.changedSets.add(this.id);
     const texts = rows.map((row) => {
-      const name = finalName(row.name, this.id);
+      const name = this.nameOf(row);
       const { cloned, others } = this.volumesOf(row);
       if (others.length > 0) this.context.warn(otherVolumesWarning(name, others));
       return { row, name, text: memberTag({ set: this.id, time, disks: cloned, record, name }) };

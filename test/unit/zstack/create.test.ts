@@ -8,6 +8,7 @@ import {
   JobProgress,
   newOutcome,
 } from "../../../provider/zstack/clonedVm/create";
+import { finalName } from "../../../provider/zstack/clonedVm/ownership";
 import { isAtLeast } from "../../../provider/zstack/clonedVm/versions";
 
 const SET = "0123456789abcdef0123456789abcdef";
@@ -103,7 +104,8 @@ test("divideClones: finds broken clones by their result, state, disks and name, 
     // The result reports this clone without an error, so its disks need not be listed yet.
     vm("5", "Running", 0),
   ];
-  const { complete, broken } = divideClones(rows, { set: SET, disks: 2, taken: new Set(["taken"]) }, outcome);
+  const nameOf = ({ name }: { name: string }) => finalName(name, SET);
+  const { complete, broken } = divideClones(rows, { nameOf, disks: 2, taken: new Set(["taken"]) }, outcome);
   expect([complete, broken]).toEqual([[rows[4]], rows.slice(0, 4)]);
   expect(outcome.reasons).toEqual([
     "SYS.1006: no room",
