@@ -84,3 +84,33 @@ test("keepDataVolumes: the volumes of a clone that ZStack has left broken stay, 
   await fixture.up({ set: program as never });
   expect(cloned().map(({ status }) => status)).toEqual(["Ready", "Ready", "Ready", "Ready"]);
 });
+
+describe("a clone of a killed create that is not as ZStack has made it", () => {
+  test.each([
+    ["ZStack has forgotten the job", 5 * 3_600_000],
+    ["ZStack knows the job's result", 0],
+  ])("stays although somebody has detached a cloned volume (%s)", async (_name, ms) => {
+    await killedCreate(FULL);
+    fixture.wait(ms);
+    const [vm] = fixture.clones;
+    const [volume] = fixture.zstack.volumesOf(vm?.uuid ?? "", "Data");
+    if (volume) fixture.zstack.detach(volume);
+    const { messages, ...result } = await fixture.up({ set: FULL });
+    expect(result).toMatchObject(succeeded);
+    expect([fixture.names, fixture.clones[0]?.uuid]).toEqual(["db-1", vm?.uuid].map((one, at) => (at ? one : [one])));
+    expect(messages.includes("lacks some of the 2 data volumes")).toBe(ms > 0);
+  });
+
+  test.each([
+    ["destroy", "Destroyed"],
+    ["expunge", undefined],
+  ])("goes as `deletion: %s` says if it is broken", async (deletion, state) => {
+    await killedCreate({ ...FULL, deletion });
+    const [vm] = fixture.clones;
+    if (vm) vm.state = "Error";
+    const { errors } = await fixture.up({ set: { ...FULL, deletion } });
+    expect(errors).toEqual([]);
+    expect(fixture.zstack.vms.get(vm?.uuid ?? "")?.state).toBe(state);
+    expect(fixture.names).toEqual(["db-1"]);
+  });
+});

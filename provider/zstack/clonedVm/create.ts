@@ -86,6 +86,8 @@ export interface CloneJob {
   until: number | undefined;
   /** How many VMs the job makes. */
   clones: number | undefined;
+  /** How many data volumes each of them gets. */
+  disks?: number | undefined;
   /** For messages. */
   description: string;
   /** An earlier run sent the request, so the job may have ended already. */
@@ -104,8 +106,8 @@ export function cloneJobOf(task: Task | undefined): CloneJob | undefined {
 /** The jobs of earlier runs: those of pending creates, and the state's own task. */
 export function earlierJobs(pendingCreates: readonly PendingCreate[], task: Task | undefined): CloneJob[] {
   const description = "clones that an earlier run requested";
-  const jobs = pendingCreates.map(({ job, until, clones }): CloneJob => {
-    return { job, until, clones, description, isEarlier: true };
+  const jobs = pendingCreates.map(({ job, until, clones, disks }): CloneJob => {
+    return { job, until, clones, disks, description, isEarlier: true };
   });
   const own = cloneJobOf(task);
   if (own && !jobs.some(({ job }) => job === own.job)) jobs.push({ ...own, isEarlier: true });
@@ -149,16 +151,22 @@ export class JobProgress {
   }
 
   evaluate({ answer, percent, rows }: JobState): Evaluation {
-    const { description, clones = Number.POSITIVE_INFINITY } = this.job;
+    const { description, clones = Number.POSITIVE_INFINITY, disks = 0 } = this.job;
     const { clock, change } = this;
     const progress = `${description}${percent === undefined ? "" : ` ${percent} %`}`;
     if (hasEnded(answer)) return { is: "done", progress: `${description}: the job has ended` };
     if (rows === undefined) return { is: "pending", progress };
-    const seen = JSON.stringify([percent, rows.map(({ uuid, state }) => `${uuid} ${state}`).sort()]);
+    const seen = JSON.stringify([
+      percent,
+      rows.map((row) => `${row.uuid} ${row.state} ${dataVolumes(row).length}`).sort(),
+    ]);
     if (seen !== change.of) Object.assign(change, { of: seen, at: clock.now() });
     if (rows.length > 0 || percent !== undefined) this.wasSeen = true;
     const areFinished = rows.every(({ state }) => STABLE.test(state) && !BROKEN.test(state));
-    if (areFinished && rows.length >= clones) return { is: "done", progress: `${description}: all VMs exist` };
+    // The data volumes are attached when the VMs run (docs/wire/zstack.md#s3-5).
+    const haveDisks = rows.every((row) => dataVolumes(row).length >= disks);
+    if (areFinished && haveDisks && rows.length >= clones)
+      return { is: "done", progress: `${description}: all VMs exist` };
     const grace = this.wasSeen ? UNKNOWN_OUTCOME_GRACE_MS : NEVER_SEEN_GRACE_MS;
     if (clock.now() - change.at >= grace) return { is: "done", progress: `${description}: nothing changes any more` };
     const why = answer.is === "gone" ? "ZStack does not know the job" : "ZStack no longer waits for the job";
@@ -186,6 +194,8 @@ export interface JobOutcome {
   volumes: Set<string>;
   /** ZStack rejected the request before it did anything, since the session was lost. */
   isSessionLost: boolean;
+  /** ZStack reports that a whole job failed. Some of its VMs may exist, and be incomplete (docs/wire/zstack.md#s3-5). */
+  hasFailed: boolean;
 }
 
 export function newOutcome(reasons: string[]): JobOutcome {
@@ -196,6 +206,7 @@ export function newOutcome(reasons: string[]): JobOutcome {
     names: new Map(),
     volumes: new Set(),
     isSessionLost: false,
+    hasFailed: false,
   };
 }
 
@@ -230,6 +241,7 @@ export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): 
   if (answer.is === "failed") {
     if (answer.fault.codes.includes(SESSION_LOST)) outcome.isSessionLost = true;
     else outcome.reasons.push(answer.fault.message);
+    if (!isOutcomeUnknown(answer.fault)) outcome.hasFailed = true;
   }
   if (answer.is !== "done") return;
   for (const { error, inventory } of resultSchema.safeParse(answer.body).data?.result?.inventories ?? []) {
@@ -246,40 +258,50 @@ export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): 
   }
 }
 
+interface Division {
+  complete: VmRow[];
+  /** Complete, but for data volumes that somebody may have detached. */
+  lacking: VmRow[];
+  broken: VmRow[];
+}
+
 /**
  * Divides untagged clones into complete and broken ones, and adds the reasons. `disks` is the number of data volumes that the
  * source had at the time of the request: the source may have changed since. `taken` are the names of existing members;
- * `nameOf` gives the program's name for a clone.
+ * `nameOf` gives the program's name for a clone. `fate` says what becomes of broken clones.
  */
 export function divideClones(
   rows: readonly VmRow[],
-  { nameOf, disks, taken }: { nameOf(row: VmRow): string; disks: number; taken: ReadonlySet<string> },
-  { failed, succeeded, reasons }: JobOutcome,
-): { complete: VmRow[]; broken: VmRow[] } {
+  options: { nameOf(row: VmRow): string; disks: number; taken: ReadonlySet<string>; fate: string },
+  { failed, succeeded, reasons, hasFailed }: JobOutcome,
+): Division {
+  const { nameOf, disks, taken, fate } = options;
   const names = new Set(taken);
-  const complete: VmRow[] = [];
-  const broken: VmRow[] = [];
-  for (const row of rows.toSorted((a, b) => (a.uuid < b.uuid ? -1 : 1))) {
+  const division: Division = { complete: [], lacking: [], broken: [] };
+  // Of two clones with one name, the one that the job's result names stays.
+  const rank = ({ uuid }: VmRow) => `${succeeded.has(uuid) ? 0 : 1} ${uuid}`;
+  for (const row of rows.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))) {
     const name = nameOf(row);
     const count = dataVolumes(row).length;
+    const isLacking = count < disks && !succeeded.has(row.uuid);
     const why =
       (failed.has(row.uuid) ? `failed (${failed.get(row.uuid)})` : undefined) ??
       (BROKEN.test(row.state) ? `was left in state ${row.state}` : undefined) ??
-      (count < disks && !succeeded.has(row.uuid) ? `has ${count} of ${disks} data volumes` : undefined) ??
+      (isLacking && hasFailed ? `has ${count} of ${disks} data volumes` : undefined) ??
       (names.has(name) ? "was cloned twice" : undefined);
     if (why === undefined) {
       names.add(name);
-      complete.push(row);
+      division[isLacking ? "lacking" : "complete"].push(row);
     } else {
-      broken.push(row);
-      reasons.push(`"${name}" ${why}, and was removed`);
+      division.broken.push(row);
+      reasons.push(`"${name}" ${why}, and ${fate}`);
     }
   }
   // ZStack itself removes a clone whose first start fails: only the entry in the result has the reason.
   for (const [uuid, message] of failed) {
     if (!rows.some((row) => row.uuid === uuid)) reasons.push(`${message} (ZStack removed it)`);
   }
-  return { complete, broken };
+  return division;
 }
 
 export function dataVolumes({ allVolumes }: VmRow): string[] {

@@ -51,6 +51,10 @@ export function duplicateWarning(name: string, vm: string): string {
   return `"${name}" is there twice: the VM ${vm} has the set's tag, too. The VM was probably recovered from the recycle bin after its successor was cloned. Destroy the VM, or remove its tag snapclone::set::… to keep it outside the set; \`pulumi destroy\` removes both VMs.`;
 }
 
+export function lackingVolumesWarning(name: string, vm: string, disks: number): string {
+  return `"${name}" (VM ${vm}) lacks some of the ${disks} data volumes of its source, and no result of its clone job says why: the VM stays. If nobody has detached them, replace the set: \`pulumi up --replace <urn>\`.`;
+}
+
 export function otherVolumesWarning(name: string, volumes: readonly string[]): string {
   return `the data volumes ${volumes.join(", ")} of "${name}" were not cloned with the VM, as far as ZStack shows: they stay when the VM goes.`;
 }

@@ -23,7 +23,7 @@ import {
   versionedInputs,
 } from "./create";
 import { type DeleteOptions, Deletion } from "./delete";
-import { explainRefusal, missingSource, otherVolumesWarning } from "./errors";
+import { explainRefusal, lackingVolumesWarning, missingSource, otherVolumesWarning } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import {
   cachedTags,
@@ -305,21 +305,25 @@ export class Members {
     inputs: ClonedVmInputs,
     pendingCreates: readonly PendingCreate[],
   ): Promise<JobOutcome> {
-    const outcome = await this.waitForJobs(jobs);
     const disks = inputs.full ? Math.max(0, ...pendingCreates.map((one) => one.disks ?? 0)) : 0;
+    const outcome = await this.waitForJobs(jobs.map((job) => ({ ...job, disks: job.disks ?? disks })));
     const taken = new Set(this.living.map(({ name }) => name));
-    const { complete, broken } = divideClones(
+    // Since an earlier run, somebody may have begun to use a clone: the recycle bin gives it back.
+    const isUnused = jobs.length > 0 && jobs.every(({ isEarlier }) => !isEarlier);
+    const expunge = isUnused || inputs.deletion === "expunge";
+    const { complete, lacking, broken } = divideClones(
       this.untagged,
-      { nameOf: (row) => this.nameOf(row), disks, taken },
+      { nameOf: (row) => this.nameOf(row), disks, taken, fate: expunge ? "was removed" : "is in the recycle bin" },
       outcome,
     );
+    for (const row of lacking) this.context.warn(lackingVolumesWarning(this.nameOf(row), row.uuid, disks));
     const record = pendingCreates.find((one) => one.record)?.record ?? this.record;
     const time = pendingCreates.find((one) => one.time !== undefined)?.time ?? this.cloud.now();
     // If this run is killed while it deletes a broken clone, the tag shows the next run which volumes to delete.
     const withDisks = broken.filter((row) => this.volumesOf(row).cloned.length > 0);
-    await this.tag([...complete, ...withDisks], record, time);
+    await this.tag([...complete, ...lacking, ...withDisks], record, time);
     const members = broken.map((row) => this.memberOf(row.uuid, row));
-    if (members.length > 0) await this.delete(members, { expunge: true, keep: inputs.keepDataVolumes === true });
+    if (members.length > 0) await this.delete(members, { expunge, keep: inputs.keepDataVolumes === true });
     return outcome;
   }
 

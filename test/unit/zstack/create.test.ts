@@ -62,14 +62,17 @@ describe("JobProgress", () => {
   });
 
   test.each<[string, JobAnswer, ReturnType<typeof vm>[], boolean]>([
-    ["all VMs of an unknown job are stable", gone, [vm("1", "Running"), vm("2", "Stopped")], true],
+    ["all VMs of an unknown job are stable", gone, [vm("1", "Running", 1), vm("2", "Stopped", 1)], true],
     ["a VM is missing", gone, [vm("1", "Running")], false],
     ["a VM still starts", gone, [vm("1", "Running"), vm("2", "Starting")], false],
     ["a VM is in a broken state", gone, [vm("1", "Running"), vm("2", "Created")], false],
+    ["a VM lacks a data volume", gone, [vm("1", "Running", 0), vm("2", "Running", 1)], false],
     ["a VM is in an unknown state", gone, [vm("1", "Running"), vm("2", "Teleporting")], false],
     ["the job has failed for good", refused, [], true],
   ])("JobProgress: evaluates whether the wait ends if %s", (_name, answer, rows, isDone) => {
-    expect(new JobProgress(JOB, clock).evaluate({ answer, rows }).is).toBe(isDone ? "done" : "pending");
+    expect(new JobProgress({ ...JOB, disks: 1 }, clock).evaluate({ answer, rows }).is).toBe(
+      isDone ? "done" : "pending",
+    );
   });
 
   test.each([
@@ -86,33 +89,56 @@ describe("JobProgress", () => {
   });
 });
 
-test("divideClones: finds broken clones by their result, state, disks and name, and gives the reasons", () => {
-  const outcome = newOutcome([]);
-  const [failed, gone] = [vm("1", "Running", 2), vm("6", "Running", 2)];
-  const inventories = [
-    { inventory: failed, error: { code: "VM.1001", details: "no start" } },
-    { inventory: gone, error: { code: "VM.1001", details: "no host" } },
-    { error: { code: "SYS.1006", details: "no room" } },
-    { inventory: vm("5", "Running") },
-  ];
-  addJobEnd(outcome, { is: "done", body: { result: { inventories } } }, SET);
-  const rows = [
-    failed,
-    vm("2", "Created", 2),
-    vm("3", "Running", 1),
-    vm("4", "Running", 2, "taken"),
-    // The result reports this clone without an error, so its disks need not be listed yet.
-    vm("5", "Running", 0),
-  ];
+describe("divideClones", () => {
   const nameOf = ({ name }: { name: string }) => finalName(name, SET);
-  const { complete, broken } = divideClones(rows, { nameOf, disks: 2, taken: new Set(["taken"]) }, outcome);
-  expect([complete, broken]).toEqual([[rows[4]], rows.slice(0, 4)]);
-  expect(outcome.reasons).toEqual([
-    "SYS.1006: no room",
-    '"web-1" failed ("web-1": VM.1001: no start), and was removed',
-    '"web-2" was left in state Created, and was removed',
-    '"web-3" has 1 of 2 data volumes, and was removed',
-    '"taken" was cloned twice, and was removed',
-    '"web-6": VM.1001: no host (ZStack removed it)',
-  ]);
+  const options = { nameOf, disks: 2, taken: new Set(["taken"]), fate: "was removed" };
+
+  test("divideClones: finds broken clones by their result, state, disks and name, and gives the reasons", () => {
+    const outcome = newOutcome([]);
+    const [failed, gone] = [vm("1", "Running", 2), vm("6", "Running", 2)];
+    const inventories = [
+      { inventory: failed, error: { code: "VM.1001", details: "no start" } },
+      { inventory: gone, error: { code: "VM.1001", details: "no host" } },
+      { error: { code: "SYS.1006", details: "no room" } },
+      { inventory: vm("5", "Running") },
+    ];
+    addJobEnd(outcome, { is: "done", body: { result: { inventories } } }, SET);
+    addJobEnd(outcome, { is: "failed", fault: { codes: ["SYS.1006"], message: "no attachment" } }, SET);
+    const rows = [
+      failed,
+      vm("2", "Created", 2),
+      vm("3", "Running", 1),
+      vm("4", "Running", 2, "taken"),
+      // The result reports this clone without an error, so its disks need not be listed yet.
+      vm("5", "Running", 0),
+    ];
+    const division = divideClones(rows, options, outcome);
+    expect(division).toEqual({ complete: [rows[4]], lacking: [], broken: rows.slice(0, 4) });
+    expect(outcome.reasons).toEqual([
+      "SYS.1006: no room",
+      "no attachment",
+      '"web-1" failed ("web-1": VM.1001: no start), and was removed',
+      '"web-2" was left in state Created, and was removed',
+      '"web-3" has 1 of 2 data volumes, and was removed',
+      '"taken" was cloned twice, and was removed',
+      '"web-6": VM.1001: no host (ZStack removed it)',
+    ]);
+  });
+
+  test.each<[string, JobAnswer]>([
+    ["ZStack has forgotten the job", { is: "gone" }],
+    ["ZStack no longer waits for the job", { is: "failed", fault: { codes: ["SYS.1001"], message: "timeout" } }],
+  ])("divideClones: takes no clone for broken that lacks data volumes if %s", (_name, answer) => {
+    const outcome = newOutcome([]);
+    addJobEnd(outcome, answer, SET);
+    const rows = [vm("1", "Running", 1), vm("2", "Running", 2)];
+    expect(divideClones(rows, options, outcome)).toEqual({ complete: [rows[1]], lacking: [rows[0]], broken: [] });
+  });
+
+  test("divideClones: of two clones with one name keeps the one that the result names", () => {
+    const outcome = newOutcome([]);
+    const rows = [vm("1", "Running", 2, "web"), vm("2", "Running", 2, "web")];
+    addJobEnd(outcome, { is: "done", body: { result: { inventories: [{ inventory: rows[1] }] } } }, SET);
+    expect(divideClones(rows, options, outcome)).toMatchObject({ complete: [rows[1]], broken: [rows[0]] });
+  });
 });
