@@ -34,3 +34,46 @@ describe("destroy: fails while the account has lost its rights, and the next des
     await destroyBlindly();
   });
 });
+
+describe("five quiet minutes of a job with an unknown outcome", () => {
+  /** Whether ZStack reports the job's progress, which it may not do either. */
+  const begin = (isReported: boolean, zstackImage = 900_000) => {
+    renew({}, { zstackImage, zstackClone: 10_000 });
+    fixture.zstack.failNextClone("given-up");
+    if (!isReported) fixture.zstack.progress.set = () => fixture.zstack.progress;
+  };
+
+  test.each([true, false])("create: clones no second time and forgets no clone (progress: %s)", async (isReported) => {
+    begin(isReported);
+    const { errors, messages } = await fixture.up({ web: WEB });
+    expect(errors).toHaveLength(isReported ? 0 : 1);
+    if (!isReported) {
+      expect(messages).toMatch(/nothing shows whether ZStack is still at work \(cloning 2 VMs/);
+      expect(fixture.outputs).toMatchObject({ pending: { operation: "create" } });
+    }
+    fixture.wait(3_600_000);
+    expect((await fixture.up({ web: WEB })).errors).toEqual([]);
+    expect([fixture.names, fixture.zstack.vms.size]).toEqual([WEB.names, 4]);
+    expect(fixture.tags.filter((tag) => tag.includes("intent"))).toEqual([]);
+  });
+
+  test.each([true, false])("destroy: forgets no clone (progress: %s)", async (isReported) => {
+    begin(isReported);
+    await fixture.up({ web: { ...WEB, __timeouts: { create: "30s" } } });
+    const { errors } = await fixture.destroy();
+    const count = isReported ? 0 : 1;
+    expect([errors.length, fixture.engine.state.entries.length]).toEqual([count, count]);
+    fixture.wait(3_600_000);
+    expect((await fixture.destroy()).errors).toEqual([]);
+    expect([fixture.names, fixture.tags.filter((tag) => tag.includes("intent"))]).toEqual([[], []]);
+  });
+
+  test("destroy: ends when the job's own time is over", async () => {
+    begin(false, Number.POSITIVE_INFINITY);
+    await fixture.up({ web: { ...WEB, __timeouts: { create: "30s" } } });
+    expect((await fixture.destroy()).errors).toHaveLength(1);
+    await fixture.clock.sleep(2 * 3_600_000);
+    expect((await fixture.destroy()).errors).toEqual([]);
+    expect([fixture.engine.state.entries, fixture.tags]).toEqual([[], []]);
+  });
+});

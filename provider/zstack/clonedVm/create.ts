@@ -9,7 +9,7 @@ import type { Clock } from "../../core/util/clock";
 import type { CloneRequest, JobAnswer, VmRow } from "../client";
 import { UNKNOWN_OUTCOME_GRACE_MS } from "../context";
 import { faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
-import { missingResult } from "./errors";
+import { missingResult, unknownEnd } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { finalName, type PendingCreate, temporaryName } from "./ownership";
 import { CREATE_STOPPED_SINCE, isAtLeast, SINCE } from "./versions";
@@ -124,12 +124,15 @@ export interface JobState {
 
 /**
  * Decides when a clone job has ended. If the job's own answer does not show that (a timeout inside ZStack, an unknown job, a
- * stuck job), the VMs show it: all exist and are stable, or nothing has changed for a grace time.
+ * stuck job), the VMs show it: all exist and are stable, or nothing has changed for a grace time. If they do not show it
+ * either, the wait fails as at a deadline, and a later run resumes it.
  */
 export class JobProgress {
   private readonly begun: number;
   private readonly change: { of: string; at: number };
   private wasSeen = false;
+  /** ZStack's own time for the job is over, or is not known. */
+  private isOverdue = false;
 
   constructor(
     private readonly job: CloneJob,
@@ -146,6 +149,7 @@ export class JobProgress {
     if (hasEnded(answer)) return "nothing";
     // A job whose management node has crashed is "processing" for ever (docs/wire/zstack.md#s2-4).
     const isStuck = this.job.until !== undefined && serverNow >= this.job.until;
+    this.isOverdue = isStuck || this.job.until === undefined;
     if (answer.is !== "running" || isStuck) return "progress and VMs";
     return this.clock.now() - this.begun < PROGRESS_AFTER_MS ? "nothing" : "progress";
   }
@@ -168,9 +172,25 @@ export class JobProgress {
     if (areFinished && haveDisks && rows.length >= clones)
       return { is: "done", progress: `${description}: all VMs exist` };
     const grace = this.wasSeen ? UNKNOWN_OUTCOME_GRACE_MS : NEVER_SEEN_GRACE_MS;
-    if (clock.now() - change.at >= grace) return { is: "done", progress: `${description}: nothing changes any more` };
+    const isQuiet = clock.now() - change.at >= grace;
+    const quietEnd = isQuiet ? this.quietEnd(answer, percent, areFinished ? rows.length : 0) : "pending";
+    if (quietEnd === "done") return { is: "done", progress: `${description}: nothing changes any more` };
+    if (quietEnd === "unknown") return { is: "failed", error: unknownEnd(this.job, rows.length) };
     const why = answer.is === "gone" ? "ZStack does not know the job" : "ZStack no longer waits for the job";
     return { is: "pending", progress: `${progress}: ${why}, ${rows.length} VMs exist` };
+  }
+
+  /**
+   * What a grace time without a change shows. ZStack makes the rows of all VMs before it starts one (docs/wire/zstack.md#s3-1),
+   * so nothing follows when those that exist are finished. Without any, the work may only be slow.
+   */
+  private quietEnd(answer: JobAnswer, percent: string | undefined, finished: number): "done" | "pending" | "unknown" {
+    if (!this.wasSeen) return "done";
+    if (percent !== undefined && !this.isOverdue) return "pending";
+    if (finished > 0) return "done";
+    // Of a crashed management node's job, the progress stays for ever, too.
+    const isReported = percent !== undefined && answer.is !== "running";
+    return this.isOverdue && !isReported ? "done" : "unknown";
   }
 }
 
@@ -240,8 +260,10 @@ export function hasResult(body: unknown): boolean {
 export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): void {
   if (answer.is === "failed") {
     if (answer.fault.codes.includes(SESSION_LOST)) outcome.isSessionLost = true;
-    else outcome.reasons.push(answer.fault.message);
-    if (!isOutcomeUnknown(answer.fault)) outcome.hasFailed = true;
+    else {
+      outcome.reasons.push(answer.fault.message);
+      if (!isOutcomeUnknown(answer.fault)) outcome.hasFailed = true;
+    }
   }
   if (answer.is !== "done") return;
   for (const { error, inventory } of resultSchema.safeParse(answer.body).data?.result?.inventories ?? []) {

@@ -2,6 +2,7 @@
 
 import { SnapcloneError } from "../../core/errors";
 import type { ZStackClient } from "../client";
+import type { CloneJob } from "./create";
 import type { Members } from "./members";
 
 /** Some of the names could not be cloned. The kind is "notFound" if no clone exists: then there is nothing to record. */
@@ -25,6 +26,18 @@ export function missingSource(error: SnapcloneError, source: string): SnapcloneE
 export function missingResult(job: string): SnapcloneError {
   const message = "ZStack reports the end of the clone job without a result";
   return new SnapcloneError({ kind: "malformed", message, request: `job ${job}` });
+}
+
+/** Nothing shows whether ZStack still works on the job. The kind keeps the pending create and the state's entry. */
+export function unknownEnd({ job, until, description }: CloneJob, vms: number): SnapcloneError {
+  const end =
+    until === undefined ? "" : `, until ${new Date(until * 1000).toISOString()} at most if ZStack reports nothing`;
+  return new SnapcloneError({
+    kind: "deadline",
+    message: `nothing has changed for five minutes, and nothing shows whether ZStack is still at work (${description}; VMs so far: ${vms})`,
+    request: `job ${job}`,
+    hint: `Run the same command again later: it goes on waiting${end}. If you know that no VM will come, destroy by hand the VMs whose names end with the set's id, remove the tag snapclone::intent::… from the source VM, and remove a resource that has no VMs from the state: \`pulumi state delete <urn>\` (docs/ownership.md#clonedvm).`,
+  });
 }
 
 /** A plain 400 may mean that this edition of ZStack has no clone call. */

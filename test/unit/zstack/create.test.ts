@@ -75,6 +75,33 @@ describe("JobProgress", () => {
     );
   });
 
+  test.each<[string, JobAnswer, string | undefined, ReturnType<typeof vm>[], number, string]>([
+    ["no VM exists", timedOut, undefined, [], 0, "failed"],
+    ["a VM is in a broken state", timedOut, undefined, [vm("1", "Created")], 0, "failed"],
+    ["ZStack has forgotten a job that it knew", gone, undefined, [], 0, "failed"],
+    ["ZStack still reports progress", timedOut, "10", [], 0, "pending"],
+    ["the VMs that exist are finished", timedOut, undefined, [vm("1", "Running")], 0, "done"],
+    ["the job's time is over", timedOut, undefined, [], 1_000, "done"],
+    ["the job's time is over, and ZStack still reports progress", timedOut, "10", [], 1_000, "failed"],
+    ["the time of a stuck job is over", running, "10", [], 1_000, "done"],
+  ])(
+    "JobProgress: five quiet minutes of a job with an unknown outcome if %s",
+    (_name, answer, percent, rows, now, is) => {
+      const progress = new JobProgress(JOB, clock);
+      progress.nextQuery(running, now);
+      progress.nextQuery(answer, now);
+      progress.evaluate({ answer, percent, rows });
+      time = 300_000;
+      const end = progress.evaluate({ answer, percent, rows });
+      expect(end.is).toBe(is);
+      if (end.is !== "failed") return;
+      expect(end.error.kind).toBe("deadline");
+      expect(end.error.message).toMatch(
+        /still at work \(cloning 2 VMs.*Run the same command again.*snapclone::intent.*pulumi state/s,
+      );
+    },
+  );
+
   test.each([
     ["never showed a VM", [], 60_000],
     ["has shown a VM", [vm("1", "Running")], 300_000],
