@@ -50,3 +50,48 @@ describe("a clone that somebody renamed before it had its tag", () => {
     expect([fixture.names, fixture.zstack.vms.size]).toEqual([WEB.names, 4]);
   });
 });
+
+describe("a VM that somebody recovered from the recycle bin", () => {
+  const one = { ...WEB, names: ["web-1"] };
+  const vmOf = (name: string) => {
+    const vms = (fixture.outputs.vms ?? []) as { uuid: string; name: string }[];
+    return fixture.zstack.vms.get(vms.find((vm) => vm.name === name)?.uuid ?? "");
+  };
+
+  test.each([
+    ["the update put it there", false],
+    ["somebody put it there before", true],
+  ])("stays at the next update if its name has left the program (%s)", async (_name, byHand) => {
+    await fixture.up({ web: WEB });
+    const second = vmOf("web-2");
+    if (second && byHand) second.state = "Destroyed";
+    await fixture.up({ web: one });
+    expect([second?.state, fixture.zstack.tagsOf(second?.uuid ?? "")]).toEqual(["Destroyed", []]);
+    if (second) second.state = "Stopped";
+    expect(await fixture.up({ web: { ...one, description: "new", deletion: "expunge" } })).toMatchObject(succeeded);
+    expect(second?.state).toBe("Stopped");
+    await fixture.destroy();
+    expect([second?.state, fixture.names]).toEqual(["Stopped", ["web-2"]]);
+  });
+
+  test("stays if an earlier build has left its tag, and the update comes before the recovery", async () => {
+    await fixture.up({ web: WEB });
+    const second = vmOf("web-2");
+    const tags = [...fixture.zstack.tags.values()].filter(({ resourceUuid }) => resourceUuid === second?.uuid);
+    await fixture.up({ web: one });
+    for (const tag of tags) fixture.zstack.tags.set(tag.uuid, tag);
+    await fixture.up({ web: { ...one, description: "new" } });
+    if (second) second.state = "Stopped";
+    await fixture.up({ web: { ...one, description: "newer" } });
+    expect(second?.state).toBe("Stopped");
+  });
+
+  test("is nobody's after its set was destroyed", async () => {
+    await fixture.up({ web: WEB });
+    const second = vmOf("web-2");
+    await fixture.destroy();
+    if (second) second.state = "Stopped";
+    expect(await fixture.up({ web: WEB })).toMatchObject({ ...succeeded, messages: "" });
+    expect([fixture.tags.length, fixture.zstack.tagsOf(second?.uuid ?? "")]).toEqual([2, []]);
+  });
+});

@@ -22,6 +22,19 @@ export interface DeleteOptions {
   keep: boolean;
 }
 
+/**
+ * Takes the set's tags off VMs in the recycle bin whose cloned volumes are deleted or kept. From now on a VM that somebody
+ * recovers from the bin belongs to that user.
+ */
+export async function releaseBinned(
+  cloud: ZStackContext,
+  members: readonly Member[],
+  context: MembersContext,
+): Promise<void> {
+  const tags = members.flatMap((member) => member.tags.filter(({ tagUuid }) => tagUuid !== ""));
+  await removeTags(cloud, tags, context, context);
+}
+
 export class Deletion {
   private readonly errors: SnapcloneError[] = [];
 
@@ -41,11 +54,7 @@ export class Deletion {
     if (!keep) await this.attempt(() => this.deleteDisks(gone));
     if (this.errors.length === 0) {
       const inBin = gone.filter(({ row }) => row?.state === "Destroyed");
-      // The cloned volumes are deleted or kept. From now on a VM that is recovered from the bin belongs to the user.
-      const tags = inBin.flatMap(({ disks, tag }) => (disks.length > 0 && tag?.tagUuid ? tag : []));
-      await this.attempt(() =>
-        expunge ? this.expunge(inBin) : removeTags(this.cloud, tags, this.context, this.context),
-      );
+      await this.attempt(() => (expunge ? this.expunge(inBin) : releaseBinned(this.cloud, inBin, this.context)));
     }
     if (this.errors.length > 0) throw combineErrors(this.errors);
   }

@@ -22,7 +22,7 @@ import {
   STABLE,
   versionedInputs,
 } from "./create";
-import { type DeleteOptions, Deletion } from "./delete";
+import { type DeleteOptions, Deletion, releaseBinned } from "./delete";
 import { explainRefusal, lackingVolumesWarning, missingSource, otherVolumesWarning } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import {
@@ -68,6 +68,8 @@ export interface Member {
   /** Data volumes that were cloned with the VM. */
   disks: readonly string[];
   tag: (MemberTag & TagReference) | undefined;
+  /** All tags of the set on the VM: a run that was killed may have left an older one. */
+  tags: readonly TagReference[];
 }
 
 export type LivingMember = Member & { row: VmRow };
@@ -158,6 +160,7 @@ export class Members {
       row,
       disks: [...new Set([...(tag?.disks ?? []), ...(known?.disks ?? []), ...oldDisks])],
       tag,
+      tags,
     };
   }
 
@@ -465,10 +468,20 @@ export class Members {
 
   /** Returns when these VMs are gone. They are then no longer members. */
   async delete(members: readonly Member[], options: DeleteOptions): Promise<void> {
+    this.cloud.changedSets.add(this.id);
     await new Deletion(this.cloud, options, this.context).run(members);
     const isDeleted = (uuid: string) => members.some((one) => one.uuid === uuid);
     this.all = this.all.filter(({ uuid }) => !isDeleted(uuid));
     this.untagged = this.untagged.filter(({ uuid }) => !isDeleted(uuid));
     this.tags = { ...this.tags, members: this.tags.members.filter(({ vmUuid }) => !isDeleted(vmUuid)) };
+  }
+
+  /** Lets go of VMs in the recycle bin whose names have left the program, and of which nothing is to be deleted. */
+  async releaseBinned(names: readonly string[]): Promise<void> {
+    const binned = this.all.filter(
+      ({ name, row, disks }) => row?.state === "Destroyed" && disks.length === 0 && !names.includes(name),
+    );
+    if (binned.some(({ tags }) => tags.length > 0)) this.cloud.changedSets.add(this.id);
+    await releaseBinned(this.cloud, binned, this.context);
   }
 }

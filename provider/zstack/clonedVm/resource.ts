@@ -198,6 +198,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
       await members.delete(surplus, deleteOptions({ ...inputs }));
       context.done();
     }
+    await members.releaseBinned(inputs.names);
     for (const { name, uuid: vm } of members.duplicates) context.warn(duplicateWarning(name, vm));
     return observed(members, { ...inputs });
   },
