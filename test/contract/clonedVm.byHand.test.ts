@@ -86,6 +86,28 @@ describe("a VM that somebody recovered from the recycle bin", () => {
     expect(second?.state).toBe("Stopped");
   });
 
+  test.each([
+    ["Running", "Stopped"],
+    ["Stopped", "Running"],
+    ["Running", "Migrating"],
+  ])("is in no update's way beside its successor (powerState %s, the VM is %s)", async (powerState, state) => {
+    const program = { ...WEB, powerState };
+    await fixture.up({ web: program });
+    const old = vmOf("web-1");
+    if (old) old.state = "Destroyed";
+    await fixture.refresh();
+    await fixture.up({ web: program });
+    if (old) old.state = state;
+    await fixture.refresh();
+    const { messages, ...result } = await fixture.up({ web: { ...program, description: "new" } });
+    expect([result, messages]).toEqual([
+      expect.objectContaining(succeeded),
+      expect.stringMatching(/"web-1" is there twice/),
+    ]);
+    expect(old?.state).toBe(state);
+    expect(fixture.outputs.vms).toMatchObject([{ state: powerState }, { state: powerState }]);
+  });
+
   test("is nobody's after its set was destroyed", async () => {
     await fixture.up({ web: WEB });
     const second = vmOf("web-2");

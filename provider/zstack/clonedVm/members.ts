@@ -455,8 +455,11 @@ export class Members {
       },
     );
     if (inputs.powerState === undefined) return;
-    this.all = await waitUntilStable(cloud, this.all, context);
-    this.update(await setPowerState(cloud, this.living, inputs.powerState, context));
+    // Beside its successor, a recovered VM would be a second copy with the same data and addresses.
+    const isMember = ({ uuid }: Member) => uuids.includes(uuid);
+    const stable = await waitUntilStable<Member>(cloud, this.living.filter(isMember), context);
+    this.all = this.all.map((member) => stable.find(({ uuid }) => uuid === member.uuid) ?? member);
+    this.update(await setPowerState(cloud, this.living.filter(isMember), inputs.powerState, context));
   }
 
   private update(rows: readonly VmRow[]): void {
