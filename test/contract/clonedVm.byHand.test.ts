@@ -117,3 +117,17 @@ describe("a VM that somebody recovered from the recycle bin", () => {
     expect([fixture.tags.length, fixture.zstack.tagsOf(second?.uuid ?? "")]).toEqual([2, []]);
   });
 });
+
+test.each([undefined, ["team::shop"]])(
+  "a user tag that somebody put on a clone of a killed run stays when the set is adopted (userTags: %s)",
+  async (userTags) => {
+    await killedCreate();
+    const [vm] = fixture.clones;
+    const uuid = "0123456789ab4cde8f0123456789abcd";
+    const resourceUuid = vm?.uuid ?? "";
+    fixture.zstack.tags.set(uuid, { uuid, resourceType: "VmInstanceVO", resourceUuid, tag: "backup::daily" });
+    await fixture.up({ web: { ...WEB, ...(userTags ? { userTags } : {}) } });
+    const tags = fixture.zstack.tagsOf(resourceUuid).filter((tag) => !tag.startsWith("snapclone::"));
+    expect(tags).toEqual(["backup::daily", ...(userTags ?? [])]);
+  },
+);

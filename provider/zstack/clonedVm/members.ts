@@ -427,7 +427,7 @@ export class Members {
    * Sets names, descriptions, user tags and power states where they differ from the program, and removes pending creates
    * whose clones have all been tagged. `managed`: the user tags that the provider may remove.
    */
-  async reconcile(inputs: ClonedVmInputs, managed: readonly string[] | "all"): Promise<void> {
+  async reconcile(inputs: ClonedVmInputs, managed: readonly string[]): Promise<void> {
     const { cloud, context } = this;
     const duplicates = this.duplicates;
     const members = this.living.filter((member) => !duplicates.includes(member));

@@ -181,10 +181,10 @@ export function userTagSteps(
   cloud: ZStackContext,
   { uuid, name }: { uuid: string; name: string },
   present: readonly TagRow[],
-  { wanted, managed }: { wanted: readonly string[]; managed: readonly string[] | "all" },
+  { wanted, managed }: { wanted: readonly string[]; managed: readonly string[] },
 ): Step<readonly TagRow[]>[] {
   const missing = wanted.filter((tag) => !present.some((one) => one.tag === tag));
-  const surplus = present.filter(({ tag }) => !wanted.includes(tag) && (managed === "all" || managed.includes(tag)));
+  const surplus = present.filter(({ tag }) => !wanted.includes(tag) && managed.includes(tag));
   return [
     ...missing.map((tag) => tagStep(cloud, uuid, tag, name)),
     ...surplus.map((one) => untagStep(cloud, { tagUuid: one.uuid, vmUuid: uuid })),

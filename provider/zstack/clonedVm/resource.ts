@@ -178,10 +178,10 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     }
     const failure = await cloneMissing(members, inputs, known, context);
 
-    // All user tags of an adopted set are the provider's: the state does not know which tags the killed run has added.
-    const managed = known.vms === undefined ? "all" : [...managedTags(known), ...notedTags(members)];
+    // Of an adopted set, only these notes tell the tags that a killed run has added from those of others.
+    const managed = [...managedTags(known), ...notedTags(members)];
     if (inputs.userTags !== undefined || managed.length > 0) await members.listUserTags();
-    if (managed !== "all") await noteNewTags(members, inputs.userTags ?? [], managed);
+    await noteNewTags(members, inputs.userTags ?? [], managed);
     const isDescriptionRemoved = inputs.description === undefined && typeof known.description === "string";
     await members.reconcile(isDescriptionRemoved ? { ...inputs, description: "" } : inputs, managed);
     await removeTagNotes(members, inputs.userTags ?? [], managedTags(known));
