@@ -1,7 +1,8 @@
 // ClonedVm and clones that are not to be seen: nothing leaves the state while work is pending or the login may be blind, and
 // whatever ZStack makes is found by the next run.
 
-import { fixture, good, renew, WEB } from "./clonedVmEngineFixture";
+import { ZSTACK_SEED } from "../../emulator";
+import { fixture, good, numberOf, renew, WEB } from "./clonedVmEngineFixture";
 
 const ONE = { ...WEB, names: ["web-1"] };
 const SLOW = { zstackImage: 60_000, zstackClone: 60_000 };
@@ -75,5 +76,63 @@ describe("five quiet minutes of a job with an unknown outcome", () => {
     await fixture.clock.sleep(2 * 3_600_000);
     expect((await fixture.destroy()).errors).toEqual([]);
     expect([fixture.engine.state.entries, fixture.tags]).toEqual([[], []]);
+  });
+});
+
+describe("the clones of a killed update whose source was expunged since, with the tag of the pending create", () => {
+  beforeEach(async () => {
+    await fixture.up({ web: ONE });
+    const at = await numberOf(/PUT \/vm-inst/, () => fixture.up({ web: WEB }));
+    renew();
+    await fixture.up({ web: ONE });
+    await fixture.up({ web: WEB }, { [at]: "killed after" });
+    fixture.wait(60_000);
+    fixture.zstack.removeVm(ZSTACK_SEED.web);
+    expect(fixture.names).toEqual(["web-1", expect.stringMatching(/^web-2\.sc-/)]);
+  });
+
+  test("destroy: go with their set", async () => {
+    expect(await fixture.destroy()).toMatchObject(good);
+    expect(fixture.names).toEqual([]);
+  });
+
+  test("update: are members of their set", async () => {
+    expect(await fixture.up({ web: WEB })).toMatchObject(good);
+    expect([fixture.names, fixture.outputs.names]).toEqual([WEB.names, WEB.names]);
+  });
+
+  test("refresh: keep their set in the state", async () => {
+    fixture.zstack.removeVm(fixture.clones.find(({ name }) => name === "web-1")?.uuid ?? "");
+    await fixture.refresh();
+    expect(fixture.engine.state.entries).toHaveLength(1);
+    expect((await fixture.destroy()).errors).toEqual([]);
+    expect(fixture.names).toEqual([]);
+  });
+});
+
+describe("a clone that ZStack has made after its job counted as ended", () => {
+  const addLate = (name: string) => {
+    const vm = fixture.zstack.addVm({ name: `${name}.sc-${fixture.engine.state.entries[0]?.id}` });
+    fixture.zstack.furnish(vm);
+    vm.state = "Running";
+    return vm;
+  };
+
+  test("update: goes to the recycle bin, with a warning", async () => {
+    await fixture.up({ web: WEB });
+    const vm = addLate("web-1");
+    const { errors, messages } = await fixture.up({ web: { ...WEB, description: "new" } });
+    expect([errors, messages]).toEqual([
+      [],
+      expect.stringMatching(/"web-1" was cloned twice, and is in the recycle bin/),
+    ]);
+    expect([vm.state, fixture.names]).toEqual(["Destroyed", WEB.names]);
+  });
+
+  test("destroy: goes with its set", async () => {
+    await fixture.up({ web: WEB });
+    addLate("web-1");
+    expect(await fixture.destroy()).toMatchObject(good);
+    expect(fixture.names).toEqual([]);
   });
 });

@@ -160,7 +160,7 @@ export class Members {
       row,
       disks: [...new Set([...(tag?.disks ?? []), ...(known?.disks ?? []), ...oldDisks])],
       tag,
-      tags,
+      tags: [...tags, ...this.tags.notes.filter(({ vmUuid }) => vmUuid === uuid)],
     };
   }
 

@@ -159,6 +159,8 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     if (!isUuid(id)) return undefined;
     const members = new Members(cloud, id, cloud.shortDeadline(signal), known);
     await members.list({ cached: true, unnamed: isCloning(known) || known.vms === undefined });
+    // If the source is gone, nothing else shows the clones that a killed update has requested.
+    if (members.living.length === 0 && members.untagged.length === 0) await members.list({ unnamed: true });
     if (managedTags(known).length + members.tags.notes.length > 0) await members.listUserTags();
     const isPending = members.tags.pendingCreates.length > 0 || members.untagged.length > 0 || isCloning(known);
     const seen = await observed(members, known);
@@ -171,10 +173,11 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     // What was adopted in this run has no inputs in its state.
     const { vmInstanceUuid, full } = inputs;
     const members = new Members(cloud, id, context, { ...known, vmInstanceUuid, full });
-    await members.list();
+    await members.list({ unnamed: true });
     const jobs = members.jobs();
     if (jobs.length > 0 || members.untagged.length > 0) {
       await members.finish(jobs, inputs, members.tags.pendingCreates);
+      for (const reason of members.reasons) context.warn(reason);
     }
     const failure = await cloneMissing(members, inputs, known, context);
 
@@ -206,7 +209,8 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   async delete(cloud, id, known, context) {
     const members = new Members(cloud, id, context, known);
     const task = isCloning(known) ? pendingTask(known) : undefined;
-    await members.list({ cached: true, unnamed: task !== undefined });
+    // The tag of a pending create goes with its source, and a killed update's state has no task.
+    await members.list({ cached: true, unnamed: true });
     const jobs = members.jobs(task);
     // The VMs of a running job would appear after their set is deleted.
     if (jobs.length > 0) {
