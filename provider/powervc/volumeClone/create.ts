@@ -10,6 +10,7 @@ import { type Pair, tooFewClones } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
 import {
   clearPendingCreate,
+  isUnsent,
   type Member,
   membersOf,
   newSetId,
@@ -28,7 +29,7 @@ import { type Flow, flowEnd, flowOf, type Outcome } from "./wait";
 
 export type Made = Extract<Outcome, { is: "made" }> & { taskId: string | undefined };
 
-/** In the task of a set that PowerVC was certainly not asked for. */
+/** In the task of a set that PowerVC was certainly not asked for by the run that wrote the task (see `isUnsent`). */
 const UNSENT = { unsent: true } as const;
 
 // --- the request
@@ -133,7 +134,7 @@ export async function waitUntilMade(
   // The set is recorded, so the kind of the error must not say that it is gone or has failed.
   if (unsent !== undefined) throw isKind(unsent, "notFound", "failed") ? withKind(unsent, "refused") : unsent;
   let flow: Flow = { ...flowOf(pendingCreate, inputs.volumes), isNew: cloud.requested.has(id) };
-  let outcome: Outcome = accepted.task.unsent === true ? { is: "nothing" } : await endOf(cloud, flow, context);
+  let outcome: Outcome = isUnsent(accepted.task, pendingCreate) ? { is: "nothing" } : await endOf(cloud, flow, context);
   if (outcome.is === "nothing" && flow.taskId === undefined && !cloud.requested.has(id)) {
     flow = await sendAgain(cloud, pendingCreate, inputs, context);
     outcome = await endOf(cloud, flow, context);
@@ -170,7 +171,7 @@ async function sendAgain(
   const [first = ""] = inputs.volumes;
   const source = await cloud.volume(first);
   // Store the time of this request: if this run is killed, the next one must wait for its clones as well.
-  const since = cloud.now().toISOString();
+  const since = otherTime(cloud.now(), earlier.since);
   const pendingCreate: PendingCreate = { ...earlier, since, groupBefore: source?.group_id ?? undefined };
   const more = { backend: await cloud.session.identity("blockStorage"), sourceName: source?.name ?? undefined };
   if (pendingCreate.record.owner !== "") await writePendingCreate(cloud, pendingCreate);
@@ -187,6 +188,12 @@ async function sendAgain(
     if (isKind(error, "refused", "notFound", "forbidden")) throw withKind(error, "failed");
     throw error;
   }
+}
+
+/** The time of an earlier request must not stay: `isUnsent` compares the two. The backend dates its answers in seconds. */
+function otherTime(now: Date, earlier: string | undefined): string {
+  const time = now.toISOString();
+  return time === earlier ? new Date(now.getTime() + 1).toISOString() : time;
 }
 
 /** The error names the volumes that are left, so that the user need not search for them. */

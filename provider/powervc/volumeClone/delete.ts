@@ -10,6 +10,7 @@ import {
   clearPendingCreateOrWarn,
   createdAt,
   isTagged,
+  isUnsent,
   OWNERSHIP_KEYS,
   pendingCreateOf,
   pendingCreatesOn,
@@ -37,7 +38,7 @@ export async function waitForFlow(
   await refuseOtherBackend(cloud, accepted);
   const sources = stringsIn(known.volumes);
   const pendingCreate = await pendingCreateOf(cloud, accepted, sources);
-  if (pending.task.unsent === true) return [];
+  if (isUnsent(pending.task, pendingCreate)) return [];
   const outcome = await flowEnd(cloud, flowOf(pendingCreate, sources), context).catch((error: unknown) => {
     throw isKind(error, "deadline") ? flowStillRuns(error, pendingCreate) : error;
   });

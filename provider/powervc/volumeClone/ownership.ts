@@ -243,6 +243,15 @@ export async function pendingCreateOf(
   return written ? { ...written, taskId: written.taskId ?? taskId } : known;
 }
 
+/**
+ * True if PowerVC was certainly not asked for the set. The run that stored the task knew that. A later run that asks, and is
+ * killed, can't change the task, but rewrites the note on the volume before it asks. So the task counts only beside the note
+ * of its own time; a note that is gone proves nothing.
+ */
+export function isUnsent(task: Task, { keys, since, taskId }: PendingCreate): boolean {
+  return task.unsent === true && keys.length > 0 && taskId === undefined && since === textsIn(task).since;
+}
+
 /** The entries of a map whose values are text. */
 export function textsIn(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== "object" || value === null) return {};
