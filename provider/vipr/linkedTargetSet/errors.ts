@@ -44,6 +44,23 @@ export function stillLinked(left: SessionGroup): SnapcloneError {
   return new SnapcloneError({ kind: "failed", message });
 }
 
+/** `lost`: the error of the request, if its reply was lost. The task that was found is then another client's. */
+export function notRelinked(left: SessionGroup, lost: SnapcloneError | undefined): SnapcloneError {
+  const where = `these targets are still linked to another session: ${namesOf(left)}`;
+  if (lost === undefined)
+    return new SnapcloneError({ kind: "failed", message: `ViPR's task ended well, and ${where}` });
+  return new SnapcloneError({ ...lost.parts, message: `${lost.parts.message}; ${where}` });
+}
+
+/** The reply to a refresh was lost, and the session's new task may have relinked other targets. */
+export function perhapsNotRefreshed(lost: SnapcloneError): SnapcloneError {
+  return new SnapcloneError({
+    ...lost.parts,
+    message: `${lost.parts.message}; the session has targets of others, so whether its latest relink was of this set is not known`,
+    hint: "The next `pulumi up` relinks the targets, perhaps for the second time: what was written to them is then lost.",
+  });
+}
+
 export function unlinkableTargets(targets: SessionGroup): SnapcloneError {
   return new SnapcloneError({
     kind: "failed",

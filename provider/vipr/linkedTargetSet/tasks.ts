@@ -24,6 +24,8 @@ export interface TaskRequest {
   send(): Promise<Task>;
   /** The `refreshTriggers` that the targets have when the task has ended well. */
   refreshedBy: unknown;
+  /** The `refreshTriggers` that the targets have had before. Default: the same. */
+  refreshedBefore?: unknown;
   /** Only for a link. */
   linked?: LinkRequest;
   /** Ids of the tasks that the session had before the request. Default: `runTask` lists them. */
@@ -43,9 +45,18 @@ export interface LostTask {
   error: SnapcloneError;
 }
 
-/** Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks. */
-export async function runTask(controller: ViprContext, request: TaskRequest, context: OperationContext): Promise<void> {
-  const { kind, session, send, refreshedBy: by, linked, shared, failed } = request;
+/**
+ * Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks, and the result
+ * is the request's error: another client's task looks the same, so the caller must see what the task has done.
+ */
+export async function runTask(
+  controller: ViprContext,
+  request: TaskRequest,
+  context: OperationContext,
+): Promise<SnapcloneError | undefined> {
+  const { kind, session, send, linked, shared, failed } = request;
+  let by = request.refreshedBy;
+  let lost: SnapcloneError | undefined;
   const before = request.before ?? (await tasksOf(controller, session, context));
   if (!shared) controller.latestSearches.clear();
   let task: Task;
@@ -54,6 +65,8 @@ export async function runTask(controller: ViprContext, request: TaskRequest, con
   } catch (error) {
     if (shared || !isKind(error, "ambiguous")) throw error;
     task = await findLostTask(controller, { kind, session, before, error }, context);
+    lost = error;
+    by = request.refreshedBefore ?? by;
   }
   controller.ownTasks.add(task.id);
   context.accepted({
@@ -63,6 +76,7 @@ export async function runTask(controller: ViprContext, request: TaskRequest, con
   const end = await controller.waitForTask(task.id, describeTask(kind), context, task, controller.durations[kind]);
   if (end?.state === "error") throw failed(end);
   context.done();
+  return lost;
 }
 
 async function tasksOf({ client }: ViprContext, session: string, { signal }: OperationContext): Promise<Set<string>> {
@@ -70,7 +84,7 @@ async function tasksOf({ client }: ViprContext, session: string, { signal }: Ope
 }
 
 /**
- * The task of the request, once the session shows it. Throws the request's own error if none shows up. No other request of
+ * The task of the request, or of another client's request of the same kind, once the session shows it. Throws the request's own error if none shows up. No other request of
  * this run may be under way on the session.
  */
 export async function findLostTask(

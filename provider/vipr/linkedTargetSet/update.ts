@@ -5,7 +5,16 @@ import type { Observed, OperationContext, State } from "../../core/definition";
 import { canonical } from "../../core/diff";
 import type { SnapshotSession, Task } from "../client";
 import type { ViprContext } from "../context";
-import { deletedSession, incompatibleSession, noSession, taskFailed, tooFewTargets, warningsAbout } from "./errors";
+import {
+  deletedSession,
+  incompatibleSession,
+  noSession,
+  notRelinked,
+  perhapsNotRefreshed,
+  taskFailed,
+  tooFewTargets,
+  warningsAbout,
+} from "./errors";
 import type { LinkedTargetSetInputs } from "./inputs";
 import { batchName } from "./names";
 import {
@@ -88,14 +97,23 @@ class Reconciliation {
 
   async relink(members: readonly Member[]): Promise<void> {
     if (members.length === 0) return;
-    const { controller, context } = this;
+    const { controller, context, failed } = this;
     const { snapshotSessionId: session, refreshTriggers: refreshedBy = [] } = this.inputs;
+    const { refreshedBy: refreshedBefore } = this.known;
     const ids = members.map(({ row }) => row.id);
     const send = () => controller.client.relinkTargets(session, ids);
-    await runTask(controller, { kind: "relink", session, send, refreshedBy, failed: this.failed }, context);
+    const request = { kind: "relink", session, send, refreshedBy, refreshedBefore, failed } as const;
+    const lost = await runTask(controller, request, context);
+    const after = await refetchSet(controller, this.set, this.known, context);
+    const elsewhere = after.members.filter(
+      (one) => ids.includes(one.row.id) && one.session && one.session.id !== session,
+    );
+    if (elsewhere.length > 0) throw notRelinked(elsewhere, lost);
+    const isRefresh = members.every((member) => member.session?.id === session);
+    if (lost && isRefresh && hasOthers(after, session)) throw perhapsNotRefreshed(lost);
     controller.refreshedBy.set(this.set.id, refreshedBy);
     this.known = { ...this.known, refreshedBy };
-    this.set = await refetchSet(controller, this.set, this.known, context);
+    this.set = after;
   }
 
   async link(missing: number): Promise<void> {
@@ -129,6 +147,15 @@ class Reconciliation {
   }
 
   private readonly failed = (task: Task) => taskFailed(task, this.set, this.inputs);
+}
+
+/**
+ * True if the session has targets of others. If it has none, whatever was relinked to the session were targets of this set: a
+ * relink leaves its targets linked to the session (docs/wire/vipr.md#what-relink-does).
+ */
+function hasOthers({ members, sessions }: TargetSetState, session: string): boolean {
+  const ours = new Set(members.map(({ row }) => row.id));
+  return sessions.get(session)?.linked_targets.some(({ id }) => !ours.has(id)) ?? true;
 }
 
 /** A set has one source. Targets without a session show their source, too. */

@@ -1,0 +1,88 @@
+// A LinkedTargetSet whose replies are lost or whose runs are killed while others work on the same sessions.
+
+import { SnapcloneError } from "../../provider/core/errors";
+import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
+import { SETS } from "../support/viprFixture";
+import { fixture, good, idsOf, monday, outs, posts, tuesday, up } from "./linkedTargetSetEngineFixture";
+
+type Exchange = (request: HttpRequest<unknown>) => RawResponse;
+
+/** While `work` runs, `answer` answers the requests whose path fits; `before` is what would have answered. */
+async function answering<T>(path: RegExp, answer: (before: () => RawResponse) => RawResponse, work: () => Promise<T>) {
+  const exchange: Exchange = fixture.exchange.bind(fixture);
+  fixture.exchange = (request) => (path.test(request.url) ? answer(() => exchange(request)) : exchange(request));
+  try {
+    return await work();
+  } finally {
+    fixture.exchange = exchange;
+  }
+}
+
+const RELINK = /relink-targets/;
+const noReply = () => new SnapcloneError({ kind: "ambiguous", message: "ViPR broke off the connection" });
+
+describe("the reply to a relink is lost", () => {
+  let theirs: string;
+  /** The request does not reach ViPR, and another client relinks a target of its own to the session. */
+  const othersRelink = (session: string) => () => {
+    const found = fixture.vipr.sessions.get(session);
+    const target = fixture.vipr.targets.get(theirs);
+    if (found && target) fixture.vipr.relink(found, [target]);
+    throw noReply();
+  };
+  const carriedOut = (before: () => RawResponse) => {
+    before();
+    throw noReply();
+  };
+  const first = { ...SETS.monday, refreshTriggers: ["mon"] };
+  const refresh = { ...SETS.monday, refreshTriggers: ["tue"] };
+
+  beforeEach(async () => {
+    await good(up(first));
+    theirs = "";
+  });
+
+  describe("and another client relinks on the session", () => {
+    beforeEach(() => {
+      theirs = fixture.vipr.linkNow(monday, "theirs").id;
+    });
+
+    test("the targets that have not moved are an error, and the next up relinks them", async () => {
+      const moved = { ...first, snapshotSessionId: tuesday };
+      const { errors } = await answering(RELINK, othersRelink(tuesday), () => up(moved));
+      expect(String(errors[0])).toMatch(
+        /broke off the connection; these targets are still linked to another session: dev/,
+      );
+      expect(outs().snapshotSessionId).toBe(monday);
+      await good(up(moved));
+      expect([outs().snapshotSessionId, posts("relink")]).toEqual([tuesday, 1]);
+      for (const id of idsOf()) expect(fixture.vipr.sessions.get(tuesday)?.linked).toContain(id);
+    });
+
+    test("a refresh does not count as done, and the next up relinks the targets", async () => {
+      const { errors } = await answering(RELINK, othersRelink(monday), () => up(refresh));
+      expect(String(errors[0])).toMatch(
+        /the session has targets of others[\s\S]*The next `pulumi up` relinks the targets/,
+      );
+      expect(outs().refreshedBy).toEqual(["mon"]);
+      await good(up(refresh));
+      expect([outs().refreshedBy, posts("relink")]).toEqual([["tue"], 1]);
+    });
+
+    test("a run that is killed while it waits for the other's task has refreshed nothing", async () => {
+      fixture.vipr.failNext({ operation: "relink", ms: 60_000 });
+      const run = answering(RELINK, othersRelink(monday), () => up({ ...refresh, __timeouts: { update: "20s" } }));
+      expect((await run).errors).toHaveLength(1);
+      expect(outs()).toMatchObject({ pending: { operation: "update" } });
+      await good(up(refresh));
+      expect([outs().refreshedBy, posts("relink")]).toEqual([["tue"], 1]);
+    });
+  });
+
+  test("a refresh of a session without other targets counts as done, once", async () => {
+    await good(answering(RELINK, carriedOut, () => up(refresh)));
+    expect([outs().refreshedBy, posts("relink")]).toEqual([["tue"], 1]);
+    await good(up(refresh));
+    expect(posts("relink")).toBe(1);
+  });
+});
