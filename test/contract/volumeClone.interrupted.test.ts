@@ -2,7 +2,7 @@
 
 import type { HttpRequest } from "../../provider/core/http/request";
 import { FakeEngine } from "../support/fakeEngine";
-import { ARGS, type Kill, LOGS, VolumeCloneFixture } from "./volumeCloneFixture";
+import { ARGS, DATA, type Kill, LOGS, VolumeCloneFixture } from "./volumeCloneFixture";
 
 const fixture = new VolumeCloneFixture();
 const { clones, clock, definition, newProcess, pass, pendingKeys, requests, start, volume } = fixture;
@@ -78,5 +78,95 @@ describe("a set that PowerVC refused and whose note could not be removed", () =>
     expect((await destroy()).errors).toEqual([]);
     pass(60_000);
     expect([clones().map(({ name }) => name), pendingKeys(), engine.state.entries]).toEqual([[], [], []]);
+  });
+});
+
+describe("a failed task that names volumes as clones which have no name of the set", () => {
+  /** The task of each request fails, and names this volume as the clone of DATA. */
+  const failsWith = (clone: string) =>
+    fixture.emulator.faults.add({
+      match: { operation: "clones.progress" },
+      times: Infinity,
+      status: 200,
+      body: {
+        details: {
+          results: { [DATA]: clone, failure: "no space" },
+          progress: 100,
+          flow_details: { cloneFlow: "FAILURE" },
+        },
+      },
+    });
+  const made = (source = DATA) => {
+    const { id } = fixture.emulator.cinder.createVolume({ name: "volume-x", size: 10 });
+    volume(id).source_volid = source;
+    return id;
+  };
+  const exists = (id: string) => fixture.emulator.cinder.volumes.has(id);
+
+  test.each([
+    ["one volume", { ...ARGS, volumes: [DATA] }],
+    ["three volumes", ARGS],
+  ])("of a set of %s: the error names the clone, and destroy deletes it", async (_what, args) => {
+    const id = made();
+    failsWith(id);
+    expect(String((await up(args)).errors[0])).toContain(`Left behind: ${id}`);
+    expect((await destroy()).errors).toEqual([]);
+    expect([engine.state.entries, exists(id), exists(DATA)]).toEqual([[], false, true]);
+  });
+
+  test("destroy finds a clone that could not be tagged, by the task", async () => {
+    const id = made();
+    failsWith(id);
+    fixture.emulator.faults.add({
+      match: { operation: "volumes.metadata.merge", path: new RegExp(id) },
+      times: Infinity,
+      status: 403,
+    });
+    await up();
+    expect(volume(id).metadata).toEqual({});
+    expect((await destroy()).errors).toEqual([]);
+    expect(exists(id)).toBe(false);
+  });
+
+  test("a run that is killed before it records the failure does not make a whole set of it", async () => {
+    const args = { ...ARGS, volumes: [DATA] };
+    const id = made();
+    failsWith(id);
+    await up(args, { at: at("DELETE", /\/metadata\/[^/]+$/), carriedOut: true });
+    expect(volume(id).metadata["snapclone:phase"]).toBe("failed");
+    fixture.emulator.faults.clear();
+    fixture.emulator.powervc.tasks.clear();
+    const { errors } = await up(args);
+    expect(String(errors[0])).toContain("had failed");
+    expect((await destroy()).errors).toEqual([]);
+    expect(exists(id)).toBe(false);
+  });
+
+  test.each([
+    ["is a clone of another volume", () => made(LOGS)],
+    ["is the source itself", () => DATA],
+  ])("a volume that %s stays", async (_what, named) => {
+    const args = { ...ARGS, volumes: [DATA] };
+    const id = named();
+    failsWith(id);
+    expect(String((await up(args)).errors[0])).toContain("No volume of the set is left behind");
+    expect(volume(id).metadata).not.toHaveProperty("snapclone:set");
+    expect((await destroy()).errors).toEqual([]);
+    expect(exists(id)).toBe(true);
+  });
+
+  test("a volume that is older than the request, and a clone of another set, stay", async () => {
+    const old = made();
+    pass(600_000);
+    failsWith(old);
+    await up();
+    const tags = { "snapclone:set": `snapclone-${"a".repeat(24)}` };
+    const foreign = made();
+    volume(foreign).metadata = { ...tags, "snapclone:volume": foreign };
+    fixture.emulator.faults.clear();
+    failsWith(foreign);
+    await up();
+    expect((await destroy()).errors).toEqual([]);
+    expect([exists(old), volume(old).metadata, exists(foreign)]).toEqual([true, {}, true]);
   });
 });

@@ -9,6 +9,7 @@ import type { PowerVcContext } from "../context";
 import { type Pair, tooFewClones } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
 import {
+  canBeCloneOf,
   clearPendingCreate,
   isUnsent,
   type Member,
@@ -17,6 +18,7 @@ import {
   OWNERSHIP_KEYS,
   type PendingCreate,
   recordTags,
+  tagsAfterFailure,
   tagsFor,
   taskOf,
   textsIn,
@@ -140,7 +142,8 @@ export async function waitUntilMade(
     outcome = await endOf(cloud, flow, context);
   }
   if (outcome.is === "made") return { ...outcome, taskId: flow.taskId };
-  throw await flowFailed(cloud, flow, outcome);
+  const left = outcome.is === "failed" ? await tagLeftovers(cloud, flow, outcome.clones, pendingCreate, context) : [];
+  throw await flowFailed(cloud, flow, outcome, left);
 }
 
 function withKind(error: SnapcloneError, kind: "refused" | "failed"): SnapcloneError {
@@ -196,11 +199,35 @@ function otherTime(now: Date, earlier: string | undefined): string {
   return time === earlier ? new Date(now.getTime() + 1).toISOString() : time;
 }
 
+/**
+ * Tags the clones that a failed task names: one that has not got its temporary name yet would not be found again. Returns the
+ * ids. A clone that can't be tagged is named by the error, and a delete asks PowerVC for it once more.
+ */
+async function tagLeftovers(
+  cloud: PowerVcContext,
+  { id, sources, taskId, since }: Flow,
+  named: Readonly<Record<string, string>>,
+  { record: { stack, ...record } }: PendingCreate,
+  context: OperationContext,
+): Promise<readonly string[]> {
+  try {
+    const rows = await cloud.volumes([...new Set(Object.values(named))], undefined, context.signal);
+    const clones = rows.filter((row) => canBeCloneOf(row, id, sources, since));
+    const full = cloud.records.get(id) ?? { stack: stack ?? context.stack, ...record };
+    const tag = (row: VolumeRow) => cloud.cinder.createVolumeMetadata(row.id, tagsAfterFailure(row, id, taskId, full));
+    await Promise.allSettled(clones.map(tag));
+    return clones.map((row) => row.id);
+  } catch {
+    return [];
+  }
+}
+
 /** The error names the volumes that are left, so that the user need not search for them. */
 async function flowFailed(
   cloud: PowerVcContext,
   { id, sources }: Flow,
   outcome: Exclude<Outcome, { is: "made" }>,
+  named: readonly string[],
 ): Promise<SnapcloneError> {
   const message =
     outcome.is === "failed"
@@ -209,9 +236,8 @@ async function flowFailed(
   let left: string;
   try {
     const rows = await cloud.listAll();
-    const named = outcome.is === "failed" ? Object.values(outcome.clones) : [];
     const ids = new Set(membersOf(rows, id, sources).map(({ row }) => row.id));
-    for (const row of rows) if (named.includes(row.id) && !sources.includes(row.id)) ids.add(row.id);
+    for (const row of rows) if (named.includes(row.id)) ids.add(row.id);
     left = ids.size === 0 ? "No volume of the set is left behind" : `Left behind: ${[...ids].join(", ")}`;
   } catch {
     left = "Whether any volume is left behind is not known: the volumes could not be listed";

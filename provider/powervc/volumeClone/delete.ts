@@ -7,11 +7,9 @@ import { type Deletion, deleteUntilGone } from "../../openstack/deletion";
 import type { PowerVcContext } from "../context";
 import { attachedToVm, flowStillRuns } from "./errors";
 import {
+  canBeCloneOf,
   clearPendingCreateOrWarn,
-  createdAt,
-  isTagged,
   isUnsent,
-  OWNERSHIP_KEYS,
   pendingCreateOf,
   pendingCreatesOn,
   textsIn,
@@ -33,7 +31,7 @@ export async function waitForFlow(
   context: OperationContext,
 ): Promise<readonly string[]> {
   const pending = unfinishedCreate(known);
-  if (pending === undefined) return [];
+  if (pending === undefined) return clonesOfFailed(cloud, id, known);
   const accepted = { id, task: pending.task };
   await refuseOtherBackend(cloud, accepted);
   const sources = stringsIn(known.volumes);
@@ -45,8 +43,14 @@ export async function waitForFlow(
   return outcome.is === "nothing" ? [] : Object.values(outcome.clones);
 }
 
-/** The clock of an API's host and the clock that dates its rows may differ by this much. */
-const CLOCK_SKEW_MS = 300_000;
+/** The clones that a failed task has named. A run may have been unable to tag them. */
+async function clonesOfFailed(cloud: PowerVcContext, id: string, { pending }: State): Promise<readonly string[]> {
+  const { operation, task = {} } = (pending as Pending | undefined) ?? {};
+  const { taskId } = textsIn(task);
+  if (operation !== "create" || taskId === undefined) return [];
+  await refuseOtherBackend(cloud, { id, task });
+  return Object.values((await cloud.client.progress(taskId))?.clones ?? {});
+}
 
 /**
  * The clones of the set: those that the state names, those that have its record, and those that PowerVC's task names
@@ -69,14 +73,9 @@ export async function deletableClones(
   }
   const members = await findMembers(cloud, id, known);
   const others = named.filter((clone) => !sources.includes(clone) && !members.some(({ row }) => row.id === clone));
-  const { since = "" } = textsIn((known.pending as Pending | undefined)?.task);
-  const unrecorded = (await cloud.volumes(others, undefined)).filter((row) => {
-    const isOfOtherSet = isTagged(row) && row.metadata[OWNERSHIP_KEYS.set] !== id;
-    const isOfSource = row.source_volid == null || sources.includes(row.source_volid);
-    // A volume that is older than the request is no clone of the set, whatever the task says.
-    const isLater = Date.parse(createdAt(row) ?? "") > Date.parse(since) - CLOCK_SKEW_MS;
-    return !isOfOtherSet && isOfSource && isLater;
-  });
+  const { since } = textsIn((known.pending as Pending | undefined)?.task);
+  const rows = await cloud.volumes(others, undefined);
+  const unrecorded = rows.filter((row) => canBeCloneOf(row, id, sources, since));
   return [...members.map(({ row }) => row), ...unrecorded];
 }
 

@@ -42,7 +42,7 @@ export const OWNERSHIP_KEYS = {
   owner: "snapclone:owner",
   inputs: "snapclone:inputs",
   attempt: "snapclone:attempt",
-  /** Written by builds before 0.2: `open` or `settled`. */
+  /** `failed` on a clone that a failed task has left. Builds before 0.2 wrote `open` or `settled`. */
   phase: "snapclone:phase",
   set: "snapclone:set",
   /** The clone's own id. */
@@ -210,7 +210,7 @@ export function taskOf(
   { volumeId, since, groupBefore, taskId, record }: PendingCreate,
   more: { backend?: string | undefined; sourceName?: string | undefined },
 ): Task {
-  const all = { place: volumeId, since, groupBefore, taskId, ...record, ...more };
+  const all = { place: volumeId || undefined, since, groupBefore, taskId, ...record, ...more };
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
@@ -353,7 +353,9 @@ export function membersOf(rows: readonly VolumeRow[], id: string, sources: reado
   return rows.flatMap((row) => {
     if (sources.includes(row.id)) return [];
     const { [OWNERSHIP_KEYS.set]: set, [OWNERSHIP_KEYS.source]: tagged } = row.metadata;
-    if (set !== undefined && isTagged(row)) return set === id ? { row, source: tagged } : [];
+    if (set !== undefined && isTagged(row)) {
+      return set === id ? { row, source: tagged || (isOfFailedTask(row) && row.source_volid) || undefined } : [];
+    }
     if (TEMPORARY_NAME.exec(row.name ?? "")?.[2] !== id) return [];
     const of = row.source_volid ?? undefined;
     // A copy of a clone may have the clone's name.
@@ -381,6 +383,52 @@ export function tagsFor(
     [OWNERSHIP_KEYS.prefix]: prefix,
     ...(volumes.length === 1 ? { [OWNERSHIP_KEYS.name]: name } : {}),
   };
+}
+
+/**
+ * The tags of a clone that a failed task has left, so that the set's deletion finds it. They don't name its source: a set whose
+ * clones all do counts as whole.
+ */
+export function tagsAfterFailure(
+  row: VolumeRow,
+  id: string,
+  taskId: string | undefined,
+  record: OwnershipRecord,
+): Metadata {
+  return {
+    ...emptiedCopies(row),
+    ...recordTags(record),
+    ...(taskId === undefined ? {} : { [OWNERSHIP_KEYS.task]: taskId }),
+    [OWNERSHIP_KEYS.set]: id,
+    [OWNERSHIP_KEYS.volume]: row.id,
+    [OWNERSHIP_KEYS.source]: "",
+    [OWNERSHIP_KEYS.prefix]: prefixOf(row.name, {}),
+    [OWNERSHIP_KEYS.phase]: "failed",
+  };
+}
+
+export function isOfFailedTask(row: VolumeRow): boolean {
+  return isTagged(row) && row.metadata[OWNERSHIP_KEYS.phase] === "failed";
+}
+
+/** The clock of an API's host and the clock that dates its rows may differ by this much. */
+const CLOCK_SKEW_MS = 300_000;
+
+/** True if nothing contradicts PowerVC's task, which names the volume as a clone of this set. */
+export function canBeCloneOf(
+  row: VolumeRow,
+  id: string,
+  sources: readonly string[],
+  since: string | undefined,
+): boolean {
+  const isOfOtherSet = isTagged(row) && row.metadata[OWNERSHIP_KEYS.set] !== id;
+  const isOfSource = row.source_volid == null || sources.includes(row.source_volid);
+  return !sources.includes(row.id) && !isOfOtherSet && isOfSource && isLater(row, since);
+}
+
+/** A volume that is older than the request is no clone of the set, whatever names it. */
+export function isLater(row: VolumeRow, since: string | undefined): boolean {
+  return Date.parse(createdAt(row) ?? "") > Date.parse(since ?? "") - CLOCK_SKEW_MS;
 }
 
 /** The tags of a clone that an import takes over. Those that an interrupted import of the same set wrote stay. */

@@ -8,7 +8,7 @@ import type { VolumeRow } from "../../openstack/cinder";
 import type { Progress } from "../client";
 import type { PowerVcContext } from "../context";
 import { otherBackend } from "./errors";
-import { type Member, membersOf, type PendingCreate, textsIn } from "./ownership";
+import { isOfFailedTask, type Member, membersOf, type PendingCreate, textsIn } from "./ownership";
 
 export interface Flow {
   id: string;
@@ -277,6 +277,9 @@ function matchedBySize(members: readonly Member[], rows: readonly VolumeRow[], s
 
 function whole(members: readonly Member[], sources: readonly string[]): Outcome {
   const clones = mapOf(members);
+  if (members.some(({ row }) => isOfFailedTask(row))) {
+    return { is: "failed", message: "PowerVC's clone task had failed, and PowerVC does not know it any more", clones };
+  }
   if (sources.every((source) => clones[source] !== undefined)) return { is: "made", clones, flow: {} };
   const ids = members.map(({ row }) => row.id).join(", ");
   const message = `PowerVC does not know the task any more: the clones exist (${ids}), and nothing tells which is whose`;
