@@ -170,3 +170,71 @@ describe("a failed task that names volumes as clones which have no name of the s
     expect([exists(old), volume(old).metadata, exists(foreign)]).toEqual([true, {}, true]);
   });
 });
+
+describe("a clone that was renamed by hand before it had its tags", () => {
+  const args = { ...ARGS, volumes: [DATA] };
+  const renamed = async () => {
+    const [clone] = clones();
+    if (!clone) throw new Error("no clone");
+    const id = /snapclone-[0-9a-f]{24}/.exec(clone.name ?? "")?.[0] ?? "";
+    clone.name = "mine";
+    return { clone, id };
+  };
+  /** The task's id is lost. */
+  const killed = async () => {
+    await up(args, { at: at("POST", METADATA, 2), carriedOut: false });
+    pass(60_000);
+    return renamed();
+  };
+
+  test("is not made twice: the next up names it, and goes on with it under its first name", async () => {
+    const { clone, id } = await killed();
+    const { errors } = await up(args);
+    expect(String(errors[0])).toContain(`made from the same volumes since: ${clone.id}`);
+    expect(String(errors[0])).toContain(`openstack volume set --name clone-${id} <volume>`);
+    expect([clones().length, requests("clones.create")]).toEqual([1, 1]);
+    clone.name = `clone-${id}`;
+    expect((await up(args)).errors).toEqual([]);
+    expect([engine.idOf("before"), clones().map(({ name }) => name)]).toEqual([id, ["clone-before"]]);
+  });
+
+  test("is left alone where somebody has removed the note, and the next up makes the set", async () => {
+    await killed();
+    await up(args);
+    volume(DATA).metadata = {};
+    expect((await up(args)).errors).toEqual([]);
+    expect(
+      clones()
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(["clone-before", "mine"]);
+    expect((await destroy()).errors).toEqual([]);
+    expect(clones().map(({ name }) => name)).toEqual(["mine"]);
+  });
+
+  test("is named by a destroy, which leaves it alone", async () => {
+    const { clone } = await killed();
+    await up(args);
+    expect(engine.state.entries).toHaveLength(1);
+    const { errors, log } = await destroy();
+    expect([errors, engine.state.entries]).toEqual([[], []]);
+    expect(log.join("\n")).toMatch(new RegExp(`since its request: ${clone.id}\\. They may be its clones`));
+    expect(clones().map(({ name }) => name)).toEqual(["mine"]);
+  });
+
+  test("does not count as renamed if it is older than the request, or of another set or volume", async () => {
+    const made = (source: string, name = "other") => {
+      const { id } = fixture.emulator.cinder.createVolume({ name, size: 10 });
+      return Object.assign(volume(id), { source_volid: source });
+    };
+    made(DATA);
+    pass(600_000);
+    await up(args, { at: at("POST", CLONE), carriedOut: false });
+    made(LOGS);
+    made(DATA, `clone-snapclone-${"b".repeat(24)}`);
+    const tagged = made(DATA);
+    tagged.metadata = { "snapclone:set": `snapclone-${"a".repeat(24)}`, "snapclone:volume": tagged.id };
+    expect((await up(args)).errors).toEqual([]);
+    expect(requests("clones.create")).toBe(1);
+  });
+});

@@ -6,7 +6,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { abortableSleep } from "../../core/util/abort";
 import type { Metadata, VolumeRow } from "../../openstack/cinder";
 import type { PowerVcContext } from "../context";
-import { type Pair, tooFewClones } from "./errors";
+import { type Pair, perhapsMade, tooFewClones } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
 import {
   canBeCloneOf,
@@ -138,6 +138,9 @@ export async function waitUntilMade(
   let flow: Flow = { ...flowOf(pendingCreate, inputs.volumes), isNew: cloud.requested.has(id) };
   let outcome: Outcome = isUnsent(accepted.task, pendingCreate) ? { is: "nothing" } : await endOf(cloud, flow, context);
   if (outcome.is === "nothing" && flow.taskId === undefined && !cloud.requested.has(id)) {
+    // A note that somebody has removed says that these volumes are no clones of the set.
+    const { perhaps = [] } = outcome;
+    if (perhaps.length > 0 && pendingCreate.keys.length > 0) throw perhapsMade(pendingCreate, perhaps);
     flow = await sendAgain(cloud, pendingCreate, inputs, context);
     outcome = await endOf(cloud, flow, context);
   }
@@ -242,7 +245,10 @@ async function flowFailed(
   } catch {
     left = "Whether any volume is left behind is not known: the volumes could not be listed";
   }
-  return new SnapcloneError({ kind: "failed", message: `${message}. ${left}` });
+  const { perhaps = [] } = outcome;
+  const renamed =
+    perhaps.length === 0 ? "" : `. Made from the same volumes since, and perhaps of the set: ${perhaps.join(", ")}`;
+  return new SnapcloneError({ kind: "failed", message: `${message}. ${left}${renamed}` });
 }
 
 // --- from PowerVC's volumes to the program's set

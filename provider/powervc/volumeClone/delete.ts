@@ -5,7 +5,7 @@ import { isKind } from "../../core/errors";
 import type { VolumeRow } from "../../openstack/cinder";
 import { type Deletion, deleteUntilGone } from "../../openstack/deletion";
 import type { PowerVcContext } from "../context";
-import { attachedToVm, flowStillRuns } from "./errors";
+import { attachedToVm, flowStillRuns, perhapsLeft } from "./errors";
 import {
   canBeCloneOf,
   clearPendingCreateOrWarn,
@@ -40,6 +40,7 @@ export async function waitForFlow(
   const outcome = await flowEnd(cloud, flowOf(pendingCreate, sources), context).catch((error: unknown) => {
     throw isKind(error, "deadline") ? flowStillRuns(error, pendingCreate) : error;
   });
+  if (outcome.is !== "made" && outcome.perhaps?.length) context.warn(perhapsLeft(id, outcome.perhaps));
   return outcome.is === "nothing" ? [] : Object.values(outcome.clones);
 }
 

@@ -48,6 +48,25 @@ export function flowStillRuns(error: SnapcloneError, { id, taskId, volumeId }: P
   });
 }
 
+/**
+ * Nothing has the name of a set that a killed run has asked for, or was about to ask for, and there are volumes that may be its
+ * clones under other names.
+ */
+export function perhapsMade({ id, volumeId }: PendingCreate, perhaps: readonly string[]): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `nothing has the name of the set ${id}, which an interrupted run has asked PowerVC for, and these volumes were made from the same volumes since: ${perhaps.join(", ")}. They may be the set's clones, renamed, so nothing was sent`,
+    hint: [
+      `If they are the set's clones, give each its first name again: \`openstack volume set --name clone-${id} <volume>\`. Then run again.`,
+      `If they are not, remove the note of the request: \`openstack volume unset --property ${pendingKey(id)} ${volumeId}\`. Then run again.`,
+    ].join("\n"),
+  });
+}
+
+export function perhapsLeft(id: string, perhaps: readonly string[]): string {
+  return `nothing has the name of the set ${id}, and these volumes were made from the same volumes since its request: ${perhaps.join(", ")}. They may be its clones, renamed. They stay: delete them if nobody needs them`;
+}
+
 export function nameTooLong(name: string): SnapcloneError {
   return new SnapcloneError({
     kind: "input",

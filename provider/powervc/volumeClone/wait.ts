@@ -8,7 +8,16 @@ import type { VolumeRow } from "../../openstack/cinder";
 import type { Progress } from "../client";
 import type { PowerVcContext } from "../context";
 import { otherBackend } from "./errors";
-import { isOfFailedTask, type Member, membersOf, type PendingCreate, textsIn } from "./ownership";
+import {
+  canBeCloneOf,
+  isOfFailedTask,
+  isTagged,
+  isTemporaryName,
+  type Member,
+  membersOf,
+  type PendingCreate,
+  textsIn,
+} from "./ownership";
 
 export interface Flow {
   id: string;
@@ -26,9 +35,9 @@ export interface Flow {
 
 export type Outcome =
   | { is: "made"; clones: Readonly<Record<string, string>>; flow: Readonly<Record<string, string>> }
-  | { is: "failed"; message: string; clones: Readonly<Record<string, string>> }
-  /** Nothing is visible of the flow, and has not been for `QUIET_MS`. */
-  | { is: "nothing" };
+  | { is: "failed"; message: string; clones: Readonly<Record<string, string>>; perhaps?: readonly string[] }
+  /** Nothing is visible of the flow, and has not been for `QUIET_MS`. `perhaps`: see `possibleClones`. */
+  | { is: "nothing"; perhaps?: readonly string[] };
 
 /** Group clones take minutes. IBM's document gives no interval. */
 const INTERVAL = { first: 1_000, most: 10_000 };
@@ -218,9 +227,10 @@ class Traces {
     const left = QUIET_MS - (now - this.quietSince);
     if (!isVisible) this.text = `nothing is visible yet of the set ${this.flow.id}; ${this.limitText(left)}`;
     if (left > 0) return undefined;
-    if (members.length === 0) return { is: "nothing" };
+    const perhaps = possibleClones(rows, this.flow);
+    if (members.length === 0) return { is: "nothing", perhaps };
     const message = `PowerVC does not know the task any more, and made ${made.length} of ${sources.length} clones`;
-    return { is: "failed", message, clones: mapOf(members) };
+    return { is: "failed", message, clones: mapOf(members), perhaps };
   }
 
   private limitText(left: number): string {
@@ -246,6 +256,16 @@ class Traces {
     }));
     return matchedBySize(members, rows, sources);
   }
+}
+
+/**
+ * Ids of volumes that were made from a source since the request, and have no name and no tags of any set. They may be clones of
+ * this set that somebody has renamed, or have nothing to do with it.
+ */
+function possibleClones(rows: readonly VolumeRow[], { id, sources, since }: Flow): string[] {
+  const isOfNoSet = (row: VolumeRow) => !isTagged(row) && !isTemporaryName(row.name);
+  const can = rows.filter((row) => row.source_volid != null && isOfNoSet(row) && canBeCloneOf(row, id, sources, since));
+  return can.map((row) => row.id);
 }
 
 /**
