@@ -2,8 +2,20 @@
 
 import { SnapcloneError } from "../../provider/core/errors";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
+import type { Properties } from "../../provider/core/operation";
 import { SETS } from "../support/viprFixture";
-import { fixture, good, idsOf, monday, outs, posts, tuesday, up } from "./linkedTargetSetEngineFixture";
+import {
+  active,
+  fixture,
+  good,
+  idsOf,
+  monday,
+  outputOf,
+  outs,
+  posts,
+  tuesday,
+  up,
+} from "./linkedTargetSetEngineFixture";
 
 type Exchange = (request: HttpRequest<unknown>) => RawResponse;
 
@@ -84,5 +96,81 @@ describe("the reply to a relink is lost", () => {
     expect([outs().refreshedBy, posts("relink")]).toEqual([["tue"], 1]);
     await good(up(refresh));
     expect(posts("relink")).toBe(1);
+  });
+});
+
+describe("a target of others with a name of the set", () => {
+  const link = (batch: number) => fixture.vipr.linkNow(monday, `${fixture.entry()?.id}g${batch}-1`).id;
+  const killedLink = (args: Properties) => {
+    const kill = (before: () => RawResponse) => {
+      const answer = before();
+      fixture.isDead = true;
+      return answer;
+    };
+    return answering(/\/link-targets/, kill, () => up(args));
+  };
+
+  test("and a batch that no run of ours can have linked stays", async () => {
+    await good(up(SETS.monday));
+    const foreign = link(7);
+    expect(outputOf(await good(fixture.run((engine) => engine.refresh())))).toMatch(
+      /the set has not made them: dev-\w+g7-1/,
+    );
+    expect(outs().count).toBe(2);
+    await good(up({ ...SETS.monday, count: 3 }));
+    expect([outs().count, idsOf().includes(foreign)]).toEqual([3, false]);
+    await good(fixture.run((engine) => engine.destroy()));
+    expect(active()).toEqual([foreign]);
+  });
+
+  test("does not hide what a killed run has linked since", async () => {
+    await good(up(SETS.monday));
+    const foreign = link(7);
+    expect((await killedLink({ ...SETS.monday, count: 3 })).killed).toBe(true);
+    fixture.finishBackendWork();
+    await good(fixture.run((engine) => engine.destroy()));
+    expect(active()).toEqual([foreign]);
+  });
+
+  test("what several killed runs have linked goes with the set", async () => {
+    await good(up(SETS.monday));
+    for (const count of [3, 4]) {
+      expect((await killedLink({ ...SETS.monday, count })).killed).toBe(true);
+      fixture.finishBackendWork();
+    }
+    expect(active()).toHaveLength(4);
+    await good(fixture.run((engine) => engine.destroy()));
+    expect(active()).toEqual([]);
+  });
+});
+
+describe("an imported target that is kept when it is unlinked", () => {
+  const args = { ...SETS.monday, count: 2, deleteTargetsOnUnlink: false };
+  const kill = (before: () => RawResponse) => {
+    const answer = before();
+    fixture.isDead = true;
+    return answer;
+  };
+
+  beforeEach(async () => {
+    const ids = ["night-1", "weekly"].map((label) => fixture.vipr.linkNow(monday, label).id);
+    await good(up({ ...args, __import: [monday, ...ids].join(",") }));
+  });
+
+  test.each([
+    ["up", () => up({ ...args, count: 1 })],
+    ["refresh", () => fixture.run((engine) => engine.refresh())],
+  ])("is found by the next %s although the run was killed", async (_what, next) => {
+    expect((await answering(/unlink-targets/, kill, () => up({ ...args, count: 1 }))).killed).toBe(true);
+    fixture.finishBackendWork();
+    await good(next());
+    expect(outs().promotedVolumes).toMatchObject([{ name: "weekly", id: expect.stringContaining(":Volume:") }]);
+    expect(outputOf(await good(fixture.run((engine) => engine.destroy())))).toContain("weekly (urn:storageos:Volume:");
+  });
+
+  test("is named by the next destroy although the run was killed", async () => {
+    expect((await answering(/unlink-targets/, kill, () => up({ ...args, count: 1 }))).killed).toBe(true);
+    fixture.finishBackendWork();
+    expect(outputOf(await good(fixture.run((engine) => engine.destroy())))).toContain("weekly (urn:storageos:Volume:");
   });
 });

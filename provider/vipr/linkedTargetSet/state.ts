@@ -128,7 +128,9 @@ export async function fetchSet(
 
   const pending = (known.pending as Pending | undefined)?.task;
   const asked = linked ?? (pending && linkedBy(pending));
-  const isOurs = membership(known, source, asked);
+  const promoted = await promotedOf(controller, id, known, active, signal);
+  const used = new Set([...rows, ...promoted.flatMap(({ name }) => parseName(name) ?? [])].map(({ batch }) => batch));
+  const isOurs = membership(known, source, asked, used);
   const members = active.filter(isOurs).sort(compareParts);
   assignSessions(members, sessions);
   if (members.some(({ session }) => !session) && source !== undefined) {
@@ -152,7 +154,7 @@ export async function fetchSet(
     batches,
     sessions,
     ...(source === undefined ? {} : { source }),
-    promoted: await promotedOf(controller, id, known, signal),
+    promoted,
     ...(incompatible === undefined ? {} : { incompatibleSession: incompatible }),
   };
 }
@@ -239,21 +241,25 @@ export async function fetchTargets(
 
 /**
  * Decides which targets with a name of the set belong to it: those that the state records by their ids, those of the request
- * in `linked`, and those of batches that the state does not know yet.
+ * in `linked`, and those of batches that a killed run can have linked since: `nextBatch` numbers a request by what was visible.
  */
 function membership(
   known: State,
   source: string | undefined,
   linked: LinkRequest | undefined,
+  /** The batches of all names of the set that ViPR shows. */
+  used: ReadonlySet<number>,
 ): (one: Member) => boolean {
   const recorded = asList<Batch>(known.batches);
   const hasBatches = Array.isArray(known.batches);
   const ids = new Set(recordedIds(known));
   const last = hasBatches ? Math.max(0, ...recorded.map(({ batch }) => batch)) : lastRecordedBatch(known);
+  const canBeNext = (batch: number) => last === 0 || batch === last + 1 || used.has(batch - 1);
   return (one) => {
     // Builds before 0.2, which recorded no batches, recorded every target with a name of the set.
     if (ids.has(one.row.id)) return hasBatches || fitsSource(one, source);
-    const isRequested = one.batch === linked?.batch ? one.index <= linked.count : one.batch > last;
+    const isRequested =
+      one.batch === linked?.batch ? one.index <= linked.count : one.batch > last && canBeNext(one.batch);
     return isRequested && fitsSource(one, source);
   };
 }
@@ -435,15 +441,21 @@ async function promotedOf(
   { client }: ViprContext,
   id: string,
   known: State,
+  active: readonly Member[],
   signal: AbortSignal | undefined,
 ): Promise<PromotedVolume[]> {
   const recorded = asList<PromotedVolume>(known.promotedVolumes).map((volume) => volume.id);
   if (recorded.length === 0 && known.deleteTargetsOnUnlink !== false) return [];
-  const named = await client.searchVolumes({ name: `${id}g` }, signal);
-  const ids = [...new Set([...recorded, ...named])];
-  const rows = ids.length === 0 ? [] : await client.bulkVolumes(ids, signal);
+  const ids = [...recorded, ...(await client.searchVolumes({ name: `${id}g` }, signal))];
+  // An imported target has a name of its own, and only its WWN leads to its volume (docs/wire/vipr.md#s0-14).
+  const gone = asList<TargetOutput>(known.targets).filter(
+    (target) => parseName(target.name)?.id !== id && !active.some(({ row }) => row.id === target.id),
+  );
+  for (const { wwn } of gone) if (wwn) ids.push(...(await client.searchVolumes({ wwn }, signal)));
+  const wasGone = (volume: Volume) => gone.some(({ name, wwn }) => wwn === volume.wwn && name === volume.name);
+  const rows = ids.length === 0 ? [] : await client.bulkVolumes([...new Set(ids)], signal);
   return rows
-    .filter(({ id: volume, name, inactive }) => !inactive && (recorded.includes(volume) || parseName(name)?.id === id))
+    .filter((row) => !row.inactive && (recorded.includes(row.id) || parseName(row.name)?.id === id || wasGone(row)))
     .map(promotedFrom)
     .sort((a, b) => compareNames(a.name, b.name));
 }
