@@ -2,7 +2,7 @@
 
 import type { HttpRequest } from "../../provider/core/http/request";
 import { FakeEngine } from "../support/fakeEngine";
-import { ARGS, DATA, type Kill, LOGS, VolumeCloneFixture } from "./volumeCloneFixture";
+import { ARGS, DATA, type Kill, LOGS, TEMP, VolumeCloneFixture } from "./volumeCloneFixture";
 
 const fixture = new VolumeCloneFixture();
 const { clones, clock, definition, newProcess, pass, pendingKeys, requests, start, volume } = fixture;
@@ -79,6 +79,15 @@ describe("a set that PowerVC refused and whose note could not be removed", () =>
     pass(60_000);
     expect([clones().map(({ name }) => name), pendingKeys(), engine.state.entries]).toEqual([[], [], []]);
   });
+});
+
+test("the note of a request that is sent again names the group of its own volume, although the order has changed", async () => {
+  volume(DATA).group_id = "44444444-4444-4444-8444-444444444444";
+  await up(ARGS, { at: at("POST", CLONE), carriedOut: false });
+  expect(
+    (await up({ ...ARGS, volumes: [TEMP, DATA, LOGS] }, { at: at("POST", CLONE), carriedOut: false })).killed,
+  ).toBe(true);
+  expect(Object.values(volume(DATA).metadata)).toEqual([expect.stringMatching(/^11111111 44444444 /)]);
 });
 
 describe("a failed task that names volumes as clones which have no name of the set", () => {

@@ -174,8 +174,8 @@ async function sendAgain(
   context: OperationContext,
 ): Promise<Flow> {
   context.progress("nothing is visible of the interrupted request: sending it");
-  const [first = ""] = inputs.volumes;
-  const source = await cloud.volume(first);
+  // The volume with the note: the program's order may have changed since.
+  const source = await cloud.volume(earlier.volumeId);
   // Store the time of this request: if this run is killed, the next one must wait for its clones as well.
   const since = otherTime(cloud.now(), earlier.since);
   const pendingCreate: PendingCreate = { ...earlier, since, groupBefore: source?.group_id ?? undefined };
