@@ -174,3 +174,20 @@ describe("an imported target that is kept when it is unlinked", () => {
     expect(outputOf(await good(fixture.run((engine) => engine.destroy())))).toContain("weekly (urn:storageos:Volume:");
   });
 });
+
+test("an update waits for targets that a search shows only later, as a create does", async () => {
+  await good(up(SETS.monday));
+  let late = 3;
+  const lagging = (before: () => RawResponse) => {
+    const answer = before();
+    if (posts("link") < 2 || late === 0) return answer;
+    late -= 1;
+    const { resource } = answer.json as { resource: { match: string }[] };
+    const json = { resource: resource.filter(({ match }) => !/g2-2$/.test(match)) };
+    return { ...answer, json, text: JSON.stringify(json) };
+  };
+  await good(answering(/snapshots\/search/, lagging, () => up({ ...SETS.monday, count: 4 })));
+  expect([late, outs().count, posts("link")]).toEqual([0, 4, 2]);
+  await good(fixture.run((engine) => engine.destroy()));
+  expect(active()).toEqual([]);
+});

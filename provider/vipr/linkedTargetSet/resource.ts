@@ -2,11 +2,10 @@
 // Order of the hooks: listScope, listOwned, recordOwnership or beginCreate, waitForCreate; read, update; delete.
 
 import { z } from "zod";
-import { AbsenceTimer, orUndefined } from "../../core/absence";
+import { orUndefined } from "../../core/absence";
 import type { Task as AcceptedTask, Definition, OperationContext, State } from "../../core/definition";
 import { isKind } from "../../core/errors";
 import { connectionName } from "../../core/inputs";
-import { poll } from "../../core/poll";
 import { withAbort } from "../../core/util/abort";
 import { isConsistencyGroup, type Task } from "../client";
 import { type ViprContext, vipr } from "../context";
@@ -36,11 +35,9 @@ import {
   type TargetSetState,
   unlinkedTargetsOf,
 } from "./state";
-import { acceptedTask, describeTask, fetchIdleSet, findLostTask, refreshedBy } from "./tasks";
+import { acceptedTask, describeTask, fetchIdleSet, findLostTask, refreshedBy, waitUntilShown } from "./tasks";
 import { forgetRefusedLink, forgetUnprovisioned, type QuickUnlink, unlink, unlinkRecorded } from "./unlink";
 import { isAsWanted, reconcileTargets, withTriggers } from "./update";
-
-const INTERVAL = { first: 1_000, most: 10_000 };
 
 export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
   displayName: "linked target set",
@@ -124,23 +121,14 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
       controller.releaseLock(id);
       const hasFailed = task?.state === "error";
       const known: State = { ...inputs, refreshedBy: refreshedByTask(acceptedTask, inputs, hasFailed) };
-      const absence = new AbsenceTimer(context.clock);
       const linked = linkedBy(acceptedTask);
       const isEnough = ({ groups }: TargetSetState) => !isOwnLink || hasFailed || groups.length >= inputs.count;
-      const set = await poll({
-        description: "the linked targets to be shown",
-        // After the task of this run's own link no other task can be running for the set.
-        fetch: (signal) =>
-          isOwnLink && task
-            ? fetchSet(controller, id, known, { signal, linked })
-            : fetchIdleSet(controller, id, known, context, { sessions: [session], linked }),
-        evaluate: (seen) => {
-          const progress = `${seen.groups.length} linked`;
-          return isEnough(seen) || absence.isProven(false) ? { is: "done", progress } : { is: "pending", progress };
-        },
-        interval: INTERVAL,
-        context: context,
-      });
+      // After the task of this run's own link no other task can be running for the set.
+      const fetch = (signal: AbortSignal) =>
+        isOwnLink && task
+          ? fetchSet(controller, id, known, { signal, linked })
+          : fetchIdleSet(controller, id, known, context, { sessions: [session], linked });
+      const set = await waitUntilShown(fetch, isEnough, context);
       if (hasFailed && isOwnLink) throw taskFailed(task, set, inputs);
       if (hasFailed) context.warn(`${endOf(task)}. This run does what the task has left undone`);
       if (!isEnough(set)) throw tooFewTargets(set, inputs);

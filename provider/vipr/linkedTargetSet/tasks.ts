@@ -1,8 +1,10 @@
 // Requests that ViPR answers with a task: each is sent once, and its task is found if the reply was lost. Before that, the
 // tasks that are already running on the same session must end.
 
+import { AbsenceTimer } from "../../core/absence";
 import type { Task as AcceptedTask, OperationContext, Pending, State } from "../../core/definition";
 import { isKind, type SnapcloneError } from "../../core/errors";
+import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import { isDispatched, type Task } from "../client";
 import { hasEnded, type ViprContext } from "../context";
@@ -16,6 +18,8 @@ const NAMES = {
   relink: /^RELINK (CONSISTENCY GROUP )?SNAPSHOT SESSION/,
 } as const;
 type Kind = keyof typeof NAMES;
+
+const INTERVAL = { first: 1_000, most: 10_000 };
 
 export interface TaskRequest {
   kind: Kind;
@@ -150,6 +154,25 @@ export async function fetchIdleSet(
   const others = [...set.sessions.keys()].filter((session) => !sessions.includes(session));
   await waitForSessions(controller, others, context);
   return fetchSet(controller, id, known, { signal, sessions: [...sessions, ...others], linked });
+}
+
+/** ViPR's search may lag behind: fetches until the set is as expected, or has not been for half a minute. */
+export function waitUntilShown(
+  fetch: (signal: AbortSignal) => Promise<TargetSetState>,
+  isEnough: (set: TargetSetState) => boolean,
+  context: OperationContext,
+): Promise<TargetSetState> {
+  const absence = new AbsenceTimer(context.clock);
+  return poll({
+    description: "the linked targets to be shown",
+    fetch,
+    evaluate: (seen) => {
+      const progress = `${seen.groups.length} linked`;
+      return isEnough(seen) || absence.isProven(false) ? { is: "done", progress } : { is: "pending", progress };
+    },
+    interval: INTERVAL,
+    context,
+  });
 }
 
 export function acceptedTask(kind: Kind, session: string, task: Task, linked?: LinkRequest): AcceptedTask {

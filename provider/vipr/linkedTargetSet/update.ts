@@ -28,7 +28,7 @@ import {
   type TargetOutput,
   type TargetSetState,
 } from "./state";
-import { fetchIdleSet, runTask } from "./tasks";
+import { fetchIdleSet, runTask, waitUntilShown } from "./tasks";
 import { forgetRefusedLink, forgetUnprovisioned, refetchSet, unlink } from "./unlink";
 
 export function isAsWanted(state: State, inputs: LinkedTargetSetInputs): boolean {
@@ -131,7 +131,8 @@ class Reconciliation {
       await forgetRefusedLink(controller, set.id, linked, { ...known, batches: set.batches }, error, context.signal);
       throw error;
     }
-    this.set = await refetchSet(controller, set, known, context, linked);
+    const fetch = () => refetchSet(controller, set, known, context, linked);
+    this.set = await waitUntilShown(fetch, ({ groups }) => groups.length >= inputs.count, context);
     if (this.set.groups.length < inputs.count) throw tooFewTargets(this.set, inputs);
   }
 
