@@ -123,6 +123,15 @@ describe("a failed task that names volumes as clones which have no name of the s
     expect([engine.state.entries, exists(id), exists(DATA)]).toEqual([[], false, true]);
   });
 
+  test("the next up makes a new set, and then deletes the clone", async () => {
+    const id = made();
+    failsWith(id);
+    await up();
+    fixture.emulator.faults.clear();
+    expect((await up()).errors).toEqual([]);
+    expect([exists(id), clones().length, engine.state.entries.length, pendingKeys()]).toEqual([false, 3, 1, []]);
+  });
+
   test("destroy finds a clone that could not be tagged, by the task", async () => {
     const id = made();
     failsWith(id);
