@@ -68,8 +68,12 @@ export interface RunConfig {
 const ADOPT_WITHIN_MS = 24 * 3_600_000;
 /** How long a refresh, which has no deadline, may wait for a rate limit. */
 const PATIENCE_MS = 600_000;
-/** `pulumi stack export` takes half a second. At the end the process has five seconds (docs/wire/pulumi-engine.md). */
-const EXPORT_MS = { meanwhile: 5_000, atTheEnd: 3_000 };
+/**
+ * `pulumi stack export` takes half a second, and on a machine with ten times its load more than five: without an answer an
+ * interrupted create is not adopted. At the end the process has five seconds (docs/wire/pulumi-engine.md).
+ */
+const EXPORT_MS = { meanwhile: 20_000, atTheEnd: 3_000 };
+
 export class Run {
   readonly id: string;
   readonly clock: Clock;
