@@ -83,18 +83,20 @@ function toResourceProvider(definitionOf: () => AnyDefinition): pulumi.dynamic.R
         const found = await lifecycle.read(definitionOf(), run, id, known);
         return found.props === undefined ? found : { ...found, props: marked(found.props, former) };
       }),
-    update: (id, olds, news) =>
-      toPulumiError(
+    update: (id, olds, news) => {
+      let former = NONE;
+      return toPulumiError(
         async () => {
           protectSecretInputs(olds);
           protectSecretInputs(news);
           const timeoutMs = takeTimeout(news);
-          const former = formerBetween(olds, news);
+          former = formerBetween(olds, news);
           const { outs } = await lifecycle.update(definitionOf(), run, id, olds, news, timeoutMs);
           return { outs: marked(outs, former) };
         },
-        () => formerBetween(olds, news),
-      ),
+        () => former,
+      );
+    },
     delete: (id, props) =>
       toPulumiError(() => {
         protectSecretInputs(props);

@@ -32,7 +32,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { holdsOneOf, isOfStack, NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
+import { holdsOneOf, isOfStack, NO_RECORD, objectsOf, ownershipRecord, RECORDED } from "./ownership";
 import { keepAt } from "./propertyPath";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
@@ -406,7 +406,7 @@ export async function remove(
     watch(definition, run, client, known);
     const tracker = run.tracker(definition, client);
     try {
-      for (const object of await objectsOf({ definition, run, client, tracker }, id, known)) {
+      for (const object of await objectsToDelete({ definition, run, client, tracker }, id, known)) {
         const context = begin(new RunningOperation(definition, run, "delete", hidden, timeoutMs));
         const outcome = await deleteOnce(definition, client, object.id, { ...known, ...object.state }, context);
         if (outcome === "missing") await proveAbsence(definition, client, object.id, known, run.signal);
@@ -422,7 +422,7 @@ export async function remove(
  * After a create of unknown outcome: what that create made, and nobody has adopted. An adopted object has another attempt, or
  * the old one where the record could not be written; then another entry of the state holds it.
  */
-async function objectsOf(
+async function objectsToDelete(
   { definition, run, client, tracker }: Pick<Creation, "definition" | "run" | "client" | "tracker">,
   id: string,
   known: Properties,
@@ -443,9 +443,7 @@ async function objectsOf(
   const { entries } = await run.askState(true).catch((error: unknown) => {
     throw unknownHolder(definition, made, error);
   });
-  const isHeld = ({ id: one, objects = [] }: OwnedObject) =>
-    entries.some((entry) => holdsOneOf(entry, [one, ...objects]));
-  return made.filter((object) => !isHeld(object));
+  return made.filter((object) => !entries.some((entry) => holdsOneOf(entry, objectsOf(object))));
 }
 
 function unknownHolder({ displayName }: AnyDefinition, made: readonly OwnedObject[], error: unknown): SnapcloneError {

@@ -42,6 +42,7 @@ export interface ConnectionRequest {
 
 export class Connections {
   private readonly opened = new Map<string, { client: unknown; close?(): Promise<void> }>();
+  private readonly targets = new Map<string, string | undefined>();
 
   constructor(
     /** The stack config's value of `snapclone:connections`: JSON text, as Pulumi hands structured config over. */
@@ -62,8 +63,17 @@ export class Connections {
     return client;
   }
 
-  /** A digest of `ConnectionKind.target`. Sends nothing. undefined if the connection cannot be opened. */
-  target<Client>(kind: ConnectionKind<Client>, name: string | undefined): string | undefined {
+  /**
+   * A digest of `ConnectionKind.target`. Sends nothing. undefined if the connection cannot be opened. Each diff asks, so it is
+   * made once, also where the settings are wrong.
+   */
+  target<Client>(kind: ConnectionKind<Client>, name = DEFAULT_CONNECTION): string | undefined {
+    const key = `${kind.kind}:${name}`;
+    if (!this.targets.has(key)) this.targets.set(key, this.makeTarget(kind, name));
+    return this.targets.get(key);
+  }
+
+  private makeTarget<Client>(kind: ConnectionKind<Client>, name: string): string | undefined {
     if (!kind.target) return undefined;
     try {
       return targetOf(kind, this.open(kind, name));
