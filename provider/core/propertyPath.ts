@@ -1,5 +1,7 @@
 // Property paths as Pulumi writes them: `metadata.keep`, `volumes[0]`, `metadata["a.b"]`, and `*` for every key or element.
 
+import { isRecord } from "./util/values";
+
 export type PropertyPath = readonly string[];
 
 /** undefined for a text that is no path. */
@@ -41,7 +43,7 @@ function kept(old: unknown, value: unknown, [key, ...rest]: PropertyPath): unkno
       (key === "*" || key === String(index)) && index < old.length ? kept(old[index], inner, rest) : inner,
     );
   }
-  if (!isObject(value ?? {}) || !isObject(old ?? {})) return value;
+  if (!isRecord(value ?? {}) || !isRecord(old ?? {})) return value;
   const [olds, news] = [(old ?? {}) as object, (value ?? {}) as object];
   const keys = key === "*" ? [...new Set([...Object.keys(olds), ...Object.keys(news)])] : [key];
   const result = new Map<string, unknown>(Object.entries(news));
@@ -51,8 +53,4 @@ function kept(old: unknown, value: unknown, [key, ...rest]: PropertyPath): unkno
     else result.set(one, inner);
   }
   return value === undefined && result.size === 0 ? undefined : Object.fromEntries(result);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

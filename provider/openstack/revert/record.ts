@@ -38,8 +38,8 @@ export function doneRevert({ metadata }: Pick<SnapshotRow, "metadata">): { key: 
   return at === undefined ? { key } : { key, at };
 }
 
-/** Cinder's time is told from a header with whole seconds. Two reverts of a volume are further apart. */
-const RESOLUTION_MS = 1_000;
+/** Cinder's times may have whole seconds (seen: docs/wire/openstack.md#revert). Two reverts of a volume are further apart. */
+export const RESOLUTION_MS = 1_000;
 
 /**
  * The revert that was asked for and whose end is not noted. The end of an earlier revert for the same triggers says nothing of

@@ -37,6 +37,7 @@ import {
   doneRevert,
   isRestoring,
   openRevert,
+  RESOLUTION_MS,
   REVERT_KEYS,
   updatedAt,
 } from "./record";
@@ -45,8 +46,6 @@ import {
 const IN_FLIGHT_MS = 60_000;
 /** By then the note is written: what Cinder changes for the request has a later time than the note itself. */
 const NOTICE_MS = 4_000;
-/** Cinder's times may have whole seconds (seen: docs/wire/openstack.md#revert). */
-const RESOLUTION_MS = 1_000;
 /** At its end, a revert changes the volume's row and then the snapshot's. */
 const SAME_MOMENT_MS = 1_000;
 
