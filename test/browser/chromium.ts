@@ -2,7 +2,8 @@
 // https://chromedevtools.github.io/devtools-protocol/ names the methods.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
@@ -77,6 +78,8 @@ export class Browser {
     const root = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
     const child = spawn(path, [...args, ...quiet, ...pictures, ...root], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      // A process group of its own, so that the browser's processes can be ended together.
+      detached: true,
     });
     return new Browser(child, folder);
   }
@@ -92,9 +95,10 @@ export class Browser {
 
   async close(): Promise<void> {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
-    this.child.kill("SIGKILL");
+    process.kill(-Number(this.child.pid), "SIGKILL");
     await ended;
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    // A process that is about to die may write once more. Node's rmSync does not retry then, whatever its options say.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   private call(method: string, params: object, sessionId?: string): Promise<Record<string, unknown>> {
