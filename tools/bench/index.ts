@@ -3,7 +3,7 @@
 //
 //   --n 1,50          how many resources (default 1,50,200,500)
 //   --rounds 3        runs of each, up to 200 resources; above, one
-//   --only runs       one part: runs, others, waits, loading, sdk or native; of these only native is written, beside what is there
+//   --only runs       one part: runs, others, waits, loading, sdk or native; others and native are written, beside what is there
 //   --native 1000,200,500   the sizes of the part `native`: creates that wait, resources of `up` and of the preview; 0 omits one
 
 import { execFileSync } from "node:child_process";
@@ -29,14 +29,17 @@ export interface Results {
   /** How many operations the engine starts at once when `--parallel` isn't given. */
   enginesDefaultParallel: number;
   runs: Comparison[];
-  others: OtherResource[];
+  others: ({ resources: OtherResource[] } & MeasuredOn) | undefined;
   waits: Waits[];
   loading: Loading | undefined;
-  native: (NativeFigures & Pick<Results, "date" | "machine">) | undefined;
+  native: (NativeFigures & MeasuredOn) | undefined;
   openstacksdk: OpenStackSdk[];
   targets: Target[];
   seconds: number;
 }
+
+/** Of a part that may be measured alone. */
+type MeasuredOn = Pick<Results, "date" | "machine">;
 
 interface Options {
   n: number[];
@@ -73,11 +76,10 @@ async function main(argv: readonly string[]): Promise<number> {
       results.targets = judge(results);
       results.seconds = Math.round((performance.now() - begun) / 1000);
       // Written after each part: if a later part fails, the minutes of the earlier ones are not lost.
-      if (options.only === undefined) save(results);
-      if (options.only === "native") save(withNative(results));
+      const written = options.only === undefined ? results : withPart(results, options.only);
+      if (written !== undefined) save(written);
     }
     process.stdout.write(`${tables(results)}\n`);
-    if (options.only === undefined || options.only === "native") say(`written: ${path.relative(repository, output)}`);
   } finally {
     await emulator.close();
   }
@@ -107,9 +109,11 @@ function stepsOf(options: Options, engine: FoundEngine, emulator: EmulatorProces
     }),
   );
   const others: Step = {
-    what: `the other resources, ${FEW} of each`,
+    what: `the other resources, ${FEW} of each, rounds: ${options.rounds}`,
     run: async () => {
-      results.others = await measureOthers(engine, emulator, FEW);
+      const { date, machine } = results;
+      const resources = await measureOthers(engine, emulator, FEW, options.rounds);
+      results.others = { date, machine, resources };
     },
   };
   const sdk: Step = {
@@ -153,7 +157,7 @@ function empty(engine: FoundEngine): Results {
     versions: versions(engine),
     enginesDefaultParallel: defaultParallel(engine),
     runs: [],
-    others: [],
+    others: undefined,
     waits: [],
     loading: undefined,
     native: undefined,
@@ -163,15 +167,17 @@ function empty(engine: FoundEngine): Results {
   };
 }
 
-/** The results that are there, with this run's native part. It has its own date and machine. */
-function withNative({ native, targets: own }: Results): Results {
-  const before = JSON.parse(fs.readFileSync(output, "utf8")) as Results;
-  return { ...before, native, targets: [...before.targets.filter(({ what }) => !what.startsWith("native")), ...own] };
+/** The results that are there, with this part of the present ones. undefined for a part that has no date of its own. */
+function withPart(results: Results, part: string): Results | undefined {
+  if (part !== "native" && part !== "others") return undefined;
+  const all = { ...(JSON.parse(fs.readFileSync(output, "utf8")) as Results), [part]: results[part] };
+  return { ...all, targets: judge(all) };
 }
 
 function save(results: Results): void {
   fs.mkdirSync(path.dirname(output), { recursive: true });
   fs.writeFileSync(output, `${JSON.stringify(results, undefined, 2)}\n`);
+  say(`written: ${path.relative(repository, output)}`);
 }
 
 function readOptions(argv: readonly string[]): Options {

@@ -1,5 +1,6 @@
 // The targets of the other resources, twenty of each.
 
+import { round } from "./figures";
 import type { OtherResource } from "./others";
 import type { Target } from "./targets";
 
@@ -20,11 +21,11 @@ const AIMS: Readonly<Record<string, Aim>> = {
 const MOST = 1.15;
 
 export function judgeOthers(measured: readonly OtherResource[]): Target[] {
-  return measured.flatMap(({ resource, n, up, destroy, null: nothing, upRequests }): Target[] => {
+  return measured.flatMap(({ resource, n, upRequests, null: nothing, ...seconds }): Target[] => {
     const aim = AIMS[resource];
     if (aim === undefined) return [];
-    const ratio = (what: "up" | "destroy", seconds: number): Target => {
-      const value = Number((seconds / (nothing[what] + aim.backend[what])).toFixed(2));
+    const ratio = (what: "up" | "destroy"): Target => {
+      const value = round(seconds[what].median / (nothing[what].median + aim.backend[what]), 2);
       return {
         what: `${what} / (null + backend), ${n} of ${resource}`,
         target: `≤ ${MOST}`,
@@ -38,6 +39,6 @@ export function judgeOthers(measured: readonly OtherResource[]): Target[] {
       measured: `${upRequests}`,
       met: upRequests <= aim.requests,
     };
-    return [requests, ratio("up", up), ratio("destroy", destroy)];
+    return [requests, ratio("up"), ratio("destroy")];
   });
 }

@@ -1,22 +1,23 @@
-// Measures the other resources once, in one size, beside resources that do nothing.
+// Measures the other resources, in one size, beside resources that do nothing.
 
 import type { FoundEngine } from "../engine";
-import { runOnce } from "./comparison";
+import { type Round, runOnce } from "./comparison";
 import type { EmulatorProcess } from "./emulatorProcess";
-import { round } from "./figures";
+import { type Figure, figure } from "./figures";
 import { nulls, otherPrograms } from "./programs";
 
-export interface OtherResource {
+/** Seconds. Most of them are the emulator's own time. */
+type Seconds = Record<"up" | "preview" | "destroy", Figure>;
+
+export interface OtherResource extends Seconds {
   resource: string;
   n: number;
-  /** Seconds; most of them are the emulator's own time. */
-  up: number;
-  destroy: number;
   /** The same without any backend. */
-  preview: number;
-  null: { up: number; preview: number; destroy: number };
+  null: Seconds;
+  /** The values of the round with the most. */
   upRequests: number;
   destroyRequests: number;
+  /** Of the last round. */
   byOperation: Record<string, number>;
   stateBytesPerResource: number;
   peakMiB: number | undefined;
@@ -26,27 +27,37 @@ export async function measureOthers(
   engine: FoundEngine,
   emulator: EmulatorProcess,
   n: number,
+  rounds: number,
 ): Promise<OtherResource[]> {
-  const nothing = await runOnce(engine, emulator, nulls, n, n);
-  const seconds = (value: number) => round(value, 1);
-  const measured: OtherResource[] = [];
-  for (const program of otherPrograms()) {
-    const run = await runOnce(engine, emulator, program, n, n);
+  const nothing: Round[] = [];
+  const others = otherPrograms().map((program) => ({ program, runs: [] as Round[] }));
+  // One after the other, so that other load on the machine affects all of them.
+  for (let round = 0; round < rounds; round += 1) {
+    nothing.push(await runOnce(engine, emulator, nulls, n, n));
+    for (const { program, runs } of others) runs.push(await runOnce(engine, emulator, program, n, n));
+  }
+  return others.map(({ program, runs }) => {
+    const last = runs.at(-1);
     const byOperation: Record<string, number> = {};
-    for (const { operation } of run.upLog) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
-    measured.push({
+    for (const { operation } of last?.upLog ?? []) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
+    return {
       resource: program.name,
       n,
-      up: seconds(run.up),
-      destroy: seconds(run.destroy),
-      preview: seconds(run.preview),
-      null: { up: seconds(nothing.up), preview: seconds(nothing.preview), destroy: seconds(nothing.destroy) },
-      upRequests: run.upLog.length,
-      destroyRequests: run.destroyLog.length,
+      ...secondsOf(runs),
+      null: secondsOf(nothing),
+      upRequests: Math.max(...runs.map(({ upLog }) => upLog.length)),
+      destroyRequests: Math.max(...runs.map(({ destroyLog }) => destroyLog.length)),
       byOperation,
-      stateBytesPerResource: run.stateBytes,
-      peakMiB: run.provider?.peakMiB,
-    });
-  }
-  return measured;
+      stateBytesPerResource: last?.stateBytes ?? 0,
+      peakMiB: last?.provider?.peakMiB,
+    };
+  });
+}
+
+function secondsOf(runs: readonly Round[]): Seconds {
+  return {
+    up: figure(runs.map(({ up }) => up)),
+    preview: figure(runs.map(({ preview }) => preview)),
+    destroy: figure(runs.map(({ destroy }) => destroy)),
+  };
 }

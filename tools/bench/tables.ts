@@ -59,7 +59,6 @@ function requests({ runs, openstacksdk }: Results): string {
     `openstacksdk ${version}, ${threads} threads (${seconds} s)`,
     n,
     all,
-    0,
     perResource.toFixed(2),
     "",
   ]);
@@ -84,6 +83,7 @@ function sizes({ runs }: Results): string {
 }
 
 function others({ others: measured }: Results): string {
+  const resources = measured?.resources ?? [];
   return table(
     [
       "resource",
@@ -98,15 +98,10 @@ function others({ others: measured }: Results): string {
       "destroy",
       "B of state",
     ],
-    measured.map((one) => [
-      one.resource,
-      one.n,
-      one.up,
-      one.null.up,
-      one.preview,
-      one.null.preview,
-      one.destroy,
-      one.null.destroy,
+    resources.map(({ resource, n, null: nothing, ...one }) => [
+      resource,
+      n,
+      ...[one.up, nothing.up, one.preview, nothing.preview, one.destroy, nothing.destroy].map(both),
       one.upRequests,
       one.destroyRequests,
       one.stateBytesPerResource,

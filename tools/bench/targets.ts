@@ -52,5 +52,5 @@ export function judge(results: Omit<Results, "targets">): Target[] {
     if (up) add(`native / dynamic: up, N = ${up.n}`, "1.00", up.ratio, 1);
     if (preview) add(`native / dynamic: preview, N = ${preview.n}`, "1.00", preview.ratio, 1);
   }
-  return [...targets, ...judgeOthers(results.others)];
+  return [...targets, ...judgeOthers(results.others?.resources ?? [])];
 }
