@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     return error instanceof Interrupted ? 130 : 1;
   } finally {
     await emulator.close();
-    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    await fs.promises.rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
   say(`done in ${Math.round((Date.now() - started) / 1000)} s, all snapshots and .demo/ are removed`);
   say("the demo ran examples/quickstart/index.ts; README.md says how to run it against a real cloud");

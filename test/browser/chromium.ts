@@ -97,7 +97,7 @@ export class Browser {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     process.kill(-Number(this.child.pid), "SIGKILL");
     await ended;
-    // A process that is about to die may write once more. Node's rmSync does not retry then, whatever its options say.
+    // A process that is about to die may write once more. Node's rmSync does not look for new files when it tries again.
     await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 

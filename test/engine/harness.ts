@@ -333,8 +333,9 @@ class TestStack implements Stack {
     for (const run of this.live) run.child.kill("SIGKILL");
     killAll(processesIn(this.root));
     await Promise.allSettled([...this.live].map((run) => run.result));
-    // A process that was just killed may still be writing its last file.
-    fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    // A process that was just killed may still be writing its last file. Node's rmSync does not look for new files when it
+    // tries again.
+    await fs.promises.rm(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
   /** `pulumi stack init` once for each stack name. Later stacks get copies of the files that it wrote. */

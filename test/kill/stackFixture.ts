@@ -106,7 +106,7 @@ export class StackFixture {
     this.transcript.length = 0;
     this.store = "state";
     await this.backend.reset();
-    fs.rmSync(this.stateFolder, { recursive: true, force: true, maxRetries: 5 });
+    await fs.promises.rm(this.stateFolder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     fs.cpSync(this.emptyState, this.stateFolder, { recursive: true });
   }
 
