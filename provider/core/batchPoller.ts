@@ -2,6 +2,7 @@
 // are answered by one list.
 
 import { beginShared } from "./currentOperation";
+import type { Listener } from "./poll";
 import { stopped, withAbort } from "./util/abort";
 import type { Clock } from "./util/clock";
 
@@ -19,10 +20,13 @@ export interface BatchPollerOptions<Row> {
 
 /** Between the beginnings of two lists. */
 const GAP_MS = 400;
-/** A list waits for other fetches until none has come for so long. */
+/** A list waits for other fetches until none has come for so long, and none is due. */
 const QUIET_MS = 50;
-/** And at most so long. The engine begins the creates of a wave one after another, so their fetches come one after another. */
-const GATHER_MS = 300;
+/**
+ * And at most so long. The engine begins the creates of a wave one after another, so their fetches come one after another. Longer
+ * than the gap: two parts of a wave that a list has split come together again.
+ */
+const GATHER_MS = 450;
 
 interface Waiting<Row> {
   id: string;
@@ -30,15 +34,13 @@ interface Waiting<Row> {
   reject(error: unknown): void;
 }
 
-interface Listener<Row> {
+interface Subscription<Row> extends Listener<Row | undefined> {
   id: string;
-  hear(row: Row | undefined): void;
-  coming(): void;
 }
 
 export class BatchPoller<Row> {
   private waiting: Waiting<Row>[] = [];
-  private readonly listening = new Set<Listener<Row>>();
+  private readonly listening = new Set<Subscription<Row>>();
   private registered = 0;
   private nextBatch = Number.NEGATIVE_INFINITY;
   /** When the latest fetch has come. */
@@ -72,15 +74,12 @@ export class BatchPoller<Row> {
     return withAbort(answer, signal);
   }
 
-  /**
-   * Calls `hear` whenever a later list shows the object, and `coming` when the object is fetched for this listener. Call the
-   * result to stop.
-   */
-  subscribe(id: string, hear: (row: Row | undefined) => void, coming = () => {}): () => void {
-    const listener = { id, hear, coming };
-    this.listening.add(listener);
+  /** Tells the listener whenever a later list shows the object. Call the result to stop. */
+  subscribe(id: string, listener: Listener<Row | undefined>): () => void {
+    const subscription = { ...listener, id };
+    this.listening.add(subscription);
     return () => {
-      this.listening.delete(listener);
+      this.listening.delete(subscription);
     };
   }
 
@@ -90,7 +89,7 @@ export class BatchPoller<Row> {
     const gathered = clock.now() + GATHER_MS;
     for (let left = QUIET_MS; left > 0; ) {
       await clock.sleep(left);
-      const quiet = Math.min(this.latest + QUIET_MS, gathered);
+      const quiet = Math.min(Math.max(this.latest, this.lastDue(gathered)) + QUIET_MS, gathered);
       left = Math.max(quiet, this.nextBatch) - clock.now();
     }
     this.scheduled = false;
@@ -117,7 +116,17 @@ export class BatchPoller<Row> {
     for (const listener of listening) void this.notify(listener, rows);
   }
 
-  private async notify(listener: Listener<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
+  /** When the last of those fetches is due that a list can wait for. */
+  private lastDue(until: number): number {
+    let last = Number.NEGATIVE_INFINITY;
+    for (const { dueAt } of this.listening) {
+      const due = dueAt?.();
+      if (due !== undefined && due <= until) last = Math.max(last, due);
+    }
+    return last;
+  }
+
+  private async notify(listener: Subscription<Row>, rows: ReadonlyMap<string, Row>): Promise<void> {
     const { fetchOne, resolveWhenMissing } = this.options;
     const listed = rows.get(listener.id);
     if (!this.listening.has(listener) || (listed === undefined && !resolveWhenMissing)) return;

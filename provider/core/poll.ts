@@ -21,11 +21,8 @@ export interface Poll<Seen> {
   evaluate(seen: Seen): Evaluation | Promise<Evaluation>;
   /** What the answer that accepted the work already showed. Saves the first fetch. */
   initial?: Seen;
-  /**
-   * Calls `listener` whenever another poll's fetch shows this object, and `coming` when such a fetch has been sent. Call the
-   * result to stop.
-   */
-  subscribe?(listener: (seen: Seen) => void, coming: () => void): () => void;
+  /** Tells the listener whenever another poll's fetch shows this object. Call the result to stop. */
+  subscribe?(listener: Listener<Seen>): () => void;
   /** Bounds of the milliseconds between two fetches. Within them it is a quarter of the wait so far, less some jitter. */
   interval: { first: number; most: number };
   /**
@@ -36,6 +33,16 @@ export interface Poll<Seen> {
   /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
   estimator?: DurationEstimator;
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
+}
+
+/** A wait that rests until its next fetch. */
+export interface Listener<Seen> {
+  /** Another fetch shows the object. */
+  hear(seen: Seen): void;
+  /** Such a fetch has been sent for this object alone. */
+  coming(): void;
+  /** By the clock: when the next fetch comes, if the work is likely to be done then. */
+  dueAt(): number | undefined;
 }
 
 /** The last fetch may outlive the deadline by this much, since it may still show the awaited state. */
@@ -153,10 +160,13 @@ async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen
   const { clock, signal } = options.context;
   const resting = linkedAbort(signal);
   const { fetched } = wait;
-  let wakeAt = clock.now() + pauseOf(options, wait);
+  let wakeAt = 0;
+  let isEstimated = false;
   const pauseAnew = () => {
+    isEstimated = wait.estimator?.nextFetch(clock.now() - wait.begun) !== undefined;
     wakeAt = clock.now() + pauseOf(options, wait);
   };
+  pauseAnew();
   let leave = () => {};
   const woken = new Promise<{ seen: Seen } | undefined>((resolve) => {
     wait.learned = () => {
@@ -171,7 +181,8 @@ async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen
         pauseAnew();
       }
     };
-    leave = options.subscribe?.(hear, pauseAnew) ?? leave;
+    const dueAt = () => (isEstimated ? wakeAt : undefined);
+    leave = options.subscribe?.({ hear, coming: pauseAnew, dueAt }) ?? leave;
   });
   try {
     for (let left = wakeAt - clock.now(); left > 0; left = wakeAt - clock.now()) {

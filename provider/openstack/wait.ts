@@ -29,7 +29,7 @@ export async function waitForObject<Row>(
     return await poll<Row | undefined>({
       description: wait.description,
       fetch: (signal) => poller.fetch(id, signal),
-      subscribe: (listener, coming) => poller.subscribe(id, listener, coming),
+      subscribe: (listener) => poller.subscribe(id, listener),
       evaluate: wait.evaluate,
       ...(initial === undefined ? {} : { initial }),
       ...(wait.estimator === undefined ? {} : { estimator: wait.estimator }),

@@ -187,7 +187,7 @@ export class ViprContext {
       return await poll<Task | undefined>({
         description: `ViPR's task ${id} (${what})`,
         fetch: (signal) => this.tasks.fetch(id, signal),
-        subscribe: (listener, coming) => this.tasks.subscribe(id, listener, coming),
+        subscribe: (listener) => this.tasks.subscribe(id, listener),
         evaluate: (task) => {
           const isGone = absence.isProven(task !== undefined);
           if (task === undefined && !isGone) return { is: "pending", progress: `${what}: ViPR does not show its task` };

@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { BatchPoller } from "../../../provider/core/batchPoller";
+import type { Listener } from "../../../provider/core/poll";
 import { FakeClock } from "../../support/fakeClock";
 
 function setUp(rows: Record<string, string> = {}) {
@@ -21,6 +22,10 @@ function setUp(rows: Record<string, string> = {}) {
   return { clock, calls, shared, never };
 }
 
+function listener(hear: Listener<string | undefined>["hear"], due?: number): Listener<string | undefined> {
+  return { hear, coming: () => {}, dueAt: () => due };
+}
+
 test("few are asked for one by one, at once", async () => {
   const { calls, shared, never } = setUp({ a: "making" });
   shared.register();
@@ -39,7 +44,7 @@ test("two hundred fetches at the same time are one list", async () => {
 
 test.each([
   [8, 1],
-  [20, 3],
+  [20, 2],
 ])("%d fetches that come one after another are %d lists", async (count, lists) => {
   const { clock, calls, shared, never } = setUp({ a: "making" });
   for (let n = 0; n < 3; n += 1) shared.register();
@@ -50,6 +55,25 @@ test.each([
       await clock.sleep(40);
     }
     await Promise.all(fetches);
+  });
+  expect(calls).toHaveLength(lists);
+});
+
+test.each([
+  ["waits for a fetch that is due", 400, 1],
+  ["does not wait for one that is due later", 500, 2],
+])("a list %s", async (_title, due, lists) => {
+  const { clock, calls, shared, never } = setUp({ a: "making", b: "making" });
+  for (let n = 0; n < 3; n += 1) shared.register();
+  await clock.run(async () => {
+    const first = shared.fetch("a", never);
+    const leave = shared.subscribe(
+      "b",
+      listener(() => {}, due),
+    );
+    await clock.sleep(due);
+    leave();
+    await Promise.all([first, shared.fetch("b", never)]);
   });
   expect(calls).toHaveLength(lists);
 });
@@ -98,9 +122,16 @@ test("a list is news for all who listen, and for nobody who came while it was un
   const { clock, calls, shared, never } = setUp({ a: "making", b: "making", c: "hidden" });
   for (let n = 0; n < 3; n += 1) shared.register();
   const heard: string[] = [];
-  for (const id of ["b", "c"]) shared.subscribe(id, (row) => heard.push(`${id} ${row}`));
+  for (const id of ["b", "c"])
+    shared.subscribe(
+      id,
+      listener((row) => heard.push(`${id} ${row}`)),
+    );
   await clock.run(() => shared.fetch("a", never));
-  shared.subscribe("a", (row) => heard.push(`a ${row}`));
+  shared.subscribe(
+    "a",
+    listener((row) => heard.push(`a ${row}`)),
+  );
   await clock.run(() => clock.sleep(1));
   expect(heard).toEqual(["b making"]);
   expect(calls).toEqual(["list"]);
@@ -111,7 +142,10 @@ test("resolveWhenMissing: what the list leaves out is fetched at once", async ()
   Object.assign(Reflect.get(shared, "options"), { resolveWhenMissing: true });
   for (let n = 0; n < 3; n += 1) shared.register();
   const heard: unknown[] = [];
-  shared.subscribe("b", (row) => heard.push(row));
+  shared.subscribe(
+    "b",
+    listener((row) => heard.push(row)),
+  );
   await clock.run(() => shared.fetch("a", never));
   expect(heard).toEqual([undefined]);
   expect(calls).toEqual(["list", "b"]);
@@ -121,7 +155,10 @@ test("who has stopped listening hears nothing", async () => {
   const { clock, shared, never } = setUp({ a: "making" });
   for (let n = 0; n < 3; n += 1) shared.register();
   const heard: unknown[] = [];
-  const leave = shared.subscribe("a", (row) => heard.push(row));
+  const leave = shared.subscribe(
+    "a",
+    listener((row) => heard.push(row)),
+  );
   leave();
   await clock.run(() => shared.fetch("a", never));
   expect(heard).toEqual([]);

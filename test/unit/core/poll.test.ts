@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import fc from "fast-check";
 import { DurationEstimator } from "../../../provider/core/durationEstimator";
 import { SnapcloneError } from "../../../provider/core/errors";
-import { type Evaluation, type Poll, poll } from "../../../provider/core/poll";
+import { type Evaluation, type Listener, type Poll, poll } from "../../../provider/core/poll";
 import { systemClock } from "../../../provider/core/util/clock";
 import { FakeClock } from "../../support/fakeClock";
 
@@ -74,8 +74,8 @@ test("a pause is a quarter of the wait so far, within its bounds, drawn from its
 
 test("news end a sleep, and count as a look", async () => {
   const { wait, clock, looked } = setUp(["making"]);
-  const news = (listener: (seen: string) => void) => {
-    void clock.sleep(300).then(() => listener("ready"));
+  const news = ({ hear }: Listener<string>) => {
+    void clock.sleep(300).then(() => hear("ready"));
     return () => {};
   };
   expect(await clock.run(() => poll({ ...wait, initial: "making", subscribe: news }))).toBe("ready");
@@ -90,13 +90,13 @@ test("news without a change begin the pause anew, and wake nobody", async () => 
     evaluated += 1;
     return wait.evaluate(seen);
   };
-  const news = (listener: (seen: string) => void) => {
+  const news = ({ hear }: Listener<string>) => {
     const tell = async () => {
       for (let n = 0; n < 40; n += 1) {
         await clock.sleep(300);
-        listener("making");
+        hear("making");
       }
-      listener("ready");
+      hear("ready");
     };
     void tell();
     return () => {};
