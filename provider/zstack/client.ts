@@ -2,73 +2,29 @@
 // this file waits for a job. The facts are in docs/wire/zstack.md.
 
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import type { z } from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
 import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, HttpResponse } from "../core/http/request";
 import { Session } from "../core/session";
 import { abortableSleep } from "../core/util/abort";
 import { type Clock, systemClock } from "../core/util/clock";
+import { responses, type TagRow, type VmRow, type VolumeRow } from "./answers";
 import type { ZStackSettings } from "./connection";
-import { DuplicateJob, type Fault, faultIn, hasCode, jobError, parseError, SESSION_LOST, ZStackError } from "./errors";
+import {
+  DuplicateJob,
+  type Fault,
+  faultIn,
+  isOfUnknownJob,
+  isSessionLost,
+  isSessionWanted,
+  jobError,
+  parseError,
+  ZStackError,
+} from "./errors";
 import { serverDate, signature } from "./signature";
 
-/** Any other id would not fit into an address: it would be recorded and could never be found again. */
-const uuidSchema = z.string().regex(/^[0-9a-f]{32}$/i, "not a uuid of 32 hex digits");
-const optionalText = z.string().nullish();
-
-const volumeSchema = z.looseObject({
-  uuid: uuidSchema,
-  name: optionalText,
-  description: optionalText,
-  type: optionalText,
-  /** Some servers send a double (docs/wire/zstack.md#s2-7). */
-  size: z.number().nullish(),
-  primaryStorageUuid: optionalText,
-  vmInstanceUuid: optionalText,
-  lastVmInstanceUuid: optionalText,
-  status: optionalText,
-});
-
-const vmSchema = z.looseObject({
-  uuid: uuidSchema,
-  name: z.string(),
-  /** Usually one of docs/wire/zstack.md#states. A string, because versions add states. */
-  state: z.string(),
-  description: optionalText,
-  type: optionalText,
-  zoneUuid: optionalText,
-  clusterUuid: optionalText,
-  hostUuid: optionalText,
-  rootVolumeUuid: optionalText,
-  vmNics: z
-    .array(z.looseObject({ uuid: z.string(), l3NetworkUuid: optionalText, ip: optionalText, mac: optionalText }))
-    .nullish(),
-  allVolumes: z.array(volumeSchema).nullish(),
-});
-
-const tagSchema = z.looseObject({ uuid: uuidSchema, resourceUuid: z.string(), tag: z.string() });
-
-const responses = {
-  login: z.looseObject({ inventory: z.looseObject({ uuid: uuidSchema }) }),
-  valid: z.looseObject({ valid: z.boolean() }),
-  version: z.looseObject({ version: z.string() }),
-  apis: z.looseObject({ supportApis: z.array(z.string()) }),
-  vms: z.looseObject({ inventories: z.array(vmSchema) }),
-  volumes: z.looseObject({ inventories: z.array(volumeSchema) }),
-  tags: z.looseObject({ inventories: z.array(tagSchema) }),
-  uuids: z.looseObject({ inventories: z.array(z.looseObject({ uuid: uuidSchema })) }),
-  configs: z.looseObject({ inventories: z.array(z.looseObject({ name: z.string(), value: optionalText })) }),
-  progress: z.looseObject({ inventories: z.array(z.looseObject({ content: z.string().nullish() })) }),
-  accepted: z.looseObject({ location: z.string().optional(), apiTimeout: z.number().optional() }),
-  /** A job that has ended. Its fields depend on what the job did. */
-  ended: z.looseObject({}),
-  anything: z.unknown(),
-};
-
-export type VmRow = z.infer<typeof vmSchema>;
-export type VolumeRow = z.infer<typeof volumeSchema>;
-export type TagRow = z.infer<typeof tagSchema>;
+export type { TagRow, VmRow, VolumeRow };
 
 export interface CloneRequest {
   names: readonly string[];
@@ -82,8 +38,9 @@ export interface CloneRequest {
   hostUuid?: string | undefined;
 }
 
-/** A request that the server has accepted with 202. Only its job shows the outcome. */
+/** A request that the server has accepted. Only its job shows the outcome. */
 export interface Submitted {
+  /** The id under which the server knows the job. */
   job: string;
   /** The server's own deadline in milliseconds. Servers send it since 4.1.0 (docs/wire/zstack.md#s2-3). */
   apiTimeout?: number | undefined;
@@ -107,9 +64,12 @@ interface Call<T>
   path: string;
   query?: URLSearchParams;
   headers?: Record<string, string>;
-  /** Sent without authorization: job queries, logins, management-node actions (docs/wire/zstack.md#s2-4, #s3-9). */
+  /** Needs no login: job queries, logins, management-node actions (docs/wire/zstack.md#s2-4, #s3-9). */
   open?: true;
 }
+
+/** What a call that the server accepts may be answered with (docs/wire/zstack.md#s2-2). */
+const ACCEPTED = [200, 201, 202, 204];
 
 /**
  * Sessions live 7200 s from their last authorised call (docs/wire/zstack.md#s1-2); idle for less than this they are not
@@ -130,6 +90,10 @@ export class ZStackClient {
   private readonly http: HttpClient;
   private readonly clock: Clock;
   private readonly session: Session<Login>;
+  /** By job: the ends of calls that the server has answered at once, without a job. */
+  private readonly ended = new Map<string, JobAnswer>();
+  /** An answer has shown that the server does not take its job ids from the provider. So it can't know a call sent twice. */
+  ignoresJobIds = false;
 
   constructor(
     private readonly settings: ZStackSettings,
@@ -192,21 +156,37 @@ export class ZStackClient {
   }
 
   async queryJob(job: string, signal?: AbortSignal): Promise<JobAnswer> {
-    const path = `/api-jobs/${segment(job)}`;
+    const ended = this.ended.get(job);
+    if (ended !== undefined) return ended;
+    const path = `/api-jobs/${jobSegment(job)}`;
     const call = { method: "GET", path, schema: responses.ended, accept: [200, 202], open: true, signal } as const;
     try {
-      const { status, body } = await this.call(call);
-      if (status === 202) return { is: "running" };
-      const fault = faultIn(body);
-      return fault ? { is: "failed", fault } : { is: "done", body };
+      const { status, body } = await this.callForJob(call);
+      return status === 202 ? { is: "running" } : endOf(body);
     } catch (error) {
+      if (!(error instanceof SnapcloneError)) throw error;
+      const { status, message } = error.parts;
       // Some servers send an empty body instead of `{}`: the job runs all the same.
-      if (isKind(error, "malformed") && error.parts.status === 202) return { is: "running" };
-      if (isKind(error, "notFound") && error.parts.status === 404) return { is: "gone" };
-      if (error instanceof ZStackError)
-        return { is: "failed", fault: { codes: error.codes, message: error.parts.message } };
+      if (isKind(error, "malformed") && status === 202) return { is: "running" };
+      if (isOfUnknownJob(error, job)) return { is: "gone" };
+      if (error instanceof ZStackError) return { is: "failed", fault: { codes: error.codes, message } };
       throw error;
     }
+  }
+
+  /**
+   * ZStack itself does not look at the session here (docs/wire/zstack.md#s2-4-auth). Its SDK sends one, so a gateway in front
+   * may want it: then a lost session says nothing of the job, and only its repetition with a new one does.
+   */
+  private async callForJob<T>(call: Call<T>): Promise<HttpResponse<T>> {
+    const login = this.session.current;
+    try {
+      return await this.call(call, login);
+    } catch (error) {
+      if (this.settings.auth.method !== "account" || !(isSessionLost(error) || isSessionWanted(error))) throw error;
+    }
+    if (login !== undefined) this.session.drop(login);
+    return this.call(call, await this.session.open(call.signal));
   }
 
   // --- queries
@@ -341,69 +321,87 @@ export class ZStackClient {
     const headers = { ...call.headers, "x-job-uuid": job };
     const session = this.settings.auth.method === "account" ? (await this.session.open(call.signal)).uuid : undefined;
     try {
-      const { body } = await this.call({ ...call, headers, accept: [202], schema: responses.anything });
-      const parsed = responses.accepted.safeParse(body);
+      const answer = await this.call({ ...call, headers, accept: ACCEPTED, schema: responses.anything });
+      if (answer.status !== 202) return this.endAtOnce(job, endOf(answer.body), session);
+      const parsed = responses.accepted.safeParse(answer.body);
       // Only the id of the location is usable: its host is the management node's internal one (docs/wire/zstack.md#s2-3).
-      const id = /\/api-jobs\/([0-9a-f]{32})$/i.exec(parsed.data?.location ?? "")?.[1];
-      return { job: id ?? job, apiTimeout: parsed.data?.apiTimeout, session };
+      const location = parsed.data?.location ?? answer.headers.location ?? "";
+      const id = /\/api-jobs\/([\w-]{1,64})\/?(?:\?|$)/.exec(location)?.[1] ?? job;
+      if (id.toLowerCase() !== job.toLowerCase()) this.ignoresJobIds = true;
+      return { job: id, apiTimeout: parsed.data?.apiTimeout, session };
     } catch (error) {
+      const { status } = error instanceof SnapcloneError ? error.parts : {};
+      if (status === 204) return this.endAtOnce(job, { is: "done", body: {} }, session);
       // The server has accepted the request, and its answer is unusable. The job has the id that the provider chose.
-      if (error instanceof SnapcloneError && error.parts.status === 202) return { job, session };
+      if (status === 202) return { job, session };
       // An earlier attempt has arrived. Servers report that since 4.5.0 (docs/wire/zstack.md#s5, commit 32640b10).
       if (error instanceof DuplicateJob) return { job, session };
       throw error;
     }
   }
 
+  /** There is no job to ask for. */
+  private endAtOnce(job: string, end: JobAnswer, session: string | undefined): Submitted {
+    this.ended.set(job, end);
+    this.ignoresJobIds = true;
+    return { job, session };
+  }
+
   private async query<Row>(
     path: string,
     conditions: readonly string[],
-    schema: z.ZodType<{ inventories: Row[] }>,
+    schema: z.ZodType<{ inventories: Row[]; total?: number | null | undefined }>,
     signal: AbortSignal | undefined,
     key = "uuid",
   ): Promise<Row[]> {
-    const rows: Row[] = [];
-    for (;;) {
+    const rows = new Map<string, Row>();
+    for (let start = 0; ; ) {
       const query = new URLSearchParams([...conditions.map((condition): [string, string] => ["q", condition])]);
       query.set("limit", String(PAGE));
-      query.set("start", String(rows.length));
+      query.set("start", String(start));
       query.set("sort", `-${key}`);
-      const { inventories } = (await this.call({ method: "GET", path, query, schema, signal })).body;
-      rows.push(...inventories);
-      if (inventories.length < PAGE) return rows;
+      query.set("replyWithCount", "true");
+      const { inventories, total } = (await this.call({ method: "GET", path, query, schema, signal })).body;
+      const before = rows.size;
+      for (const row of inventories) rows.set(String(Reflect.get(Object(row), key) ?? JSON.stringify(row)), row);
+      start += inventories.length;
+      // A server may give fewer rows at once than it was asked for, or the same rows for ever.
+      const isLast = inventories.length < PAGE && start >= (total ?? 0);
+      if (isLast || rows.size === before) return [...rows.values()];
     }
   }
 
   /** Retries a GET whose 200 is malformed, as after a 502. */
-  private async call<T>(call: Call<T>): Promise<HttpResponse<T>> {
+  private async call<T>(call: Call<T>, login?: Login): Promise<HttpResponse<T>> {
     for (const pause of call.method === "GET" ? MALFORMED_PAUSES_MS : []) {
       try {
-        return await this.callOnce(call);
+        return await this.callOnce(call, login);
       } catch (error) {
         if (!isKind(error, "malformed") || error.parts.status !== 200) throw error;
       }
       await abortableSleep(this.clock, pause, call.signal ?? undefined);
     }
-    return this.callOnce(call);
+    return this.callOnce(call, login);
   }
 
-  /** Logs in anew and retries a GET once if the session is lost. For a change, only its job reports the lost session. */
-  private async callOnce<T>(call: Call<T>): Promise<HttpResponse<T>> {
-    if (call.open) return this.send(call, undefined);
-    if (this.settings.auth.method === "accessKey") return this.send(call, undefined);
-    const isLost = (error: unknown): error is SnapcloneError => hasCode(error, SESSION_LOST) && call.method === "GET";
-    return this.session.send((login) => this.send(call, login), call.signal, isLost);
+  /**
+   * Logs in anew and sends once more what is refused because the session is lost: nothing was done. Of an accepted change, only
+   * its job reports the lost session.
+   */
+  private async callOnce<T>(call: Call<T>, login: Login | undefined): Promise<HttpResponse<T>> {
+    if (call.open || this.settings.auth.method === "accessKey") return this.send(call, login);
+    return this.session.send((current) => this.send(call, current), call.signal, isSessionLost);
   }
 
   private async send<T>(call: Call<T>, login: Login | undefined): Promise<HttpResponse<T>> {
-    const { path, query, headers, open, ...request } = call;
+    const { path, query, headers, open: _open, ...request } = call;
     const uri = `/v1${path}`;
     let last: { status: number; fault: Fault | undefined; text: string } | undefined;
     try {
       const answer = await this.http.request<T>({
         ...request,
         url: `${this.settings.base}${uri}${query && query.size > 0 ? `?${query}` : ""}`,
-        headers: { ...headers, ...(open ? {} : this.authorization(call.method, uri, login?.uuid)) },
+        headers: { ...headers, ...this.authorization(call, uri, login?.uuid) },
         service: "ZStack",
         parseError: (raw) => {
           last = { status: raw.status, fault: faultIn(raw.json), text: raw.text };
@@ -420,18 +418,26 @@ export class ZStackClient {
     }
   }
 
-  private authorization(method: string, uri: string, session: string | undefined): Record<string, string> {
+  private authorization(call: Call<unknown>, uri: string, session: string | undefined): Record<string, string> {
     const { auth } = this.settings;
-    if (auth.method === "account") return { authorization: `OAuth ${session}` };
+    if (auth.method === "account") return session === undefined ? {} : { authorization: `OAuth ${session}` };
+    if (call.open && !call.path.startsWith("/api-jobs/")) return {};
     const date = serverDate(this.clock.date(), auth.timeZone);
-    return { date, authorization: `ZStack ${auth.id}:${signature(auth.secret, method, date, uri)}` };
+    return { date, authorization: `ZStack ${auth.id}:${signature(auth.secret, call.method, date, uri)}` };
   }
 
   /** A login may end all other sessions of the account (`enable.unique.session`), so the previous one is tried first. */
   private async renewOrLogin(previous: Login | undefined): Promise<Login> {
     if (previous !== undefined) {
       const path = `/accounts/sessions/${previous.uuid}/valid`;
-      const { body } = await this.call({ method: "GET", path, schema: responses.valid, open: true });
+      // Without an answer to this question, a new login is as good.
+      const body = await this.call({ method: "GET", path, schema: responses.valid, open: true }).then(
+        (answer) => answer.body,
+        (error: unknown) => {
+          if (isKind(error, "transient", "stopped")) throw error;
+          return { valid: false };
+        },
+      );
       if (body.valid) return Object.assign(previous, { usedAt: this.clock.now() });
     }
     const { auth } = this.settings;
@@ -449,6 +455,16 @@ export class ZStackClient {
 function segment(uuid: string): string {
   if (/^[0-9a-f]{32}$/i.test(uuid)) return uuid;
   throw new SnapcloneError({ kind: "input", message: `"${uuid}" is not a uuid of 32 hex digits` });
+}
+
+/** Servers may choose ids of other forms for jobs. */
+function jobSegment(job: string): string {
+  return /^[\w-]{1,64}$/.test(job) ? job : segment(job);
+}
+
+function endOf(body: unknown): JobAnswer {
+  const fault = faultIn(body);
+  return fault ? { is: "failed", fault } : { is: "done", body };
 }
 
 function sha512(text: string): string {

@@ -260,6 +260,7 @@ class RunningStep<Rows> {
   progress: string | undefined;
   private submitted: Submitted | undefined;
   private hasJobEnded = false;
+  private refusal: SnapcloneError | undefined;
   private submits = 0;
   private updates = 0;
   private unknownSince: number | undefined;
@@ -278,7 +279,10 @@ class RunningStep<Rows> {
     try {
       this.submitted = await this.step.submit(newUuid());
     } catch (error) {
-      this.fail(error instanceof SnapcloneError ? error : asSnapcloneError(error, this.step.operation));
+      const failure = error instanceof SnapcloneError ? error : asSnapcloneError(error, this.step.operation);
+      // A request that was sent twice may be refused because the first has had its effect.
+      if (isKind(failure, "refused")) this.refusal = failure;
+      else this.fail(failure);
     }
   }
 
@@ -289,6 +293,7 @@ class RunningStep<Rows> {
     // The end of its job completes a change, since lists may lag. It does not complete a removal: the object still shows.
     const isChange = this.step.member !== undefined;
     if (this.step.isDone(rows) || (this.hasJobEnded && isChange)) this.isOver = true;
+    else if (this.refusal) this.fail(this.refusal);
     // The first query may have come too early.
     else if (this.updates > 1 && !this.hasJobEnded && !this.isUnderWay(rows)) await this.queryJob(signal);
   }

@@ -39,6 +39,24 @@ export function hasCode(error: unknown, code: string): boolean {
 /** The session was lost. ZStack rejected the request before it did anything (docs/wire/zstack.md#s1-3). */
 export const SESSION_LOST = "ID.1001";
 const NOT_FOUND = "SYS.1003";
+
+/** A refusal of the call itself, before anything was done. ZStack never answers 401 (docs/wire/zstack.md#s1-3), a gateway may. */
+export function isSessionLost(error: unknown): error is SnapcloneError {
+  return hasCode(error, SESSION_LOST) || (error instanceof SnapcloneError && error.parts.status === 401);
+}
+
+/** `missing header 'Authorization'` (docs/wire/zstack.md#s1-3). */
+export function isSessionWanted(error: unknown): boolean {
+  return error instanceof SnapcloneError && error.parts.status === 400 && error.parts.message.includes("Authorization");
+}
+
+/** Whether the answer to the query of a job says that there is no such job, and not that the job has failed. */
+export function isOfUnknownJob(error: SnapcloneError, job: string): boolean {
+  const { status, message } = error.parts;
+  if (status === 404) return error.kind === "notFound" || error instanceof ZStackError;
+  return hasCode(error, NOT_FOUND) && message.includes(job);
+}
+
 /** A message timed out or got lost on its way to an agent: the work may continue for hours (docs/wire/zstack.md#s6). */
 const OUTCOME_UNKNOWN = /^SYS\.(1001|1011|1015|1016)$/;
 
@@ -111,7 +129,10 @@ export function parseError(
   if (status === 403 && settings.auth.method === "accessKey") {
     return { kind: "unauthorized", ...quoted, hint: accessKeyHint(settings) };
   }
-  if (status === 404 && text.includes("the job has been expired")) return { kind: "notFound", ...quoted };
+  // ZStack's words are "the job has been expired"; those of an address that there is not are others.
+  if (status === 404 && path.startsWith("/api-jobs/") && !text.includes("no api mapping")) {
+    return { kind: "notFound", ...quoted };
+  }
   if (status === 404) {
     return {
       kind: "config",

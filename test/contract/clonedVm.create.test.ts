@@ -278,9 +278,10 @@ describe("lost replies, lost sessions, killed runs", () => {
 
   test("create: logs in anew and uses a new job id if the session is lost before the clone request", async () => {
     await start();
-    // Job 1 tags the source. ZStack rejects the clone request in job 2.
+    // Job 1 tags the source. ZStack rejects the clone request in job 2, and says so again with a new session.
     emulator.faults.add({
       match: { operation: "jobs.query", nth: 2 },
+      times: 2,
       status: 503,
       body: { error: { code: "ID.1001", description: "x", details: "会话过期" } },
     });

@@ -6,12 +6,13 @@ import type { Task } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { Clock } from "../../core/util/clock";
+import { isRecord } from "../../core/util/values";
 import type { CloneRequest, JobAnswer, VmRow } from "../client";
 import { UNKNOWN_OUTCOME_GRACE_MS } from "../context";
 import { faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
-import { missingResult, unknownEnd } from "./errors";
+import { unknownEnd } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
-import { finalName, type PendingCreate, temporaryName } from "./ownership";
+import { finalName, isJobId, type PendingCreate, temporaryName } from "./ownership";
 import { CREATE_STOPPED_SINCE, isAtLeast, SINCE } from "./versions";
 
 /** States that a VM does not leave by itself. A wait does not end in an unknown state. */
@@ -92,15 +93,24 @@ export interface CloneJob {
   description: string;
   /** An earlier run sent the request, so the job may have ended already. */
   isEarlier: boolean;
+  /** The server has accepted the request. If it does not know the job, the work goes on all the same. */
+  isAccepted?: boolean | undefined;
 }
 
 /** Reads a task from the state. undefined if the task does not clone. */
 export function cloneJobOf(task: Task | undefined): CloneJob | undefined {
-  const { job, until, names } = task ?? {};
-  if (typeof job !== "string" || !/^[0-9a-f]{32}$/i.test(job)) return undefined;
+  const { job, until, names, accepted } = task ?? {};
+  if (typeof job !== "string" || !isJobId(job)) return undefined;
   const clones = Array.isArray(names) ? names.length : undefined;
   const description = clones === 1 ? `cloning ${names}` : `cloning ${clones ?? ""} VMs`;
-  return { job, until: typeof until === "number" ? until : undefined, clones, description, isEarlier: false };
+  return {
+    job,
+    until: typeof until === "number" ? until : undefined,
+    clones,
+    description,
+    isEarlier: false,
+    isAccepted: accepted === true,
+  };
 }
 
 /** The jobs of earlier runs: those of pending creates, and the state's own task. */
@@ -130,26 +140,28 @@ export interface JobState {
 export class JobProgress {
   private readonly begun: number;
   private readonly change: { of: string; at: number };
-  private wasSeen = false;
+  private wasSeen: boolean;
   /** ZStack's own time for the job is over, or is not known. */
   private isOverdue = false;
 
   constructor(
     private readonly job: CloneJob,
     private readonly clock: Clock,
+    /** The server does not know the ids that the provider chooses: an unknown job may have arrived all the same. */
+    private readonly ignoresJobIds = false,
   ) {
     this.begun = clock.now();
+    this.wasSeen = job.isAccepted === true || (ignoresJobIds && !job.isEarlier);
     this.change = { of: "", at: this.begun };
   }
 
   /** What else to query after this answer. `serverNow`: seconds since 1970. */
   nextQuery(answer: JobAnswer, serverNow: number): "nothing" | "progress" | "progress and VMs" {
     if (answer.is !== "gone") this.wasSeen = true;
-    if (answer.is === "done" && !hasResult(answer.body)) throw missingResult(this.job.job);
     if (hasEnded(answer)) return "nothing";
     // A job whose management node has crashed is "processing" for ever (docs/wire/zstack.md#s2-4).
     const isStuck = this.job.until !== undefined && serverNow >= this.job.until;
-    this.isOverdue = isStuck || this.job.until === undefined;
+    this.isOverdue = isStuck || this.job.until === undefined || answer.is === "done";
     if (answer.is !== "running" || isStuck) return "progress and VMs";
     return this.clock.now() - this.begun < PROGRESS_AFTER_MS ? "nothing" : "progress";
   }
@@ -171,13 +183,12 @@ export class JobProgress {
     const haveDisks = rows.every((row) => dataVolumes(row).length >= disks);
     if (areFinished && haveDisks && rows.length >= clones)
       return { is: "done", progress: `${description}: all VMs exist` };
-    const grace = this.wasSeen ? UNKNOWN_OUTCOME_GRACE_MS : NEVER_SEEN_GRACE_MS;
-    const isQuiet = clock.now() - change.at >= grace;
+    const mayBeUnderWay = this.wasSeen || this.ignoresJobIds;
+    const isQuiet = clock.now() - change.at >= (mayBeUnderWay ? UNKNOWN_OUTCOME_GRACE_MS : NEVER_SEEN_GRACE_MS);
     const quietEnd = isQuiet ? this.quietEnd(answer, percent, areFinished ? rows.length : 0) : "pending";
     if (quietEnd === "done") return { is: "done", progress: `${description}: nothing changes any more` };
     if (quietEnd === "unknown") return { is: "failed", error: unknownEnd(this.job, rows.length) };
-    const why = answer.is === "gone" ? "ZStack does not know the job" : "ZStack no longer waits for the job";
-    return { is: "pending", progress: `${progress}: ${why}, ${rows.length} VMs exist` };
+    return { is: "pending", progress: `${progress}: ${WHY_VMS[answer.is]}, ${rows.length} VMs exist` };
   }
 
   /**
@@ -189,13 +200,23 @@ export class JobProgress {
     if (percent !== undefined && !this.isOverdue) return "pending";
     if (finished > 0) return "done";
     // Of a crashed management node's job, the progress stays for ever, too.
-    const isReported = percent !== undefined && answer.is !== "running";
+    const isReported = percent !== undefined && (answer.is === "gone" || answer.is === "failed");
     return this.isOverdue && !isReported ? "done" : "unknown";
   }
 }
 
+/** Why the VMs have to show the end of a job. */
+const WHY_VMS: Readonly<Record<JobAnswer["is"], string>> = {
+  gone: "ZStack does not know the job",
+  done: "ZStack reports the end of the job without a result",
+  running: "ZStack no longer waits for the job",
+  failed: "ZStack no longer waits for the job",
+};
+
 function hasEnded(answer: JobAnswer): boolean {
-  return answer.is === "done" || (answer.is === "failed" && !isOutcomeUnknown(answer.fault));
+  return (
+    (answer.is === "done" && hasResult(answer.body)) || (answer.is === "failed" && !isOutcomeUnknown(answer.fault))
+  );
 }
 
 // --- the result
@@ -208,7 +229,7 @@ export interface JobOutcome {
   failed: Map<string, string>;
   /** The uuids of the VMs that ZStack reports without an error. */
   succeeded: Set<string>;
-  /** By uuid, the names that the VMs had when their job ended. */
+  /** By uuid, the names that the VMs had on the server when their job ended. */
   names: Map<string, string>;
   /** The data volumes of the VMs that ZStack reports. */
   volumes: Set<string>;
@@ -232,28 +253,31 @@ export function newOutcome(reasons: string[]): JobOutcome {
 
 const volumesSchema = z.array(z.looseObject({ uuid: z.string(), type: z.unknown().optional() }));
 
-const resultSchema = z.looseObject({
-  result: z
+const entrySchema = z.looseObject({
+  error: z.unknown().optional(),
+  inventory: z
     .looseObject({
-      inventories: z.array(
-        z.looseObject({
-          error: z.unknown().optional(),
-          inventory: z
-            .looseObject({
-              uuid: z.string(),
-              name: z.unknown().optional(),
-              allVolumes: volumesSchema.nullish().catch(undefined),
-            })
-            .nullish(),
-        }),
-      ),
+      uuid: z.string(),
+      name: z.unknown().optional(),
+      allVolumes: volumesSchema.nullish().catch(undefined),
     })
-    .optional(),
+    .nullish(),
 });
 
-/** A clone job always has a result, even if it made no VM (docs/wire/zstack.md#s3-4). */
+const resultSchema = z.looseObject({
+  numberOfClonedVm: z.number().nullish(),
+  inventories: z.array(entrySchema).nullish(),
+});
+
+/** The VMs of a job's result. The vendor's servers wrap them in `result`; a list without an entry may be left out. */
+function entriesOf(body: unknown): z.infer<typeof entrySchema>[] | undefined {
+  const { data } = resultSchema.safeParse((isRecord(body) ? body.result : undefined) ?? body);
+  return data?.inventories ?? (data?.numberOfClonedVm === 0 ? [] : undefined);
+}
+
+/** A clone job of the vendor's always has a result, even if it made no VM (docs/wire/zstack.md#s3-4). */
 export function hasResult(body: unknown): boolean {
-  return resultSchema.safeParse(body).data?.result !== undefined;
+  return entriesOf(body) !== undefined;
 }
 
 /** Adds the end of a job to `outcome`. The entry of a failed clone may have an inventory (docs/wire/zstack.md#s3-4). */
@@ -266,17 +290,18 @@ export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): 
     }
   }
   if (answer.is !== "done") return;
-  for (const { error, inventory } of resultSchema.safeParse(answer.body).data?.result?.inventories ?? []) {
+  for (const { error, inventory } of entriesOf(answer.body) ?? []) {
     const fault = faultIn({ error });
     if (fault && !inventory) outcome.reasons.push(fault.message);
     if (!inventory) continue;
     for (const { uuid, type } of inventory.allVolumes ?? []) if (type === "Data") outcome.volumes.add(uuid);
-    if (typeof inventory.name === "string") outcome.names.set(inventory.uuid, finalName(inventory.name, set));
+    if (typeof inventory.name === "string") outcome.names.set(inventory.uuid, inventory.name);
     if (!fault) outcome.succeeded.add(inventory.uuid);
     // A start that timed out may still succeed: the VM's state shows the outcome.
     if (!fault || isOutcomeUnknown(fault)) continue;
     const name = outcome.names.get(inventory.uuid);
-    outcome.failed.set(inventory.uuid, `${name === undefined ? "" : `"${name}": `}${fault.message}`);
+    const which = name === undefined ? "" : `"${finalName(name, set)}": `;
+    outcome.failed.set(inventory.uuid, `${which}${fault.message}`);
   }
 }
 

@@ -11,6 +11,7 @@ import { explainRefusal } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { Members } from "./members";
 import { DRY_RUN } from "./ownership";
+import { refuseUnsupportedInputs } from "./request";
 
 const TIMEOUT_MS = 60_000;
 const PENDING_SECONDS = 3600;
@@ -51,7 +52,7 @@ async function announce(
   inputs: ClonedVmInputs,
   { stack, owner }: { stack: string; owner: string },
 ): Promise<void> {
-  await members.refuseUnsupported(inputs);
+  await refuseUnsupportedInputs(members.cloud, inputs, members.context.warn);
   const time = members.cloud.now();
   const pending = {
     set: members.id,

@@ -23,11 +23,6 @@ export function missingSource(error: SnapcloneError, source: string): SnapcloneE
   return new SnapcloneError({ ...error.parts, kind: "refused", message, hint: "Correct vmInstanceUuid." });
 }
 
-export function missingResult(job: string): SnapcloneError {
-  const message = "ZStack reports the end of the clone job without a result";
-  return new SnapcloneError({ kind: "malformed", message, request: `job ${job}` });
-}
-
 /** Nothing shows whether ZStack still works on the job. The kind keeps the pending create and the state's entry. */
 export function unknownEnd({ job, until, description }: CloneJob, vms: number): SnapcloneError {
   const end =

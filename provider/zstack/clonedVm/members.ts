@@ -8,20 +8,9 @@
 import type { OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
-import type { TagRow, VmRow } from "../client";
+import type { Submitted, TagRow, VmRow } from "../client";
 import { isGone, newUuid, runAll, type WaitContext, type ZStackContext } from "../context";
-import { hasCode } from "../errors";
-import {
-  addJobEnd,
-  type CloneJob,
-  divideClones,
-  earlierJobs,
-  type JobOutcome,
-  newOutcome,
-  refuseUnsupported,
-  STABLE,
-  versionedInputs,
-} from "./create";
+import { addJobEnd, type CloneJob, divideClones, earlierJobs, type JobOutcome, newOutcome, STABLE } from "./create";
 import { type DeleteOptions, Deletion, releaseBinned } from "./delete";
 import { explainRefusal, lackingVolumesWarning, missingSource, otherVolumesWarning } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
@@ -38,6 +27,7 @@ import {
   pendingCreateTag,
   readTags,
   removeTags,
+  requestedName,
   type SetTags,
   type TagReference,
   tagStep,
@@ -48,8 +38,8 @@ import {
 } from "./ownership";
 import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
 import { renameSteps } from "./rename";
-import { sendCloneRequest, waitForJob } from "./request";
-import { type KnownVm, knownVms, sourceOf } from "./state";
+import { countDataVolumes, refuseUnsupportedInputs, sendCloneRequest, waitForJob } from "./request";
+import { asTexts, type KnownVm, knownVms, sourceOf } from "./state";
 import { divideVolumes } from "./volumes";
 
 /** ZStack gets at least this long: if it gives a job up, the work goes on, and nobody knows how far. */
@@ -93,6 +83,8 @@ export class Members {
    * before it has its tag, and then only its uuid identifies it.
    */
   private readonly cloneNames = new Map<string, string | undefined>();
+  /** The names of the clones that this run has requested. */
+  readonly requested: string[] = [];
   /** The data volumes that the results of clone jobs name. */
   private readonly namedVolumes = new Set<string>();
   /** Jobs whose pending creates this run has written, and no list has shown yet. */
@@ -136,16 +128,20 @@ export class Members {
 
   /** The VMs that have this set's temporary names, and those that had such a name when this process learnt of them. */
   private async queryUnnamed(signal: AbortSignal): Promise<VmRow[]> {
-    const rows = await this.cloud.client.queryVmInstances([`name~=%${temporaryName("", this.id)}`], signal);
+    const rows = await this.cloud.client.queryVmInstances([`name~=%${temporaryName("", this.id)}%`], signal);
     const found = rows.filter(({ name }) => isTemporary(name, this.id));
-    for (const { uuid, name } of found) this.cloneNames.set(uuid, finalName(name, this.id));
+    for (const { uuid, name } of found) this.cloneNames.set(uuid, this.programName(name));
     const isFound = (uuid: string) => [...found, ...this.all].some((one) => one.uuid === uuid);
     const others = [...this.cloneNames.keys()].filter((uuid) => !isFound(uuid));
     return others.length === 0 ? found : [...found, ...(await this.cloud.vms(others, signal))];
   }
 
+  private programName(name: string): string {
+    return requestedName(name, this.id, this.requested) ?? finalName(name, this.id);
+  }
+
   private nameOf({ uuid, name }: Pick<VmRow, "uuid" | "name">): string {
-    return this.cloneNames.get(uuid) ?? finalName(name, this.id);
+    return this.cloneNames.get(uuid) ?? this.programName(name);
   }
 
   private memberOf(uuid: string, row: VmRow | undefined): Member {
@@ -231,18 +227,20 @@ export class Members {
     const { cloud, context } = this;
     const { vmInstanceUuid: source } = inputs;
     const [, disks] = await Promise.all([
-      this.refuseUnsupported(inputs),
-      inputs.full ? this.countDataVolumes(source) : 0,
+      refuseUnsupportedInputs(cloud, inputs, context.warn),
+      inputs.full ? countDataVolumes(cloud, source, context.signal) : 0,
     ]);
     const seconds = Math.max(MIN_TIMEOUT_SECONDS, Math.ceil((context.deadline - context.clock.now()) / 1000));
     const time = cloud.now();
     const until = time + seconds + TIMEOUT_MARGIN_SECONDS;
-    const pending = { set: this.id, job, until, time, clones: names.length, disks, record, isOld: false };
+    this.requested.push(...names);
+    let pending: PendingCreate = { set: this.id, job, until, time, clones: names.length, disks, record, isOld: false };
     await this.writePendingCreate(pending, source).catch((error: unknown) => {
       throw isKind(error, "notFound") ? missingSource(error, source) : error;
     });
+    let submitted: Submitted | undefined;
     try {
-      await sendCloneRequest(cloud, inputs, { set: this.id, names, job, seconds }, context);
+      submitted = await sendCloneRequest(cloud, inputs, { set: this.id, names, job, seconds }, context);
     } catch (error) {
       // The job and its VMs show the outcome.
       if (isKind(error, "ambiguous"))
@@ -253,20 +251,17 @@ export class Members {
         throw await explainRefusal(cloud.client, error);
       } else throw error;
     }
-    return { task: { job, until, names: [...names] }, pending };
+    if (submitted && submitted.job !== job) pending = await this.renamePendingCreate(pending, source, submitted.job);
+    return { task: { job: pending.job, until, names: [...names], accepted: submitted !== undefined }, pending };
   }
 
-  /** Refuses inputs that this version of ZStack would ignore. */
-  async refuseUnsupported(inputs: ClonedVmInputs): Promise<void> {
-    const versioned = versionedInputs(inputs);
-    if (versioned.length === 0) return;
-    refuseUnsupported(versioned, await this.cloud.version(), this.context.warn);
-  }
-
-  private async countDataVolumes(vm: string): Promise<number> {
-    const conditions = [`vmInstanceUuid=${vm}`, "type=Data"];
-    const rows = await this.cloud.client.queryVolumes(conditions, this.context.signal);
-    return rows.filter((row) => row.vmInstanceUuid === vm && row.type === "Data").length;
+  /** The server has chosen the job's id itself: a later run can ask for no other. */
+  private async renamePendingCreate(pending: PendingCreate, source: string, job: string): Promise<PendingCreate> {
+    const renamed = { ...pending, job };
+    await this.writePendingCreate(renamed, source)
+      .then(() => this.clearPendingCreates(pending.job))
+      .catch(() => {});
+    return renamed;
   }
 
   async writePendingCreate(pending: PendingCreate, source: string): Promise<void> {
@@ -275,18 +270,14 @@ export class Members {
     const tag = pendingCreateTag(pending);
     const submit = (job: string) => cloud.client.createUserTag("VmInstanceVO", source, tag, job);
     await cloud.run(`tag the source VM ${source}`, submit, context).catch(async (error: unknown) => {
-      // A repeated request says that the tag exists, with a code that other failures have, too (docs/wire/zstack.md#tags).
-      if (await this.bearsTag(error, source, tag)) return;
       // ZStack goes on with the job that nobody waits for any more, so the next run must look for the tag.
       if (isKind(error, "stopped")) throw new SnapcloneError({ ...error.parts, kind: "ambiguous" });
-      throw error;
+      // A repeated request says that the tag exists, with a code that other failures have, too (docs/wire/zstack.md#tags), and
+      // ZStack may have forgotten the job.
+      const rows = await cloud.tagsOn([source], context.signal).catch(() => []);
+      if (!rows.some((row) => isTagOn(row, source, tag))) throw error;
     });
     this.expectPendingCreate(pending);
-  }
-
-  private async bearsTag(error: unknown, vm: string, tag: string): Promise<boolean> {
-    if (!["SYS.1006", "TAG.1000"].some((code) => hasCode(error, code))) return false;
-    return (await this.cloud.tagsOn([vm], this.context.signal)).some((row) => isTagOn(row, vm, tag));
   }
 
   /** Another object for this set has written the pending create. */
@@ -296,7 +287,15 @@ export class Members {
 
   /** The clone jobs that may still run: those of pending creates, and the state's own task. */
   jobs(task?: Task): CloneJob[] {
-    return earlierJobs(this.tags.pendingCreates, task).filter(({ job }) => !this.cloud.endedJobs.has(job));
+    // Clones get their tags when their job has ended, and the tags have the time of its request.
+    const tagged = (time: number) => this.tags.members.filter((tag) => tag.time === time).length;
+    const ended = this.tags.pendingCreates.filter(({ time, clones }) => time && clones && tagged(time) >= clones);
+    const names = asTexts(task?.names);
+    const isOver = names.length > 0 && names.every((name) => this.named(name)?.tag !== undefined);
+    const over = [...ended.map(({ job }) => job), ...(isOver ? [task?.job] : [])];
+    return earlierJobs(this.tags.pendingCreates, task).filter(
+      ({ job }) => !this.cloud.endedJobs.has(job) && !over.includes(job),
+    );
   }
 
   /**
@@ -339,8 +338,10 @@ export class Members {
       this.cloud.endedJobs.add(job.job);
     }
     for (const volume of outcome.volumes) this.namedVolumes.add(volume);
-    for (const uuid of outcome.succeeded)
-      this.cloneNames.set(uuid, outcome.names.get(uuid) ?? this.cloneNames.get(uuid));
+    for (const uuid of outcome.succeeded) {
+      const name = outcome.names.get(uuid);
+      this.cloneNames.set(uuid, name === undefined ? this.cloneNames.get(uuid) : this.programName(name));
+    }
     const { clock } = this.context;
     const begun = clock.now();
     const isMember = (uuid: string) => this.all.some((member) => member.uuid === uuid);

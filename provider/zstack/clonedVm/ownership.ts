@@ -252,12 +252,25 @@ export function temporaryName(name: string, set: string): string {
 /** The temporary name of a clone of any set. */
 export const PROVISIONAL_NAME = /\.sc-[0-9a-f]{32}$/;
 
+/** A server may have put more behind the name, or have changed its case. */
 export function isTemporary(name: string, set: string): boolean {
-  return name.endsWith(temporaryName("", set));
+  return markAt(name, set) >= 0;
 }
 
 export function finalName(name: string, set: string): string {
-  return isTemporary(name, set) ? name.slice(0, -temporaryName("", set).length) : name;
+  return isTemporary(name, set) ? name.slice(0, markAt(name, set)) : name;
+}
+
+/** Which of the requested names a clone has, though the server may have changed the name. undefined if that can't be told. */
+export function requestedName(name: string, set: string, requested: readonly string[]): string | undefined {
+  const found = finalName(name, set);
+  if (!isTemporary(name, set) || requested.includes(found)) return found;
+  const ends = requested.filter((one) => found.toLowerCase().endsWith(one.toLowerCase()));
+  return ends.toSorted((a, b) => b.length - a.length)[0];
+}
+
+function markAt(name: string, set: string): number {
+  return name.toLowerCase().lastIndexOf(temporaryName("", set));
 }
 
 // --- the text of the tags
@@ -333,7 +346,7 @@ export function readTags(rows: readonly TagRow[]): Map<string, SetTags> {
 
 function readPendingCreate(tag: string): PendingCreate | undefined {
   const [, kind, set = "", job = "", until = "", ...rest] = tag.split(PART);
-  if (!isUuid(job) || !/^\d+$/.test(until)) return undefined;
+  if (!isJobId(job) || !/^\d+$/.test(until)) return undefined;
   const common = { set, job, until: Number(until) };
   if (kind === "intent") {
     const [time, clones, disks, stack = "", attempt = "", inputs = "", ...owner] = rest;
@@ -372,6 +385,11 @@ function readMember(tag: string, set: string): MemberTag {
 
 function numberIn(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** A server may choose ids of other forms than the provider's. */
+export function isJobId(text: string): boolean {
+  return /^[\w-]{1,64}$/.test(text);
 }
 
 export function isUuid(text: string): boolean {

@@ -4,12 +4,39 @@
 import { isKind } from "../../core/errors";
 import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
-import type { JobAnswer, VmRow } from "../client";
+import type { JobAnswer, Submitted, VmRow } from "../client";
 import type { WaitContext, ZStackContext } from "../context";
-import { type CloneJob, cloneRequest, JobProgress, type JobState, vmSystemTags } from "./create";
+import {
+  type CloneJob,
+  cloneRequest,
+  JobProgress,
+  type JobState,
+  refuseUnsupported,
+  versionedInputs,
+  vmSystemTags,
+} from "./create";
 import type { ClonedVmInputs } from "./inputs";
 import { POLL_INTERVAL } from "./power";
 import { isAtLeast } from "./versions";
+
+/** Refuses inputs that this version of ZStack would ignore. */
+export async function refuseUnsupportedInputs(
+  cloud: ZStackContext,
+  inputs: ClonedVmInputs,
+  warn: (text: string) => void,
+): Promise<void> {
+  const versioned = versionedInputs(inputs);
+  if (versioned.length > 0) refuseUnsupported(versioned, await cloud.version(), warn);
+}
+
+export async function countDataVolumes(
+  { client }: ZStackContext,
+  vm: string,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const rows = await client.queryVolumes([`vmInstanceUuid=${vm}`, "type=Data"], signal);
+  return rows.filter((row) => row.vmInstanceUuid === vm && row.type === "Data").length;
+}
 
 /**
  * After a lost reply, queries the job, whose id the provider has chosen. Sends again only if the server would recognise
@@ -20,7 +47,7 @@ export async function sendCloneRequest(
   inputs: ClonedVmInputs,
   { set, names, job, seconds }: { set: string; names: readonly string[]; job: string; seconds: number },
   context: WaitContext,
-): Promise<void> {
+): Promise<Submitted> {
   const { client } = cloud;
   const request = cloneRequest(inputs, names, set);
   const options = { job, timeoutSeconds: seconds, systemTags: vmSystemTags(inputs) };
@@ -30,11 +57,10 @@ export async function sendCloneRequest(
   };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await client.cloneVmInstance(inputs.vmInstanceUuid, request, options);
-      return;
+      return await client.cloneVmInstance(inputs.vmInstanceUuid, request, options);
     } catch (error) {
-      if (!isKind(error, "ambiguous")) throw error;
-      if ((await retryUntilFound(findJob, context)) !== undefined) return;
+      if (!isKind(error, "ambiguous") || client.ignoresJobIds) throw error;
+      if ((await retryUntilFound(findJob, context)) !== undefined) return { job };
       if (context.signal.aborted) throw error;
       const version = await cloud.version().catch(() => undefined);
       if (attempt > 1 || version === undefined || !isAtLeast(version, "4.5.0")) throw error;
@@ -50,7 +76,7 @@ export async function waitForJob(
   context: WaitContext,
 ): Promise<JobAnswer> {
   const { client } = cloud;
-  const progress = new JobProgress(job, context.clock);
+  const progress = new JobProgress(job, context.clock, client.ignoresJobIds);
   const last = await poll<JobState>({
     description: job.description,
     ...(job.isEarlier ? {} : { initial: { answer: { is: "running" } } }),

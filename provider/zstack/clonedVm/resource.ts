@@ -263,6 +263,7 @@ async function finishCreate(
   context: OperationContext,
 ): Promise<void> {
   members.reasons.push(...begun.reasons);
+  members.requested.push(...inputs.names);
   members.expectPendingCreate(begun.pending);
   let { pending } = begun;
   let task = begunTask;

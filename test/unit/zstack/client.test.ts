@@ -114,6 +114,29 @@ describe("login", () => {
     expect(error.message).not.toContain(SESSION);
   });
 
+  test("queries: log in anew if the server does not tell whether the idle session is valid", async () => {
+    const { zstack, cloud, clock } = await zstackOf(({ path }) =>
+      path.endsWith("/valid") ? { status: 404, body: "no api mapping to /v1/accounts" } : { body: { inventories: [] } },
+    );
+    await zstack.queryVmInstances([]);
+    clock.advance(30 * 60_000);
+    await zstack.queryVmInstances([]);
+    expect(cloud.calls.filter(isLogin)).toHaveLength(2);
+  });
+
+  const rowsOf = (count: number) =>
+    Array.from({ length: count }, (_row, at) => ({ uuid: String(at).padStart(32, "0"), name: "a", state: "Running" }));
+  test.each<[string, number, (start: number) => object]>([
+    ["gives two rows at once", 5, (start) => ({ inventories: rowsOf(5).slice(start, start + 2), total: 5 })],
+    ["gives the same rows for ever", 1_200, () => ({ inventories: rowsOf(1_200), total: 9_999 })],
+    ["counts wrongly", 1, (start) => ({ inventories: rowsOf(1).slice(start), total: 3 })],
+    ["does not count", 1_001, (start) => ({ inventories: rowsOf(1_001).slice(start, start + 1_000) })],
+  ])("queries: find all rows of a server that %s", async (_name, count, answer) => {
+    const { zstack, cloud } = await zstackOf(({ query }) => ({ body: answer(Number(query.get("start"))) }));
+    expect(await zstack.queryVmInstances([])).toHaveLength(count);
+    expect(cloud.calls.length).toBeLessThan(6);
+  });
+
   test("queries: validate the session after a long idle time, and use it again if it is valid", async () => {
     let valid = true;
     const { zstack, cloud, clock } = await zstackOf(({ path }) =>
@@ -192,7 +215,7 @@ describe("changes", () => {
   });
 
   test.each<[string, Reply, string, string]>([
-    ["a 200", { body: { inventory: {} } }, "ambiguous", "200"],
+    ["a page with a 200", { body: "<html>" }, "ambiguous", "HTML"],
     ["a proxy's page", { status: 502, body: "<html>" }, "ambiguous", "HTML"],
     ["a broken connection", "reset", "ambiguous", "broke off"],
     ["an unknown action", { status: 400, body: "the body doesn't contain action mapping" }, "refused", "mapping"],
@@ -209,6 +232,44 @@ describe("changes", () => {
     const error = await failure(send(zstack));
     expect([error.kind, error.message]).toEqual([kind, expect.stringContaining(message)]);
     expect(cloud.calls.filter(({ method, path }) => method === "PUT" && path.endsWith("/actions"))).toHaveLength(1);
+  });
+
+  test.each<[string, Reply, object]>([
+    ["a 200", { body: { result: {} } }, { is: "done", body: { result: {} } }],
+    [
+      "a 200 with an error",
+      { body: { error: { code: "SYS.1006" } } },
+      { is: "failed", fault: { codes: ["SYS.1006"] } },
+    ],
+    ["a 201", { status: 201, body: {} }, { is: "done" }],
+    ["a 204", { status: 204, body: "" }, { is: "done" }],
+  ])("changes: %s is the end of the job, and nobody asks for the job", async (_name, reply, end) => {
+    const { zstack, cloud } = await zstackOf(() => reply);
+    const { job } = await send(zstack);
+    expect(await zstack.queryJob(job)).toMatchObject(end);
+    expect(cloud.calls.filter(({ path }) => path.includes("api-jobs"))).toEqual([]);
+    // Such a server does not know a call that is sent twice.
+    expect(zstack.ignoresJobIds).toBe(true);
+  });
+
+  test.each<[string, Reply, string]>([
+    ["a relative address", { status: 202, body: { location: `/zstack/v1/api-jobs/${VM}` } }, VM],
+    ["a header", { status: 202, body: {}, headers: { location: `/zstack/v1/api-jobs/${VM}?x=1` } }, VM],
+    ["an id with dashes", { status: 202, body: { location: "http://h/v1/api-jobs/327b60d6-b8cd/" } }, "327b60d6-b8cd"],
+  ])("changes: take a job's id from %s", async (_name, reply, job) => {
+    const { zstack } = await zstackOf(() => reply);
+    expect([(await send(zstack)).job, zstack.ignoresJobIds]).toEqual([job, true]);
+  });
+
+  test.each<[string, Reply]>([
+    ["ID.1001", fault("ID.1001")],
+    ["a gateway's 401", { status: 401, body: "Unauthorized" }],
+  ])("changes: are sent once more with a new session if %s refuses them", async (_name, refusal) => {
+    const replies: Reply[] = [refusal];
+    const { zstack, cloud } = await zstackOf(() => replies.shift() ?? { status: 202, body: {} });
+    expect((await send(zstack)).job).toBe(JOB);
+    expect(cloud.calls.filter(isLogin)).toHaveLength(2);
+    expect(cloud.calls.filter(({ path }) => path.endsWith("/actions"))).toHaveLength(2);
   });
 
   test("destroyVmInstance: is sent again under the same job id", async () => {
@@ -245,13 +306,35 @@ describe("jobs", () => {
     ["done without success", { body: { success: false } }, { is: "failed", fault: { codes: [] } }],
     ["failed", fault("SYS.1001"), { is: "failed", fault: { codes: ["SYS.1001"] } }],
     ["unknown", { status: 404, body: "the job has been expired" }, { is: "gone" }],
+    ["unknown, in other words", { status: 404, body: "job not found" }, { is: "gone" }],
+    ["unknown, in JSON", { status: 404, body: { error: { code: "SYS.1000" } } }, { is: "gone" }],
+    ["unknown, as a 503", fault("SYS.1003", { details: `job[uuid:${JOB}] not found` }), { is: "gone" }],
+    ["failed for lack of a VM", fault("SYS.1003", { details: `vm ${VM}` }), { is: "failed" }],
   ])("queryJob: reads a job that is %s", async (_name, reply, expected) => {
     const { zstack, cloud } = await zstackOf(() => reply);
     expect(await zstack.queryJob(JOB)).toMatchObject(expected);
-    // Without credentials, on the configured address.
+    // On the configured address. No login is made for it.
     expect(cloud.calls.map(({ path, headers }) => [path, headers.authorization])).toEqual([
       [`/zstack/v1/api-jobs/${JOB}`, undefined],
     ]);
+  });
+
+  test.each<[string, Reply]>([
+    ["400", { status: 400, body: "missing header 'Authorization'" }],
+    ["ID.1001", fault("ID.1001")],
+    ["401", { status: 401, body: "" }],
+  ])("queryJob: a %s without a session is no end of the job", async (_name, refusal) => {
+    const { zstack, cloud } = await zstackOf(({ headers }) =>
+      headers.authorization === undefined ? refusal : { status: 202, body: {} },
+    );
+    expect(await zstack.queryJob(JOB)).toEqual({ is: "running" });
+    expect(await zstack.queryJob(JOB)).toEqual({ is: "running" });
+    expect(cloud.calls.filter(isLogin)).toHaveLength(1);
+  });
+
+  test("queryJob: ID.1001 with a new session, too, is the end of the job", async () => {
+    const { zstack } = await zstackOf(() => fault("ID.1001"));
+    expect(await zstack.queryJob(JOB)).toMatchObject({ is: "failed", fault: { codes: ["ID.1001"] } });
   });
 
   test.each<[string, Reply, string]>([

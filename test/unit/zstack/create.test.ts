@@ -57,8 +57,34 @@ describe("JobProgress", () => {
     expect(progress.nextQuery(answer, serverNow)).toBe(expected);
   });
 
-  test("JobProgress: the end of a job without a result is malformed", () => {
-    expect(() => new JobProgress(JOB, clock).nextQuery({ is: "done", body: {} }, 0)).toThrow(/without a result/);
+  test.each<[string, object, string]>([
+    ["without a result", {}, "progress and VMs"],
+    ["with a result without VMs", { result: { numberOfClonedVm: 2 } }, "progress and VMs"],
+    ["with a result of no VM", { result: { numberOfClonedVm: 0 } }, "nothing"],
+    ["with a result that is not wrapped", { numberOfClonedVm: 0, inventories: [] }, "nothing"],
+  ])("JobProgress: the next query for a job that ends %s", (_name, body, expected) => {
+    expect(new JobProgress(JOB, clock).nextQuery({ is: "done", body }, 0)).toBe(expected);
+  });
+
+  test("JobProgress: the VMs show the end of a job without a result, and so do five quiet minutes", () => {
+    const progress = new JobProgress(JOB, clock);
+    const answer: JobAnswer = { is: "done", body: {} };
+    progress.nextQuery(answer, 0);
+    expect(progress.evaluate({ answer, rows: [vm("1", "Starting")] }).is).toBe("pending");
+    expect(progress.evaluate({ answer, rows: [vm("1", "Running"), vm("2", "Running")] }).is).toBe("done");
+    expect(progress.evaluate({ answer, rows: [] }).is).toBe("pending");
+    time = 300_000;
+    expect(progress.evaluate({ answer, rows: [] }).is).toBe("done");
+  });
+
+  test("JobProgress: nobody knows the end of an accepted job that ZStack does not know", () => {
+    const progress = new JobProgress({ ...JOB, isAccepted: true }, clock);
+    progress.nextQuery(gone, 0);
+    progress.evaluate({ answer: gone, rows: [] });
+    time = 299_999;
+    expect(progress.evaluate({ answer: gone, rows: [] }).is).toBe("pending");
+    time = 300_000;
+    expect(progress.evaluate({ answer: gone, rows: [] }).is).toBe("failed");
   });
 
   test.each<[string, JobAnswer, ReturnType<typeof vm>[], boolean]>([

@@ -1,0 +1,88 @@
+// ClonedVm on servers that use the freedom that the vendor's documents leave them (test/support/otherZStack.ts).
+
+import { type Answer, OtherZStack, SOURCE, type Ways } from "../support/otherZStack";
+
+const WEB = { vmInstanceUuid: SOURCE, names: ["web-1", "web-2"], deletion: "expunge", userTags: ["team::shop"] };
+const NEXT = { ...WEB, names: ["web-2", "web-3"], description: "of the day", userTags: ["tier::gold"] };
+
+beforeAll(() => jest.spyOn(Math, "random").mockReturnValue(0.5));
+
+afterAll(() => jest.restoreAllMocks());
+
+const located = (location: string): Answer => ({ status: 202, body: { location } });
+const inHeader = (location: string): Answer => ({ status: 202, body: {}, headers: { location } });
+const notFound = (status: number, details: string): Answer => ({
+  status,
+  body: { error: { code: "SYS.1003", details } },
+});
+const ended = (body: object): Answer => ({ status: 200, body });
+/** A clone that lasts longer than a session. */
+const short = { jobsNeedSession: true, sessionMs: 3_000, cloneMs: 60_000 };
+
+const SYNCHRONOUS: Partial<Ways> = { isSynchronous: true };
+const OWN_IDS: Partial<Ways> = { heedsJobId: false };
+
+const WAYS: [string, Partial<Ways>][] = [
+  ["answers as the vendor's", {}],
+  ["carries out each call at once", SYNCHRONOUS],
+  ["chooses the ids of jobs itself", OWN_IDS],
+  ["chooses the ids, and shows VMs late", { ...OWN_IDS, rowsMs: 400_000, cloneMs: 900_000 }],
+  ["has ids with dashes", { ...OWN_IDS, hasDashes: true }],
+  ["gives a relative address of the job", { ...OWN_IDS, location: (job) => located(`/zstack/v1/api-jobs/${job}`) }],
+  ["gives the job's address in a header", { ...OWN_IDS, location: (job) => inHeader(`/zstack/v1/api-jobs/${job}`) }],
+  ["wants a session for job queries", { jobsNeedSession: true }],
+  ["wants a session for job queries, and ends it", short],
+  ["refuses lost sessions with 401", { ...short, lostSession: { status: 401, text: "Unauthorized" } }],
+  ["tells the end of a job once", { tellsEnd: 1 }],
+  ["forgets a job at its end", { tellsEnd: 0 }],
+  ["forgets a job, with JSON", { tellsEnd: 0, unknownJob: (job) => notFound(404, `job ${job} not found`) }],
+  ["forgets a job, in other words", { tellsEnd: 0, unknownJob: () => ({ status: 404, text: "job not found" }) }],
+  ["forgets a job, with a 503", { tellsEnd: 0, unknownJob: (job) => notFound(503, `job[uuid:${job}] not found`) }],
+  ["gives one row at once", { page: 1 }],
+  ["ignores conditions", { ignoresConditions: true }],
+  ["adds to the end of names", { nameOf: (name) => `${name}-1` }],
+  ["adds to the beginning of names", { nameOf: (name) => `Copy of ${name}` }],
+  ["writes names in capitals", { nameOf: (name) => name.toUpperCase() }],
+  ["copies user tags to clones", { copiesUserTags: true }],
+  ["lets a tag be there twice", { repeatsTags: true }],
+  ["leaves the list out of a result", { result: () => ended({ result: { numberOfClonedVm: 0 } }) }],
+  ["has no result", { result: () => ended({}) }],
+  ["does not wrap the result", { result: (rows) => ended({ inventories: rows.map((inventory) => ({ inventory })) }) }],
+  ["does not wrap the VMs", { result: (inventories) => ended({ result: { inventories } }) }],
+];
+
+test.each(WAYS)("other servers: a life of a set where the server %s", async (_name, ways) => {
+  const cloud = new OtherZStack(ways);
+  const made = await cloud.up({ web: WEB });
+  expect([made.messages, cloud.names, cloud.clones]).toEqual(["", ["web-1", "web-2"], 1]);
+  const kept = cloud.living.find(({ name }) => name === "web-2")?.uuid;
+  expect((await cloud.refresh()).messages).toBe("");
+  const changed = await cloud.up({ web: NEXT });
+  expect([changed.messages, cloud.names, cloud.clones]).toEqual(["", ["web-2", "web-3"], 2]);
+  expect(cloud.living.map(({ description }) => description)).toEqual(["of the day", "of the day"]);
+  expect(cloud.living.find(({ name }) => name === "web-2")?.uuid).toBe(kept);
+  expect((await cloud.destroy()).messages).toBe("");
+  expect([[...cloud.vms.keys()], cloud.tags, cloud.engine.state.entries]).toEqual([[SOURCE], [], []]);
+});
+
+describe.each<[string, Partial<Ways>]>([
+  ["carries out each call at once", SYNCHRONOUS],
+  ["chooses the ids of jobs itself", OWN_IDS],
+])("other servers: where the server %s,", (_name, ways) => {
+  test.each(["killed", "killed after", "lost reply"] as const)(
+    "the next run clones nothing twice, whichever request of a create is %s",
+    async (fault) => {
+      const probe = new OtherZStack(ways);
+      await probe.up({ web: WEB });
+      const requests = probe.sent.length;
+      for (let at = 0; at < requests; at += 1) {
+        const cloud = new OtherZStack(ways);
+        await cloud.up({ web: WEB }, { [at]: fault });
+        const { errors } = await cloud.up({ web: WEB });
+        expect([at, errors, cloud.names, cloud.clones]).toEqual([at, [], ["web-1", "web-2"], 1]);
+        expect((await cloud.destroy()).messages).toBe("");
+        expect([at, [...cloud.vms.keys()], cloud.tags]).toEqual([at, [SOURCE], []]);
+      }
+    },
+  );
+});
