@@ -15,6 +15,7 @@ const notFound = (status: number, details: string): Answer => ({
   status,
   body: { error: { code: "SYS.1003", details } },
 });
+const refused: Answer = { status: 503, body: { error: { code: "SYS.1006", details: "expunging is off" } } };
 const ended = (body: object): Answer => ({ status: 200, body });
 /** A clone that lasts longer than a session. */
 const short = { jobsNeedSession: true, sessionMs: 3_000, cloneMs: 60_000 };
@@ -85,4 +86,40 @@ describe.each<[string, Partial<Ways>]>([
       }
     },
   );
+});
+
+test("other servers: a result that names the source does not make the source a clone", async () => {
+  const source = { inventory: { uuid: SOURCE, name: "web" } };
+  const result: Ways["result"] = (rows) =>
+    ended({ result: { inventories: [...rows.map((inventory) => ({ inventory })), source] } });
+  const cloud = new OtherZStack({ result });
+  expect((await cloud.up({ web: WEB })).messages).toBe("");
+  expect(cloud.tags.filter(({ resourceUuid }) => resourceUuid === SOURCE)).toEqual([]);
+  await cloud.destroy();
+  expect([...cloud.vms.keys()]).toEqual([SOURCE]);
+});
+
+test("other servers: a clone of a clone is no member of the first set, though the server copies user tags", async () => {
+  const cloud = new OtherZStack({ copiesUserTags: true });
+  const first = { ...WEB, names: ["first"] };
+  await cloud.up({ first });
+  const second = { ...WEB, vmInstanceUuid: cloud.living[0]?.uuid, names: ["second"] };
+  await cloud.up({ first, second });
+  expect((await cloud.refresh()).messages).toBe("");
+  await cloud.up({ second });
+  expect(cloud.names).toEqual(["second"]);
+});
+
+test("other servers: where nothing may be expunged, the error names a way out, and this way leads out", async () => {
+  const cloud = new OtherZStack({
+    before: (_method, _path, body) => (JSON.stringify(body ?? {}).includes("expungeVmInstance") ? refused : undefined),
+  });
+  await cloud.up({ web: WEB });
+  const one = { ...WEB, names: ["web-2"] };
+  expect((await cloud.up({ web: one })).messages).toMatch(
+    /expunging is off.*Expunge it by hand, or set `deletion: "destroy"`/s,
+  );
+  expect((await cloud.up({ web: { ...one, deletion: "destroy" } })).messages).toBe("");
+  expect((await cloud.destroy()).messages).toBe("");
+  expect([cloud.living, cloud.tags.filter(({ tag }) => tag.startsWith("snapclone::"))]).toEqual([[], []]);
 });

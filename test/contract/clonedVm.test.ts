@@ -330,3 +330,10 @@ test("check: reports all wrong inputs at once, with their paths, and sends nothi
   expect(check(definition, {}, { ...NEWS, vmInstanceUuid: dashed }).inputs.vmInstanceUuid).toBe(ZSTACK_SEED.web);
   expect(emulator.requests.length).toBe(0);
 });
+
+test("check: refuses user tags that differ in their case only", () => {
+  const { failures } = check(definition, {}, { ...NEWS, userTags: ["team", "shop", "Team", "shop"] });
+  expect(failures).toEqual([
+    { property: "userTags[2]", reason: expect.stringMatching(/^"Team" and "team" are one tag to ZStack/) },
+  ]);
+});

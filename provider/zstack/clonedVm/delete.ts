@@ -2,12 +2,12 @@
 // others. Never deletes a volume that is attached to another VM. A VM leaves the recycle bin last, since its tag names its
 // cloned volumes. The facts are in docs/wire/zstack.md.
 
-import { SnapcloneError } from "../../core/errors";
+import { isKind, SnapcloneError } from "../../core/errors";
 import type { Submitted, VmRow, VolumeRow } from "../client";
 import { isGone, type Step, type ZStackContext } from "../context";
 import { combineErrors } from "../errors";
 import { dataVolumes } from "./create";
-import { attachedVolume } from "./errors";
+import { attachedVolume, notExpunged } from "./errors";
 import type { Member, MembersContext } from "./members";
 import { removeTags } from "./ownership";
 import { nameList, waitUntilStable, withRows } from "./power";
@@ -190,6 +190,9 @@ export class Deletion {
       }),
     );
     const query = (signal: AbortSignal) => this.cloud.vms(uuids, signal);
-    await this.cloud.runSteps(`${nameList(members)} to be expunged`, steps, query, this.context);
+    const expunged = this.cloud.runSteps(`${nameList(members)} to be expunged`, steps, query, this.context);
+    await expunged.catch((error: unknown) => {
+      throw isKind(error, "refused", "failed", "forbidden") ? notExpunged(error) : error;
+    });
   }
 }

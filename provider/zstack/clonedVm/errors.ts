@@ -55,6 +55,13 @@ export function attachedVolume(error: SnapcloneError, setting: string | undefine
   });
 }
 
+/** ZStack may forbid expunging, to this account or to all. */
+export function notExpunged(error: SnapcloneError): SnapcloneError {
+  const way =
+    'The VM is in the recycle bin. Expunge it by hand, or set `deletion: "destroy"`, which leaves it there, and run `pulumi up`.';
+  return new SnapcloneError({ ...error.parts, hint: [error.parts.hint, way].filter(Boolean).join(" ") });
+}
+
 export function duplicateWarning(name: string, vm: string): string {
   return `"${name}" is there twice: the VM ${vm} has the set's tag, too. The VM was probably recovered from the recycle bin after its successor was cloned. Destroy the VM, or remove its tag snapclone::set::… to keep it outside the set; \`pulumi destroy\` removes both VMs.`;
 }

@@ -74,7 +74,18 @@ export function userTags() {
     .min(1, "must not be empty")
     .max(1024, "must not be longer than 1024 characters")
     .refine((text) => !isOwnTag(text), "tags that begin with snapclone:: are the provider's own");
-  return z.array(tag, "must be a list of strings").transform((tags) => [...new Set(tags)]);
+  return z
+    .array(tag, "must be a list of strings")
+    .transform((tags) => [...new Set(tags)])
+    .superRefine((all, context) => {
+      for (const [index, one] of all.entries()) {
+        const twin = all.findIndex((other) => other.toLowerCase() === one.toLowerCase());
+        if (twin === index) continue;
+        // MySQL ignores case when it compares (docs/wire/zstack.md#query-sql, #tags).
+        const message = `"${one}" and "${all[twin]}" are one tag to ZStack, which ignores their case`;
+        context.addIssue({ code: "custom", message, path: [index], input: one });
+      }
+    });
 }
 
 export function systemTags() {

@@ -26,6 +26,7 @@ import {
   type PendingCreate,
   pendingCreateTag,
   readTags,
+  removeCopies,
   removeTags,
   requestedName,
   type SetTags,
@@ -337,6 +338,9 @@ export class Members {
       addJobEnd(outcome, await waitForJob(this.cloud, job, queryClones, this.context), this.id);
       this.cloud.endedJobs.add(job.job);
     }
+    // Nothing that a result says makes the source a clone.
+    for (const uuid of [this.source, ...this.tags.pendingCreates.map(({ vmUuid }) => vmUuid)])
+      outcome.succeeded.delete(uuid ?? "");
     for (const volume of outcome.volumes) this.namedVolumes.add(volume);
     for (const uuid of outcome.succeeded) {
       const name = outcome.names.get(uuid);
@@ -379,6 +383,7 @@ export class Members {
     const queried = [...uuids, ...(this.source === undefined ? [] : [this.source])];
     const query = (signal: AbortSignal) => cloud.tagsOn(queried, signal);
     this.tagRows = await cloud.runSteps("the clones to be tagged", steps, query, this.context);
+    await removeCopies(cloud, this.tagRows, { set: this.id, clones: uuids }, this.context);
     // A list that lags omits tags whose jobs have reported success.
     const unlisted = texts.filter(({ row, text }) => !this.tagRows.some((one) => isTagOn(one, row.uuid, text)));
     const added = unlisted.map(({ row, text }) => ({ uuid: "", resourceUuid: row.uuid, tag: text }));

@@ -203,6 +203,23 @@ export async function removeTags(
   await cloud.runSteps("tags to be removed", steps, (signal) => cloud.tagsOn(vms, signal), context);
 }
 
+/**
+ * A server may copy user tags to clones. If the source is itself the clone of another set, that set would take these clones for
+ * its own.
+ */
+export async function removeCopies(
+  cloud: ZStackContext,
+  rows: readonly TagRow[],
+  { set, clones }: { set: string; clones: readonly string[] },
+  context: WaitContext,
+): Promise<void> {
+  const copies = rows.filter(
+    ({ resourceUuid, tag }) => clones.includes(resourceUuid) && isOwnTag(tag) && tag.split(PART)[2] !== set,
+  );
+  const references = copies.map(({ uuid, resourceUuid }) => ({ tagUuid: uuid, vmUuid: resourceUuid }));
+  await removeTags(cloud, references, context);
+}
+
 /** Writes `record` on all VMs of the set and on the source of its pending creates, then removes older records. */
 export async function writeRecord(
   { cloud, id, context, all, tags, tagRows }: Members,
