@@ -116,7 +116,22 @@ export class NativeProvider {
     const definition = this.begin(urn);
     const wants = wanted(news, urn, this.configuration.organization);
     const { inputs, failures } = await lifecycle.check(definition, this.run, olds.values, wants, randomSeed);
-    return { values: storedInputs(inputs), secrets: news.secrets, failures };
+    // Only what Pulumi's own import has read has this among its inputs, and no program.
+    const isImport = news.values.__imported !== undefined;
+    const counted = isImport ? this.withoutUnseen(definition, wants, failures) : failures;
+    return { values: storedInputs(inputs), secrets: news.secrets, failures: counted };
+  }
+
+  /** The engine calls an imported resource that lacks an input a bug of its provider. No backend shows these inputs. */
+  private withoutUnseen(definition: AnyDefinition, read: Properties, failures: readonly Failure[]): Failure[] {
+    const unseen = Object.keys(definition.inputs).filter(
+      (name) => read[name] === undefined && failures.some(({ property }) => property === name),
+    );
+    if (unseen.length > 0) {
+      const text = `no backend shows ${unseen.join(", ")}: write it into the program (docs/import.md)`;
+      this.run.log("warning", text, (read as HiddenInputs).__owner);
+    }
+    return failures.filter(({ property }) => !unseen.includes(property));
   }
 
   diff(urn: string, id: string, olds: Received, news: Received, ignoreChanges: readonly string[]): DiffResult {

@@ -65,3 +65,40 @@ test("an object that this very stack has let go is taken back, and one of anothe
   await expect(imported(["acme"], { recordedOf: "umbrella" })).rejects.toThrow(/of another stack/);
   await expect(imported([], { recordedOf: "acme" })).rejects.toThrow(/of another stack/);
 });
+
+// Pulumi's own import checks the inputs that it has read, and calls what is missing "almost certainly a bug" of the provider.
+test("an imported SnapshotSeries names the input that no backend shows, and its first update takes and deletes nothing", async () => {
+  const said: string[] = [];
+  const askState = async () => stateOf([], "");
+  const provider = new NativeProvider((_level, text) => said.push(text), { askState, origin: () => "" });
+  const connections = JSON.stringify(emulator.connections());
+  await provider.configure({ values: { connections }, secrets: [] }, "default_0_1_0");
+  const urn = "urn:pulumi:dev::shop::snapclone:index:SnapshotSeries::nightly";
+  const ids = [1, 2].map(() => emulator.cinder.createSnapshot({ volume_id: SEED_VOLUMES.data }).id);
+  const seed = new Uint8Array(32);
+  const received = (values: Record<string, unknown>) => ({ values, secrets: [] });
+  try {
+    const found = await provider.read(urn, ids.join(","), received({}), undefined, undefined);
+    if (found?.inputs === undefined) throw new Error("nothing was read");
+    const { id, inputs, outputs } = found;
+    expect((await provider.check(urn, inputs, inputs, seed)).failures).toEqual([]);
+    expect(said).toEqual([expect.stringMatching(/^no backend shows keep: /)]);
+    const program = { volumeId: SEED_VOLUMES.data, triggers: ["2026-11-28"] };
+    const { failures } = await provider.check(urn, inputs, received(program), seed);
+    expect(failures).toEqual([{ property: "keep", reason: "is required" }]);
+
+    const made = emulator.requests.count({ operation: "snapshots.create" });
+    const update = async (olds: typeof outputs, keep: number) => {
+      const { values } = await provider.check(urn, inputs, received({ ...program, keep }), seed);
+      const options = { preview: false, timeoutMs: undefined, ignoreChanges: [] };
+      return (await provider.update(urn, id, olds, received(values), options)).outputs;
+    };
+    await expect(update(outputs, 1)).rejects.toThrow(/would be deleted at once; nothing was changed/);
+    const updated = await update(outputs, 2);
+    expect(updated.values).toMatchObject({ snapshots: [{}, {}], pruned: [] });
+    expect(emulator.requests.count({ operation: "snapshots.create" })).toBe(made);
+    expect((await update(updated, 1)).values).toMatchObject({ snapshots: [{}], pruned: [{}] });
+  } finally {
+    await provider.end();
+  }
+});

@@ -72,12 +72,12 @@ function refuseUnusable(rows: readonly SnapshotRow[]): void {
   });
 }
 
-/** An import deletes nothing. */
-function refuseDue(due: readonly SnapshotRow[], count: number): void {
+/** An import deletes nothing, and neither does the first update after Pulumi's own, which has not known the program. */
+export function refuseDue(due: readonly SnapshotRow[], count: number): void {
   if (due.length === 0) return;
   throw wrongImport(
     `with the program's keep and keepWithin, ${due.map(({ id }) => id).join(", ")} would be deleted at once`,
-    `Import with keep ${count}, or leave these out of the option. A smaller keep after the import deletes them.`,
+    `Give keep ${count}, or leave these out of the import. A smaller keep in a later run deletes them.`,
   );
 }
 

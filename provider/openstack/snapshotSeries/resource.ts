@@ -21,7 +21,7 @@ import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
 import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed, nothingToRevertTo, otherLatest, snapshotIsDue } from "./errors";
-import { importer } from "./import";
+import { importer, refuseDue } from "./import";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
 import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
 import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
@@ -103,14 +103,12 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
 
   async update(cloud, id, from, inputs, olds, context) {
     const { volumeId, triggers } = inputs;
-    const { takenFor } = olds;
-    // The state may have the digest of an earlier build.
-    const before: State = {
-      ...olds,
-      volumeId,
-      takenFor: isTakenFor(takenFor, triggers) ? instantKey(triggers) : takenFor,
-    };
+    const { takenFor, __programUnknown: isImported = false } = olds as HiddenOutputs & State;
+    // The state may have the digest of an earlier build. Pulumi's own import has not known the triggers.
+    const isTakenBefore = isImported || isTakenFor(takenFor, triggers);
+    const before: State = { ...olds, volumeId, takenFor: isTakenBefore ? instantKey(triggers) : takenFor };
     let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
+    if (isImported) refuseDue(dueRows(rows, before, inputs, now(cloud, context)), rows.length);
     let failed = rows.filter((row) => isFailed(row, before));
     const { outputs: reverts } = await reverting.update(olds, from, inputs, async (wanted) => {
       const { id: snapshotId } = latestForRevert(rows, before, inputs);
