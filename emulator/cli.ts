@@ -124,11 +124,14 @@ export function banner(emulator: Emulator, configFile: string | undefined): stri
   ].join("\n");
 }
 
-const CONFIG_HEADER = "# Written by snapclone-emulator; it may be overwritten by the next run.\n";
+const CONFIG_HEADER = "# Written by snapclone emulator; it may be overwritten by the next run.\n";
+const FORMER_CONFIG_HEADER = CONFIG_HEADER.replace("snapclone emulator", "snapclone-emulator");
 
 /** The configuration of a stack contains its encryption salt, so the command never overwrites it. */
 function checkReplaceable(file: string): void {
-  if (existsSync(file) && !readFileSync(file, "utf8").startsWith(CONFIG_HEADER))
+  if (!existsSync(file)) return;
+  const text = readFileSync(file, "utf8");
+  if (![CONFIG_HEADER, FORMER_CONFIG_HEADER].some((header) => text.startsWith(header)))
     throw new Error(`${file} exists and wasn't written by this command; choose another file`);
 }
 

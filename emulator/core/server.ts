@@ -95,7 +95,7 @@ class Exchange {
   /** Reports a defect of the emulator in a form that no service uses. */
   fail(error: unknown): void {
     process.stderr.write(
-      `snapclone-emulator: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+      `snapclone emulator: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
     if (this.outgoing.headersSent) this.outgoing.destroy();
     else this.send(json(500, { emulator: error instanceof Error ? error.message : String(error) }));

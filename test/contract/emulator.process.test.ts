@@ -172,6 +172,10 @@ describe("command", () => {
       expect(out).toContain(SEED_VOLUMES.data);
       // The command replaces its own file and no other.
       expect((await run(["--port", "0", "--write-config", config])).code).toBe(0);
+      const former = readFileSync(config, "utf8").replace("by snapclone emulator", "by snapclone-emulator");
+      writeFileSync(config, former);
+      expect((await run(["--port", "0", "--write-config", config])).code).toBe(0);
+      expect(readFileSync(config, "utf8")).not.toBe(former);
       writeFileSync(config, "encryptionsalt: v1:abc\n");
       expect(await run(["--port", "0", "--write-config", config])).toMatchObject({
         code: 1,
