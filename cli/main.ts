@@ -68,8 +68,10 @@ function parse(command: AnyCommand, argv: readonly string[]) {
     if (positionals.length > maximum) throw new UsageError(`unexpected argument "${positionals[maximum]}"`);
     return { values: values as Values<typeof COMMON>, positionals };
   } catch (error) {
-    // parseArgs throws a TypeError that says which option is wrong.
-    throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error));
+    // parseArgs throws a TypeError that says which option is wrong. What follows in some is about positional arguments.
+    const told = error instanceof Error ? error.message : String(error);
+    const message = told.replace(/\. To specify a positional argument .*$/s, "");
+    throw error instanceof UsageError ? error : new UsageError(message);
   }
 }
 

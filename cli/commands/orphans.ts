@@ -118,7 +118,9 @@ function stackName(text: string | undefined): SurveyOptions["stack"] {
   if (text === undefined) return undefined;
   const [organization, project, stack, ...rest] = text.split("/");
   if (!organization || !project || !stack || rest.length > 0) {
-    throw new UsageError(`--stack is like organization/project/stack, not "${text}" (\`pulumi stack ls\`)`);
+    throw new UsageError(
+      `--stack is like organization/project/stack, not "${text}" (\`pulumi stack ls --fully-qualify-stack-names\`)`,
+    );
   }
   return { organization, project, stack };
 }

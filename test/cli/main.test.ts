@@ -44,6 +44,7 @@ test.each([
   const { code, stdout, stderr } = await snapclone(argv);
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toContain(message);
+  expect(stderr).not.toContain("positional");
 });
 
 test.each([
