@@ -353,8 +353,8 @@ export interface HiddenOutputs extends HiddenInputs {
   /** A digest of what the connection's settings reach (`ConnectionKind.target`). */
   __target?: string;
   /**
-   * Pulumi's own import has written this entry, and no update since. It knows no program, so an input that the outputs lack may
-   * have any value.
+   * Pulumi's own import has written this entry, and no update has succeeded since. It knows no program, so an input that the
+   * outputs lack may have any value.
    */
   __programUnknown?: boolean;
   /** Where the outputs of a dynamic resource have values that are no secrets of the program any more. */

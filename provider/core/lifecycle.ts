@@ -294,12 +294,14 @@ export async function update(
       // Work that had failed before is still to be done, and so is what `update` was to do after the wait.
       const left = before?.failed || !isRecordPresent ? before : undefined;
       const pending = context.afterwards(failure) ?? left;
-      if (isRecordPresent) throw await recordFailure(target, id, entry, olds, pending, failure);
+      // The next update is still the first one after Pulumi's own import.
+      const failed = { ...entry, __programUnknown: (olds as HiddenOutputs).__programUnknown };
+      if (isRecordPresent) throw await recordFailure(target, id, failed, olds, pending, failure);
       // The record on the object is still the old one, so the state keeps what it was made from: the next update sees the
       // difference.
       const { __owner, __stack = "", connection } = olds as HiddenOutputs & Properties;
       const stored = { ...target, context: { stack: __stack, signal: context.signal } };
-      throw await recordFailure(stored, id, { ...entry, __owner, connection }, olds, pending, failure);
+      throw await recordFailure(stored, id, { ...failed, __owner, connection }, olds, pending, failure);
     }
   });
 }
