@@ -37,9 +37,13 @@ export async function recordOwnership(
   await cloud.cinder.createVolumeMetadata(id, writtenMetadata(record, known, inputs.metadata));
 }
 
+/**
+ * Of a volume that is made from a snapshot, Cinder shows no source volume. Before Stein the volume that Cinder makes of it for
+ * an image shows both, and has all its metadata (docs/wire/openstack.md#volumes).
+ */
 function withoutOthers(rows: readonly VolumeRow[]): OwnedObject[] {
   return rows
-    .filter((row) => !/^deleting/i.test(row.status) && !!row.snapshot_id && !isCloneOfSet(row))
+    .filter((row) => !/^deleting/i.test(row.status) && !!row.snapshot_id && !row.source_volid && !isCloneOfSet(row))
     .map(ownedObject);
 }
 

@@ -1,0 +1,99 @@
+// The resources on OpenStack against clouds that differ from the emulator's defaults and are as legal: other releases, other
+// languages, other hands, lagging replicas, narrow policies. Each test names what the cloud does.
+
+import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
+import { Run } from "../../provider/core/run";
+import type { OpenStackContext } from "../../provider/openstack/context";
+import { snapshot } from "../../provider/openstack/snapshot/resource";
+import { volumeFromSnapshot } from "../../provider/openstack/volumeFromSnapshot/resource";
+import { FakeEngine } from "../support/fakeEngine";
+import { connectOpenStack } from "../support/openstackCloud";
+import { ScaledClock } from "../support/scaledClock";
+
+const SCALE = 100;
+const clock = new ScaledClock(SCALE);
+const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
+const urn = (type: string, name: string) => `urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:${type}::${name}`;
+const OF_VOLUME: Properties = {
+  volumeId: SEED_VOLUMES.data,
+  name: "nightly",
+  __owner: urn("Snapshot", "nightly"),
+  __provider: "p",
+};
+const OF_SNAPSHOT: Properties = {
+  snapshotId: SNAPSHOT,
+  name: "restored",
+  __owner: urn("VolumeFromSnapshot", "restored"),
+  __provider: "p",
+};
+
+let emulator: Emulator;
+let cloud: OpenStackContext;
+const log: string[] = [];
+const connection = { kind: "openstack", open: () => cloud };
+const ofSnapshot = { ...volumeFromSnapshot, connection };
+const ofVolume = { ...snapshot, connection };
+const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
+
+async function start(options: Parameters<typeof startEmulator>[0] = {}, more: object = {}): Promise<void> {
+  emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
+  emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
+  cloud = connectOpenStack({ ...emulator.openstack.connection(), ...more }, clock);
+  log.length = 0;
+}
+const startAsAdministrator = () => start({}, { username: "admin" });
+
+afterEach(async () => {
+  await cloud.session.close();
+  await emulator.close();
+});
+
+const restored = () => {
+  emulator.cinder.advance();
+  return [...emulator.cinder.volumes.values()].filter(({ snapshot_id }) => snapshot_id !== null);
+};
+
+describe("volumes that Cinder makes like one of ours, record included", () => {
+  const program = { s0: { snapshotId: SNAPSHOT, name: "one" } };
+  const copyOf = (given: Partial<ReturnType<typeof restored>[number]>) => {
+    const [row] = restored();
+    if (row === undefined) throw new Error("no volume");
+    const { id: _, metadata, ...values } = row;
+    return { id: row.id, copy: emulator.cinder.createVolume({ ...values, metadata: { ...metadata }, ...given }) };
+  };
+
+  test.each([
+    ["the destination of a migration, which administrators see", "target"],
+    ["the volume of an image (Cinder before Stein)", "image"],
+  ])("%s is neither adopted nor named", async (_, kind) => {
+    await startAsAdministrator();
+    const stack = new FakeEngine(ofSnapshot, { clock });
+    await stack.up(program, { saveFails: true });
+    const [made] = restored();
+    const { id, copy } = copyOf(
+      kind === "target"
+        ? { migration_status: `target:${made?.id}` }
+        : { source_volid: made?.id ?? null, name: "image-1", created_at: new Date(clock.date().getTime() + 60_000) },
+    );
+    const { log: told } = await stack.up(program);
+    expect(stack.idOf("s0")).toBe(id);
+    expect(restored()).toHaveLength(2);
+    expect(told.join("\n")).not.toContain(copy.id);
+    expect(await volumeFromSnapshot.listRecorded?.(cloud)).toMatchObject([{ id }]);
+  });
+
+  test("a destroy after a create of unknown outcome leaves the volume of an image", async () => {
+    await start();
+    emulator.faults.add({ match: { operation: "volumes.create" }, times: 1, action: "drop-response" });
+    emulator.faults.add({ match: { operation: "volumes.detail", nth: 2 }, times: 40, status: 500 });
+    const stack = new FakeEngine(ofSnapshot, { clock });
+    await stack.up(program);
+    emulator.faults.clear();
+    const [made] = restored();
+    const { copy } = copyOf({ source_volid: made?.id ?? null, name: "image-1" });
+    await stack.destroy();
+    expect(restored().map(({ id }) => id)).toEqual([copy.id]);
+  });
+});
