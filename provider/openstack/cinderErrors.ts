@@ -29,7 +29,27 @@ export function missingObject(error: unknown): "snapshot" | "volume" | "metadata
   const { message } = error.parts;
   if (/has no metadata with key|Metadata item was not found/.test(message)) return "metadataKey";
   if (/\bSnapshot \S+ could not be found/.test(message)) return "snapshot";
-  return /\bVolume \S+ could not be found|\bvolume does not exist/.test(message) ? "volume" : undefined;
+  if (/\bVolume \S+ could not be found|\bvolume does not exist/.test(message)) return "volume";
+  return requestedObject(error);
+}
+
+/**
+ * A Cinder whose system has another language than English translates its texts (docs/wire/openstack.md#a10). Then the request
+ * says what the answer is about, if the text names that.
+ */
+function requestedObject({ parts }: SnapcloneError): ReturnType<typeof missingObject> {
+  const path = /\/(snapshot|volume)s\/([^/?]+)(?:\/metadata(?:\/([^/?]+))?)?$/;
+  const [, noun, id = "", key] = path.exec(parts.request ?? "") ?? [];
+  const [status, ...text] = parts.message.split(": ");
+  const names = text.join(": ").split(id);
+  if (noun === undefined || status === undefined || names.length < 2) return undefined;
+  if (key !== undefined && isWordOf(decodeURIComponent(key), names.join(" "))) return "metadataKey";
+  return noun === "volume" ? "volume" : "snapshot";
+}
+
+function isWordOf(word: string, text: string): boolean {
+  const at = text.indexOf(word);
+  return at >= 0 && !/\w/.test(`${text[at - 1] ?? ""}${text[at + word.length] ?? ""}`);
 }
 
 /** Resolves to undefined if Cinder itself says that the object does not exist. Every other failure is thrown. */

@@ -97,3 +97,37 @@ describe("volumes that Cinder makes like one of ours, record included", () => {
     expect(restored().map(({ id }) => id)).toEqual([copy.id]);
   });
 });
+
+describe("a Cinder whose system language is not English translates its errors", () => {
+  const notFound = (message: string) => ({ status: 404, body: { itemNotFound: { code: 404, message } } });
+
+  test("a refresh sees that a snapshot and a volume are gone", async () => {
+    await start();
+    const one = await create(ofVolume, newRun(), OF_VOLUME);
+    const other = await create(ofSnapshot, newRun(), OF_SNAPSHOT);
+    emulator.faults.add({
+      match: { operation: "snapshots.show" },
+      times: 9,
+      ...notFound(`スナップショット ${one.id} が見つかりませんでした。`),
+    });
+    emulator.faults.add({
+      match: { operation: "volumes.show" },
+      times: 9,
+      ...notFound(`ボリューム ${other.id} が見つかりませんでした。`),
+    });
+    expect(await read(ofVolume, newRun(), one.id, one.outs)).toEqual({});
+    expect(await read(ofSnapshot, newRun(), other.id, other.outs)).toEqual({});
+  });
+
+  test("a metadata key that another hand has removed fails no update", async () => {
+    await start();
+    const { id, outs } = await create(ofVolume, newRun(), { ...OF_VOLUME, metadata: { a: "1" } });
+    emulator.faults.add({
+      match: { operation: "snapshots.metadata.delete" },
+      times: 1,
+      ...notFound(`スナップショット ${id} にはキー a を持つメタデータがありません。`),
+    });
+    const { outs: after } = await update(ofVolume, newRun(), id, outs, OF_VOLUME);
+    expect(after).toMatchObject({ status: "available" });
+  });
+});
