@@ -10,6 +10,9 @@ export function cinderError(response: RawResponse): Partial<ParsedError> | undef
   const parsed = faultError(response, { api: "the Block Storage API v3", hints: HINTS, forbidden });
   if (!parsed) return undefined;
   switch (response.status) {
+    // No version of the request's: not carried out. Another server of this address, or the next negotiation, takes it.
+    case 406:
+      return { ...parsed, kind: "transient" };
     case 413: // Cinder sends a full quota with `Retry-After: 0`, which means nothing (docs/wire/openstack.md#a10).
     case 501:
       return { ...parsed, kind: "refused" };

@@ -131,3 +131,33 @@ describe("a Cinder whose system language is not English translates its errors", 
     expect(after).toMatchObject({ status: "available" });
   });
 });
+
+describe("servers of several versions behind one address, during an upgrade", () => {
+  const OLDER = {
+    status: 406,
+    body: {
+      computeFault: {
+        code: 406,
+        message: "Version 3.66 is not supported by the API. Minimum is 3.0 and maximum is 3.59.",
+      },
+    },
+  };
+
+  test("a wait goes on", async () => {
+    await start({ timings: { snapshotCreate: 20_000 } });
+    emulator.faults.add({ match: { operation: "snapshots.show", nth: 2 }, times: 6, ...OLDER });
+    const { outs } = await create(ofVolume, newRun(), OF_VOLUME);
+    expect(outs).toMatchObject({ status: "available" });
+  });
+
+  test("a create that is refused makes nothing, and the next run creates", async () => {
+    await start();
+    await cloud.cinder.microversion();
+    emulator.faults.add({ match: { operation: "snapshots.create" }, times: 1, ...OLDER });
+    await expect(create(ofVolume, newRun(), OF_VOLUME)).rejects.toThrow(
+      /Version 3\.66 is not supported.*\n.*Run again/,
+    );
+    await create(ofVolume, newRun(), OF_VOLUME);
+    expect(emulator.cinder.snapshots.size).toBe(2);
+  });
+});

@@ -112,7 +112,7 @@ describe("the microversion", () => {
     );
     maxima.shift();
     const error = await failure(cinder.showSnapshot(SNAPSHOT));
-    expect([error.kind, error.message]).toEqual(["refused", expect.stringContaining("Run again")]);
+    expect([error.kind, error.message]).toEqual(["transient", expect.stringContaining("Run again")]);
     maxima.shift();
     expect((await cinder.showSnapshot(SNAPSHOT)).id).toBe(SNAPSHOT);
     expect(await cinder.microversion()).toBe("3.59");
