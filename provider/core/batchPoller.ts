@@ -2,6 +2,7 @@
 // are answered by one list.
 
 import { beginShared } from "./currentOperation";
+import { isKind } from "./errors";
 import type { Listener } from "./poll";
 import { stopped, withAbort } from "./util/abort";
 import type { Clock } from "./util/clock";
@@ -46,6 +47,8 @@ export class BatchPoller<Row> {
   /** When the latest fetch has come. */
   private latest = 0;
   private scheduled = false;
+  /** A policy allows to fetch an object, and no list. */
+  private mayNotList = false;
 
   constructor(private readonly options: BatchPollerOptions<Row>) {}
 
@@ -98,12 +101,15 @@ export class BatchPoller<Row> {
     const batch = this.waiting;
     const listening = [...this.listening];
     this.waiting = [];
-    let rows: ReadonlyMap<string, Row>;
+    let rows: ReadonlyMap<string, Row> = new Map();
     try {
-      rows = await fetchAll([...new Set(batch.map(({ id }) => id))]);
+      if (!this.mayNotList) rows = await fetchAll([...new Set(batch.map(({ id }) => id))]);
     } catch (error) {
-      for (const { reject } of batch) reject(error);
-      return;
+      this.mayNotList = isKind(error, "forbidden");
+      if (!this.mayNotList) {
+        for (const { reject } of batch) reject(error);
+        return;
+      }
     } finally {
       // A list of thousands takes its time here and on the backend, so lists take a quarter of the time at most.
       this.nextBatch = begun + Math.max(GAP_MS, 4 * (clock.now() - begun));
@@ -113,6 +119,7 @@ export class BatchPoller<Row> {
       if (row !== undefined) resolve(row);
       else fetchOne(id).then(resolve, reject);
     }
+    if (this.mayNotList) return;
     for (const listener of listening) void this.notify(listener, rows);
   }
 

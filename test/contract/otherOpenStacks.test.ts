@@ -132,6 +132,26 @@ describe("a Cinder whose system language is not English translates its errors", 
   });
 });
 
+describe("a policy that allows to show a snapshot and not to list them", () => {
+  test("many are read and deleted one by one", async () => {
+    await start();
+    const made = await Promise.all(
+      ["a", "b", "c", "d"].map((name) =>
+        create(ofVolume, newRun(), { ...OF_VOLUME, name, __owner: urn("Snapshot", name) }),
+      ),
+    );
+    emulator.faults.add({
+      match: { operation: "snapshots.detail" },
+      times: 1000,
+      status: 403,
+      body: { forbidden: { code: 403, message: "Policy doesn't allow volume:get_all_snapshots to be performed." } },
+    });
+    const run = newRun();
+    await Promise.all(made.map(({ id, outs }) => read(ofVolume, run, id, outs)));
+    await Promise.all(made.map(({ id, outs }) => remove(ofVolume, run, id, outs)));
+  });
+});
+
 describe("servers of several versions behind one address, during an upgrade", () => {
   const OLDER = {
     status: 406,
