@@ -7,7 +7,7 @@ import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Evaluation } from "../core/poll";
 import type { CinderClient } from "./cinder";
-import { waitForObject } from "./wait";
+import { STALE_ANSWERS, waitForObject } from "./wait";
 
 export interface Deletion {
   noun: "snapshot" | "volume";
@@ -36,6 +36,8 @@ interface DeletionState {
   refusal?: SnapcloneError | undefined;
   /** The statuses in which Cinder has refused a DELETE. */
   refusedIn: Set<string>;
+  /** How many answers have shown the status before, after Cinder had accepted a DELETE. */
+  stale: number;
 }
 
 /** "missing": Cinder did not know the object at the first request. */
@@ -44,7 +46,7 @@ export async function deleteUntilGone(
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
 ): Promise<"deleted" | "missing"> {
   const { noun, id, poller, estimator } = deletion;
-  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set() };
+  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set(), stale: 0 };
   try {
     await waitForObject(poller, id, {
       description: `${noun} ${id} to be deleted`,
@@ -76,7 +78,11 @@ async function evaluateDeletion(
   if (/^(available|in-use|error)/.test(status)) {
     // The deletion had begun and was reverted: the backend could not delete the object. Only the status shows it
     // (docs/wire/openstack.md#a8).
-    if (state.accepted) return { is: "failed", error: await deletionFailed(deletion, row) };
+    if (state.accepted) {
+      state.stale += 1;
+      if (state.stale <= STALE_ANSWERS) return { is: "pending", progress: row.status };
+      return { is: "failed", error: await deletionFailed(deletion, row) };
+    }
     // Refused although the status allows a DELETE, or attached: the refusal names the reason.
     const { refusal, refusedIn } = state;
     if (refusal && (status === "in-use" || refusedIn.has(status))) return { is: "failed", error: refusal };

@@ -9,6 +9,9 @@ import { type Poll, poll } from "../core/poll";
  */
 export const INTERVAL = { first: 500, most: 10_000 };
 
+/** In how many answers an object may still show the status before a request that Cinder has accepted: a replica may lag. */
+export const STALE_ANSWERS = 3;
+
 export interface ObjectWait<Row>
   extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "context"> {
   /** The row as the accepting response showed it. Saves the first request. */

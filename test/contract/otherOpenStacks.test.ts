@@ -132,6 +132,23 @@ describe("a Cinder whose system language is not English translates its errors", 
   });
 });
 
+describe("a lagging replica", () => {
+  test("shows the status before for some answers after a DELETE, and the deletion goes on", async () => {
+    await start();
+    const one = await create(ofVolume, newRun(), OF_VOLUME);
+    const body = { snapshot: await cloud.cinder.showSnapshot(one.id) };
+    emulator.faults.add({ match: { operation: "snapshots.show" }, times: 2, status: 200, body });
+    await remove(ofVolume, newRun(), one.id, one.outs);
+    expect(emulator.cinder.snapshots.has(one.id)).toBe(false);
+
+    const other = await create(ofSnapshot, newRun(), OF_SNAPSHOT);
+    const volume = await cloud.cinder.showVolume(other.id);
+    emulator.faults.add({ match: { operation: "volumes.show" }, times: 2, status: 200, body: { volume } });
+    await remove(ofSnapshot, newRun(), other.id, other.outs);
+    expect(emulator.cinder.volumes.has(other.id)).toBe(false);
+  });
+});
+
 describe("a policy that allows to show a snapshot and not to list them", () => {
   test("many are read and deleted one by one", async () => {
     await start();

@@ -5,11 +5,8 @@ import { isKind } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
-import { waitForObject } from "../wait";
+import { STALE_ANSWERS, waitForObject } from "../wait";
 import { growthFailed, removedByOthers, vanished } from "./errors";
-
-/** In how many answers in a row the volume may still show the status before: a replica may lag. */
-const STALE_ANSWERS = 3;
 
 /** Returns false if the volume has the size already. */
 export async function grow(
