@@ -38,7 +38,19 @@ interface DeletionState {
   refusedIn: Set<string>;
   /** How many answers have shown the status before, after Cinder had accepted a DELETE. */
   stale: number;
+  /** Since when the object is in a status that only somebody else ends. */
+  heldSince: number | undefined;
 }
+
+/** For a volume that only somebody else can let go. One that is being attached is `reserved` for seconds. */
+const HELD_MS = 120_000;
+
+const HELD: Readonly<Record<string, string>> = {
+  reserved:
+    "A server that is shelved, or is being started or moved, holds it. `openstack --os-volume-api-version 3.27 volume attachment list --volume-id <volume>` names the server: detach the volume from it, or delete the server.",
+  "awaiting-transfer":
+    "It is offered to another project. `openstack volume transfer request list` names the offer: delete that, or have it accepted.",
+};
 
 /** "missing": Cinder did not know the object at the first request. */
 export async function deleteUntilGone(
@@ -46,7 +58,7 @@ export async function deleteUntilGone(
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
 ): Promise<"deleted" | "missing"> {
   const { noun, id, poller, estimator } = deletion;
-  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set(), stale: 0 };
+  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set(), stale: 0, heldSince: undefined };
   try {
     await waitForObject(poller, id, {
       description: `${noun} ${id} to be deleted`,
@@ -55,7 +67,7 @@ export async function deleteUntilGone(
         state.found = true;
         return state.accepted ? { id, status: "deleting" } : undefined;
       },
-      evaluate: (row) => evaluateDeletion(deletion, state, row),
+      evaluate: (row) => evaluateDeletion(deletion, state, row, context.clock.now()),
       estimator,
       context,
     });
@@ -71,6 +83,7 @@ async function evaluateDeletion(
   deletion: Deletion,
   state: DeletionState,
   row: StatusRow | undefined,
+  now: number,
 ): Promise<Evaluation> {
   const status = row?.status.toLowerCase();
   if (!row || status === undefined || status === "deleted") return { is: "done", progress: "deleted" };
@@ -89,7 +102,19 @@ async function evaluateDeletion(
     await sendDelete(deletion, state);
     refusedIn.add(status);
   } else if (status === "deleting") state.accepted = true;
+  const hint = state.accepted ? undefined : HELD[status];
+  state.heldSince = hint === undefined ? undefined : (state.heldSince ?? now);
+  if (hint !== undefined && now - (state.heldSince ?? now) >= HELD_MS)
+    return { is: "failed", error: held(deletion, row, hint) };
   return { is: "pending", progress: `${state.accepted ? "" : "waiting to delete: "}${row.status}` };
+}
+
+function held({ noun, id }: Deletion, { status }: StatusRow, hint: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `${noun} ${id} is in status "${status}", in which Cinder deletes nothing; nothing was deleted`,
+    hint: `${hint} Then run the same command again.`,
+  });
 }
 
 /** Keeps a refusal for later, since it may be due to the status. Throws if the object is missing. */

@@ -149,6 +149,47 @@ describe("a lagging replica", () => {
   });
 });
 
+describe("other hands use a volume", () => {
+  test.each(["reserved", "attaching", "backing-up", "error_backing-up", "awaiting-transfer", "retyping"])(
+    "that is %s before a later run looks at it: it has been made",
+    async (status) => {
+      await start();
+      const stack = new FakeEngine(ofSnapshot, { clock });
+      const program = { s0: { snapshotId: SNAPSHOT, name: "one" } };
+      await stack.up(program, { saveFails: true });
+      const [row] = restored();
+      if (row) row.status = status;
+      await stack.up(program);
+      expect(stack.state.entries).toMatchObject([{ id: row?.id, initError: false, outputs: { status } }]);
+    },
+  );
+
+  test.each([
+    ["reserved", "server that is shelved"],
+    ["awaiting-transfer", "volume transfer request list"],
+  ])("that stays %s: a deletion says what holds it, and waits no hour", async (status, hint) => {
+    await start();
+    const { id, outs } = await create(ofSnapshot, newRun(), OF_SNAPSHOT);
+    const row = emulator.cinder.volumes.get(id);
+    if (row) row.status = status;
+    await expect(remove(ofSnapshot, newRun(), id, outs)).rejects.toThrow(
+      new RegExp(`is in status "${status}".*nothing was deleted[^]*${hint}`),
+    );
+  });
+
+  test("that is reserved for some seconds: the deletion goes on", async () => {
+    await start();
+    const { id, outs } = await create(ofSnapshot, newRun(), OF_SNAPSHOT);
+    const row = emulator.cinder.volumes.get(id);
+    if (row) row.status = "reserved";
+    const removed = remove(ofSnapshot, newRun(), id, outs);
+    await clock.sleep(30_000);
+    if (row) row.status = "available";
+    await removed;
+    expect(emulator.cinder.volumes.has(id)).toBe(false);
+  });
+});
+
 describe("a policy that allows to show a snapshot and not to list them", () => {
   test("many are read and deleted one by one", async () => {
     await start();

@@ -142,6 +142,13 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
+/**
+ * A later run may resume the wait for a volume that other hands have used since. Some of these statuses last until somebody
+ * ends them, such as `reserved` for a shelved server.
+ */
+const MADE =
+  /^(available|in-use|reserved|attaching|detaching|extending|error_extending|backing-up|error_backing-up|restoring-backup|error_restoring|retyping|reverting|awaiting-transfer)$/;
+
 /** Statuses and their order: docs/wire/openstack.md#volume-from-snapshot. Compared without regard to case, as openstacksdk does. */
 async function evaluateCreation(
   cloud: OpenStackContext,
@@ -153,8 +160,7 @@ async function evaluateCreation(
   if (!row && !isGone) return { is: "pending", progress: "Cinder does not show it yet" };
   if (!row) return { is: "failed", error: vanished(id) };
   const status = row.status.toLowerCase();
-  // A later run may resume the wait for a volume that was attached or extended meanwhile.
-  if (/^(available|in-use|error_extending)$/.test(status)) return { is: "done", progress: row.status };
+  if (MADE.test(status)) return { is: "done", progress: row.status };
   if (status === "error") return { is: "failed", error: await creationFailed(cloud.cinder, row) };
   if (/delet|unmanag/.test(status)) return { is: "failed", error: removedByOthers(row) };
   return { is: "pending", progress: row.status };
