@@ -4,7 +4,7 @@ import { attemptInId } from "../provider/core/attempt";
 import type { AnyDefinition, OwnedObject } from "../provider/core/definition";
 import { asSnapcloneError } from "../provider/core/errors";
 import { read } from "../provider/core/lifecycle";
-import { holdsOneOf, objectsOf } from "../provider/core/ownership";
+import { holdsOneOf, isCopy, objectsOf } from "../provider/core/ownership";
 import { type ResourceName, resourceNames, resources } from "../provider/resources";
 import type { CliConnections, Connection } from "./connections";
 import { connectionOf, isNotSetUp } from "./connections";
@@ -121,6 +121,8 @@ async function surveyResource(
   // An object of a set may bear the record of another resource, too.
   const holderOf = (object: OwnedObject) =>
     held.find(({ id }) => id === object.id) ?? held.find((entry) => holdsOneOf(entry, objectsOf(object)));
+  const isCopied = (object: OwnedObject) =>
+    found.some((other) => isCopy(object, other) && holderOf(other) !== undefined);
   const listed = found.map(
     (object): RecordedObject => ({
       ...common,
@@ -129,7 +131,7 @@ async function surveyResource(
       createdAt: object.createdAt,
       owner: object.owner,
       stack: object.stack,
-      status: standingOf(object, holderOf(object), state, self),
+      status: standingOf(object, holderOf(object), state, self, isCopied(object)),
       object,
     }),
   );

@@ -19,6 +19,8 @@ export type Status =
   /** Made after the state was saved: an export of now may hold it. */
   | "newer than the state"
   | "another stack's"
+  /** Another tool has copied the metadata of an object that the state holds. */
+  | "copied record"
   /** The record does not tell the stack (builds before 0.2, untagged targets of ViPR). */
   | "unknown stack"
   /** Its stack is known, and no state was given to compare with. */
@@ -83,16 +85,21 @@ export interface Recorded {
   createdAt?: string | undefined;
 }
 
-/** Of an object that bears a record. `holder` is the entry of the state that holds the object. */
+/**
+ * Of an object that bears a record. `holder` is the entry of the state that holds the object; `isCopied`: the state holds another
+ * one with the same record.
+ */
 export function standingOf(
   record: Recorded,
   holder: { leaving: boolean } | undefined,
   state: CliState | undefined,
   { digest }: StackIdentity,
+  isCopied = false,
 ): Status {
   const { stack } = record;
   if (state === undefined) return stack === undefined ? "unknown stack" : "not compared";
   if (holder) return holder.leaving ? "to be deleted" : "recorded";
+  if (isCopied) return "copied record";
   // The outcome of its create was unknown, and an entry has a provisional id.
   if (state.ownership.entries.some(({ id }) => isSameAttempt(attemptInId(id), record.attempt))) return "recorded";
   if (stack === undefined || digest === undefined) return "unknown stack";

@@ -139,6 +139,7 @@ const STYLES: Partial<Record<Status, Style>> = {
   "in no state": "red",
   gone: "red",
   "another stack's": "dim",
+  "copied record": "dim",
 };
 
 const ORDER: readonly Status[] = [
@@ -151,6 +152,7 @@ const ORDER: readonly Status[] = [
   "recorded",
   "to be deleted",
   "another stack's",
+  "copied record",
 ];
 
 function show(output: Output, { objects, failures, asked, doubt }: Survey, isCompared: boolean): void {

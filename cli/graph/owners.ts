@@ -20,6 +20,7 @@ const OWNERS = {
   "in no state": "unrecorded",
   "newer than the state": "newer",
   "another stack's": "other stack",
+  "copied record": "claimed",
   "unknown stack": "claimed",
   "not compared": "claimed",
   gone: "recorded",

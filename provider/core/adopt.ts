@@ -4,7 +4,14 @@
 import { attemptInId, isSameAttempt, pendingCreatesOf, unnamedAttempt, withPendingCreates } from "./attempt";
 import type { AnyDefinition, OwnedObject, OwnershipRecord } from "./definition";
 import type { Creation } from "./operation";
-import { isOfStack, type OwnershipTracker, ownershipRecord, type StackState, type StateEntry } from "./ownership";
+import {
+  hasCopy,
+  isOfStack,
+  type OwnershipTracker,
+  ownershipRecord,
+  type StackState,
+  type StateEntry,
+} from "./ownership";
 
 export interface Adopted {
   object: OwnedObject;
@@ -70,7 +77,7 @@ type AdoptionAnswer =
   { adopt: OwnedObject; attempt: string } | { adopt?: undefined; unasked?: { object: OwnedObject; reason: string } };
 
 /**
- * The rules of adoption. The object is the newest of this owner, has the same immutable inputs and is not too old. The
+ * The rules of adoption. The object is the newest of this owner, is the only one of its attempt, has the same immutable inputs and is not too old. The
  * state shows its create as begun and not recorded, and no entry holds it. It is newer than the resource's own entry. If
  * one of these is not proven, the object is not adopted.
  */
@@ -79,7 +86,7 @@ async function findAdoptable(question: AdoptionQuestion): Promise<AdoptionAnswer
   const ours = listed.filter(
     (object) => object.owner === record.owner && isOfStack(object, record.stack) && !tracker.madeHere(object.id),
   );
-  const candidate = newest(ours);
+  const candidate = newest(ours.filter((object) => !hasCopy(object, ours)));
   if (candidate === undefined || candidate.inputs !== record.inputs || candidate.phase === "settled") return {};
   const made = timeOf(candidate);
   if (made === undefined || now.getTime() - made > withinMs) return {};

@@ -32,7 +32,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { holdsOneOf, isOfStack, NO_RECORD, objectsOf, ownershipRecord, RECORDED } from "./ownership";
+import { hasCopy, holdsOneOf, isOfStack, NO_RECORD, objectsOf, ownershipRecord, RECORDED } from "./ownership";
 import { keepAt } from "./propertyPath";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
@@ -445,7 +445,19 @@ async function objectsToDelete(
   const { entries } = await run.askState(true).catch((error: unknown) => {
     throw unknownHolder(definition, made, error);
   });
-  return made.filter((object) => !entries.some((entry) => holdsOneOf(entry, objectsOf(object))));
+  const left = made.filter((object) => !entries.some((entry) => holdsOneOf(entry, objectsOf(object))));
+  const copied = left.filter((object) => hasCopy(object, made));
+  // If an entry holds one of them, the others are its copies.
+  if (copied.length > 1 && left.length === made.length) throw copiedRecord(definition, copied);
+  return left.filter((object) => !copied.includes(object));
+}
+
+function copiedRecord({ displayName }: AnyDefinition, objects: readonly OwnedObject[]): SnapcloneError {
+  return new SnapcloneError({
+    kind: "refused",
+    message: `an interrupted create made one ${displayName}, and ${objects.map(({ id }) => id).join(", ")} bear its record: another tool has copied metadata, and nothing shows which of them is the original. Nothing was deleted`,
+    hint: "Look at the objects, delete on the backend what nobody needs, and remove this entry: `pulumi state delete <urn>`.",
+  });
 }
 
 function unknownHolder({ displayName }: AnyDefinition, made: readonly OwnedObject[], error: unknown): SnapcloneError {

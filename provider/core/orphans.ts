@@ -1,7 +1,7 @@
 // Warns at the end of a run about orphans: objects on the backend that this stack made and that no state holds.
 
 import type { AnyDefinition, OwnedObject } from "./definition";
-import { isHeldBy, type OwnershipTracker, type StackState, StateUnavailable } from "./ownership";
+import { isCopy, isHeldBy, type OwnershipTracker, type StackState, StateUnavailable } from "./ownership";
 import { formatDuration } from "./util/duration";
 
 /** The objects of one definition on one connection. */
@@ -29,23 +29,25 @@ const NAMED_AT_ONCE = 20;
 /** The texts of the warnings. */
 export async function orphanWarnings(watched: readonly Watched[], question: OrphanQuestion): Promise<string[]> {
   const { urnPrefix, describe } = question;
-  const suspects: (Watched & { objects: OwnedObject[] })[] = [];
+  const suspects: (Watched & { all: OwnedObject[]; objects: OwnedObject[] })[] = [];
   for (const one of watched) {
     const { tracker, recordedIds } = one;
     const all = await tracker.current(urnPrefix).catch(() => tracker.madeObjects());
     const objects = all.filter(({ id }) => tracker.madeHere(id) || !recordedIds.has(id));
-    if (objects.length > 0) suspects.push({ ...one, objects });
+    if (objects.length > 0) suspects.push({ ...one, all, objects });
   }
   if (suspects.length === 0) return [];
   const exported = await question.exportState().catch((error: unknown) => ({ error }));
   // A run that cannot export the state at all says so when it would have adopted something.
   if ("error" in exported && exported.error instanceof StateUnavailable) return [];
   const warnings: string[] = [];
-  for (const { definition, tracker, now, objects } of suspects) {
+  for (const { definition, tracker, now, all, objects } of suspects) {
     const unrecorded = objects.filter((object) => {
       // Without the state, only the objects that this run made may be unrecorded.
       if ("error" in exported) return tracker.madeHere(object.id);
       if (isHeldBy(exported, object)) return false;
+      // Another tool has copied the metadata of an object that the state holds.
+      if (all.some((other) => isCopy(object, other) && isHeldBy(exported, other))) return false;
       return tracker.madeHere(object.id) || ageMs(object, now) <= NAMED_WITHIN_MS;
     });
     const orphans = unrecorded.length === 0 ? [] : await stillThere(unrecorded, tracker, urnPrefix);

@@ -147,6 +147,18 @@ export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolea
   return stack === wanted || (stack === undefined && phase === "open");
 }
 
+/**
+ * True if another of these objects has the same record, attempt included. One create makes one object, so another hand has
+ * copied the metadata of one to the other (docs/ownership.md#what-is-adopted).
+ */
+export function hasCopy(object: OwnedObject, among: readonly OwnedObject[]): boolean {
+  return among.some((other) => isCopy(object, other));
+}
+
+export function isCopy(object: OwnedObject, other: OwnedObject): boolean {
+  return other.id !== object.id && other.owner === object.owner && isSameAttempt(other.attempt, object.attempt);
+}
+
 // --- the record
 
 /** In the outputs in place of the stack's digest, while the object may lack the record: the next `up` writes the record. */

@@ -74,6 +74,17 @@ test("every resource can list its records", () => {
   expect(resourceNames.filter((name) => resources[name]().listRecorded === undefined)).toEqual([]);
 });
 
+test("an object with a copy of the metadata of one that the state holds is not in no state, and is not removed", async () => {
+  const engine = engineOf("snapshot", emulator);
+  ok(await engine.up({ kept: INPUTS.snapshot(1) }));
+  const kept = engine.idOf("kept") ?? "";
+  const copy = make({ ...emulator.cinder.snapshots.get(kept)?.metadata });
+  expect((await statuses([engine])).of("Snapshot")).toEqual({ [kept]: "recorded", [copy]: "copied record" });
+  const removed = await snapclone(["orphans", ...files([engine]), "--remove", copy, "--yes"]);
+  expect([removed.code, removed.stderr]).toEqual([2, expect.stringContaining(`${copy} is not`)]);
+  expect(emulator.cinder.snapshots.has(copy)).toBe(true);
+});
+
 test.each(MAKEABLE)("%s: recorded, in no state, another stack's, gone; and --remove", async (name) => {
   const type = typeOf(name);
   const engine = engineOf(name, emulator);

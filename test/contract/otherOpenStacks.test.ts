@@ -98,6 +98,71 @@ describe("volumes that Cinder makes like one of ours, record included", () => {
   });
 });
 
+describe("tools that copy an object's metadata, such as Velero's plug-in for OpenStack", () => {
+  const program = { s0: { volumeId: SEED_VOLUMES.data, name: "one" } };
+  const copyOf = (id: string | undefined) => {
+    const first = emulator.cinder.snapshots.get(id ?? "");
+    if (first === undefined) throw new Error("no snapshot");
+    const { id: _, metadata, ...values } = first;
+    const created_at = new Date(clock.date().getTime() + 60_000).toISOString().slice(0, -1);
+    return emulator.cinder.createSnapshot({ ...values, metadata: { ...metadata }, name: "theirs", created_at });
+  };
+  const engine = () => new FakeEngine(ofVolume, { clock, type: "Snapshot" });
+  const named = { firstCheckWithoutSeed: false };
+
+  test("a forced replacement makes a new snapshot, and leaves the copy alone", async () => {
+    await start();
+    const stack = engine();
+    await stack.up(program, named);
+    const first = stack.idOf("s0") ?? "";
+    const copy = copyOf(first);
+    const { log: before } = await stack.up(program, named);
+    expect(before.join("\n")).not.toContain(copy.id);
+    await stack.up(program, { ...named, replace: ["s0"] });
+    expect(stack.idOf("s0")).not.toBe(copy.id);
+    expect(emulator.cinder.snapshots.get(copy.id)).toMatchObject({ name: "theirs" });
+    expect(emulator.cinder.snapshots.has(first)).toBe(false);
+  });
+
+  test("after a killed run neither is adopted, since nothing shows which is the original, and both are named", async () => {
+    await start();
+    const stack = engine();
+    await stack.up(program, { ...named, saveFails: true });
+    const [first] = [...emulator.cinder.snapshots.values()].filter(({ name }) => name === "one");
+    const copy = copyOf(first?.id);
+    const { log: told } = await stack.up(program, named);
+    expect([first?.id, copy.id]).not.toContain(stack.idOf("s0"));
+    expect(told.join("\n")).toContain(`${first?.id}`);
+    expect(told.join("\n")).toContain(copy.id);
+    expect(emulator.cinder.snapshots.get(copy.id)).toMatchObject({ name: "theirs" });
+  });
+
+  test("a destroy after a create of unknown outcome deletes neither, and names both", async () => {
+    await start();
+    const stack = engine();
+    emulator.faults.add({ match: { operation: "snapshots.create" }, times: 1, action: "drop-response" });
+    emulator.faults.add({ match: { operation: "snapshots.detail", nth: 3 }, times: 40, status: 500 });
+    await stack.up(program, named);
+    emulator.faults.clear();
+    const [first] = [...emulator.cinder.snapshots.values()].filter(({ name }) => name === "one");
+    const copy = copyOf(first?.id);
+    const { errors } = await stack.destroy();
+    expect(String(errors[0])).toMatch(
+      new RegExp(`${first?.id}.*another tool has copied metadata.*Nothing was deleted`),
+    );
+    expect(emulator.cinder.snapshots.has(copy.id) && emulator.cinder.snapshots.has(first?.id ?? "")).toBe(true);
+  });
+
+  test("a snapshot with the metadata of a VolumeFromSnapshot is none of the stack's", async () => {
+    await start();
+    const { id } = await create(ofSnapshot, newRun(), OF_SNAPSHOT);
+    const metadata = { ...emulator.cinder.volumes.get(id)?.metadata };
+    emulator.cinder.createSnapshot({ volume_id: id, metadata });
+    expect(Object.keys(metadata)).toContain("snapclone:owner");
+    expect(await snapshot.listRecorded?.(cloud)).toEqual([]);
+  });
+});
+
 describe("a Cinder whose system language is not English translates its errors", () => {
   const notFound = (message: string) => ({ status: 404, body: { itemNotFound: { code: 404, message } } });
 

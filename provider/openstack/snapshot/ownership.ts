@@ -2,6 +2,7 @@
 
 import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
+import { typeOfUrn } from "../../core/urn";
 import { type SnapshotRow, utc } from "../cinder";
 import type { OpenStackContext } from "../context";
 import { evidenceOf } from "../revert/evidence";
@@ -13,14 +14,18 @@ import { observed } from "./state";
 export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
   const alternatives = [{ [RECORD_KEYS.stack]: stack }, { [RECORD_KEYS.legacyPhase]: "open" }];
   const rows = await cloud.snapshotsWith(alternatives);
-  return rows.filter(({ status }) => !/deleting|deleted/i.test(status)).map(ownedObject);
+  return rows.filter(isRecorded).map(ownedObject);
 }
 
 export async function listRecorded(cloud: OpenStackContext): Promise<OwnedObject[]> {
   const { snapshots } = await cloud.cinder.listSnapshotsDetail();
-  return snapshots
-    .filter(({ status, metadata }) => !/deleting|deleted/i.test(status) && RECORD_KEYS.owner in metadata)
-    .map(ownedObject);
+  return snapshots.filter((row) => RECORD_KEYS.owner in row.metadata && isRecorded(row)).map(ownedObject);
+}
+
+/** Some tools give a snapshot the metadata of its volume, with the record of the resource that made the volume. */
+function isRecorded({ status, metadata }: SnapshotRow): boolean {
+  const type = typeOfUrn(metadata[RECORD_KEYS.owner] ?? "") ?? "";
+  return !/deleting|deleted/i.test(status) && !/:Volume(FromSnapshot|Clone)$/.test(type);
 }
 
 export async function recordOwnership(
