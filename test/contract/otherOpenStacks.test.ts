@@ -50,6 +50,8 @@ afterEach(async () => {
   await emulator.close();
 });
 
+/** As Cinder writes times. */
+const later = () => new Date(clock.date().getTime() + 60_000).toISOString().slice(0, -1);
 const restored = () => {
   emulator.cinder.advance();
   return [...emulator.cinder.volumes.values()].filter(({ snapshot_id }) => snapshot_id !== null);
@@ -75,13 +77,13 @@ describe("volumes that Cinder makes like one of ours, record included", () => {
     const { id, copy } = copyOf(
       kind === "target"
         ? { migration_status: `target:${made?.id}` }
-        : { source_volid: made?.id ?? null, name: "image-1", created_at: new Date(clock.date().getTime() + 60_000) },
+        : { source_volid: made?.id ?? null, name: "image-1", created_at: later() },
     );
     const { log: told } = await stack.up(program);
     expect(stack.idOf("s0")).toBe(id);
     expect(restored()).toHaveLength(2);
     expect(told.join("\n")).not.toContain(copy.id);
-    expect(await volumeFromSnapshot.listRecorded?.(cloud)).toMatchObject([{ id }]);
+    expect(await volumeFromSnapshot.listRecorded?.(cloud, { stack: "", urns: [], inputs: [] })).toMatchObject([{ id }]);
   });
 
   test("a destroy after a create of unknown outcome leaves the volume of an image", async () => {
@@ -104,8 +106,12 @@ describe("tools that copy an object's metadata, such as Velero's plug-in for Ope
     const first = emulator.cinder.snapshots.get(id ?? "");
     if (first === undefined) throw new Error("no snapshot");
     const { id: _, metadata, ...values } = first;
-    const created_at = new Date(clock.date().getTime() + 60_000).toISOString().slice(0, -1);
-    return emulator.cinder.createSnapshot({ ...values, metadata: { ...metadata }, name: "theirs", created_at });
+    return emulator.cinder.createSnapshot({
+      ...values,
+      metadata: { ...metadata },
+      name: "theirs",
+      created_at: later(),
+    });
   };
   const engine = () => new FakeEngine(ofVolume, { clock, type: "Snapshot" });
   const named = { firstCheckWithoutSeed: false };
@@ -159,7 +165,7 @@ describe("tools that copy an object's metadata, such as Velero's plug-in for Ope
     const metadata = { ...emulator.cinder.volumes.get(id)?.metadata };
     emulator.cinder.createSnapshot({ volume_id: id, metadata });
     expect(Object.keys(metadata)).toContain("snapclone:owner");
-    expect(await snapshot.listRecorded?.(cloud)).toEqual([]);
+    expect(await snapshot.listRecorded?.(cloud, { stack: "", urns: [], inputs: [] })).toEqual([]);
   });
 });
 
