@@ -204,6 +204,14 @@ describe.each(TYPES)("%s", (type) => {
       ],
     ];
 
+    test("an older snapshot is no newer one where the clocks of this machine go forward between the two (TZ=Europe/Berlin)", async () => {
+      const now = await Life.withSnapshot(type);
+      Object.assign(now.row, { created_at: "2026-03-29T03:10:00.000000" });
+      emulator.cinder.createSnapshot({ volume_id: VOLUME, name: "older", created_at: "2026-03-29T02:30:00.000000" });
+      await now.ok(two);
+      expect(reverts()).toBe(1);
+    });
+
     test.each(setting)("%s", async (_, prepare, text, repair) => {
       life.now = await Life.withSnapshot(type);
       passTime(1_000);

@@ -1,7 +1,7 @@
 // What must hold before Cinder is asked for a revert. Cinder checks the same, but its texts name neither who holds the volume
 // nor which snapshot is newer, and one of its refusals leaves the volume in `reverting` (docs/wire/openstack.md#revert).
 
-import type { SnapshotRow, VolumeRow } from "../cinder";
+import { type SnapshotRow, utc, type VolumeRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { attached, notAvailable, notNewest, otherSize, snapshotNotAvailable, tooOld } from "./errors";
@@ -37,6 +37,6 @@ async function snapshotsOf(cloud: OpenStackContext, volume_id: string, signal?: 
 
 /** Cinder decides by this column, too (cinder/db/sqlalchemy/api.py, snapshot_get_latest_for_volume). */
 function timeOf({ created_at }: SnapshotRow): number {
-  const time = Date.parse(created_at ?? "");
+  const time = Date.parse(utc(created_at) ?? "");
   return Number.isNaN(time) ? 0 : time;
 }
