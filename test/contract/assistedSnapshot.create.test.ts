@@ -203,6 +203,11 @@ describe("refused before Nova is asked", () => {
       /is SHUTOFF: Nova would accept the request and do nothing/,
     ],
     ["a volume for several servers", () => setVolume({ multiattach: true }), /several servers/],
+    [
+      "a server that is being moved",
+      () => setVolume({ attachments: twice() }),
+      /server \S+ is being moved to another host/,
+    ],
     ["a snapshot in error", () => Object.assign(row(), { status: "error" }), /is in status "error"/],
     ["a snapshot that is being deleted", () => Object.assign(row(), { status: "deleting" }), /is in status "deleting"/],
     [
@@ -237,6 +242,8 @@ describe("refused before Nova is asked", () => {
       /its record says "asked" for ann/,
     ],
   ];
+  // On the host that it leaves and on the one that it comes to.
+  const twice = () => fixture.emulator.cinder.volumes.get(VOLUME)?.attachments.flatMap((one) => [one, { ...one }]);
   const setServer = (fields: object) => Object.assign(fixture.emulator.nova.serverOf(VOLUME) ?? {}, fields);
   const setVolume = (fields: object) => Object.assign(fixture.emulator.cinder.volumes.get(VOLUME) ?? {}, fields);
   const other = (fields: object) => fixture.emulator.cinder.createSnapshot({ volume_id: VOLUME, ...fields });

@@ -85,6 +85,14 @@ describe("refused before Nova is asked", () => {
       () => void other({ status: "creating" }),
       /of the same volume is creating/,
     ],
+    [
+      "a server that is being moved",
+      () =>
+        setVolume({
+          attachments: fixture.emulator.cinder.volumes.get(VOLUME)?.attachments.flatMap((one) => [one, { ...one }]),
+        }),
+      /server \S+ is being moved to another host/,
+    ],
     ["a snapshot without the record", () => Object.assign(row(), { metadata: {} }), /no longer has the record/],
     ["a volume that is gone", () => fixture.emulator.cinder.removeVolume(VOLUME), /has no volume/],
   ];

@@ -80,12 +80,18 @@ export function othersOf(snapshots: readonly SnapshotRow[], volumeId: string, sn
 /** Why Nova must not be asked for an overlay or a merge. */
 export function volumeProblem({ volume, row }: VolumeFacts): string | undefined {
   if (row.volume_id !== volume.id) return `snapshot ${row.id} is of volume ${row.volume_id}, not of ${volume.id}`;
-  if (volume.multiattach || volume.attachments.length > 1)
+  if (volume.multiattach || new Set(volume.attachments.map(({ server_id }) => server_id)).size > 1)
     return `volume ${volume.id} may be attached to several servers`;
   if (volume.status.toLowerCase() !== "in-use" || volume.attachments.length === 0) {
     return `volume ${volume.id} is attached to no server (status "${volume.status}"), and only a running server's disk can be switched or merged`;
   }
   return undefined;
+}
+
+/** While a server is moved live, its volume is attached on both hosts (nova/compute/manager.py, pre_live_migration). */
+export function serverMove({ volume: { attachments } }: VolumeFacts): Evaluation | undefined {
+  if (attachments.length < 2) return undefined;
+  return { is: "pending", progress: `waiting: server ${attachments[0]?.server_id} is being moved to another host` };
 }
 
 /**
