@@ -153,6 +153,7 @@ async function beginOnce(creation: Creation, before: readonly OwnedObject[]): Pr
       object.stack === record.stack &&
       object.owner === record.owner &&
       object.inputs === record.inputs &&
+      (object.attempt === undefined || isSameAttempt(object.attempt, record.attempt)) &&
       !earlier.has(object.id) &&
       !tracker.madeHere(object.id);
     const search = async () => (await tracker.list(scopeOf(creation), "afresh")).find(isOurs);

@@ -2,6 +2,7 @@
 // languages, other hands, lagging replicas, narrow policies. Each test names what the cloud does.
 
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
+import { SnapcloneError } from "../../provider/core/errors";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
@@ -128,6 +129,22 @@ describe("tools that copy an object's metadata, such as Velero's plug-in for Ope
     expect(stack.idOf("s0")).not.toBe(copy.id);
     expect(emulator.cinder.snapshots.get(copy.id)).toMatchObject({ name: "theirs" });
     expect(emulator.cinder.snapshots.has(first)).toBe(false);
+  });
+
+  test("what a request with a lost answer made is not taken to be a copy of the snapshot before", async () => {
+    await start();
+    const stack = engine();
+    await stack.up(program, named);
+    const first = stack.idOf("s0") ?? "";
+    let copy: string | undefined;
+    jest.spyOn(cloud.cinder, "createSnapshot").mockImplementationOnce(async () => {
+      copy = copyOf(first).id;
+      throw new SnapcloneError({ kind: "ambiguous", message: "no answer" });
+    });
+    const { errors } = await stack.up(program, { ...named, replace: ["s0"] });
+    expect(String(errors[0])).toContain("no answer");
+    expect(stack.idOf("s0")).not.toBe(copy);
+    expect(emulator.cinder.snapshots.has(first)).toBe(true);
   });
 
   test("after a killed run neither is adopted, since nothing shows which is the original, and both are named", async () => {
