@@ -89,7 +89,7 @@ function forbidden(rule: string | undefined): string {
 }
 
 const QUOTA =
-  "The project's quota is full: delete snapshots that are no longer needed, or ask an administrator for more (`openstack quota show`, `openstack quota set --snapshots … --gigabytes …`). Snapshots count towards the gigabytes too unless Cinder has no_snapshot_gb_quota.";
+  "The project's quota is full: delete snapshots or volumes that are no longer needed, or ask an administrator for more (`openstack quota show`, `openstack quota set --snapshots … --volumes … --gigabytes …`). Snapshots count towards the gigabytes too unless Cinder has no_snapshot_gb_quota.";
 
 /** Patterns of Cinder's texts (docs/wire/openstack.md#a2, #a5, #a6, #a7, #a9 and #a10). The first match wins. */
 export const HINTS: readonly (readonly [RegExp, string])[] = [
@@ -147,7 +147,7 @@ export const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /Volume status must be available or error or .*must not be migrating, attached, belong to a group, have snapshots/,
-    "The volume is busy, attached, part of a group, or has snapshots: Cinder has one text for all of these (`openstack volume show`).",
+    "The volume is busy, attached, being migrated, part of a group, or has snapshots: Cinder has one text for all of these (`openstack volume show`).",
   ],
   [/^Snapshot \S+ has no metadata with key/, "The snapshot exists; the metadata key does not."],
   [
