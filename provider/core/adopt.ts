@@ -77,9 +77,9 @@ type AdoptionAnswer =
   { adopt: OwnedObject; attempt: string } | { adopt?: undefined; unasked?: { object: OwnedObject; reason: string } };
 
 /**
- * The rules of adoption. The object is the newest of this owner, is the only one of its attempt, has the same immutable inputs and is not too old. The
- * state shows its create as begun and not recorded, and no entry holds it. It is newer than the resource's own entry. If
- * one of these is not proven, the object is not adopted.
+ * The rules of adoption. The object is the newest of this owner, the only one of its attempt, has the same immutable inputs and
+ * is not too old. The state shows its create as begun and not recorded, and no entry holds it. It is newer than the resource's
+ * own entry. If one of these is not proven, the object is not adopted.
  */
 async function findAdoptable(question: AdoptionQuestion): Promise<AdoptionAnswer> {
   const { tracker, record, listed, urn, now, withinMs } = question;

@@ -47,8 +47,8 @@ export class BatchPoller<Row> {
   /** When the latest fetch has come. */
   private latest = 0;
   private scheduled = false;
-  /** A policy allows to fetch an object, and no list. */
-  private mayNotList = false;
+  /** A policy lets this login fetch an object, and no list. */
+  private isListForbidden = false;
 
   constructor(private readonly options: BatchPollerOptions<Row>) {}
 
@@ -103,10 +103,10 @@ export class BatchPoller<Row> {
     this.waiting = [];
     let rows: ReadonlyMap<string, Row> = new Map();
     try {
-      if (!this.mayNotList) rows = await fetchAll([...new Set(batch.map(({ id }) => id))]);
+      if (!this.isListForbidden) rows = await fetchAll([...new Set(batch.map(({ id }) => id))]);
     } catch (error) {
-      this.mayNotList = isKind(error, "forbidden");
-      if (!this.mayNotList) {
+      this.isListForbidden = isKind(error, "forbidden");
+      if (!this.isListForbidden) {
         for (const { reject } of batch) reject(error);
         return;
       }
@@ -119,7 +119,7 @@ export class BatchPoller<Row> {
       if (row !== undefined) resolve(row);
       else fetchOne(id).then(resolve, reject);
     }
-    if (this.mayNotList) return;
+    if (this.isListForbidden) return;
     for (const listener of listening) void this.notify(listener, rows);
   }
 
