@@ -168,8 +168,8 @@ export class ViprContext {
   }
 
   /**
-   * Waits until a task has ended, well or badly. undefined if ViPR does not have the task any more: it keeps tasks for seven
-   * days (docs/wire/vipr.md#related), so the task has ended.
+   * Waits until a task has ended, well or badly. undefined if ViPR does not have the task any more. Then the work has ended only if
+   * nothing of it is to be seen (docs/wire/vipr.md#tasks-delete).
    */
   async waitForTask(
     id: string,

@@ -4,6 +4,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { codeOf, type SnapshotSession, type Task } from "../client";
 import type { LinkedTargetSetInputs } from "./inputs";
 import { type SessionGroup, sourceOf, type TargetSetState, unlinkedTargetsOf } from "./state";
+import type { Doubt } from "./tasks";
 
 /** A text names at most this many targets. */
 const MAX_NAMED = 10;
@@ -34,31 +35,72 @@ export function endOf({ service_error: error, message, description, name, id }: 
   return `ViPR's task ${id} (${description ?? name ?? "no description"}) ended in error: ${why.trim().replace(/\.$/, "")}`;
 }
 
-export function tooFewTargets({ groups }: TargetSetState, { count }: LinkedTargetSetInputs): SnapcloneError {
-  const message = `ViPR's task ended well, and ${groups.length} of ${count} targets are linked`;
+/**
+ * ViPR does not show the task of a request any more. That is no end: ViPR lets a user delete the task of work that goes on
+ * (docs/wire/vipr.md#tasks-delete).
+ */
+export function taskGone(task: string, what: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "ambiguous",
+    message: `ViPR does not have the task ${task} (${what}) any more, so how it ended is not known`,
+    hint: "ViPR may still be working on the targets. Run the same command again when it has ended: it begins with what is linked then.",
+  });
+}
+
+/** Nothing tells whether ViPR will ever provision these targets. */
+export function stillProvisioned(error: SnapcloneError, targets: SessionGroup): SnapcloneError {
+  return new SnapcloneError({
+    ...error.parts,
+    hint:
+      `ViPR's task is gone, and these targets are neither linked nor failed: ${namesOf(targets)}. If ViPR does not work on ` +
+      "them any more, take them out of its database: POST /block/snapshots/{id}/deactivate?type=VIPR_ONLY. Then run again.",
+  });
+}
+
+/** `gone`: the error of a task that ViPR does not have any more. */
+export function tooFewTargets(
+  { groups }: TargetSetState,
+  { count }: LinkedTargetSetInputs,
+  gone?: SnapcloneError,
+): SnapcloneError {
+  const message = `${gone?.parts.message ?? "ViPR's task ended well"}, and ${groups.length} of ${count} targets are linked`;
   return new SnapcloneError({ kind: "failed", message, hint: "Check the tasks of the snapshot session in ViPR." });
 }
 
-export function stillLinked(left: SessionGroup): SnapcloneError {
-  const message = `ViPR's task ended well, and these targets are still linked: ${namesOf(left)}`;
-  return new SnapcloneError({ kind: "failed", message });
+export function stillLinked(left: SessionGroup, doubt: SnapcloneError | undefined): SnapcloneError {
+  return notDone(`these targets are still linked: ${namesOf(left)}`, doubt);
 }
 
-/** `lost`: the error of the request, if its reply was lost. The task that was found is then another client's. */
-export function notRelinked(left: SessionGroup, lost: SnapcloneError | undefined): SnapcloneError {
-  const where = `these targets are still linked to another session: ${namesOf(left)}`;
-  if (lost === undefined)
-    return new SnapcloneError({ kind: "failed", message: `ViPR's task ended well, and ${where}` });
-  return new SnapcloneError({ ...lost.parts, message: `${lost.parts.message}; ${where}` });
+export function notRelinked(left: SessionGroup, doubt: SnapcloneError | undefined): SnapcloneError {
+  return notDone(`these targets are still linked to another session: ${namesOf(left)}`, doubt);
 }
 
-/** The reply to a refresh was lost, and the session's new task may have relinked other targets. */
-export function perhapsNotRefreshed(lost: SnapcloneError): SnapcloneError {
+/** `doubt`: the reply was lost, and the task that was found is then another client's; or the task is gone. */
+function notDone(what: string, doubt: SnapcloneError | undefined): SnapcloneError {
+  if (doubt === undefined)
+    return new SnapcloneError({ kind: "failed", message: `ViPR's task ended well, and ${what}` });
+  return new SnapcloneError({ ...doubt.parts, message: `${doubt.parts.message}; ${what}` });
+}
+
+/** The reply to a refresh was lost, and the session's new task may have relinked other targets; or the task is gone. */
+export function perhapsNotRefreshed({ error, isLost }: Doubt): SnapcloneError {
+  const why = "the session has targets of others, so whether its latest relink was of this set is not known";
+  const message = isLost
+    ? `${error.parts.message}; ${why}`
+    : `${error.parts.message}, and the targets don't show whether they were relinked`;
   return new SnapcloneError({
-    ...lost.parts,
-    message: `${lost.parts.message}; the session has targets of others, so whether its latest relink was of this set is not known`,
+    ...error.parts,
+    message,
     hint: "The next `pulumi up` relinks the targets, perhaps for the second time: what was written to them is then lost.",
   });
+}
+
+/** A killed run has asked for a refresh, and its task is gone. To relink again would lose what was written since. */
+export function perhapsRelinked(gone: SnapcloneError): string {
+  return (
+    `${gone.parts.message}. The targets don't show whether they were relinked, and count as relinked. If they were not, change ` +
+    "`refreshTriggers`: that relinks them"
+  );
 }
 
 export function unlinkableTargets(targets: SessionGroup): SnapcloneError {

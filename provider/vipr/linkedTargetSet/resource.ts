@@ -3,8 +3,8 @@
 
 import { z } from "zod";
 import { orUndefined } from "../../core/absence";
-import type { Task as AcceptedTask, Definition, OperationContext, State } from "../../core/definition";
-import { isKind } from "../../core/errors";
+import type { Task as AcceptedTask, Definition, OperationContext, Pending, State } from "../../core/definition";
+import { isKind, type SnapcloneError } from "../../core/errors";
 import { connectionName } from "../../core/inputs";
 import { withAbort } from "../../core/util/abort";
 import { isConsistencyGroup, type Task } from "../client";
@@ -14,7 +14,10 @@ import {
   missingMemberIsNotGone,
   nameIsTaken,
   noSession,
+  perhapsRelinked,
+  stillLinked,
   taskFailed,
+  taskGone,
   tooFewTargets,
   unlinkableTargets,
   warningsAbout,
@@ -35,7 +38,15 @@ import {
   type TargetSetState,
   unlinkedTargetsOf,
 } from "./state";
-import { acceptedTask, describeTask, fetchIdleSet, findLostTask, refreshedBy, waitUntilShown } from "./tasks";
+import {
+  acceptedTask,
+  beingProvisioned,
+  describeTask,
+  fetchIdleSet,
+  findLostTask,
+  refreshedBy,
+  waitUntilShown,
+} from "./tasks";
 import { forgetRefusedLink, forgetUnprovisioned, type QuickUnlink, unlink, unlinkRecorded } from "./unlink";
 import { isAsWanted, reconcileTargets, withTriggers } from "./update";
 
@@ -122,16 +133,20 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
       const hasFailed = task?.state === "error";
       const known: State = { ...inputs, refreshedBy: refreshedByTask(acceptedTask, inputs, hasFailed) };
       const linked = linkedBy(acceptedTask);
+      const gone = goneTask(acceptedTask, task);
+      if (gone && refreshedBy(acceptedTask) !== undefined && acceptedTask.kind === "relink")
+        context.warn(perhapsRelinked(gone));
       const isEnough = ({ groups }: TargetSetState) => !isOwnLink || hasFailed || groups.length >= inputs.count;
       // After the task of this run's own link no other task can be running for the set.
       const fetch = (signal: AbortSignal) =>
         isOwnLink && task
           ? fetchSet(controller, id, known, { signal, linked })
           : fetchIdleSet(controller, id, known, context, { sessions: [session], linked });
-      const set = await waitUntilShown(fetch, isEnough, context);
+      const underWay = (seen: TargetSetState) => (gone ? beingProvisioned(seen, linked) : []);
+      const set = await waitUntilShown(fetch, isEnough, context, underWay);
       if (hasFailed && isOwnLink) throw taskFailed(task, set, inputs);
       if (hasFailed) context.warn(`${endOf(task)}. This run does what the task has left undone`);
-      if (!isEnough(set)) throw tooFewTargets(set, inputs);
+      if (!isEnough(set)) throw tooFewTargets(set, inputs, gone);
       return observedOf(set, known);
     } catch (error) {
       throw missingMemberIsNotGone(error);
@@ -214,13 +229,13 @@ async function removeRest(
   controller: ViprContext,
   id: string,
   known: State,
-  { unlinked, lost }: QuickUnlink,
+  { unlinked, lost, doubt }: QuickUnlink,
   context: OperationContext,
 ): Promise<"deleted" | "missing"> {
   const free = await lockForUpdate(controller, known, context);
   try {
     if (lost) await findLostTask(controller, lost, context);
-    const before = await fetchIdleSet(controller, id, known, context);
+    const before = await settledSet(controller, id, known, doubt, context);
     if (before.members.length === 0) return unlinked ? "deleted" : "missing";
     const after = await unlink(controller, before, ({ members }) => members, known, context);
     await forgetUnprovisioned(controller, after);
@@ -234,6 +249,39 @@ async function removeRest(
   } finally {
     free();
   }
+}
+
+/** The set when nothing that is known works on it any more. */
+async function settledSet(
+  controller: ViprContext,
+  id: string,
+  known: State,
+  doubt: QuickUnlink["doubt"],
+  context: OperationContext,
+): Promise<TargetSetState> {
+  const pending = known.pending as Pending | undefined;
+  const accepted = pending && !pending.failed ? pending.task : {};
+  const isGone = goneTask(accepted, await endOfLink(controller, accepted, undefined, context)) !== undefined;
+  const fetch = () => fetchIdleSet(controller, id, known, context);
+  const linkedIn = ({ members }: TargetSetState) =>
+    members.filter(({ row, session }) => session && doubt?.ids.includes(row.id));
+  if (doubt !== undefined && !doubt.isLost) {
+    const set = await waitUntilShown(fetch, (seen) => linkedIn(seen).length === 0, context);
+    if (linkedIn(set).length > 0) throw stillLinked(linkedIn(set), doubt.error);
+    return set;
+  }
+  if (!isGone) return fetch();
+  return waitUntilShown(
+    fetch,
+    () => true,
+    context,
+    (seen) => beingProvisioned(seen, linkedBy(accepted)),
+  );
+}
+
+/** The error of an accepted task that ViPR does not have any more. */
+function goneTask({ task, kind }: AcceptedTask, end: Task | undefined): SnapcloneError | undefined {
+  return typeof task === "string" && end === undefined ? taskGone(task, describeTask(kind)) : undefined;
 }
 
 /** The end of the task that has linked the targets; undefined where the task is not known, or gone. */

@@ -8,7 +8,17 @@ import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import { isDispatched, type Task } from "../client";
 import { hasEnded, type ViprContext } from "../context";
-import { asList, fetchSet, isText, type LinkRequest, type TargetOutput, type TargetSetState } from "./state";
+import { stillProvisioned, taskGone } from "./errors";
+import {
+  asList,
+  fetchSet,
+  isProvisioned,
+  isText,
+  type LinkRequest,
+  type Member,
+  type TargetOutput,
+  type TargetSetState,
+} from "./state";
 
 /** Names of the tasks that link, unlink or relink targets (docs/wire/vipr.md#task-model). */
 const LINKING = /SNAPSHOT SESSION/;
@@ -40,6 +50,14 @@ export interface TaskRequest {
   failed(task: Task): SnapcloneError;
 }
 
+/** Why the end of a task does not tell what became of the request. The caller must see what is linked. */
+export interface Doubt {
+  /** The request's error where its reply was lost; else the error of the task that is gone. */
+  error: SnapcloneError;
+  /** The task that was found may be another client's. Else ViPR does not have the request's task any more. */
+  isLost: boolean;
+}
+
 /** A request without a reply. */
 export interface LostTask {
   kind: Kind;
@@ -50,14 +68,14 @@ export interface LostTask {
 }
 
 /**
- * Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks, and the result
- * is the request's error: another client's task looks the same, so the caller must see what the task has done.
+ * Sends the request and waits for its task. If the reply is lost, the task is found among the session's tasks: another client's
+ * task looks the same. If the task is gone, the work may go on, so it stays recorded until the caller calls `done`.
  */
 export async function runTask(
   controller: ViprContext,
   request: TaskRequest,
   context: OperationContext,
-): Promise<SnapcloneError | undefined> {
+): Promise<Doubt | undefined> {
   const { kind, session, send, linked, shared, failed } = request;
   let by = request.refreshedBy;
   let lost: SnapcloneError | undefined;
@@ -78,9 +96,10 @@ export async function runTask(
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
   });
   const end = await controller.waitForTask(task.id, describeTask(kind), context, task, controller.durations[kind]);
-  if (end?.state === "error") throw failed(end);
+  if (end === undefined) return { isLost: false, error: taskGone(task.id, describeTask(kind)) };
+  if (end.state === "error") throw failed(end);
   context.done();
-  return lost;
+  return lost && { isLost: true, error: lost };
 }
 
 async function tasksOf({ client }: ViprContext, session: string, { signal }: OperationContext): Promise<Set<string>> {
@@ -156,23 +175,40 @@ export async function fetchIdleSet(
   return fetchSet(controller, id, known, { signal, sessions: [...sessions, ...others], linked });
 }
 
-/** ViPR's search may lag behind: fetches until the set is as expected, or has not been for half a minute. */
-export function waitUntilShown(
+/**
+ * ViPR's search may lag behind: fetches until the set is as expected, or has not been for half a minute. `underWay`: targets that
+ * ViPR may still be provisioning, although it does not have their task any more; the wait goes on while there are any.
+ */
+export async function waitUntilShown(
   fetch: (signal: AbortSignal) => Promise<TargetSetState>,
   isEnough: (set: TargetSetState) => boolean,
   context: OperationContext,
+  underWay: (set: TargetSetState) => readonly Member[] = () => [],
 ): Promise<TargetSetState> {
   const absence = new AbsenceTimer(context.clock);
-  return poll({
-    description: "the linked targets to be shown",
-    fetch,
-    evaluate: (seen) => {
-      const progress = `${seen.groups.length} linked`;
-      return isEnough(seen) || absence.isProven(false) ? { is: "done", progress } : { is: "pending", progress };
-    },
-    interval: INTERVAL,
-    context,
-  });
+  let waitingFor: readonly Member[] = [];
+  try {
+    return await poll({
+      description: "ViPR to show what is linked",
+      fetch,
+      evaluate: (seen) => {
+        waitingFor = underWay(seen);
+        const coming = waitingFor.length;
+        const progress = `${seen.groups.length} linked${coming > 0 ? `, ${coming} being provisioned` : ""}`;
+        const isSettled = isEnough(seen) || absence.isProven(coming > 0);
+        return { is: isSettled && coming === 0 ? "done" : "pending", progress };
+      },
+      interval: INTERVAL,
+      context,
+    });
+  } catch (error) {
+    throw isKind(error, "deadline") && waitingFor.length > 0 ? stillProvisioned(error, waitingFor) : error;
+  }
+}
+
+/** The targets of this request that ViPR has neither linked nor given up. */
+export function beingProvisioned({ unlinked }: TargetSetState, linked: LinkRequest | undefined): Member[] {
+  return unlinked.filter(({ row, batch }) => batch === linked?.batch && !isProvisioned(row));
 }
 
 export function acceptedTask(kind: Kind, session: string, task: Task, linked?: LinkRequest): AcceptedTask {

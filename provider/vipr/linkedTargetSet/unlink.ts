@@ -20,7 +20,7 @@ import {
   type TargetOutput,
   type TargetSetState,
 } from "./state";
-import { type LostTask, runTask, type TaskRequest, waitForSessions } from "./tasks";
+import { type Doubt, type LostTask, runTask, type TaskRequest, waitForSessions, waitUntilShown } from "./tasks";
 
 /** ViPR's codes for a target that is not where it was a moment ago (docs/wire/vipr.md#unlink). */
 const GONE_MEANWHILE = [1004, 1006, 1013];
@@ -53,8 +53,14 @@ export async function unlink(
       );
     }
     const ids = here.map(({ row }) => row.id);
+    const stillIn = (seen: TargetSetState) =>
+      which(seen).filter((member) => ids.includes(member.row.id) && member.session);
+    let doubt: Doubt | undefined;
     try {
-      await runTask(controller, unlinkRequest(controller, session, ids, known, now), context);
+      doubt = await runTask(controller, unlinkRequest(controller, session, ids, known, now), context);
+      const fetch = () => refetchSet(controller, now, known, context);
+      if (doubt) await waitUntilShown(fetch, (seen) => stillIn(seen).length === 0, context);
+      context.done();
       refused = undefined;
       if (isKept) kept.push(...(await keptVolumes(controller.client, here, context.signal)));
     } catch (error) {
@@ -63,9 +69,9 @@ export async function unlink(
       refused = error;
     }
     const after = await refetchSet(controller, { ...now, promoted: kept }, known, context);
-    const left = which(after).filter((member) => ids.includes(member.row.id) && member.session);
+    const left = stillIn(after);
     if (refused && left.length === here.length) throw refused;
-    if (!refused && left.length > 0) throw stillLinked(left);
+    if (!refused && left.length > 0) throw stillLinked(left, doubt?.error);
     if (!refused && isKept) warnOfUnseen(here, after, context);
     now = after;
   }
@@ -95,6 +101,8 @@ export interface QuickUnlink {
   unlinked: boolean;
   /** The reply to a request was lost while unlinks of other sets were running. */
   lost?: LostTask;
+  /** What became of the request for these targets is to be seen by what is linked. */
+  doubt?: Doubt & { ids: readonly string[] };
 }
 
 /**
@@ -121,7 +129,8 @@ export async function unlinkRecorded(
       const request = unlinkRequest(controller, session, here.reverse(), known, undefined);
       const before = await waitForSessions(controller, [session], context, { beside: shared });
       try {
-        await runTask(controller, { ...request, before, shared }, context);
+        const doubt = await runTask(controller, { ...request, before, shared }, context);
+        if (doubt) return { isAll: false, unlinked: true, doubt: { ...doubt, ids: here } };
       } catch (error) {
         if (isGoneMeanwhile(error)) return { isAll: false, unlinked };
         const isLost = shared && isKind(error, "ambiguous");

@@ -28,7 +28,7 @@ import {
   type TargetOutput,
   type TargetSetState,
 } from "./state";
-import { fetchIdleSet, runTask, waitUntilShown } from "./tasks";
+import { beingProvisioned, type Doubt, fetchIdleSet, runTask, waitUntilShown } from "./tasks";
 import { forgetRefusedLink, forgetUnprovisioned, refetchSet, unlink } from "./unlink";
 
 export function isAsWanted(state: State, inputs: LinkedTargetSetInputs): boolean {
@@ -103,14 +103,18 @@ class Reconciliation {
     const ids = members.map(({ row }) => row.id);
     const send = () => controller.client.relinkTargets(session, ids);
     const request = { kind: "relink", session, send, refreshedBy, refreshedBefore, failed } as const;
-    const lost = await runTask(controller, request, context);
-    const after = await refetchSet(controller, this.set, this.known, context);
+    const doubt = await runTask(controller, request, context);
+    const isMoved = (seen: TargetSetState) =>
+      seen.members.every(({ row, session: to }) => !ids.includes(row.id) || !to || to.id === session);
+    const fetch = () => refetchSet(controller, this.set, this.known, context);
+    const after = doubt ? await waitUntilShown(fetch, isMoved, context) : await fetch();
+    context.done();
     const elsewhere = after.members.filter(
       (one) => ids.includes(one.row.id) && one.session && one.session.id !== session,
     );
-    if (elsewhere.length > 0) throw notRelinked(elsewhere, lost);
+    if (elsewhere.length > 0) throw notRelinked(elsewhere, doubt?.error);
     const isRefresh = members.every((member) => member.session?.id === session);
-    if (lost && isRefresh && hasOthers(after, session)) throw perhapsNotRefreshed(lost);
+    if (doubt && isRefresh && (!doubt.isLost || hasOthers(after, session))) throw perhapsNotRefreshed(doubt);
     controller.refreshedBy.set(this.set.id, refreshedBy);
     this.known = { ...this.known, refreshedBy };
     this.set = after;
@@ -125,15 +129,21 @@ class Reconciliation {
     const targets = { count: missing, target_name: batchName(set.id, linked.batch), copy_mode: copyMode };
     const send = () => controller.client.linkTargets(session, targets);
     const { refreshedBy } = known;
+    const request = { kind: "link", session, send, refreshedBy, linked, failed: this.failed } as const;
+    let doubt: Doubt | undefined;
     try {
-      await runTask(controller, { kind: "link", session, send, refreshedBy, linked, failed: this.failed }, context);
+      doubt = await runTask(controller, request, context);
     } catch (error) {
       await forgetRefusedLink(controller, set.id, linked, { ...known, batches: set.batches }, error, context.signal);
       throw error;
     }
     const fetch = () => refetchSet(controller, set, known, context, linked);
-    this.set = await waitUntilShown(fetch, ({ groups }) => groups.length >= inputs.count, context);
-    if (this.set.groups.length < inputs.count) throw tooFewTargets(this.set, inputs);
+    const isEnough = ({ groups }: TargetSetState) => groups.length >= inputs.count;
+    const isGone = doubt?.isLost === false;
+    const underWay = (seen: TargetSetState) => (isGone ? beingProvisioned(seen, linked) : []);
+    this.set = await waitUntilShown(fetch, isEnough, context, underWay);
+    if (!isEnough(this.set)) throw tooFewTargets(this.set, inputs, isGone ? doubt?.error : undefined);
+    context.done();
   }
 
   async removeSurplus(): Promise<void> {
