@@ -14,7 +14,15 @@ import type { ViprSettings } from "./connection";
 const URN = /^urn:storageos:[A-Za-z]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9]*$/i;
 
 const urn = z.string().regex(URN, "is not a URN");
-const reference = z.looseObject({ id: urn });
+/** RelatedResourceRep: `{id, link}`, of which the API promises neither. The link is `/block/snapshots/<urn>`. */
+const reference = z.preprocess(
+  (value) => {
+    if (!isRecord(value) || value.id != null || !isRecord(value.link) || typeof value.link.href !== "string")
+      return value;
+    return { ...value, id: value.link.href.slice(value.link.href.lastIndexOf("/") + 1) };
+  },
+  z.looseObject({ id: urn }),
+);
 /**
  * Accepts a single object instead of a list. Old servers send that, and ViPR's own test client accepts it
  * (docs/wire/vipr.md#lists).
@@ -22,24 +30,32 @@ const reference = z.looseObject({ id: urn });
 const list = <T extends z.ZodType>(item: T) =>
   z.preprocess((value) => (isRecord(value) ? [value] : value), z.array(item));
 
+/** ViPR leaves out what is null in its database (docs/wire/vipr.md#nulls), and takes a null for false. */
+const inactive = z
+  .boolean()
+  .nullish()
+  .transform((value) => value === true);
+/** Only shown, or of no use in another form: it must not make the whole object unreadable. */
+const ornament = <T extends z.ZodType>(type: T) => type.nullish().catch(undefined);
+
 const taskSchema = z.looseObject({
   id: urn,
   name: z.string().nullish(),
   description: z.string().nullish(),
   // Any text, because ViPR may get new states (docs/wire/vipr.md#s9).
-  state: z.string(),
-  progress: z.number().nullish(),
+  state: z.string().toLowerCase(),
+  progress: ornament(z.coerce.number()),
   message: z.string().nullish(),
   service_error: z
-    .looseObject({ code: z.number(), description: z.string().nullish(), details: z.string().nullish() })
+    .looseObject({ code: z.coerce.number(), description: z.string().nullish(), details: z.string().nullish() })
     .nullish(),
   allowed_operations: z.string().nullish(),
 });
 
 const sessionSchema = z.looseObject({
   id: urn,
-  name: z.string(),
-  inactive: z.boolean(),
+  name: ornament(z.string()).transform((name) => name ?? "(no name)"),
+  inactive,
   // A volume's session has a parent; a consistency group's has the group instead
   // (docs/wire/vipr.md#consistency-groups).
   parent: reference.nullish(),
@@ -53,37 +69,45 @@ const sessionSchema = z.looseObject({
 const snapshotSchema = z.looseObject({
   id: urn,
   name: z.string(),
-  inactive: z.boolean(),
-  tags: z.array(z.string()).default([]),
+  inactive,
+  tags: list(z.string())
+    .nullish()
+    .transform((tags) => tags ?? []),
   // Absent while the target is provisioned (docs/wire/vipr.md#linked-target-model).
   wwn: z.string().nullish(),
   native_id: z.string().nullish(),
   // The volume that the target is a copy of, and the consistency group of that volume.
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
-  provisioned_capacity_gb: z.string().nullish(),
+  provisioned_capacity_gb: ornament(z.coerce.string()),
   // The name without the characters that the array does not allow, and without the volume's number in a consistency group
   // (docs/wire/vipr.md#names).
   snapset_label: z.string().nullish(),
   // Milliseconds since 1970 (docs/wire/vipr.md#s2, "Scalars"). ViPR sets it again when the target has been linked
   // (docs/wire/vipr.md#s4).
-  creation_time: z.number().nullish(),
+  creation_time: ornament(z.coerce.number()),
 });
 
 const groupSchema = z.looseObject({ id: urn, name: z.string(), volumes: list(reference) });
 
-const volumeSchema = z.looseObject({ id: urn, name: z.string(), inactive: z.boolean(), wwn: z.string().nullish() });
+const volumeSchema = z.looseObject({ id: urn, name: z.string(), inactive, wwn: z.string().nullish() });
 
 /** TenantResponse is a named reference. OpenStack's driver reads its `id` (helpers/tenant.py, `tenant_getid`). */
 const tenantSchema = reference;
 
-const oneTask = z.looseObject({ task: list(taskSchema).refine((tasks) => tasks.length > 0, "has no task") });
-const searchResult = z.looseObject({
-  resource: list(z.looseObject({ id: urn, match: z.string().nullish() })),
-});
+/** `link` and `relink` answer `{"task":[…]}`, `unlink` a bare task (docs/wire/vipr.md#s0-3). Both are taken from each. */
+const acceptedTasks = z.preprocess(
+  (value) => (isRecord(value) && "task" in value ? value.task : value),
+  list(taskSchema)
+    .refine((tasks) => tasks.length > 0, "has no task")
+    .transform((tasks) => tasks as Tasks),
+);
+const searchResult = z.looseObject({ resource: list(reference) }).transform(({ resource }) => resource);
 const bulk = <T extends z.ZodType>(schema: T) => list(schema);
 
 export type Task = z.infer<typeof taskSchema>;
+/** Of one request. The first is the session's in all that ViPR is known to answer. */
+export type Tasks = [Task, ...Task[]];
 export type SnapshotSession = z.infer<typeof sessionSchema>;
 export type LinkedTarget = z.infer<typeof snapshotSchema>;
 export type ConsistencyGroup = z.infer<typeof groupSchema>;
@@ -164,26 +188,20 @@ export class ViprClient {
     return (await this.get(`${SESSIONS}/${segment(id)}/tasks`, schema, signal)).task;
   }
 
-  /**
-   * ViPR answers with a list of one task (docs/wire/vipr.md#s0-3). The task never names the new targets
-   * (docs/wire/vipr.md#s0-4).
-   */
-  async linkTargets(session: string, targets: NewLinkedTargets): Promise<Task> {
+  /** The task never names the new targets (docs/wire/vipr.md#s0-4). */
+  async linkTargets(session: string, targets: NewLinkedTargets): Promise<Tasks> {
     const path = `${SESSIONS}/${segment(session)}/link-targets`;
-    return firstOf(await this.post(path, { new_linked_targets: targets }, oneTask));
+    return this.post(path, { new_linked_targets: targets }, acceptedTasks);
   }
 
   /** `session` is the session that the targets will be linked to. */
-  async relinkTargets(session: string, ids: readonly string[]): Promise<Task> {
-    return firstOf(await this.post(`${SESSIONS}/${segment(session)}/relink-targets`, { ids }, oneTask));
+  async relinkTargets(session: string, ids: readonly string[]): Promise<Tasks> {
+    return this.post(`${SESSIONS}/${segment(session)}/relink-targets`, { ids }, acceptedTasks);
   }
 
-  /**
-   * ViPR answers with a task that is not in a list (docs/wire/vipr.md#s0-3). Because of one bad id it refuses the whole
-   * request (docs/wire/vipr.md#unlink).
-   */
-  async unlinkTargets(session: string, targets: readonly UnlinkTarget[]): Promise<Task> {
-    return this.post(`${SESSIONS}/${segment(session)}/unlink-targets`, { linked_targets: targets }, taskSchema);
+  /** Because of one bad id ViPR refuses the whole request (docs/wire/vipr.md#unlink). */
+  async unlinkTargets(session: string, targets: readonly UnlinkTarget[]): Promise<Tasks> {
+    return this.post(`${SESSIONS}/${segment(session)}/unlink-targets`, { linked_targets: targets }, acceptedTasks);
   }
 
   // --- linked targets
@@ -219,9 +237,9 @@ export class ViprClient {
   }
 
   /** Removes a target that was never provisioned from ViPR's database (docs/wire/vipr.md#refused-link-cleanup). */
-  async forgetTarget(id: string): Promise<Task> {
+  async forgetTarget(id: string): Promise<Tasks> {
     const path = `/block/snapshots/${segment(id)}/deactivate`;
-    return firstOf(await this.post(path, undefined, oneTask, { type: "VIPR_ONLY" }));
+    return this.post(path, undefined, acceptedTasks, { type: "VIPR_ONLY" });
   }
 
   // --- sources
@@ -342,8 +360,8 @@ export class ViprClient {
   }
 
   private async search(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<Found[]> {
-    const { resource } = await this.send({ method: "GET", path, query, schema: searchResult, signal });
-    return resource.map(({ id, match }) => ({ id, ...(match ? { match } : {}) }));
+    const found = await this.send({ method: "GET", path, query, schema: searchResult, signal });
+    return found.map(({ id, match }) => ({ id, ...(typeof match === "string" && match ? { match } : {}) }));
   }
 
   private async inBulk<Body, Row>(
@@ -414,10 +432,6 @@ function kindOfSource(id: string): "consistency-groups" | "volumes" {
 function segment(id: string): string {
   if (URN.test(id)) return id;
   throw new SnapcloneError({ kind: "input", message: `"${id}" is not a URN of ViPR` });
-}
-
-function firstOf({ task }: z.infer<typeof oneTask>): Task {
-  return task[0] as Task;
 }
 
 interface ErrorBody {

@@ -8,10 +8,11 @@ import type { ConnectionKind } from "../core/connection/connections";
 import { beginShared, waitForShared } from "../core/currentOperation";
 import type { OperationContext } from "../core/definition";
 import { DurationEstimator } from "../core/durationEstimator";
+import { isKind, SnapcloneError } from "../core/errors";
 import { poll } from "../core/poll";
 import { type Clock, systemClock } from "../core/util/clock";
 import { KeyedMutex } from "../core/util/keyedMutex";
-import { type Found, type LinkedTarget, type SnapshotSession, type Task, ViprClient } from "./client";
+import { type Found, type LinkedTarget, type SnapshotSession, type Task, type Tasks, ViprClient } from "./client";
 import { resolveVipr } from "./connection";
 
 /** ViPR's documents recommend ten seconds (docs/wire/vipr.md#s6). A small link takes less. */
@@ -167,6 +168,19 @@ export class ViprContext {
     this.heldLocks.delete(id);
   }
 
+  /** Waits until all tasks of one request have ended. Returns the worst end: an error, else undefined (see `waitForTask`). */
+  async waitForTasks(
+    tasks: Tasks,
+    what: string,
+    context: OperationContext,
+    estimator: DurationEstimator,
+  ): Promise<Task | undefined> {
+    const ends: (Task | undefined)[] = [];
+    for (const task of tasks) ends.push(await this.waitForTask(task.id, what, context, task, estimator));
+    const failed = ends.find((end) => end?.state === "error");
+    return failed ?? (ends.includes(undefined) ? undefined : ends[0]);
+  }
+
   /**
    * Waits until a task has ended, well or badly. undefined if ViPR does not have the task any more. Then the work has ended only if
    * nothing of it is to be seen (docs/wire/vipr.md#tasks-delete).
@@ -205,6 +219,8 @@ export class ViprContext {
         interval: INTERVAL,
         context: context,
       });
+    } catch (error) {
+      throw isKind(error, "deadline") ? taskDoesNotEnd(error, id) : error;
     } finally {
       leave();
       const others = (this.waits.get(id) ?? 1) - 1;
@@ -212,6 +228,14 @@ export class ViprContext {
       else this.waits.delete(id);
     }
   }
+}
+
+/** A controller that broke down leaves its task as it is, for ever. */
+function taskDoesNotEnd(error: SnapcloneError, id: string): SnapcloneError {
+  return new SnapcloneError({
+    ...error.parts,
+    hint: `If ViPR does not work on the task ${id} any more, take it away: POST /vdc/tasks/${id}/delete. Then run again.`,
+  });
 }
 
 /** A group of ids as one key of a BatchPoller: each operation asks for all that it needs at once. */

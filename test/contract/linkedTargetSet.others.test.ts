@@ -4,7 +4,7 @@ import type { SnapcloneError } from "../../provider/core/errors";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
 import { failure, partial } from "../support/failures";
-import { OtherVipr, type Task } from "./otherVipr";
+import { OtherVipr, type Reply, type Sent, type Task } from "./otherVipr";
 
 let vipr: OtherVipr;
 beforeEach(async () => {
@@ -19,15 +19,94 @@ const change = (id: string, outs: Properties, more: Properties = {}) =>
   update(vipr.definition, vipr.newRun(), id, outs, vipr.news(more));
 const destroy = (id: string, outs: Properties) => remove(vipr.definition, vipr.newRun(), id, outs);
 
-test("a set's life", async () => {
+type Answered = (sent: Sent, reply: Reply) => Reply;
+
+/** Changes fields of all answers. undefined leaves a field out. */
+const fields =
+  (change: (key: string, value: unknown) => unknown): Answered =>
+  (_sent, { status, body }) => ({ status, body: body && JSON.parse(JSON.stringify(body, change)) });
+
+const without = (name: string) => fields((key, value) => (key === name ? undefined : value));
+const withNull = (name: string) => fields((key, value) => (key === name ? null : value));
+const as = (name: string, form: (value: unknown) => unknown) =>
+  fields((key, value) => (key === name ? form(value) : value));
+
+/** Of a reference only the link is left. */
+const hrefs = fields((_key, value) => {
+  const { id, link, ...others } = Object(value) as Record<string, unknown>;
+  const isReference = id !== undefined && link !== undefined && Object.keys(others).every((key) => key === "match");
+  return isReference ? { link, ...others } : value;
+});
+
+const tasksAs =
+  (form: (tasks: unknown[]) => unknown): Answered =>
+  (_sent, { status, body }) => ({ status, body: status === 202 ? form(body.task ?? [body]) : body });
+
+test.each<[string, Answered]>([
+  ["as ViPR answers", (_sent, reply) => reply],
+  ["without tags", without("tags")],
+  ["with null for tags", withNull("tags")],
+  ["without inactive", without("inactive")],
+  ["with null for inactive", withNull("inactive")],
+  ["with a text for progress", as("progress", String)],
+  ["with null for progress", withNull("progress")],
+  ["with a number for capacities", as("provisioned_capacity_gb", Number)],
+  ["with a text for times", as("creation_time", String)],
+  ["with a date for times", as("creation_time", () => "2026-11-29T05:00:00Z")],
+  ["with states in upper case", as("state", (state) => String(state).toUpperCase())],
+  ["without a source", without("parent")],
+  ["without what a search matched", without("match")],
+  [
+    "without the session's name",
+    (_sent, { status, body }) => ({ status, body: body?.linked_targets ? { ...body, name: undefined } : body }),
+  ],
+  ["with links in place of ids", hrefs],
+  [
+    "with a single object for a list of one",
+    fields((_key, value) => (Array.isArray(value) && value.length === 1 ? value[0] : value)),
+  ],
+  ["with lists of tasks", tasksAs((tasks) => ({ task: tasks }))],
+  ["with bare tasks", tasksAs(([task]) => task)],
+])("a set's life with a ViPR that answers %s", async (_how, answered) => {
+  vipr.answered = answered;
   const { id, outs } = await make();
   const { outs: more } = await change(id, outs, { count: 3 });
   expect(vipr.linked()).toHaveLength(3);
   const { props } = await read(vipr.definition, vipr.newRun(), id, more);
-  expect(props).toMatchObject({ count: 3 });
-  const { outs: moved } = await change(id, more, { count: 3, snapshotSessionId: vipr.sessions[1] });
-  expect(vipr.linked(vipr.sessions[1])).toHaveLength(3);
+  expect(props).toMatchObject({ count: 3, targets: more.targets });
+  const { outs: moved } = await change(id, more, { count: 2, snapshotSessionId: vipr.sessions[1] });
+  expect(vipr.linked(vipr.sessions[1])).toHaveLength(2);
   await destroy(id, moved);
+  expect(vipr.active()).toEqual([]);
+  expect(vipr.posts("link-targets")).toBe(2);
+});
+
+test("waits for all tasks that answer a request", async () => {
+  // The second task does the work.
+  vipr.answered = tasksAs((tasks) => {
+    const work = vipr.tasks.at(-1) as Task;
+    const other = vipr.addTask(work.name, work.session, () => {});
+    other.end();
+    return { task: [{ ...Object(tasks[0]), id: other.id }, ...tasks] };
+  });
+  vipr.begun = (task) => setTimeout(() => task.end(), 300);
+  const { id, outs } = await make();
+  expect(outs).toMatchObject({ count: 2 });
+  const { outs: moved } = await change(id, outs, { snapshotSessionId: vipr.sessions[1], count: 1 });
+  expect(moved).toMatchObject({ count: 1, snapshotSessionId: vipr.sessions[1] });
+  await destroy(id, moved);
+  expect(vipr.active()).toEqual([]);
+});
+
+test("a task that never ends: the failure says how to get rid of it", async () => {
+  const { id, outs } = await make();
+  const stuck = vipr.addTask("LINK SNAPSHOT SESSION TARGETS", vipr.sessions[0], () => {});
+  const { parts } = await failure(destroy(id, { ...outs, __timeouts: { delete: "2m" } }));
+  expect(parts).toMatchObject({ kind: "deadline", message: expect.stringContaining(stuck.id) });
+  expect(parts.hint).toContain(`POST /vdc/tasks/${stuck.id}/delete`);
+  stuck.isVisible = false;
+  vipr.newProcess();
+  await destroy(id, outs);
   expect(vipr.active()).toEqual([]);
 });
 

@@ -120,7 +120,7 @@ export class OtherVipr {
   }
 
   posts(operation: string): number {
-    return this.requests.filter((one) => one.startsWith("POST") && one.endsWith(operation)).length;
+    return this.requests.filter((one) => one.startsWith("POST") && one.endsWith(`/${operation}`)).length;
   }
 
   linked(session: string = this.sessions[0]): Target[] {

@@ -64,7 +64,7 @@ const linked = (emulator: Emulator) => emulator.vipr.active().map(({ id }) => id
 describe("calls", () => {
   it("link, show, tag, relink and unlink targets, and tasks name no targets", async () => {
     const { emulator, client } = await start({ clock: "manual" });
-    const task = await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
+    const [task] = await client.linkTargets(monday, { count: 2, target_name: "dev", copy_mode: "copy" });
     expect(task).toMatchObject({ name: "LINK SNAPSHOT SESSION TARGETS", state: "pending", progress: 0 });
     expect(task.resource).toMatchObject({ id: monday });
     expect(task.associated_resources).toEqual([]);
@@ -104,7 +104,7 @@ describe("calls", () => {
     expect(moved?.linked_targets.map(({ id }) => id).sort()).toEqual([...ids].sort());
     expect(await client.showTarget(ids[0] ?? "")).toMatchObject({ wwn: first?.wwn, tags: ["snapclone:settled"] });
 
-    const unlinking = await client.unlinkTargets(tuesday, [
+    const [unlinking] = await client.unlinkTargets(tuesday, [
       { id: ids[0] ?? "", delete_target: true },
       { id: ids[1] ?? "", delete_target: false },
     ]);

@@ -7,7 +7,7 @@ import type { Task as AcceptedTask, Definition, OperationContext, Pending, State
 import { isKind, type SnapcloneError } from "../../core/errors";
 import { connectionName } from "../../core/inputs";
 import { withAbort } from "../../core/util/abort";
-import { isConsistencyGroup, type Task } from "../client";
+import { isConsistencyGroup, type Task, type Tasks } from "../client";
 import { type ViprContext, vipr } from "../context";
 import {
   endOf,
@@ -107,11 +107,11 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
       const targets = { count, target_name: batchName(id, linked.batch), copy_mode: copyMode };
       controller.begunSets.add(id);
       controller.latestSearches.clear();
-      const task = await controller.client.linkTargets(session, targets);
-      controller.ownTasks.add(task.id);
+      const tasks = await controller.client.linkTargets(session, targets);
+      for (const { id: task } of tasks) controller.ownTasks.add(task);
       // `waitForCreate` releases the lock when the task has ended.
       controller.holdLock(id, free);
-      return { id, task: acceptedTask("link", session, task, linked), initialState: task };
+      return { id, task: acceptedTask("link", session, tasks, linked), initialState: tasks };
     } catch (error) {
       free();
       if (isKind(error, "notFound")) throw noSession(session, error);
@@ -127,7 +127,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     const leave = controller.register();
     try {
       const { session } = acceptedTask;
-      const task = await endOfLink(controller, acceptedTask, initialState as Task | undefined, context);
+      const task = await endOfLink(controller, acceptedTask, initialState as Tasks | undefined, context);
       // The next link of the session need not wait for what follows.
       controller.releaseLock(id);
       const hasFailed = task?.state === "error";
@@ -289,12 +289,13 @@ async function endOfLink(
   controller: ViprContext,
   { task, kind }: AcceptedTask,
   /** As the request of this run was answered. */
-  begun: Task | undefined,
+  begun: Tasks | undefined,
   context: OperationContext,
 ): Promise<Task | undefined> {
   if (typeof task !== "string") return undefined;
-  const estimator = begun && controller.durations.link;
-  return controller.waitForTask(task, describeTask(kind), context, begun, estimator);
+  const what = describeTask(kind);
+  if (begun === undefined) return controller.waitForTask(task, what, context);
+  return controller.waitForTasks(begun, what, context, controller.durations.link);
 }
 
 /** The triggers that the targets have after this task. undefined if they still have those of the state. */

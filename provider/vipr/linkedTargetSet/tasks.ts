@@ -6,7 +6,7 @@ import type { Task as AcceptedTask, OperationContext, Pending, State } from "../
 import { isKind, type SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
-import { isDispatched, type Task } from "../client";
+import { isDispatched, type Task, type Tasks } from "../client";
 import { hasEnded, type ViprContext } from "../context";
 import { stillProvisioned, taskGone } from "./errors";
 import {
@@ -35,7 +35,7 @@ export interface TaskRequest {
   kind: Kind;
   session: string;
   /** Sends the request once. */
-  send(): Promise<Task>;
+  send(): Promise<Tasks>;
   /** The `refreshTriggers` that the targets have when the task has ended well. */
   refreshedBy: unknown;
   /** The `refreshTriggers` that the targets have had before. Default: the same. */
@@ -81,21 +81,22 @@ export async function runTask(
   let lost: SnapcloneError | undefined;
   const before = request.before ?? (await tasksOf(controller, session, context));
   if (!shared) controller.latestSearches.clear();
-  let task: Task;
+  let tasks: Tasks;
   try {
-    task = await send();
+    tasks = await send();
   } catch (error) {
     if (shared || !isKind(error, "ambiguous")) throw error;
-    task = await findLostTask(controller, { kind, session, before, error }, context);
+    tasks = [await findLostTask(controller, { kind, session, before, error }, context)];
     lost = error;
     by = request.refreshedBefore ?? by;
   }
-  controller.ownTasks.add(task.id);
+  for (const { id } of tasks) controller.ownTasks.add(id);
   context.accepted({
-    ...acceptedTask(kind, session, task, linked),
+    ...acceptedTask(kind, session, tasks, linked),
     ...(by === undefined ? {} : { refreshedBy: JSON.stringify(by) }),
   });
-  const end = await controller.waitForTask(task.id, describeTask(kind), context, task, controller.durations[kind]);
+  const [task] = tasks;
+  const end = await controller.waitForTasks(tasks, describeTask(kind), context, controller.durations[kind]);
   if (end === undefined) return { isLost: false, error: taskGone(task.id, describeTask(kind)) };
   if (end.state === "error") throw failed(end);
   context.done();
@@ -211,7 +212,7 @@ export function beingProvisioned({ unlinked }: TargetSetState, linked: LinkReque
   return unlinked.filter(({ row, batch }) => batch === linked?.batch && !isProvisioned(row));
 }
 
-export function acceptedTask(kind: Kind, session: string, task: Task, linked?: LinkRequest): AcceptedTask {
+export function acceptedTask(kind: Kind, session: string, [task]: Tasks, linked?: LinkRequest): AcceptedTask {
   return { kind, session, task: task.id, ...linked };
 }
 
