@@ -47,16 +47,17 @@ const volumeSchema = z.looseObject({
   size: z.number(),
   name: nullableString,
   description: nullableString,
-  metadata: z.record(z.string(), z.string()).default({}),
-  attachments: z
-    .array(
+  metadata: z.preprocess((value) => value ?? {}, z.record(z.string(), z.string())),
+  attachments: z.preprocess(
+    (value) => value ?? [],
+    z.array(
       z.looseObject({
         server_id: z.string().nullish(),
         host_name: z.string().nullish(),
         device: z.string().nullish(),
       }),
-    )
-    .default([]),
+    ),
+  ),
   volume_type: z.string().nullish(),
   multiattach: z.boolean().nullish(),
   /** From 3.13 on. */

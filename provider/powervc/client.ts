@@ -41,13 +41,18 @@ const acceptedSchema = z
   .transform(({ "clone-volumes": { task_uri, task_id } }) => task_id ?? taskIdOf(task_uri ?? ""))
   .pipe(taskId);
 
-const states = z.record(z.string(), z.unknown()).nullish();
+const states = z.record(z.string(), z.unknown());
+/** Only shown. Another form than that of IBM's samples must not hide how the flow has ended. */
+const steps = states.nullish().catch(undefined);
 /** IBM's samples have these fields inside `details`, beside it, or in both places (docs/wire/powervc.md#f1-progress). */
 const fields = {
   progress: z.union([z.number(), z.string()]).nullish(),
-  flow_details: states,
-  completed_tasks: states,
-  pending_tasks: states,
+  // What the flows are called does not count, so a state may stand alone.
+  flow_details: z
+    .union([states, z.string().transform((flow) => ({ flow })), z.array(z.string()).transform((all) => ({ ...all }))])
+    .nullish(),
+  completed_tasks: steps,
+  pending_tasks: steps,
   /** A dictionary in all samples. The document's table says "list of strings"; a list would name no sources. */
   results: z.union([z.record(z.string(), z.unknown()), z.array(z.unknown())]).nullish(),
 };
@@ -69,8 +74,9 @@ export class PowerVcClient {
       const body = await this.call({ method: "GET", path: "/get_progress", query, schema: progressSchema, signal });
       return toProgress(body);
     } catch (error) {
-      // PowerVC made this id, so any 404 means that it has forgotten the task, even the 404 of an unknown path.
-      if (error instanceof SnapcloneError && error.parts.status === 404) return undefined;
+      // PowerVC made this id, so any 404 means that it has forgotten the task, even the 404 of an unknown path. The id is all that
+      // a 400 can be about.
+      if (error instanceof SnapcloneError && [400, 404, 410].includes(error.parts.status ?? 0)) return undefined;
       throw error;
     }
   }
@@ -128,10 +134,17 @@ function toProgress({ details, ...top }: z.infer<typeof progressSchema>): Progre
     completed: merged("completed_tasks"),
     pending: merged("pending_tasks"),
     clones: Object.fromEntries(
-      results.filter((entry): entry is [string, string] => entry[0] !== "failure" && typeof entry[1] === "string"),
+      results
+        .filter((entry): entry is [string, string] => entry[0] !== "failure" && typeof entry[1] === "string")
+        .map(([source, clone]) => [asUuid(source), asUuid(clone)]),
     ),
-    failure: failure === undefined || failure === null ? undefined : textOf(failure),
+    failure: failure === undefined || failure === null ? undefined : textOf(failure).trim() || undefined,
   };
+}
+
+/** Cinder's own form of an id, which is compared as text. */
+function asUuid(id: string): string {
+  return /^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$/i.test(id) ? id.toLowerCase() : id;
 }
 
 /** `String` would fail for an object whose JSON has a field `toString`. */

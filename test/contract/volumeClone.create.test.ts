@@ -400,6 +400,9 @@ describe("create, and PowerVC answers unexpectedly", () => {
   test("success with fewer clones than volumes fails, and the state has the clones that exist", async () => {
     await start();
     const made = fixture.emulator.cinder.createVolume({ name: "clone-of-data", source_volid: DATA });
+    // The emulator would make a clone of each.
+    const accepted = { "clone-volumes": { task_id: "a-task" } };
+    fixture.emulator.faults.add({ match: { operation: "clones.create" }, body: accepted, status: 200 });
     progress({ details: { results: { [DATA]: made.id }, flow_details: { cloneFlow: "SUCCESS" }, progress: 100 } });
     const failure = await partial(create(definition, newRun(), { ...NEWS, volumes: [DATA, LOGS] }));
     expect(failure.reasons[0]).toContain("with 1 of 2 clones");

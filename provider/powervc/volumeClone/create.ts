@@ -6,7 +6,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { abortableSleep } from "../../core/util/abort";
 import type { Metadata, VolumeRow } from "../../openstack/cinder";
 import type { PowerVcContext } from "../context";
-import { type Pair, perhapsMade, tooFewClones } from "./errors";
+import { notOurClones, type Pair, perhapsMade, tooFewClones } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
 import {
   canBeCloneOf,
@@ -27,7 +27,7 @@ import {
 import { observedOf } from "./state";
 import { reconcileClones } from "./update";
 import { forEachSettled, waitUntilAvailable } from "./volumes";
-import { type Flow, flowEnd, flowOf, type Outcome } from "./wait";
+import { type Flow, flowEnd, flowOf, isNoCloneOf, type Outcome } from "./wait";
 
 export type Made = Extract<Outcome, { is: "made" }> & { taskId: string | undefined };
 
@@ -285,6 +285,8 @@ export async function completeClones(
   cloud.madeClones.set(id, ids);
   // Tag what is there before anything can fail: a tagged clone is found whatever its name is.
   const seen = await cloud.volumes(ids, undefined, context.signal);
+  const foreign = seen.filter((row) => isNoCloneOf(row, id, pendingCreate.since));
+  if (foreign.length > 0) throw notOurClones(foreign, taskId);
   const tagged = await forEachSettled(seen.map(memberOf), (member) => orUndefined(tag(member)));
   if (pairs.length < volumes.length || new Set(ids).size < pairs.length) throw tooFewClones(pairs, volumes);
 

@@ -36,6 +36,15 @@ export function tooFewClones(pairs: readonly Pair[], volumes: readonly string[])
   });
 }
 
+/** The volumes stay as they are: a record on them would make them this set's. */
+export function notOurClones(rows: readonly VolumeRow[], taskId: string | undefined): SnapcloneError {
+  return new SnapcloneError({
+    kind: "failed",
+    message: `PowerVC's task ${taskId ?? ""} names volumes that are no clones of this set: ${rows.map(volumeLabel).join(", ")}. They were not changed`,
+    hint: "They bear another set's record, or are older than the request and have another name. Look at the task in PowerVC.",
+  });
+}
+
 /** A delete has waited in vain for the flow that makes the clones. */
 export function flowStillRuns(error: SnapcloneError, { id, taskId, volumeId }: PendingCreate): SnapcloneError {
   const which = taskId === undefined ? `the flow whose clones have "${id}" in their names` : `the clone task ${taskId}`;

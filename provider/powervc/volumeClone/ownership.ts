@@ -427,7 +427,7 @@ export function canBeCloneOf(
 }
 
 /** A volume that is older than the request is no clone of the set, whatever names it. */
-function isLater(row: VolumeRow, since: string | undefined): boolean {
+export function isLater(row: VolumeRow, since: string | undefined): boolean {
   return Date.parse(createdAt(row) ?? "") > Date.parse(since ?? "") - CLOCK_SKEW_MS;
 }
 

@@ -3,6 +3,7 @@
 
 import type { AcceptedOperation, OperationContext } from "../../core/definition";
 import { type Evaluation, poll } from "../../core/poll";
+import { retryUntilFound } from "../../core/retryUntilFound";
 import { formatDuration } from "../../core/util/duration";
 import type { VolumeRow } from "../../openstack/cinder";
 import type { Progress } from "../client";
@@ -10,11 +11,14 @@ import type { PowerVcContext } from "../context";
 import { otherBackend } from "./errors";
 import {
   canBeCloneOf,
+  createdAt,
+  isLater,
   isOfFailedTask,
   isTagged,
   isTemporaryName,
   type Member,
   membersOf,
+  OWNERSHIP_KEYS,
   type PendingCreate,
   textsIn,
 } from "./ownership";
@@ -48,6 +52,9 @@ const INTERVAL = { first: 1_000, most: 10_000 };
 const QUIET_MS = 120_000;
 /** The volumes are watched for at least this part of `QUIET_MS`: a single list may come from a replica that lags behind. */
 const MIN_WATCH_MS = 10_000;
+
+/** `snapclone-` and eight of the id's digits. */
+const NAME_PART = 18;
 
 type Seen = { progress: Progress } | { rows: readonly VolumeRow[] };
 
@@ -97,7 +104,29 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
     estimator: cloud.estimators.cloning,
     context: context,
   });
+  if (outcome?.is === "made") return { ...outcome, clones: await allNamed(cloud, flow, outcome.clones, context) };
   return outcome ?? { is: "nothing" };
+}
+
+/**
+ * IBM's table calls the results a list of texts, and then nothing in them tells the sources. Which clone is whose is then seen in
+ * the volumes, as for a task that PowerVC has forgotten.
+ */
+async function allNamed(
+  cloud: PowerVcContext,
+  { id, sources }: Flow,
+  named: Readonly<Record<string, string>>,
+  context: OperationContext,
+): Promise<Readonly<Record<string, string>>> {
+  let all = named;
+  const isWhole = () => sources.every((source) => all[source] !== undefined);
+  const look = async () => {
+    if (isWhole()) return all;
+    const rows = await cloud.listAll(context.signal);
+    all = { ...mapOf(matchedBySize(membersOf(rows, id, sources), rows, sources)), ...named };
+    return isWhole() ? all : undefined;
+  };
+  return (await retryUntilFound(look, context)) ?? all;
 }
 
 /**
@@ -260,12 +289,28 @@ class Traces {
 
 /**
  * Ids of volumes that were made from a source since the request, and have no name and no tags of any set. They may be clones of
- * this set that somebody has renamed, or have nothing to do with it.
+ * this set that somebody has renamed, or have nothing to do with it. Without a source, a part of the set's name tells them:
+ * a storage may cut a name, or change its case.
  */
 function possibleClones(rows: readonly VolumeRow[], { id, sources, since }: Flow): string[] {
   const isOfNoSet = (row: VolumeRow) => !isTagged(row) && !isTemporaryName(row.name);
-  const can = rows.filter((row) => row.source_volid != null && isOfNoSet(row) && canBeCloneOf(row, id, sources, since));
+  const isTraceOfSet = (row: VolumeRow) => row.source_volid != null || hasPartOfName(row.name, id);
+  const can = rows.filter((row) => isTraceOfSet(row) && isOfNoSet(row) && canBeCloneOf(row, id, sources, since));
   return can.map((row) => row.id);
+}
+
+/** True if a name has the beginning of the set's id, in any case: its random digits are no one else's. */
+function hasPartOfName(name: string | null, id: string): boolean {
+  return (name ?? "").toLowerCase().includes(id.slice(0, NAME_PART));
+}
+
+/**
+ * Why PowerVC's task can't mean this volume, although it names it as a clone: it is a clone of another set, or an older volume
+ * with another name. A task id that PowerVC has given twice would lead there.
+ */
+export function isNoCloneOf(row: VolumeRow, id: string, since: string | undefined): boolean {
+  if (isTagged(row) && row.metadata[OWNERSHIP_KEYS.set] !== undefined) return row.metadata[OWNERSHIP_KEYS.set] !== id;
+  return since !== undefined && createdAt(row) !== undefined && !isLater(row, since) && !hasPartOfName(row.name, id);
 }
 
 /**

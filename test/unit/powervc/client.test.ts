@@ -153,7 +153,7 @@ describe("progress", () => {
     ],
     ["is undefined for an empty 404", { status: 404, body: "" }, "none"],
     ["fails for a list", { body: [] }, "malformed"],
-    ["fails for flow_details that are text", { body: { flow_details: "SUCCESS" } }, "malformed"],
+    ["fails for flow_details that are a number", { body: { flow_details: 100 } }, "malformed"],
     ["fails for results that are text", { body: { details: { results: "SUCCESS" } } }, "malformed"],
     ["fails for an empty body", { body: "" }, "malformed"],
     ["fails for 403", { status: 403, body: { forbidden: { code: 403, message: "no" } } }, "forbidden"],

@@ -1,0 +1,139 @@
+// VolumeClone against a PowerVC that behaves as IBM's document allows, and as the project's emulator does not.
+
+import { create, read, remove, update } from "../../provider/core/lifecycle";
+import type { Properties } from "../../provider/core/operation";
+import { partial } from "../support/failures";
+import { OtherPowerVc, type Reply, type Sent, SOURCES, type Task } from "./otherPowerVc";
+
+let powervc: OtherPowerVc;
+beforeEach(async () => {
+  powervc = new OtherPowerVc();
+  await powervc.start();
+});
+afterEach(() => powervc.close());
+
+const make = (more: Properties = {}) => create(powervc.definition, powervc.newRun(), powervc.news(more));
+const change = (id: string, outs: Properties, more: Properties = {}) =>
+  update(powervc.definition, powervc.newRun(), id, outs, powervc.news(more));
+const destroy = (id: string, outs: Properties) => remove(powervc.definition, powervc.newRun(), id, outs);
+
+type Answered = (sent: Sent, reply: Reply) => Reply;
+// biome-ignore lint/suspicious/noExplicitAny: bodies of a foreign API
+type Body = any;
+
+/** Changes fields of all answers. */
+const fields =
+  (change: (key: string, value: unknown) => unknown): Answered =>
+  (_sent, { status, body }) => ({ status, body: body && JSON.parse(JSON.stringify(body, change)) });
+const progress =
+  (form: (details: Body) => Body): Answered =>
+  (sent, reply) =>
+    sent.path.endsWith("get_progress") && reply.status === 200
+      ? { status: 200, body: form(reply.body.details) }
+      : reply;
+const results = (form: (results: Record<string, string>) => unknown): Answered =>
+  progress((details) => ({ details: { ...details, results: form(details.results) } }));
+const unknownTask =
+  (status: number, body: Body): Answered =>
+  (sent, reply) =>
+    sent.path.endsWith("get_progress") ? { status, body } : reply;
+const mapped = (all: Record<string, string>, form: (source: string, clone: string) => [string, unknown]) =>
+  Object.fromEntries(Object.entries(all).map(([source, clone]) => form(source, clone)));
+
+test.each<[string, Answered]>([
+  ["as in the document", (_sent, reply) => reply],
+  ["results as a list", results((all) => Object.values(all))],
+  ["no results", results(() => undefined)],
+  ["null for results", results(() => null)],
+  ["results from clone to source", results((all) => mapped(all, (source, clone) => [clone, source]))],
+  [
+    "results in upper case",
+    results((all) => mapped(all, (source, clone) => [source.toUpperCase(), clone.toUpperCase()])),
+  ],
+  ["a part of the results", results((all) => Object.fromEntries(Object.entries(all).slice(0, 1)))],
+  ["an empty failure", results((all) => ({ ...all, failure: "" }))],
+  [
+    "the flow's state alone",
+    progress(({ flow_details, ...details }) => ({ details: { ...details, flow_details: flow_details.cloneFlow } })),
+  ],
+  [
+    "steps as lists",
+    progress((details) => ({
+      details: { ...details, completed_tasks: Object.keys(details.completed_tasks), pending_tasks: [] },
+    })),
+  ],
+  ["everything beside details", progress((details) => details)],
+  ["400 for the task", unknownTask(400, { badRequest: { code: 400, message: "Invalid task id." } })],
+  ["404 for the task", unknownTask(404, "<html/>")],
+  ["nothing about the task", unknownTask(200, {})],
+  [
+    "null for metadata and attachments",
+    fields((_key, value) => (JSON.stringify(value) === "{}" || JSON.stringify(value) === "[]" ? null : value)),
+  ],
+  ["no source of clones", fields((key, value) => (key === "source_volid" ? null : value))],
+  ["no times", fields((key, value) => (key === "created_at" ? null : value))],
+])("a set's life with a PowerVC that answers %s", async (_how, answered) => {
+  powervc.answered = answered;
+  powervc.begun = (task) => setTimeout(() => task.end(), 30);
+  const { id, outs } = await make();
+  const { props } = await read(powervc.definition, powervc.newRun(), id, outs);
+  expect(props).toMatchObject({ clones: outs.clones as object, displayName: "before" });
+  const { outs: after } = await change(id, outs, { displayName: "after" });
+  expect(powervc.clones().map(({ name }) => name)).toEqual(["clone-after-1", "clone-after-2"]);
+  for (const [index, source] of SOURCES.entries())
+    expect(powervc.volumes.get((outs.clones as Record<string, string>)[source] ?? "")?.size).toBe(5 + index);
+  await destroy(id, after);
+  expect(powervc.clones()).toEqual([]);
+  expect(powervc.posts()).toBe(1);
+});
+
+describe("a task that names volumes of others", () => {
+  /** The task's answer names this clone of the first source. */
+  const naming = (clone: string): Answered => results((all) => ({ ...all, [SOURCES[0]]: clone }));
+
+  test("a clone of another set stays that set's", async () => {
+    const other = await make({ displayName: "other", __owner: "urn:pulumi:dev::shop::p:VolumeClone::other" });
+    const theirs = (other.outs.clones as Record<string, string>)[SOURCES[0]] ?? "";
+    const before = structuredClone(powervc.volumes.get(theirs));
+    powervc.newProcess();
+    powervc.answered = naming(theirs);
+    const { id, message, properties } = await partial(make());
+    expect(message).toContain("names volumes that are no clones of this set");
+    expect(powervc.volumes.get(theirs)).toEqual(before);
+    powervc.newProcess();
+    await destroy(id, properties);
+    expect(powervc.clones().map(({ name }) => name)).toEqual(["clone-other-1", "clone-other-2"]);
+  });
+
+  test("an older volume stays as it is", async () => {
+    const created_at = "2026-01-01T00:00:00.000000";
+    const old = powervc.addVolume({ name: "golden", source_volid: SOURCES[0], created_at });
+    powervc.answered = naming(old.id);
+    const { id, properties } = await partial(make());
+    powervc.newProcess();
+    await destroy(id, properties);
+    expect(powervc.clones()).toMatchObject([{ id: old.id, name: "golden", metadata: {} }]);
+  });
+});
+
+test.each([
+  ["in upper case", (name: string) => name.toUpperCase()],
+  ["cut off", (name: string) => name.slice(0, 31)],
+  ["with a suffix", (name: string) => `${name}_copy`],
+])("a killed run, and clones whose names are %s: nothing is asked for twice", async (_how, form) => {
+  powervc.answered = fields((key, value) => (key === "source_volid" ? null : value));
+  powervc.nameOf = ({ name }: Task, index: number) => form(`clone-${name}-${index + 1}`);
+  const { properties, id } = await killed();
+  powervc.newProcess();
+  const { message } = await partial(change(id, properties));
+  expect(message).toContain("They may be the set's clones, renamed");
+  expect(powervc.posts()).toBe(1);
+});
+
+/** The state of a set whose request was sent, and whose answer nobody has read. */
+async function killed() {
+  powervc.lose = ({ path }) => path === "/clone-volumes";
+  const lost = await partial(make());
+  powervc.lose = () => false;
+  return lost;
+}
