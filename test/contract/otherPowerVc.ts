@@ -70,7 +70,8 @@ export class OtherPowerVc {
     sources.length === 1 ? `clone-${name}` : `clone-${name}-${index + 1}`;
   readonly requests: string[] = [];
   readonly log: string[] = [];
-  readonly clock = new ScaledClock(SCALE);
+  private readonly origin = Date.now();
+  readonly clock = new ScaledClock(SCALE, this.origin);
   cloud!: PowerVcContext;
   readonly definition = { ...volumeClone, connection: { ...volumeClone.connection, open: () => this.cloud } };
   private server!: Server;
@@ -81,7 +82,7 @@ export class OtherPowerVc {
       const reply = await this.handle(request);
       if (reply === undefined) return void request.socket.destroy();
       const { status, body, headers = {} } = reply;
-      response.writeHead(status, { "content-type": "application/json", ...headers });
+      response.writeHead(status, { "content-type": "application/json", date: this.now().toUTCString(), ...headers });
       response.end(body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body));
     });
     await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
@@ -125,6 +126,10 @@ export class OtherPowerVc {
     await this.clock.sleep(ms);
   }
 
+  private now(): Date {
+    return this.clock.date();
+  }
+
   async until(isTrue: () => boolean): Promise<void> {
     while (!isTrue()) await this.pass(100);
   }
@@ -141,7 +146,7 @@ export class OtherPowerVc {
       source_volid: null,
       group_id: null,
       attachments: [],
-      created_at: new Date().toISOString().replace("Z", "000"),
+      created_at: this.now().toISOString().replace("Z", "000"),
       ...given,
     };
     this.volumes.set(volume.id, volume);
@@ -181,8 +186,8 @@ export class OtherPowerVc {
       url: `${this.url}/volume/v3/${PROJECT}`,
     };
     const token = {
-      expires_at: new Date(Date.now() + 21_600_000).toISOString(),
-      issued_at: new Date().toISOString(),
+      expires_at: new Date(this.now().getTime() + 21_600_000).toISOString(),
+      issued_at: this.now().toISOString(),
       user: { id: "0", name: "root" },
       project: { id: PROJECT, name: "ibm-default" },
       roles: [{ name: "admin" }],

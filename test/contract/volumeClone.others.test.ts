@@ -137,3 +137,19 @@ async function killed() {
   powervc.lose = () => false;
   return lost;
 }
+
+test("PowerVC forgets the task of a flow that was running a moment ago: the clones have their time to show", async () => {
+  powervc.begun = (task) => {
+    // Minutes into the flow, nothing but the task shows it.
+    setTimeout(() => {
+      task.progress = undefined;
+    }, 1_500);
+    setTimeout(() => task.end(), 1_900);
+    setTimeout(() => {
+      task.progress = undefined;
+    }, 1_900);
+  };
+  const { outs } = await make();
+  expect(Object.keys(outs.clones as object)).toHaveLength(2);
+  expect(powervc.posts()).toBe(1);
+});

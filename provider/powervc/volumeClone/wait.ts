@@ -94,7 +94,7 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
       return { rows: await cloud.listAll(signal) };
     },
     evaluate: (seen): Evaluation => {
-      if ("progress" in seen) traces.mapped = { ...traces.mapped, ...seen.progress.clones };
+      if ("progress" in seen) traces.note(seen.progress);
       outcome = "progress" in seen ? judgeProgress(seen.progress, flow, steps) : traces.judge(seen.rows);
       const progress = "progress" in seen ? steps.text(seen.progress) : traces.text;
       return { is: outcome ? "done" : "pending", progress };
@@ -220,7 +220,8 @@ function nameOf(task: string | undefined): string | undefined {
 class Traces {
   text = "";
   /** From source to clone, as PowerVC's answers named them before it forgot the task. */
-  mapped: Readonly<Record<string, string>> = {};
+  private mapped: Readonly<Record<string, string>> = {};
+  private wasRunning = false;
   private quietSince: number | undefined;
   private before = "";
   private wasVisible = false;
@@ -230,6 +231,14 @@ class Traces {
     private readonly context: OperationContext,
     private readonly cloud: PowerVcContext,
   ) {}
+
+  /** PowerVC knows the task. If it forgets the task now, the flow may be at any of its steps. */
+  note(progress: Progress): void {
+    this.mapped = { ...this.mapped, ...progress.clones };
+    if (progress === NO_PROGRESS) return;
+    this.wasRunning = true;
+    this.quietSince = undefined;
+  }
 
   judge(rows: readonly VolumeRow[]): Outcome | undefined {
     const { sources, volumeId = sources[0], groupBefore } = this.flow;
@@ -250,7 +259,7 @@ class Traces {
     this.wasVisible ||= isVisible;
     if (inFlow || picture !== this.before || this.quietSince === undefined) {
       // If nothing was ever visible, nothing has been since the request.
-      this.quietSince = this.wasVisible ? now : now - Math.min(this.age(), QUIET_MS - MIN_WATCH_MS);
+      this.quietSince = this.wasVisible || this.wasRunning ? now : now - Math.min(this.age(), QUIET_MS - MIN_WATCH_MS);
     }
     this.before = picture;
     const left = QUIET_MS - (now - this.quietSince);
