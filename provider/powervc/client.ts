@@ -42,8 +42,8 @@ const acceptedSchema = z
   .pipe(taskId);
 
 const states = z.record(z.string(), z.unknown());
-/** Only shown. Another form than that of IBM's samples must not hide how the flow has ended. */
-const steps = states.nullish().catch(undefined);
+/** Only shown, so a list of names does as well. */
+const steps = z.union([states, z.array(z.string()).transform((): Record<string, unknown> => ({}))]).nullish();
 /** IBM's samples have these fields inside `details`, beside it, or in both places (docs/wire/powervc.md#f1-progress). */
 const fields = {
   progress: z.union([z.number(), z.string()]).nullish(),

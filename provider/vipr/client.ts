@@ -21,7 +21,7 @@ const reference = z.preprocess(
       return value;
     return { ...value, id: value.link.href.slice(value.link.href.lastIndexOf("/") + 1) };
   },
-  z.looseObject({ id: urn }),
+  z.looseObject({ id: urn, match: z.string().nullish() }),
 );
 /**
  * Accepts a single object instead of a list. Old servers send that, and ViPR's own test client accepts it
@@ -35,8 +35,9 @@ const inactive = z
   .boolean()
   .nullish()
   .transform((value) => value === true);
-/** Only shown, or of no use in another form: it must not make the whole object unreadable. */
-const ornament = <T extends z.ZodType>(type: T) => type.nullish().catch(undefined);
+/** ViPR sends numbers for times and texts for capacities (docs/wire/vipr.md#scalars). The other form says the same. */
+const scalar = z.union([z.number(), z.string()]).nullish();
+const number = scalar.transform((value) => (value == null || Number.isNaN(Number(value)) ? undefined : Number(value)));
 
 const taskSchema = z.looseObject({
   id: urn,
@@ -44,7 +45,7 @@ const taskSchema = z.looseObject({
   description: z.string().nullish(),
   // Any text, because ViPR may get new states (docs/wire/vipr.md#s9).
   state: z.string().toLowerCase(),
-  progress: ornament(z.coerce.number()),
+  progress: number,
   message: z.string().nullish(),
   service_error: z
     .looseObject({ code: z.coerce.number(), description: z.string().nullish(), details: z.string().nullish() })
@@ -54,7 +55,10 @@ const taskSchema = z.looseObject({
 
 const sessionSchema = z.looseObject({
   id: urn,
-  name: ornament(z.string()).transform((name) => name ?? "(no name)"),
+  name: z
+    .string()
+    .nullish()
+    .transform((name) => name ?? "(no name)"),
   inactive,
   // A volume's session has a parent; a consistency group's has the group instead
   // (docs/wire/vipr.md#consistency-groups).
@@ -79,13 +83,13 @@ const snapshotSchema = z.looseObject({
   // The volume that the target is a copy of, and the consistency group of that volume.
   parent: reference.nullish(),
   consistency_group: reference.nullish(),
-  provisioned_capacity_gb: ornament(z.coerce.string()),
+  provisioned_capacity_gb: scalar,
   // The name without the characters that the array does not allow, and without the volume's number in a consistency group
   // (docs/wire/vipr.md#names).
   snapset_label: z.string().nullish(),
   // Milliseconds since 1970 (docs/wire/vipr.md#s2, "Scalars"). ViPR sets it again when the target has been linked
   // (docs/wire/vipr.md#s4).
-  creation_time: ornament(z.coerce.number()),
+  creation_time: number,
 });
 
 const groupSchema = z.looseObject({ id: urn, name: z.string(), volumes: list(reference) });
@@ -361,7 +365,7 @@ export class ViprClient {
 
   private async search(path: string, query: Record<string, string>, signal?: AbortSignal): Promise<Found[]> {
     const found = await this.send({ method: "GET", path, query, schema: searchResult, signal });
-    return found.map(({ id, match }) => ({ id, ...(typeof match === "string" && match ? { match } : {}) }));
+    return found.map(({ id, match }) => ({ id, ...(match ? { match } : {}) }));
   }
 
   private async inBulk<Body, Row>(
