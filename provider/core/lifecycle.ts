@@ -4,12 +4,11 @@
 import { proveAbsence } from "./absence";
 import { type Adopted, adopt } from "./adopt";
 import { attemptInId, isSameAttempt, provisionalId, unnamedAttempt } from "./attempt";
-import { type Checked, check as checkInputs, isHidden, unknownPaths } from "./check";
+import { type Checked, check as checkInputs, isHidden } from "./check";
 import { DEFAULT_CONNECTION } from "./connection/connections";
 import type {
   AcceptedOperation,
   AnyDefinition,
-  CheckFailure,
   HiddenInputs,
   HiddenOutputs,
   ListScope,
@@ -19,6 +18,7 @@ import type {
   Pending,
 } from "./definition";
 import { canonical } from "./diff";
+import { dryRun } from "./dryRun";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
 import { announceImport, takeOver } from "./import";
 import {
@@ -29,15 +29,16 @@ import {
   RunningOperation,
   scopeOf,
   type Target,
+  timeToResume,
   writeRecord,
 } from "./operation";
-import { inputsOf, outputs, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
+import { inputsOf, outputs, type PartialFailure, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
 import { hasCopy, holdsOneOf, isOfStack, NO_RECORD, objectsOf, ownershipRecord, RECORDED } from "./ownership";
 import { keepAt } from "./propertyPath";
+import { waitsForNextUp } from "./repeats";
 import { retryUntilFound } from "./retryUntilFound";
 import type { Run } from "./run";
 import { abortableSleep, stopped } from "./util/abort";
-import { parseDuration } from "./util/duration";
 import { toState } from "./util/toState";
 
 /** Milliseconds before each new read of an object that is still being created and was not found: half a minute in all. */
@@ -66,6 +67,15 @@ export async function check(
 // --- create
 
 export async function create(definition: AnyDefinition, run: Run, news: Properties, timeoutMs?: number) {
+  const { __owner, __attempt } = news as HiddenInputs;
+  if (__owner === undefined) return createNew(definition, run, news, timeoutMs);
+  const operation = `create ${definition.describe(news)}`;
+  return run.repeats.answer(`${__owner} ${__attempt}`, operation, (earlier) =>
+    earlier ? createAgain(definition, run, earlier, news, timeoutMs) : createNew(definition, run, news, timeoutMs),
+  );
+}
+
+async function createNew(definition: AnyDefinition, run: Run, news: Properties, timeoutMs: number | undefined) {
   const hidden = news as HiddenInputs;
   const operation = `create ${definition.describe(news)}`;
   run.registerSecretInputs(definition, hidden);
@@ -82,6 +92,26 @@ export async function create(definition: AnyDefinition, run: Run, news: Properti
       importId === undefined ? adoptOrCreate(creation, attempt, news, operation) : takeOver(creation, news, importId),
     );
   });
+}
+
+/** Goes on with what the same create has left in this run. */
+async function createAgain(
+  definition: AnyDefinition,
+  run: Run,
+  earlier: PartialFailure,
+  news: Properties,
+  timeoutMs: number | undefined,
+) {
+  if (waitsForNextUp(definition, earlier)) throw earlier;
+  const { id, properties } = earlier;
+  const resume = () => updateEntry(definition, run, id, properties, news, { timeoutMs, resumeMs: timeoutMs });
+  try {
+    const { __attempt } = news as HiddenInputs;
+    return { id, ...(await run.answering(run.stackOf(news), __attempt, resume)) };
+  } catch (error) {
+    if (!isKind(error, "notFound")) throw error;
+    return createNew(definition, run, news, timeoutMs);
+  }
 }
 
 async function adoptOrCreate(creation: Creation, attempt: string, news: Properties, operation: string) {
@@ -163,30 +193,6 @@ async function beginOnce(creation: Creation, before: readonly OwnedObject[]): Pr
   }
 }
 
-/** A dry run of `create`, for `check`. A backend that cannot be reached is no failure: previews need none. */
-export async function dryRun(definition: AnyDefinition, run: Run, news: Properties): Promise<CheckFailure[]> {
-  if (!definition.dryRun || unknownPaths(news).length > 0) return [];
-  const { __owner } = news as HiddenInputs;
-  const warn = (text: string) => run.log("warning", text, __owner);
-  const operation = `ask for a dry run of ${definition.describe(news)}`;
-  let client: unknown;
-  try {
-    client = connect(definition, run, news, operation);
-  } catch {
-    return [];
-  }
-  return run.track(async () => {
-    try {
-      const inputs = parseInputs(definition, news, operation);
-      const context = { clock: run.clock, signal: run.signal, warn, stack: run.stackOf(news), owner: __owner ?? "" };
-      return (await definition.dryRun?.(client, inputs, context)) ?? [];
-    } catch (error) {
-      warn(asSnapcloneError(error, operation).message);
-      return [];
-    }
-  });
-}
-
 // --- read
 
 export async function read(definition: AnyDefinition, run: Run, id: string, known: Properties) {
@@ -256,6 +262,27 @@ export async function update(
   timeoutMs?: number,
   ignoreChanges: readonly string[] = [],
 ) {
+  const operation = `update ${definition.describe(olds)}`;
+  return run.repeats.answer(`${definition.displayName} ${id}`, operation, (earlier) =>
+    updateEntry(definition, run, id, earlier?.properties ?? olds, news, { timeoutMs, ignoreChanges }),
+  );
+}
+
+interface UpdateOptions {
+  timeoutMs: number | undefined;
+  /** For what a create has left. Default: as `timeToResume` says. */
+  resumeMs?: number | undefined;
+  ignoreChanges?: readonly string[];
+}
+
+async function updateEntry(
+  definition: AnyDefinition,
+  run: Run,
+  id: string,
+  olds: Properties,
+  news: Properties,
+  { timeoutMs, resumeMs, ignoreChanges = [] }: UpdateOptions,
+) {
   const hidden = news as HiddenInputs;
   const operation = `update ${definition.describe(olds)}`;
   run.registerRecorded(definition, id);
@@ -266,7 +293,8 @@ export async function update(
     const before = olds.pending as Pending | undefined;
     const unfinished = before?.failed ? undefined : before;
     const resumed = unfinished?.operation ?? "update";
-    const given = resumed === "update" ? timeoutMs : timeToResume(definition, unfinished, hidden, timeoutMs);
+    const given =
+      resumed === "update" ? timeoutMs : (resumeMs ?? timeToResume(definition, unfinished, hidden, timeoutMs));
     const context = begin(new RunningOperation(definition, run, resumed, hidden, given, unfinished));
     const target: Target = { definition, run, client, context };
     const entry: Properties = { ...news, __adopted: (olds as HiddenOutputs).__adopted };
@@ -322,21 +350,6 @@ async function resume(
     if (!isMissing) throw error;
     return undefined;
   }
-}
-
-/**
- * What a create left unfinished gets the time of a create, whatever operation resumes it. Only the dynamic classes tell an update
- * the present one. Else it is the longest of the default, the one that the create had, and the update's own, which a user can
- * lengthen: a create whose time was too short must not fail again and again.
- */
-function timeToResume(
-  { timeouts }: AnyDefinition,
-  unfinished: Pending | undefined,
-  { __timeouts }: HiddenInputs,
-  timeoutMs = 0,
-): number | undefined {
-  if (__timeouts?.create !== undefined) return undefined;
-  return Math.max(parseDuration(timeouts.create) ?? 0, unfinished?.timeoutMs ?? 0, timeoutMs);
 }
 
 /**

@@ -141,3 +141,18 @@ export class RunningOperation implements OperationContext {
     return this.pending && isKind(failure, "failed") ? { ...this.pending, failed: true } : this.pending;
   }
 }
+
+/**
+ * What a create left unfinished gets the time of a create, whatever operation resumes it. Only the dynamic classes tell an update
+ * the present one. Else it is the longest of the default, the one that the create had, and the update's own, which a user can
+ * lengthen: a create whose time was too short must not fail again and again.
+ */
+export function timeToResume(
+  { timeouts }: AnyDefinition,
+  unfinished: Pending | undefined,
+  { __timeouts }: HiddenInputs,
+  timeoutMs = 0,
+): number | undefined {
+  if (__timeouts?.create !== undefined) return undefined;
+  return Math.max(parseDuration(timeouts.create) ?? 0, unfinished?.timeoutMs ?? 0, timeoutMs);
+}

@@ -11,6 +11,7 @@ import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
 import { describeOwned, orphanWarnings } from "./orphans";
 import { OwnershipTracker, type StackState, type StateEntry, StateUnavailable, stackDigest } from "./ownership";
+import { Repeats } from "./repeats";
 import { stackOfUrn } from "./urn";
 import { type Clock, systemClock } from "./util/clock";
 import { parseDuration } from "./util/duration";
@@ -79,6 +80,7 @@ export class Run {
   readonly clock: Clock;
   readonly log: Log;
   readonly connections: Connections;
+  readonly repeats = new Repeats();
   private readonly options: RunOptions;
   private readonly stopping = new AbortController();
   private readonly trackers = new Map<AnyDefinition, Map<unknown, OwnershipTracker>>();

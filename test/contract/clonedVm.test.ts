@@ -3,7 +3,8 @@
 import { ZSTACK_SEED } from "../../emulator";
 import { check } from "../../provider/core/check";
 import { diff } from "../../provider/core/diff";
-import { create, dryRun, read, remove, update } from "../../provider/core/lifecycle";
+import { dryRun } from "../../provider/core/dryRun";
+import { create, read, remove, update } from "../../provider/core/lifecycle";
 import { Run } from "../../provider/core/run";
 import { partial } from "../support/failures";
 import { ScaledClock } from "../support/scaledClock";

@@ -160,7 +160,7 @@ describe("a Snapshot", () => {
       status: 400,
       body: { badRequest: { message: "no hush-hush" } },
     });
-    await expect(engine.create("Snapshot", inputs)).rejects.toThrow(/no \[redacted\]/);
+    await expect(engine.create("Snapshot", inputs, { name: "two" })).rejects.toThrow(/no \[redacted\]/);
   });
 
   test("ignoreChanges, and the kinds of a detailed diff", async () => {

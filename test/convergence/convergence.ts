@@ -59,6 +59,7 @@ export interface Convergence {
 const PAUSE_MS = 60_000;
 const BEFORE = "is where the process is killed, before";
 const AFTER = "is where the process is killed, after";
+const UNANSWERED = "is carried out, its reply lost, and all that follow fail";
 
 const { emulator, clock, newHttp } = inProcessProvider();
 
@@ -89,6 +90,20 @@ export function testConvergence(resource: Convergence): void {
       });
     });
 
+  const hooked = resource.changes.filter(({ faultKinds = FAULT_KINDS }) => faultKinds.includes(UNANSWERED));
+  test.each(hooked)(
+    "$name, repeated by an error hook: a request is carried out, and all replies are lost",
+    async (change) => {
+      const wanted = await sequences.firstUp(change);
+      sequences.repeats = 1;
+      try {
+        for (let nth = 1; await sequences.converges(change, { nth, kind: UNANSWERED }, wanted); nth += 1);
+      } finally {
+        sequences.repeats = 0;
+      }
+    },
+  );
+
   const { killedTwice } = resource;
   if (killedTwice)
     test(`${killedTwice.name} that is killed, and whose recovery is killed at each of its requests`, async () => {
@@ -108,6 +123,8 @@ const AFTER_LOGIN = 3;
 /** Runs a change with one fault, and then the same command until it converges. */
 class Sequences {
   count = 0;
+  /** See FakeEngine.repeats. */
+  repeats = 0;
   private http: FaultyHttp = newHttp();
   private cloud: unknown;
   private readonly definition: AnyDefinition;
@@ -170,7 +187,7 @@ class Sequences {
   async faultOfUnknownOutcome(change: Change): Promise<Fault> {
     for (let nth = AFTER_LOGIN; ; nth += 1) {
       const engine = this.begin();
-      const fault: Fault = { nth, kind: "is carried out, its reply lost, and all that follow fail" };
+      const fault: Fault = { nth, kind: UNANSWERED };
       await this.up(engine, change, fault);
       if (this.http.requests < nth) throw new Error("each outcome of this create is known");
       if (engine.state.entries.some(({ id }) => attemptInId(id) !== undefined)) return fault;
@@ -229,7 +246,9 @@ class Sequences {
     emulator.reset();
     emulator.keystone.userNamed(this.resource.user).password = PASSWORD;
     this.resource.prepare(emulator);
-    return new FakeEngine(this.definition, { clock, isDead: () => this.http.dead });
+    const engine = new FakeEngine(this.definition, { clock, isDead: () => this.http.dead });
+    engine.repeats = this.repeats;
+    return engine;
   }
 
   private newProcess(fault?: Fault): void {

@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import { describeEngine, newStack, type Result, type Stack, type StackOptions } from "./harness";
+import { describeEngine, newStack, pluginOnPath, type Result, type Stack, type StackOptions } from "./harness";
 
 const repository = path.resolve(__dirname, "..", "..");
 const VOLUME = SEED_VOLUMES.data;
@@ -96,6 +96,26 @@ new (require("pulumi-snapclone").Snapshot)("nightly", { volumeId: "${VOLUME}" })
       await stack.close();
     }
   });
+
+  test.each(["pulumi-snapclone", "pulumi-snapclone/native"])(
+    "%s: an error hook that has a create repeated waits for the same snapshot, and the state has it",
+    async (packageName) => {
+      cloud.cinder.behaviour({ create: "stuck" });
+      await start(
+        `
+const pulumi = require("@pulumi/pulumi");
+const again = new pulumi.ErrorHook("again", ({ errors }) => errors.length < 3);
+const options = { hooks: { onError: [again] }, customTimeouts: { create: "1s" } };
+new (require("${packageName}").Snapshot)("nightly", { volumeId: "${VOLUME}" }, options);`,
+        { env: pluginOnPath() },
+      );
+      const result = await stack.up();
+      expect([result.code === 0, textOf(result)]).toEqual([false, expect.stringContaining("retrying create")]);
+      expect((await stack.resources()).map(({ id }) => id)).toEqual([...cloud.cinder.snapshots.keys()]);
+      expect(cloud.cinder.snapshots.size).toBe(1);
+      expect(result.ms).toBeLessThan(60_000);
+    },
+  );
 
   test("a secret name is in no message, in no event and not in the state", async () => {
     await start(`

@@ -74,6 +74,8 @@ export class FakeEngine {
   /** Without it the state can't be asked. */
   isStateReadable = true;
   asked = 0;
+  /** How often an error hook of the program has a failed create or update repeated. */
+  repeats = 0;
   stack: string;
   origin: string;
   readonly project: string;
@@ -281,6 +283,17 @@ export class FakeEngine {
     }
   }
 
+  /** Repeats a call with the arguments of before: nothing of the failure is recorded until the last. */
+  private async hooked<T>(work: () => Promise<T>): Promise<T> {
+    for (let left = this.repeats; ; left -= 1) {
+      try {
+        return await this.call(work);
+      } catch (error) {
+        if (left <= 0 || error instanceof Dead) throw error;
+      }
+    }
+  }
+
   private async step(errors: unknown[], work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
@@ -323,7 +336,7 @@ export class FakeEngine {
       return;
     }
     try {
-      const { outs } = await this.call(() => update(definition, run, entry.id, entry.outputs, inputs));
+      const { outs } = await this.hooked(() => update(definition, run, entry.id, entry.outputs, inputs));
       save(() => Object.assign(entry, { inputs, outputs: outs, initError: false }));
     } catch (error) {
       if (error instanceof PartialFailure) {
@@ -369,7 +382,7 @@ export class FakeEngine {
         });
       });
     try {
-      const { id, outs } = await this.call(() => create(this.definition, run, inputs));
+      const { id, outs } = await this.hooked(() => create(this.definition, run, inputs));
       ended(id, outs, false);
     } catch (error) {
       if (error instanceof PartialFailure) ended(error.id, error.properties, true);

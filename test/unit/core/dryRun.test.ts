@@ -2,8 +2,8 @@
 
 import { check } from "../../../provider/core/check";
 import type { Definition } from "../../../provider/core/definition";
+import { dryRun } from "../../../provider/core/dryRun";
 import { SnapcloneError } from "../../../provider/core/errors";
-import { dryRun } from "../../../provider/core/lifecycle";
 import { Run } from "../../../provider/core/run";
 import { systemClock } from "../../../provider/core/util/clock";
 import { FakeBackend, type FakeInputs, fakeDefinition } from "../../support/fakeBackend";
