@@ -109,7 +109,7 @@ function resourceHandlers(provider: NativeProvider, text: Text) {
         .setReplacesList(difference.replaces)
         .setStablesList(difference.stables)
         .setDeletebeforereplace(difference.deleteBeforeReplace)
-        .setDiffsList(difference.details.map(({ path }) => path))
+        .setDiffsList(namesAndPaths(difference.details.map(({ path }) => path)))
         .setHasdetaileddiff(true);
       for (const { path, kind, replaces } of difference.details) {
         response.getDetaileddiffMap().set(path, new pb.PropertyDiff().setKind(KINDS[kind][replaces ? 1 : 0]));
@@ -152,6 +152,11 @@ const KINDS: Record<DiffKind, readonly [pb.PropertyDiff.Kind, pb.PropertyDiff.Ki
   delete: [Kind.DELETE, Kind.DELETE_REPLACE],
   update: [Kind.UPDATE, Kind.UPDATE_REPLACE],
 };
+
+/** Pulumi's rows (`[diff: ~metadata]`) show the inputs that are named here, and `replaceOnChanges` looks for the paths. */
+function namesAndPaths(paths: readonly string[]): string[] {
+  return [...new Set(paths.flatMap((path) => [path.replace(/[.[].*/, ""), path]))];
+}
 
 function changes(some: boolean): pb.DiffResponse.DiffChanges {
   return some ? pb.DiffResponse.DiffChanges.DIFF_SOME : pb.DiffResponse.DiffChanges.DIFF_NONE;

@@ -183,6 +183,9 @@ describe("a Snapshot", () => {
         "metadata.c": "ADD",
       },
     ]);
+    // Pulumi's rows (`[diff: ~metadata,name]`) show only inputs that are named here, and `replaceOnChanges` needs the paths.
+    const paths = ["metadata.a", "metadata.b", "metadata.c"];
+    expect(all.changed.sort()).toEqual(["metadata", ...paths, "name", "volumeId"]);
     const some = await engine.diff("Snapshot", "id", olds, news, ["volumeId", "metadata.a", "name"]);
     expect([some.replaces, some.details]).toEqual([[], { "metadata.b": "DELETE", "metadata.c": "ADD" }]);
   });

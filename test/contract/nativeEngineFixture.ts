@@ -73,6 +73,7 @@ export class Engine {
     return {
       some: answer.getChanges() === pb.DiffResponse.DiffChanges.DIFF_SOME,
       replaces: answer.getReplacesList(),
+      changed: answer.getDiffsList(),
       details: Object.fromEntries(
         answer
           .getDetaileddiffMap()

@@ -179,6 +179,18 @@ for (const [name, connection] of [["s0"], ["s1", "other"]])
     expect(ids.filter((id) => cloud.cinder.volumes.has(id))).toEqual([]);
   });
 
+  test("a change inside an input: the row names the input, and `replaceOnChanges` knows the place", async () => {
+    stack.setProgram(programOf(1, { metadata: { keep: "7", tier: "gold" } }));
+    await ok(stack.up());
+    stack.setProgram(programOf(1, { metadata: { keep: "8", tier: "gold" } }));
+    expect((await ok(stack.preview())).stdout).toContain("[diff: ~metadata]");
+    stack.setProgram(programOf(1, { metadata: { keep: "8", tier: "gold" } }, { replaceOnChanges: ["metadata.keep"] }));
+    const { events } = await ok(stack.preview());
+    expect(events.find(({ summaryEvent }) => summaryEvent)?.summaryEvent?.resourceChanges).toMatchObject({
+      replace: 1,
+    });
+  });
+
   test("a replacement in a preview: the path, and its outputs as far as they are known", async () => {
     stack.setProgram(programOf(1));
     await ok(stack.up());
