@@ -160,7 +160,10 @@ describe("volumes", () => {
   it("that are in use are not deleted, and the refusal names the possible reasons", async () => {
     const { cloud } = await start();
     const error = await failure(cloud.cinder.deleteVolume(logs));
-    expect([error.kind, error.message]).toEqual(["refused", expect.stringContaining("attached, being migrated, part of a group")]);
+    expect([error.kind, error.message]).toEqual([
+      "refused",
+      expect.stringContaining("attached, being migrated, part of a group"),
+    ]);
   });
 
   it("in maintenance accept no metadata", async () => {
