@@ -4,6 +4,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { messageOf } from "../provider/core/errors";
 import { isRecord } from "../provider/core/util/values";
 import { nativeType } from "../provider/pulumi/urns";
 import { version } from "../provider/version";
@@ -59,7 +60,7 @@ async function addToImportFile({ cwd }: Pick<Io, "cwd">, name: string, objects: 
   try {
     await writeFile(path, `${JSON.stringify(file, undefined, 2)}\n`);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
 }
 
@@ -80,7 +81,7 @@ async function readImportFile(path: string, name: string): Promise<ImportFile> {
     text = await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { resources: [] };
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
   let file: unknown;
   try {

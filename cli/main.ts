@@ -2,7 +2,7 @@
 // The command `snapclone`: finds the subcommand, parses its options, and turns errors into exit codes (docs/command.md).
 
 import { parseArgs } from "node:util";
-import { asSnapcloneError, redact } from "../provider/core/errors";
+import { asSnapcloneError, messageOf, redact } from "../provider/core/errors";
 import { version } from "../provider/version";
 import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
 import { type Io, processIo } from "./io";
@@ -69,7 +69,7 @@ function parse(command: AnyCommand, argv: readonly string[]) {
     return { values: values as Values<typeof COMMON>, positionals };
   } catch (error) {
     // parseArgs throws a TypeError that says which option is wrong. What follows in some is about positional arguments.
-    const told = error instanceof Error ? error.message : String(error);
+    const told = messageOf(error);
     const message = told.replace(/\. To specify a positional argument .*$/s, "");
     throw error instanceof UsageError ? error : new UsageError(message);
   }

@@ -3,7 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { registerSecret } from "../provider/core/errors";
+import { messageOf, registerSecret } from "../provider/core/errors";
 import type { StackState } from "../provider/core/ownership";
 import { nameOfUrn } from "../provider/core/urn";
 import { SIGNATURE_KEY } from "../provider/core/util/assets";
@@ -65,7 +65,7 @@ export async function readState(io: Pick<Io, "stdin" | "cwd">, source: string): 
   } catch (error) {
     const from = source === "-" ? "stdin" : source;
     throw new UsageError(
-      `${from} is no state: ${error instanceof Error ? error.message : String(error)}. Write it by: pulumi stack export --file state.json`,
+      `${from} is no state: ${messageOf(error)}. Write it by: pulumi stack export --file state.json`,
     );
   }
 }
@@ -91,7 +91,7 @@ export async function readSource({ stdin, cwd }: Pick<Io, "stdin" | "cwd">, sour
     try {
       return await readFile(resolve(cwd, source), "utf8");
     } catch (error) {
-      throw new UsageError(error instanceof Error ? error.message : String(error));
+      throw new UsageError(messageOf(error));
     }
   }
   const parts: Buffer[] = [];

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { DEFAULT_CONNECTION } from "../../provider/core/connection/connections";
-import { asSnapcloneError, redact } from "../../provider/core/errors";
+import { asSnapcloneError, messageOf, redact } from "../../provider/core/errors";
 import { defineCommand, EXIT, UsageError } from "../command";
 import {
   CliConnections,
@@ -113,7 +113,7 @@ async function writeOut({ cwd, stderr }: Pick<Io, "cwd" | "stderr">, file: strin
   try {
     await writeFile(resolve(cwd, file), text);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
   stderr.write(`wrote ${redact(file)}\n`);
 }

@@ -3,6 +3,7 @@
 
 import { attemptInId, isSameAttempt, pendingCreatesOf, unnamedAttempt, withPendingCreates } from "./attempt";
 import type { AnyDefinition, OwnedObject, OwnershipRecord } from "./definition";
+import { messageOf } from "./errors";
 import type { Creation } from "./operation";
 import {
   hasCopy,
@@ -98,7 +99,7 @@ async function findAdoptable(question: AdoptionQuestion): Promise<AdoptionAnswer
   try {
     state = await question.askState(fresh);
   } catch (error) {
-    return { unasked: { object: candidate, reason: error instanceof Error ? error.message : String(error) } };
+    return { unasked: { object: candidate, reason: messageOf(error) } };
   }
   if (state.entries.some(({ id }) => id === candidate.id)) return {};
   const pending = state.pendingCreates.filter((one) => one.urn === urn);

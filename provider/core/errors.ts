@@ -89,6 +89,11 @@ export function isKind(error: unknown, ...kinds: ErrorKind[]): error is Snapclon
   return error instanceof SnapcloneError && kinds.includes(error.kind);
 }
 
+/** The text of what was thrown. Not redacted. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** Anything thrown, as a SnapcloneError. An unexpected error keeps its stack in the text, since it is a bug to report. */
 export function asSnapcloneError(error: unknown, operation: string): SnapcloneError {
   if (error instanceof SnapcloneError) return error.withOperation(operation);

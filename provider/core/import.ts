@@ -10,7 +10,7 @@ import { normalId, UNKNOWN } from "./check";
 import { DEFAULT_CONNECTION } from "./connection/connections";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, Importable, RecordedPart, State } from "./definition";
 import { diff, differ } from "./diff";
-import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
+import { asSnapcloneError, isKind, messageOf, SnapcloneError } from "./errors";
 import { type Creation, type Properties, writeRecord } from "./operation";
 import { outputs, recordFailure } from "./outputs";
 import { holdsOneOf, NO_RECORD, ownershipRecord, RECORDED, type StackState, type StateEntry } from "./ownership";
@@ -172,7 +172,7 @@ async function refuseHeld(
     // Records and Pulumi's own import need what is pending now. Else the state of the run's beginning will do.
     state = await run.askState(recorded.length > 0 || program === "unknown");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new SnapcloneError({
       kind: "refused",
       message: `whether this stack's state holds it already is not known: ${reason}. Nothing was changed`,

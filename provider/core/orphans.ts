@@ -1,6 +1,7 @@
 // Warns at the end of a run about orphans: objects on the backend that this stack made and that no state holds.
 
 import type { AnyDefinition, OwnedObject } from "./definition";
+import { messageOf } from "./errors";
 import { isCopy, isHeldBy, type OwnershipTracker, type StackState, StateUnavailable } from "./ownership";
 import { formatDuration } from "./util/duration";
 
@@ -78,7 +79,7 @@ async function stillThere(
 
 function reasonOf(exported: StackState | { error: unknown }): string | undefined {
   if (!("error" in exported)) return undefined;
-  return exported.error instanceof Error ? exported.error.message : String(exported.error);
+  return messageOf(exported.error);
 }
 
 function warningText({ displayName }: AnyDefinition, orphans: readonly string[], reason: string | undefined): string {

@@ -3,7 +3,7 @@
 import { proveAbsence } from "./absence";
 import { attemptInId, isSameAttempt } from "./attempt";
 import type { AnyDefinition, HiddenOutputs, OwnedObject } from "./definition";
-import { SnapcloneError } from "./errors";
+import { messageOf, SnapcloneError } from "./errors";
 import { type Creation, type Properties, scopeOf } from "./operation";
 import { hasCopy, holdsOneOf, isOfStack, objectsOf, ownershipRecord } from "./ownership";
 
@@ -48,7 +48,7 @@ function copiedRecord({ displayName }: AnyDefinition, objects: readonly OwnedObj
 }
 
 function unknownHolder({ displayName }: AnyDefinition, made: readonly OwnedObject[], error: unknown): SnapcloneError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new SnapcloneError({
     kind: "refused",
     message: `an interrupted create made the ${displayName} ${made.map(({ id }) => id).join(", ")}, and whether another entry of the state holds it is not known: ${reason}. Nothing was deleted`,

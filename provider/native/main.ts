@@ -1,6 +1,7 @@
 // What the plugin's launcher starts (tools/plugin/bundle.ts).
 
 import { setFlagsFromString } from "node:v8";
+import { messageOf } from "../core/errors";
 import { main } from "./server";
 
 // A wait keeps 30 KiB, and the lists that the waits share are garbage at once. V8 would let 150 MiB of it gather beside a
@@ -9,6 +10,6 @@ setFlagsFromString("--optimize-for-size");
 setFlagsFromString("--semi-space-growth-factor=1");
 
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : String(error));
+  console.error(messageOf(error));
   process.exitCode = 1;
 });

@@ -10,7 +10,7 @@ import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { canonical } from "../core/diff";
-import { redact } from "../core/errors";
+import { messageOf, redact } from "../core/errors";
 import { version } from "../version";
 import type { DiffKind } from "./details";
 import { receive, send } from "./properties";
@@ -194,7 +194,7 @@ function unary(handler: Handler<unknown, unknown>, text: Text): grpc.handleUnary
 }
 
 function statusOf(error: unknown, text: Text): Partial<grpc.StatusObject> {
-  const details = text(redact(error instanceof Error ? error.message : String(error)));
+  const details = text(redact(messageOf(error)));
   if (!(error instanceof InitFailure)) return { code: grpc.status.UNKNOWN, details };
   const detail = new pb.ErrorResourceInitFailed()
     .setId(error.id)

@@ -1,7 +1,7 @@
 // TLS: the options of Node.js for a connection's settings, and for a failed handshake the setting to change.
 
 import { readFileSync, statSync } from "node:fs";
-import { registerSecret, SnapcloneError, truncate } from "../errors";
+import { messageOf, registerSecret, SnapcloneError, truncate } from "../errors";
 import { codeOf, deepest } from "./nodeErrors";
 import type { Environment } from "./proxy";
 import type { HttpRequest } from "./request";
@@ -66,7 +66,7 @@ export function clientCertificate({ cert, key }: TlsSettings): { cert?: string; 
     createSecureContext({ cert: certText, key: keyText });
   } catch (error) {
     throw bad(
-      `the client certificate cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      `the client certificate cannot be used: ${messageOf(error)}`,
       "Check that `cert` and `key` of the connection are PEM and belong together.",
     );
   }
