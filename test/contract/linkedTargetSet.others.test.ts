@@ -4,7 +4,8 @@ import type { SnapcloneError } from "../../provider/core/errors";
 import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
 import { failure, partial } from "../support/failures";
-import { OtherVipr, type Reply, type Sent, type Task } from "./otherVipr";
+import type { Reply, Sent } from "../support/jsonServer";
+import { OtherVipr, type Task } from "./otherVipr";
 
 let vipr: OtherVipr;
 beforeEach(async () => {

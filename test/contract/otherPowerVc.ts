@@ -2,8 +2,7 @@
 // what its server may do otherwise.
 
 import { randomUUID } from "node:crypto";
-import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
@@ -11,23 +10,8 @@ import { KeystoneSession } from "../../provider/openstack/keystone";
 import { resolvePowerVc } from "../../provider/powervc/connection";
 import { PowerVcContext } from "../../provider/powervc/context";
 import { volumeClone } from "../../provider/powervc/volumeClone/resource";
+import { type Body, JsonServer, type Reply, type Sent } from "../support/jsonServer";
 import { ScaledClock } from "../support/scaledClock";
-
-// biome-ignore lint/suspicious/noExplicitAny: bodies of a foreign API
-type Body = any;
-
-export interface Sent {
-  method: string;
-  /** After the project. */
-  path: string;
-  query: URLSearchParams;
-  body: Body;
-}
-
-export interface Reply {
-  status: number;
-  body: Body;
-}
 
 export interface Volume {
   id: string;
@@ -74,30 +58,25 @@ export class OtherPowerVc {
   readonly clock = new ScaledClock(SCALE, this.origin);
   cloud!: PowerVcContext;
   readonly definition = { ...volumeClone, connection: { ...volumeClone.connection, open: () => this.cloud } };
-  private server!: Server;
+  private server!: JsonServer;
 
   async start(): Promise<void> {
     for (const [index, id] of SOURCES.entries()) this.addVolume({ id, name: `src${index}`, size: 5 + index });
-    this.server = createServer(async (request, response) => {
+    this.server = await JsonServer.start(async (request) => {
       const reply = await this.handle(request);
-      if (reply === undefined) return void request.socket.destroy();
-      const { status, body, headers = {} } = reply;
-      response.writeHead(status, { "content-type": "application/json", date: this.now().toUTCString(), ...headers });
-      response.end(body === undefined ? "" : typeof body === "string" ? body : JSON.stringify(body));
+      return reply && { ...reply, headers: { date: this.now().toUTCString(), ...reply.headers } };
     });
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
     this.newProcess();
   }
 
   newProcess(): void {
-    const config = { authUrl: `${this.url}/v3`, username: "root", password: "secret" };
+    const config = { authUrl: `${this.server.url}/v3`, username: "root", password: "secret" };
     const settings = resolvePowerVc({ name: "default", config, env: {}, cwd: "/", home: "/" });
     this.cloud = new PowerVcContext(new KeystoneSession(settings, { clock: this.clock }), this.clock);
   }
 
   async close(): Promise<void> {
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
+    await this.server.close();
   }
 
   newRun(): Run {
@@ -153,12 +132,7 @@ export class OtherPowerVc {
     return volume;
   }
 
-  private get url(): string {
-    const { port } = this.server.address() as AddressInfo;
-    return `http://127.0.0.1:${port}`;
-  }
-
-  private async handle(request: IncomingMessage): Promise<(Reply & { headers?: Record<string, string> }) | undefined> {
+  private async handle(request: IncomingMessage): Promise<Reply | undefined> {
     const { method = "", url = "", headers } = request;
     const { pathname, searchParams: query } = new URL(url, "http://powervc");
     const sentText = await text(request);
@@ -171,6 +145,7 @@ export class OtherPowerVc {
     }
     if (headers["x-auth-token"] === undefined)
       return { status: 401, body: { error: { code: 401, message: "no token", title: "Unauthorized" } } };
+    // After the project.
     const path = decodeURIComponent(pathname).replace(`/volume/v3/${PROJECT}`, "");
     const sent = { method, path, query, body: sentText ? JSON.parse(sentText) : undefined };
     this.requests.push(`${method} ${path}`);
@@ -183,7 +158,7 @@ export class OtherPowerVc {
       interface: "public",
       region: "RegionOne",
       region_id: "RegionOne",
-      url: `${this.url}/volume/v3/${PROJECT}`,
+      url: `${this.server.url}/volume/v3/${PROJECT}`,
     };
     const token = {
       expires_at: new Date(this.now().getTime() + 21_600_000).toISOString(),

@@ -2,8 +2,7 @@
 // what its server may do otherwise.
 
 import { randomUUID } from "node:crypto";
-import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
@@ -11,22 +10,9 @@ import { ViprClient } from "../../provider/vipr/client";
 import { resolveVipr } from "../../provider/vipr/connection";
 import { ViprContext } from "../../provider/vipr/context";
 import { linkedTargetSet } from "../../provider/vipr/linkedTargetSet/resource";
+import { type Body, JsonServer, type Reply, type Sent } from "../support/jsonServer";
 import { ScaledClock } from "../support/scaledClock";
-
-// biome-ignore lint/suspicious/noExplicitAny: bodies of a foreign API
-type Body = any;
-
-export interface Sent {
-  method: string;
-  path: string;
-  query: URLSearchParams;
-  body: Body;
-}
-
-export interface Reply {
-  status: number;
-  body: Body;
-}
+import { NEWS } from "./linkedTargetSetFixture";
 
 export interface Target {
   id: string;
@@ -74,23 +60,15 @@ export class OtherVipr {
     connection: { ...linkedTargetSet.connection, open: () => this.controller },
   };
   private readonly controllers: ViprContext[] = [];
-  private server!: Server;
+  private server!: JsonServer;
 
   async start(): Promise<void> {
-    this.server = createServer(async (request, response) => {
-      const reply = await this.handle(request);
-      if (reply === undefined) return void request.socket.destroy();
-      const { status, body, headers = {} } = reply;
-      response.writeHead(status, { "content-type": "application/json", ...headers });
-      response.end(body === undefined ? "" : JSON.stringify(body));
-    });
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    this.server = await JsonServer.start((request) => this.handle(request));
     this.newProcess();
   }
 
   newProcess(): void {
-    const { port } = this.server.address() as AddressInfo;
-    const config = { url: `http://127.0.0.1:${port}`, username: "root", password: "secret" };
+    const config = { url: this.server.url, username: "root", password: "secret" };
     const settings = resolveVipr({ name: "default", config, env: {}, cwd: "/", home: "/" });
     this.controller = new ViprContext(new ViprClient(settings, { clock: this.clock }), this.clock);
     this.controllers.push(this.controller);
@@ -98,8 +76,7 @@ export class OtherVipr {
 
   async close(): Promise<void> {
     for (const one of this.controllers) await one.client.logout().catch(() => {});
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
+    await this.server.close();
   }
 
   newRun(): Run {
@@ -107,16 +84,7 @@ export class OtherVipr {
   }
 
   news(more: Properties = {}): Properties {
-    return {
-      snapshotSessionId: this.sessions[0],
-      targetName: "dev",
-      count: 2,
-      copyMode: "copy",
-      deleteTargetsOnUnlink: true,
-      __owner: "urn:pulumi:dev::shop::pulumi-nodejs:dynamic/snapclone:LinkedTargetSet::dev",
-      __provider: "p",
-      ...more,
-    };
+    return { ...NEWS, snapshotSessionId: this.sessions[0], ...more };
   }
 
   posts(operation: string): number {
@@ -164,7 +132,7 @@ export class OtherVipr {
     return task;
   }
 
-  private async handle(request: IncomingMessage): Promise<(Reply & { headers?: Record<string, string> }) | undefined> {
+  private async handle(request: IncomingMessage): Promise<Reply | undefined> {
     const { method = "", url = "", headers } = request;
     const { pathname, searchParams: query } = new URL(url, "http://vipr");
     if (pathname === "/login") {

@@ -3,7 +3,8 @@
 import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
 import { partial } from "../support/failures";
-import { OtherPowerVc, type Reply, type Sent, SOURCES, type Task } from "./otherPowerVc";
+import type { Reply, Sent } from "../support/jsonServer";
+import { OtherPowerVc, SOURCES, type Task } from "./otherPowerVc";
 
 let powervc: OtherPowerVc;
 beforeEach(async () => {

@@ -5,7 +5,6 @@ import { ZSTACK_SEED } from "../../emulator";
 import type { Reply } from "../../emulator/core/http";
 import type { ZStackSettings, ZStackTimings } from "../../emulator/zstack/model";
 import type { Definition } from "../../provider/core/definition";
-import { HttpClient } from "../../provider/core/http/client";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import type { Properties } from "../../provider/core/operation";
 import { stopped } from "../../provider/core/util/abort";
@@ -13,6 +12,7 @@ import type { ClonedVmInputs } from "../../provider/zstack/clonedVm/inputs";
 import { clonedVm } from "../../provider/zstack/clonedVm/resource";
 import { resolveZStack } from "../../provider/zstack/connection";
 import { ZStackContext } from "../../provider/zstack/context";
+import { AnsweredHttp } from "../support/answeredHttp";
 import { AutoAdvancingClock } from "../support/autoAdvancingClock";
 import { FakeEngine, type RunResult } from "../support/fakeEngine";
 import { type InProcessCloud, inProcessCloud, parsedJson } from "../support/inProcessCloud";
@@ -70,7 +70,11 @@ export class ZStackFixture {
       ...this.connection,
     };
     const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-    return new ZStackContext(settings, this.clock, new FixtureHttp(this, this.clock));
+    return new ZStackContext(
+      settings,
+      this.clock,
+      new AnsweredHttp(this.clock, async (request) => this.exchange(request)),
+    );
   }
 
   /** Runs one command as a process of its own, with faults by the number of the request, from 0. */
@@ -156,19 +160,6 @@ export class ZStackFixture {
     const reply = this.cloud.answer({ method, url, headers: sent, body });
     if (!reply) throw new Error(`nobody answers ${url}`);
     return reply;
-  }
-}
-
-class FixtureHttp extends HttpClient {
-  constructor(
-    private readonly fixture: ZStackFixture,
-    clock: FixtureClock,
-  ) {
-    super({ clock });
-  }
-
-  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
-    return this.fixture.exchange(request);
   }
 }
 

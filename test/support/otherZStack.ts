@@ -2,13 +2,13 @@
 // chooses a job's id, what a job's end looks like, how many rows a page has. Written from the documents alone, without the
 // emulator's code.
 
-import { HttpClient } from "../../provider/core/http/client";
 import type { HttpRequest, RawResponse } from "../../provider/core/http/request";
 import type { Properties } from "../../provider/core/operation";
 import { stopped } from "../../provider/core/util/abort";
 import { clonedVm } from "../../provider/zstack/clonedVm/resource";
 import { resolveZStack } from "../../provider/zstack/connection";
 import { newUuid, ZStackContext } from "../../provider/zstack/context";
+import { AnsweredHttp } from "./answeredHttp";
 import { AutoAdvancingClock } from "./autoAdvancingClock";
 import { FakeEngine, type RunOptions, type RunResult } from "./fakeEngine";
 
@@ -158,7 +158,11 @@ export class OtherZStack {
   connect(): ZStackContext {
     const config = { url: "http://cloud.test/zstack", ...this.connection };
     const settings = resolveZStack({ name: "default", config, env: {}, cwd: "/", home: "/" });
-    return new ZStackContext(settings, this.clock, new OtherHttp(this, this.clock));
+    return new ZStackContext(
+      settings,
+      this.clock,
+      new AnsweredHttp(this.clock, async (request) => this.exchange(request)),
+    );
   }
 
   async run(
@@ -389,17 +393,4 @@ function fits(row: Record<string, unknown>, condition: string): boolean {
   if (operator === "=") return own === wanted;
   const escaped = wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`^${escaped.replaceAll("%", ".*").replaceAll("_", ".")}$`, "s").test(own);
-}
-
-class OtherHttp extends HttpClient {
-  constructor(
-    private readonly cloud: OtherZStack,
-    clock: Clock,
-  ) {
-    super({ clock });
-  }
-
-  protected override async exchange(request: HttpRequest<unknown>): Promise<RawResponse> {
-    return this.cloud.exchange(request);
-  }
 }
