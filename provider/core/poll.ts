@@ -136,16 +136,24 @@ function seenPending(wait: Wait<unknown>, clock: Clock): void {
   count(wait.history, wait.shown);
 }
 
-/** How long to sleep. Ends with the wait at the latest. */
-function pauseOf<Seen>({ interval, context }: Poll<Seen>, wait: Wait<Seen>): number {
-  const { clock } = context;
-  const pause = wait.fetched.error?.retryAfterMs ?? nextInterval(interval, wait, clock.now() - wait.begun);
-  return Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, wait.endsAt - clock.now()));
+/** How long to sleep. Ends with the wait at the latest. `estimate`: the age at which the work is likely to be done. */
+function pauseOf(
+  { interval }: Pick<Poll<unknown>, "interval">,
+  wait: Wait<unknown>,
+  now: number,
+  estimate: number | undefined,
+): number {
+  const pause = wait.fetched.error?.retryAfterMs ?? nextInterval(interval, wait, now - wait.begun, estimate);
+  return Math.max(1, Math.min(pause, RETRY_AFTER_MOST_MS, wait.endsAt - now));
 }
 
-function nextInterval({ first, most }: Poll<unknown>["interval"], wait: Wait<unknown>, age: number): number {
-  const next = wait.estimator?.nextFetch(age);
-  if (next !== undefined) return Math.min(next - age, most);
+function nextInterval(
+  { first, most }: Poll<unknown>["interval"],
+  wait: Wait<unknown>,
+  age: number,
+  estimate: number | undefined,
+): number {
+  if (estimate !== undefined) return Math.min(estimate - age, most);
   const pause = Math.min(Math.max(age / 4, first), most);
   const jittered = pause / 2 + (Math.random() * pause) / 2;
   // The first waits of many find out how long the work takes, and then the others are woken in time.
@@ -163,8 +171,10 @@ async function rest<Seen>(options: Poll<Seen>, wait: Wait<Seen>): Promise<{ seen
   let wakeAt = 0;
   let isEstimated = false;
   const pauseAnew = () => {
-    isEstimated = wait.estimator?.nextFetch(clock.now() - wait.begun) !== undefined;
-    wakeAt = clock.now() + pauseOf(options, wait);
+    const now = clock.now();
+    const estimate = wait.estimator?.nextFetch(now - wait.begun);
+    isEstimated = estimate !== undefined;
+    wakeAt = now + pauseOf(options, wait, now, estimate);
   };
   pauseAnew();
   let leave = () => {};

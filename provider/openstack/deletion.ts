@@ -103,9 +103,11 @@ async function evaluateDeletion(
     refusedIn.add(status);
   } else if (status === "deleting") state.accepted = true;
   const hint = state.accepted ? undefined : HELD[status];
-  state.heldSince = hint === undefined ? undefined : (state.heldSince ?? now);
-  if (hint !== undefined && now - (state.heldSince ?? now) >= HELD_MS)
-    return { is: "failed", error: held(deletion, row, hint) };
+  if (hint === undefined) state.heldSince = undefined;
+  else {
+    state.heldSince ??= now;
+    if (now - state.heldSince >= HELD_MS) return { is: "failed", error: held(deletion, row, hint) };
+  }
   return { is: "pending", progress: `${state.accepted ? "" : "waiting to delete: "}${row.status}` };
 }
 

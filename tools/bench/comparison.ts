@@ -126,11 +126,11 @@ export async function runOnce(
       providerText: String((resources[0]?.inputs as { __provider?: string } | undefined)?.__provider),
     };
   } finally {
-    stack.close();
+    await stack.close();
   }
 }
 
-function count(log: readonly LoggedRequest[], n: number): Requests {
+export function count(log: readonly LoggedRequest[], n: number): Requests {
   const byOperation: Record<string, number> = {};
   for (const { operation } of log) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
   return {

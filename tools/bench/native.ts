@@ -133,7 +133,7 @@ async function measurePreview(engine: FoundEngine, emulator: EmulatorProcess, n:
     const measured = await alternately(rounds, async (shell) => (await stacks[shell].run("preview")).seconds);
     return pairOf(measured, (seconds) => seconds);
   } finally {
-    for (const stack of Object.values(stacks)) stack.close();
+    for (const stack of Object.values(stacks)) await stack.close();
   }
 }
 

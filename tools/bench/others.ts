@@ -1,7 +1,7 @@
 // Measures the other resources, in one size, beside resources that do nothing.
 
 import type { FoundEngine } from "../engine";
-import { type Round, runOnce } from "./comparison";
+import { count, type Round, runOnce } from "./comparison";
 import type { EmulatorProcess } from "./emulatorProcess";
 import { type Figure, figure } from "./figures";
 import { nulls, otherPrograms } from "./programs";
@@ -38,8 +38,6 @@ export async function measureOthers(
   }
   return others.map(({ program, runs }) => {
     const last = runs.at(-1);
-    const byOperation: Record<string, number> = {};
-    for (const { operation } of last?.upLog ?? []) byOperation[operation] = (byOperation[operation] ?? 0) + 1;
     return {
       resource: program.name,
       n,
@@ -47,7 +45,7 @@ export async function measureOthers(
       null: secondsOf(nothing),
       upRequests: Math.max(...runs.map(({ upLog }) => upLog.length)),
       destroyRequests: Math.max(...runs.map(({ destroyLog }) => destroyLog.length)),
-      byOperation,
+      byOperation: count(last?.upLog ?? [], n).byOperation,
       stateBytesPerResource: last?.stateBytes ?? 0,
       peakMiB: last?.provider?.peakMiB,
     };

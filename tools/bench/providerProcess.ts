@@ -78,7 +78,7 @@ export async function startProvider(
       logs.close();
       const meter = readMeter(project.metering[METER_FOLDER]);
       const untilMiB = peakUntil(project.metering[METER_FOLDER], time);
-      removeProject(project);
+      await removeProject(project);
       if (meter === undefined) throw new Error(`the ${shell} provider has written no figures`);
       return { ...meter, untilMiB };
     },

@@ -13,7 +13,7 @@ export interface BenchStack {
   run(operation: "up" | "preview" | "destroy"): Promise<{ seconds: number; provider: Meter | undefined }>;
   /** The resources of the program, as they are in the state. */
   resources(): Promise<Record<string, unknown>[]>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface StackOptions {
@@ -72,8 +72,8 @@ export function newProject(engine: FoundEngine, program: string): Project {
   return { root, dir, env, metering };
 }
 
-export function removeProject({ root }: Project): void {
-  fs.rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+export async function removeProject({ root }: Project): Promise<void> {
+  await fs.promises.rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
 export async function newStack({ engine, program, connection, parallel }: StackOptions): Promise<BenchStack> {
@@ -89,7 +89,7 @@ export async function newStack({ engine, program, connection, parallel }: StackO
     const config = { "snapclone:connections": { default: connection } };
     fs.appendFileSync(path.join(dir, "Pulumi.bench.yaml"), `config: ${JSON.stringify(config)}\n`);
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 
