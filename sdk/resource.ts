@@ -23,19 +23,44 @@ export abstract class SnapcloneResource extends pulumi.CustomResource {
     const { token, hidden, options } = isNative(new.target)
       ? nativeRegistration(type, opts)
       : dynamicRegistration(type, provider, name, props, opts);
-    const limit = Error.stackTraceLimit;
+    const { stackTraceLimit, prepareStackTrace } = Error;
+    const restore = () => Object.assign(Error, { stackTraceLimit, prepareStackTrace });
     // Pulumi keeps a stack trace for each promise of a resource, four for a property, to name those that leak
     // (@pulumi/pulumi/runtime/debuggable.js). Whole ones take half of the time of a program with hundreds of resources.
     if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) Error.stackTraceLimit = 1;
+    // Node applies source maps only where nothing else formats stack traces.
+    if (prepareStackTrace || !process.sourceMapsEnabled) {
+      Error.prepareStackTrace = withOneConstructor(new.target, prepareStackTrace);
+    }
     try {
       super(token, name, { ...props, ...hidden }, options);
     } catch (error) {
-      Error.stackTraceLimit = limit;
+      restore();
       throw withCallers(error, new.target);
     } finally {
-      Error.stackTraceLimit = limit;
+      restore();
     }
   }
+}
+
+type PrepareStackTrace = (error: Error, frames: NodeJS.CallSite[]) => unknown;
+
+/**
+ * Formats stack traces with one constructor of this class and its subclasses. Pulumi counts with one between its own and the
+ * program's line (@pulumi/pulumi/resource.js). With more, the state would name a line of this package.
+ */
+function withOneConstructor(resourceClass: { name: string }, format: PrepareStackTrace | undefined): PrepareStackTrace {
+  const names: string[] = [];
+  for (let one = resourceClass; one !== pulumi.CustomResource; one = Object.getPrototypeOf(one)) names.push(one.name);
+  const isOwn = (frame: NodeJS.CallSite | undefined) =>
+    frame?.isConstructor() === true && names.includes(frame.getFunctionName() ?? "");
+  return (error, frames) => {
+    const first = frames.findIndex(isOwn);
+    let end = first;
+    while (isOwn(frames[end])) end += 1;
+    const shown = first === -1 ? frames : frames.toSpliced(first, end - first - 1);
+    return format ? format(error, shown) : [`${error}`, ...shown.map((frame) => `    at ${frame}`)].join("\n");
+  };
 }
 
 /** An error of a transformation or of Pulumi's, whose own stack trace was cut, with the line that makes the resource. */

@@ -87,6 +87,8 @@ export interface StateResource {
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   initErrors?: string[];
+  /** The line of the program that makes the resource. */
+  sourcePosition?: string;
 }
 
 export interface State {

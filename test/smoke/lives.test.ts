@@ -8,6 +8,7 @@ import { connectionsOf, LIVES, LifeRuns, programOf, startCloud } from "./shortLi
 describeEngine("a life of each resource", () => {
   let cloud: Emulator;
   let stack: Stack;
+  let positions: (string | undefined)[];
   const runs = new LifeRuns();
   const run = (running: Promise<Result>) => runs.add(cloud, running);
 
@@ -17,6 +18,7 @@ describeEngine("a life of each resource", () => {
     // One resource that fails must not hide the others.
     const args = ["--continue-on-error"];
     await run(stack.up({ args }));
+    positions = (await stack.resources()).map(({ sourcePosition }) => sourcePosition);
     await run(stack.up({ args }));
     stack.setProgram(programOf("after"));
     await run(stack.up({ args }));
@@ -38,6 +40,10 @@ describeEngine("a life of each resource", () => {
       ["same", changed],
       ["delete", deleted],
     ]);
+  });
+
+  test("all: the state names the line of the program that makes the resource", () => {
+    expect(positions).toEqual(Object.keys(LIVES).map(() => expect.stringMatching(/^project:\/\/\/index\.js#/)));
   });
 
   test("all: every run succeeds, and the state is empty in the end", async () => {

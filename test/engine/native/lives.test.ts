@@ -13,6 +13,7 @@ const plugin = path.resolve(__dirname, "..", "..", "..", "dist", "plugin");
 describeEngine("a life of each native resource", () => {
   let cloud: Emulator;
   let stack: Stack;
+  let positions: (string | undefined)[];
   const runs = new LifeRuns();
   const run = (running: Promise<Result>) => runs.add(cloud, running);
 
@@ -22,6 +23,7 @@ describeEngine("a life of each native resource", () => {
     stack = await newStack({ program, config: connectionsOf(cloud), env: pluginOnPath() });
     const args = ["--continue-on-error"];
     await run(stack.up({ args }));
+    positions = (await stack.resources()).map(({ sourcePosition }) => sourcePosition);
     await run(stack.up({ args }));
     stack.setProgram(programOf("after", NATIVE));
     await run(stack.up({ args }));
@@ -50,6 +52,10 @@ describeEngine("a life of each native resource", () => {
       ["same", changed],
       ["delete", deleted],
     ]);
+  });
+
+  test("all: the state names the line of the program that makes the resource", () => {
+    expect(positions).toEqual(Object.keys(LIVES).map(() => expect.stringMatching(/^project:\/\/\/index\.js#/)));
   });
 
   test("all: every run succeeds, and the state is empty in the end", async () => {
