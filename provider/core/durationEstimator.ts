@@ -19,6 +19,8 @@ const SCOUTS = 3;
 /** From this precision on, finding the exact moment would cost more in requests than it saves in time. */
 const CLOSE_MS = 50;
 const CLOSE_SHARE = 0.05;
+/** Nor is the exact moment searched for by a single wait for work that is done so soon. */
+const QUICK_MS = 300;
 
 export class DurationEstimator {
   private readonly spans: Span[] = [];
@@ -63,7 +65,8 @@ export class DurationEstimator {
     };
     const { pending, done } = this.bounds;
     // If all work takes the same time, that time lies between the two bounds: bisection finds it.
-    const open = done - pending > Math.max(CLOSE_MS, done * CLOSE_SHARE);
+    const isWorthIt = done > QUICK_MS || this.waits.size !== 1;
+    const open = isWorthIt && done - pending > Math.max(CLOSE_MS, done * CLOSE_SHARE);
     const middle = (pending + done) / 2;
     if (open && age < middle) return middle;
     return age < done ? done : undefined;

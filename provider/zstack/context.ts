@@ -39,8 +39,21 @@ export type WaitContext = Pick<OperationContext, "clock" | "deadline" | "signal"
 
 type SilentContext = WaitContext & Pick<OperationContext, "warn" | "warnForbidden">;
 
+/** The kinds of changes. Changes of one kind take about the same time. */
+export type Action =
+  | "tag"
+  | "updateVm"
+  | "startVm"
+  | "stopVm"
+  | "destroyVm"
+  | "expungeVm"
+  | "detachVolume"
+  | "deleteVolume"
+  | "expungeVolume";
+
 /** One change, and how its effect shows in the rows of a query. */
 export interface Step<Rows> {
+  action: Action;
   /** Completes "could not …": `rename "web-1"`. */
   operation: string;
   submit(job: string): Promise<Submitted>;
@@ -57,8 +70,8 @@ export interface Step<Rows> {
 
 /** How long a job with an unknown outcome may show no effect before it counts as ended. */
 export const UNKNOWN_OUTCOME_GRACE_MS = 300_000;
-/** A job takes a tenth of a second on an idle node. Destroying a VM takes some seconds. */
-const EXPECTED_MS = { least: 200, most: 3_000 };
+/** Tags and names take a tenth of a second on an idle node. */
+const POLL_INTERVAL = { first: 300, most: 5_000 };
 /** A uuid and its comma take 33 characters; the length of an address is limited. */
 const UUIDS_PER_QUERY = 100;
 const SHORT_DEADLINE_MS = 300_000;
@@ -85,8 +98,7 @@ export class ZStackContext {
   readonly changedSets = new Set<string>();
   /** All tags of the stack, as the run's first query showed them. */
   tagList: Promise<TagRow[]> | undefined;
-  /** When a job has probably ended. Finding the exact moment would cost more requests than it saves time. */
-  private expectedMs = EXPECTED_MS.least;
+  private readonly durations = new Map<Action, DurationEstimator>();
   private versionQuery: Promise<string | undefined> | undefined;
 
   constructor(
@@ -167,10 +179,13 @@ export class ZStackContext {
   // --- jobs
 
   /** Runs one idempotent change to the end of its job. If the session is lost, logs in anew and uses a new job id. */
-  async run(operation: string, submit: (job: string) => Promise<Submitted>, context: WaitContext): Promise<unknown> {
+  async run(
+    { operation, action, submit }: Pick<Step<never>, "operation" | "action" | "submit">,
+    context: WaitContext,
+  ): Promise<unknown> {
     for (let attempt = 1; ; attempt += 1) {
       const submitted = await submit(newUuid());
-      const end = await this.jobEnd(operation, submitted.job, context);
+      const end = await this.jobEnd(operation, submitted.job, context, this.duration(action));
       if (end.is === "done") return end.body;
       if (end.is === "gone") throw forgottenJob(operation, submitted.job);
       const error = this.client.jobError(end.fault, submitted.job);
@@ -179,26 +194,26 @@ export class ZStackContext {
     }
   }
 
-  async jobEnd(operation: string, job: string, context: WaitContext): Promise<Exclude<JobAnswer, { is: "running" }>> {
-    const begun = context.clock.now();
-    let queries = 0;
+  async jobEnd(
+    operation: string,
+    job: string,
+    context: WaitContext,
+    estimator?: DurationEstimator,
+  ): Promise<Exclude<JobAnswer, { is: "running" }>> {
     const absence = new AbsenceTimer(context.clock);
     const end = await poll<JobAnswer>({
       description: `the job to ${operation}`,
       initial: { is: "running" },
-      fetch: (signal) => {
-        queries += 1;
-        return this.client.queryJob(job, signal);
-      },
+      fetch: (signal) => this.client.queryJob(job, signal),
       evaluate: (answer) => {
         const isForgotten = absence.isProven(answer.is !== "gone");
         const hasEnded = answer.is === "done" || answer.is === "failed" || isForgotten;
         return { is: hasEnded ? "done" : "pending", progress: operation };
       },
-      interval: this.interval,
+      interval: POLL_INTERVAL,
+      ...(estimator === undefined ? {} : { estimator }),
       context,
     });
-    this.learn(context.clock.now() - begun, queries);
     return end as Exclude<JobAnswer, { is: "running" }>;
   }
 
@@ -214,15 +229,13 @@ export class ZStackContext {
   ): Promise<Rows> {
     const running = steps.map((step) => new RunningStep(step, this.client, context.clock));
     await Promise.all(running.map((one) => one.send()));
-    const begun = context.clock.now();
-    let queries = 0;
+    const [first] = steps;
     if (running.length > 0 && running.every(({ failure }) => failure !== undefined)) throw combined(running);
     const last = await poll<{ rows?: Rows }>({
       description,
       // No effect shows at once, so the first query comes after a pause.
       ...(running.some(({ isOver }) => !isOver) ? { initial: {} } : {}),
       fetch: async (signal) => {
-        queries += 1;
         const rows = await query(signal);
         await Promise.all(running.map((one) => one.update(rows, signal)));
         return { rows };
@@ -234,23 +247,19 @@ export class ZStackContext {
         const progress = states.length > 0 ? states.join(", ") : `${description}${count}`;
         return { is: left.length === 0 ? "done" : "pending", progress };
       },
-      interval: this.interval,
+      interval: POLL_INTERVAL,
+      ...(first === undefined ? {} : { estimator: this.duration(first.action) }),
       context,
     });
-    this.learn(context.clock.now() - begun, queries);
     if (running.some(({ failure }) => failure !== undefined)) throw combined(running);
     return last.rows as Rows;
   }
 
-  /** The first query comes between `first` and half of it. */
-  private get interval() {
-    return { first: 2 * this.expectedMs, most: 5_000 };
-  }
-
-  /** Delays the next first query to the time when the latest waits had ended. */
-  private learn(tookMs: number, queries: number): void {
-    const next = queries > 1 ? tookMs : this.expectedMs * 0.8;
-    this.expectedMs = Math.min(Math.max(next, EXPECTED_MS.least), EXPECTED_MS.most);
+  /** How long changes of this kind have taken in this run. */
+  private duration(action: Action): DurationEstimator {
+    const known = this.durations.get(action) ?? new DurationEstimator();
+    this.durations.set(action, known);
+    return known;
   }
 }
 
@@ -294,13 +303,13 @@ class RunningStep<Rows> {
     const isChange = this.step.member !== undefined;
     if (this.step.isDone(rows) || (this.hasJobEnded && isChange)) this.isOver = true;
     else if (this.refusal) this.fail(this.refusal);
-    // The first query may have come too early.
-    else if (this.updates > 1 && !this.hasJobEnded && !this.isUnderWay(rows)) await this.queryJob(signal);
+    else if (this.isJobDue(rows)) await this.queryJob(signal);
   }
 
-  /** A VM may stay in its transient state for ever, so every tenth update queries the job all the same. */
-  private isUnderWay(rows: Rows): boolean {
-    return this.updates % 10 !== 0 && (this.step.isUnderWay?.(rows) ?? false);
+  /** Most changes show before the third update. A VM may stay in its transient state for ever. */
+  private isJobDue(rows: Rows): boolean {
+    if (this.hasJobEnded) return false;
+    return this.updates % (this.step.isUnderWay?.(rows) ? 10 : 3) === 0;
   }
 
   private async queryJob(signal: AbortSignal): Promise<void> {

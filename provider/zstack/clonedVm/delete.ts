@@ -86,6 +86,7 @@ export class Deletion {
       rows.some((row) => row.uuid === volume && row.vmInstanceUuid === vm);
     const steps = kept.map(
       ({ vm, name, volume }): Step<readonly VolumeRow[]> => ({
+        action: "detachVolume",
         operation: `detach the data volume ${volume} from "${name}"`,
         submit: (job) => client.detachDataVolume(volume, vm, job),
         isDone: (rows) => !isAttached(rows, volume, vm),
@@ -115,6 +116,7 @@ export class Deletion {
     const steps = present.map(({ uuid, name }): Step<readonly VmRow[]> => {
       const stateOf = (rows: readonly VmRow[]) => rows.find((row) => row.uuid === uuid)?.state;
       return {
+        action: "destroyVm",
         operation: `destroy "${name}"`,
         submit: (job) => this.cloud.client.destroyVmInstance(uuid, job),
         isDone: (rows) => BINNED.test(stateOf(rows) ?? "Expunging"),
@@ -160,7 +162,7 @@ export class Deletion {
   }
 
   private async changeVolumes(
-    verb: string,
+    verb: "delete" | "expunge",
     volumes: readonly VolumeRow[],
     submit: (uuid: string, job: string) => Promise<Submitted>,
     isDone: (row: VolumeRow | undefined) => boolean,
@@ -169,6 +171,7 @@ export class Deletion {
     const uuids = volumes.map(({ uuid }) => uuid);
     const steps = uuids.map(
       (uuid): Step<readonly VolumeRow[]> => ({
+        action: `${verb}Volume`,
         operation: `${verb} the data volume ${uuid}`,
         submit: (job) => submit(uuid, job),
         isDone: (rows) => isDone(rows.find((row) => row.uuid === uuid)),
@@ -183,6 +186,7 @@ export class Deletion {
     const uuids = members.map(({ uuid }) => uuid);
     const steps = members.map(
       ({ uuid, name }): Step<readonly VmRow[]> => ({
+        action: "expungeVm",
         operation: `expunge "${name}"`,
         submit: (job) => this.cloud.client.expungeVmInstance(uuid, job),
         isDone: (rows) => !rows.some((row) => row.uuid === uuid),

@@ -270,7 +270,8 @@ export class Members {
     cloud.changedSets.add(this.id);
     const tag = pendingCreateTag(pending);
     const submit = (job: string) => cloud.client.createUserTag("VmInstanceVO", source, tag, job);
-    await cloud.run(`tag the source VM ${source}`, submit, context).catch(async (error: unknown) => {
+    const change = { action: "tag", operation: `tag the source VM ${source}`, submit } as const;
+    await cloud.run(change, context).catch(async (error: unknown) => {
       // ZStack goes on with the job that nobody waits for any more, so the next run must look for the tag.
       if (isKind(error, "stopped")) throw new SnapcloneError({ ...error.parts, kind: "ambiguous" });
       // A repeated request says that the tag exists, with a code that other failures have, too (docs/wire/zstack.md#tags), and

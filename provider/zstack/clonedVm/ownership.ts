@@ -153,6 +153,7 @@ export async function cachedTags(cloud: ZStackContext, set: string): Promise<Tag
 
 export function tagStep(cloud: ZStackContext, vm: string, tag: string, name: string): Step<readonly TagRow[]> {
   return {
+    action: "tag",
     operation: `tag "${name}"`,
     member: name,
     submit: (job) => cloud.client.createUserTag("VmInstanceVO", vm, tag, job),
@@ -169,6 +170,7 @@ export function untagStep(
   const forbidden = (error: SnapcloneError) =>
     teller?.warnForbidden(`the provider's tag ${tagUuid} stays on the VM ${vmUuid}`, error);
   return {
+    action: "tag",
     operation: `remove a tag of ${vmUuid}`,
     ...(teller ? { forbidden } : {}),
     submit: (job) => cloud.client.deleteTag(tagUuid, job),

@@ -45,6 +45,7 @@ export async function setPowerState(
   const steps = changing.map(({ uuid, name, row }): Step<readonly VmRow[]> => {
     const stateOf = (rows: readonly VmRow[]) => rows.find((one) => one.uuid === uuid)?.state;
     return {
+      action: wanted === "Stopped" ? "stopVm" : "startVm",
       operation: `${wanted === "Stopped" ? "stop" : "start"} "${name}"`,
       member: name,
       submit: (job) => {

@@ -20,6 +20,7 @@ export function renameSteps(
   const isChanged = (found: VmRow) => found.name === name && (found.description ?? "") === description;
   return [
     {
+      action: "updateVm",
       operation: `${changes.name === undefined ? "describe" : "rename"} "${name}"`,
       member: name,
       submit: (job) => client.updateVmInstance(uuid, changes, job),
