@@ -156,6 +156,8 @@ export function hasCopy(object: OwnedObject, among: readonly OwnedObject[]): boo
 }
 
 export function isCopy(object: OwnedObject, other: OwnedObject): boolean {
+  // The record of a rename or an import names no create, so two objects may have the same.
+  if (object.attempt === RECORDED) return false;
   return other.id !== object.id && other.owner === object.owner && isSameAttempt(other.attempt, object.attempt);
 }
 

@@ -310,6 +310,19 @@ test("property: nothing is lost, nothing foreign is touched, nothing of ours is 
   );
 }, 120_000);
 
+test("of two objects that a rename has recorded, the one that the state does not hold is told", async () => {
+  const program = { a: { source: "mon", name: "x" } };
+  const renamed: Step = { do: "up with alias", stack: 0, program };
+  // `expectSound` throws if nobody is told of the first object.
+  await execute([
+    renamed,
+    { do: "import an older state", stack: 0 },
+    renamed,
+    { do: "refresh", stack: 0, clear: false },
+    { do: "up", stack: 0, program, flags: {} },
+  ]);
+});
+
 test("property: a killed up and the same command again make each resource once", async () => {
   const killed = fc.record({ kill, firstCheckWithoutSeed: fc.boolean(), providerAlone: fc.boolean() });
   await fc.assert(
