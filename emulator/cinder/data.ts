@@ -1,6 +1,6 @@
 // The data that a user gives Cinder: volumes, snapshots, volume types.
 
-import { z } from "zod";
+import * as z from "zod";
 import { column, type DataDefinition, gibibytes, given, instant, rowNamed, texts, uuid } from "../core/data";
 import type { KeystoneModel } from "../keystone/model";
 import type { CinderModel } from "./model";

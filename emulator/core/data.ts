@@ -1,7 +1,7 @@
 // The data that a user gives the emulator at its start (`startEmulator({ data })`, `--data FILE`): what a service takes, and
 // the check of all of it at once. Each service has its part in its data.ts.
 
-import { z } from "zod";
+import * as z from "zod";
 
 export interface DataDefinition<Model extends object = object, Data = unknown> {
   readonly schema: z.ZodType<Data>;

@@ -1,6 +1,6 @@
 // The data that a user gives Glance: images.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type DataDefinition, given, texts, uuid } from "../core/data";
 import { type GlanceModel, IMAGE_STATUSES, VISIBILITIES } from "./model";
 

@@ -1,6 +1,6 @@
 // The data that a user gives Keystone: more projects and users.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type DataDefinition, rowNamed } from "../core/data";
 import type { KeystoneModel } from "./model";
 

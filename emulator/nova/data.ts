@@ -1,6 +1,6 @@
 // The data that a user gives Nova: servers, with the volumes that are attached to them.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { CinderModel } from "../cinder/model";
 import { type DataDefinition, given, rowNamed, uuid } from "../core/data";
 import type { NovaModel } from "./model";

@@ -1,6 +1,6 @@
 // The data that a user gives PowerVC: volumes to clone. They are in the same Cinder as `cinder.volumes`.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type CinderVolume, loadVolume, volumeReferences, volumeSchema } from "../cinder/data";
 import type { CinderModel } from "../cinder/model";
 import type { DataDefinition } from "../core/data";

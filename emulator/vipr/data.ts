@@ -1,6 +1,6 @@
 // The data that a user gives ViPR: volumes, consistency groups, snapshot sessions. ViPR calls a name a label.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type DataDefinition, gibibytes, type Named, rowNamed } from "../core/data";
 import type { ViprModel } from "./model";
 

@@ -1,6 +1,6 @@
 // The data that a user gives ZStack: VMs with their data volumes. ZStack calls an id a uuid, without dashes.
 
-import { z } from "zod";
+import * as z from "zod";
 import { type DataDefinition, gibibytes, given } from "../core/data";
 import type { ZStackModel } from "./model";
 

@@ -1,6 +1,6 @@
 // What the importers of sets share: the ids of several objects in the one text of the option `import`.
 
-import { z } from "zod";
+import * as z from "zod";
 import { SnapcloneError } from "./errors";
 
 export function idsIn(text: string): string[] {

@@ -1,6 +1,6 @@
 // Schemas that inputs of several backends share.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** No connection means "default", so both are the same in the state. */
 export function connectionName() {

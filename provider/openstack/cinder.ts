@@ -1,7 +1,7 @@
 // The Block Storage API v3 on the wire: every call on snapshots and their metadata, the calls on volumes that copies need,
 // and the messages and limits that explain them. Field names are the API's own. Nothing here waits.
 
-import { type ZodType, z } from "zod";
+import * as z from "zod";
 import { beginShared, waitForShared } from "../core/currentOperation";
 import { SnapcloneError } from "../core/errors";
 import { withAbort } from "../core/util/abort";
@@ -389,7 +389,7 @@ export class CinderClient {
   private async list<Row extends { id: string; metadata: Metadata }>(
     [noun, path]: [noun: string, path: string],
     { metadata, ...query }: ListSnapshots | ListVolumes,
-    schema: ZodType<Page<Row>>,
+    schema: z.ZodType<Page<Row>>,
     signal: AbortSignal | undefined,
   ): Promise<Listing<Row>> {
     const filters: Query = metadata ? { ...query, metadata: JSON.stringify(metadata) } : query;

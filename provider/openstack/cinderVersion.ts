@@ -1,6 +1,6 @@
 // Which microversion of the Block Storage API to speak with an endpoint (docs/wire/openstack.md#a4).
 
-import { z } from "zod";
+import * as z from "zod";
 import { SnapcloneError } from "../core/errors";
 import { compareVersions } from "../core/util/version";
 import { cinderError } from "./cinderErrors";

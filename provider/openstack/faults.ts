@@ -1,6 +1,6 @@
 // The error bodies that all OpenStack services share (docs/wire/openstack.md#a10), as parts of a SnapcloneError.
 
-import { z } from "zod";
+import * as z from "zod";
 import { truncate } from "../core/errors";
 import type { ParsedError, RawResponse } from "../core/http/request";
 

@@ -1,7 +1,7 @@
 // Input rules that OpenStack's resources share: cinder/api/schemas/snapshots.py, cinder/api/validation/parameter_types.py
 // (docs/wire/openstack.md#a2).
 
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * Lower case with dashes. Cinder's schema accepts other forms, with which Cinder then finds nothing

@@ -1,7 +1,7 @@
 // One login to an OpenStack cloud, shared by everything that uses the connection: the token, the service catalogue, and
 // requests to the catalogue's services that carry the token.
 
-import { z } from "zod";
+import * as z from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
 import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, HttpResponse, ParsedError, RawResponse } from "../core/http/request";

@@ -1,7 +1,7 @@
 // The Compute API v2.1 on the wire: the two calls of os-assisted-volume-snapshots, which have no call to read what they
 // did, and the status of a server. Field names are the API's own. Nothing here waits for work to end.
 
-import { z } from "zod";
+import * as z from "zod";
 import { SnapcloneError } from "../core/errors";
 import type { ParsedError, RawResponse } from "../core/http/request";
 import { linkedAbort } from "../core/util/abort";

@@ -2,7 +2,7 @@
 // field names are the API's own. Source: IBM, "Clone volume API" (PowerVC 2.2.1 to 2.3.1), see docs/wire/powervc.md#f1.
 // docs/wire/powervc.md#h lists what IBM's document leaves open.
 
-import { z } from "zod";
+import * as z from "zod";
 import { SnapcloneError } from "../core/errors";
 import { cinderError } from "../openstack/cinderErrors";
 import type { KeystoneSession, ServiceRequest } from "../openstack/keystone";

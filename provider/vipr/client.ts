@@ -1,7 +1,7 @@
 // The REST API of ViPR Controller (CoprHD): a method for each call, and one login that all calls share. JSON bodies have no
 // root element, although the API's documents show one (docs/wire/vipr.md#s0-1).
 
-import { z } from "zod";
+import * as z from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
 import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, ParsedError, RawResponse } from "../core/http/request";

@@ -1,6 +1,6 @@
 // The bodies of ZStack's answers. Names are the API's own. The facts are in docs/wire/zstack.md.
 
-import { z } from "zod";
+import * as z from "zod";
 
 /** Any other id would not fit into an address: it would be recorded and could never be found again. */
 const uuidSchema = z.string().regex(/^[0-9a-f]{32}$/i, "not a uuid of 32 hex digits");

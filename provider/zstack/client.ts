@@ -2,7 +2,7 @@
 // this file waits for a job. The facts are in docs/wire/zstack.md.
 
 import { createHash } from "node:crypto";
-import type { z } from "zod";
+import type * as z from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
 import { HttpClient, type HttpSettings } from "../core/http/client";
 import type { HttpRequest, HttpResponse } from "../core/http/request";

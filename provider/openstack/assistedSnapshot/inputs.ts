@@ -1,6 +1,6 @@
 // What an AssistedSnapshot takes, and what a change of an input does.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { CheckFailure, Definition, State } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { uuid } from "../inputs";

@@ -1,7 +1,7 @@
 // `revertTriggers` of a resource that is made of snapshots: when a changed value means a revert, and what the state holds of
 // it. `reverting` has one entry for each part of a definition, in the order in which a resource's life calls them.
 
-import { z } from "zod";
+import * as z from "zod";
 import { unknownPaths } from "../../core/check";
 import { DEFAULT_CONNECTION } from "../../core/connection/connections";
 import type { CheckFailure, HiddenOutputs, InputRule, Observed, Pending, State, Task } from "../../core/definition";

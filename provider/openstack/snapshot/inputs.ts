@@ -1,6 +1,6 @@
 // What a Snapshot takes.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { printable, text, uuid } from "../inputs";

@@ -1,6 +1,6 @@
 // What a SnapshotSeries takes.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { parseDuration } from "../../core/util/duration";

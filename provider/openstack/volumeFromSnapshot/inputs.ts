@@ -1,6 +1,6 @@
 // What a VolumeFromSnapshot takes.
 
-import { z } from "zod";
+import * as z from "zod";
 import { UNKNOWN } from "../../core/check";
 import type { CheckFailure, Definition, State } from "../../core/definition";
 import { connectionName } from "../../core/inputs";

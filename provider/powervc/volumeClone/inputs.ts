@@ -1,6 +1,6 @@
 // Inputs of a VolumeClone: their types, their schemas, and what a change of `volumes` does.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { State } from "../../core/definition";
 import { printable, uuid } from "../../openstack/inputs";
 import { isTemporaryName } from "./ownership";

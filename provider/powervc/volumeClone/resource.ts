@@ -1,7 +1,7 @@
 // VolumeClone: copies of several volumes at one consistent instant, made by IBM PowerVC.
 // Order of the hooks: listOwned, recordOwnership or beginCreate, waitForCreate; read, update; delete.
 
-import { z } from "zod";
+import * as z from "zod";
 import { orUndefined } from "../../core/absence";
 import type { Definition, HiddenOutputs } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";

@@ -2,7 +2,7 @@
 // URN and the targets' URNs or names. ViPR can't rename a target, so the names stay; the state and a tag on each target say
 // that they are the set's. Targets that are linked later get names of the set.
 
-import { z } from "zod";
+import * as z from "zod";
 import { orUndefined } from "../../core/absence";
 import type { Importable, Importer, OperationContext, OwnershipRecord, RecordedPart } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";

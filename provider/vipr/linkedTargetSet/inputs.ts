@@ -1,7 +1,7 @@
 // Inputs of a LinkedTargetSet: their types and their schemas. They refuse values that ViPR accepts and that are of no use
 // (docs/wire/vipr.md#validation-of-link-targets).
 
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_TARGET_NAME_LENGTH } from "./names";
 
 export interface LinkedTargetSetInputs {

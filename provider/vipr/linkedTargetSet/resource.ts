@@ -1,7 +1,7 @@
 // LinkedTargetSet: a number of targets that are linked to a ViPR snapshot session.
 // Order of the hooks: listScope, listOwned, recordOwnership or beginCreate, waitForCreate; read, update; delete.
 
-import { z } from "zod";
+import * as z from "zod";
 import { orUndefined } from "../../core/absence";
 import type { Task as AcceptedTask, Definition, OperationContext, Pending, State } from "../../core/definition";
 import { isKind, type SnapcloneError } from "../../core/errors";

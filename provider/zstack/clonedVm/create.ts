@@ -1,7 +1,7 @@
 // The clone request and the evaluation of its job and its VMs. Nothing in this file sends a request. The facts are in
 // docs/wire/zstack.md.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Task } from "../../core/definition";
 import { SnapcloneError } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";

@@ -1,6 +1,6 @@
 // The inputs of a ClonedVm and their rules (docs/wire/zstack.md#s3-1, #s3-6, #query-gotchas).
 
-import { z } from "zod";
+import * as z from "zod";
 import { isOwnTag, PROVISIONAL_NAME } from "./ownership";
 
 export interface ClonedVmInputs {

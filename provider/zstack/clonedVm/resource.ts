@@ -4,7 +4,7 @@
 // Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
 // In an update: read, recordOwnership (if the owner has changed), update. In a delete: delete, then doubtAbsence.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Definition, OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { connectionName } from "../../core/inputs";

@@ -1,6 +1,6 @@
 // Toy's REST API on the wire: logins and copies. Field names are the API's own; nothing here waits.
 
-import { z } from "zod";
+import * as z from "zod";
 import { isKind, registerSecret, SnapcloneError } from "../core/errors";
 import { HttpClient } from "../core/http/client";
 import type { Patience } from "../core/http/rateGate";

@@ -1,6 +1,6 @@
 // What a ToyCopy may be declared with.
 
-import { z } from "zod";
+import * as z from "zod";
 
 export interface ToyCopyInputs {
   source: string;

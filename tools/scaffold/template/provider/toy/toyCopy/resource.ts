@@ -1,7 +1,7 @@
 // ToyCopy: a point-in-time copy of a Toy volume. `available` when `up` returns, renamed in place, gone when `destroy`
 // returns.
 
-import { z } from "zod";
+import * as z from "zod";
 import { AbsenceTimer, orUndefined } from "../../core/absence";
 import type { Definition } from "../../core/definition";
 import { isKind } from "../../core/errors";
