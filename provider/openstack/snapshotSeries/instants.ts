@@ -14,7 +14,7 @@ import { waitForObject } from "../wait";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { instantKey, isTakenFor, recordMetadata, SERIES_KEYS, taskOf } from "./record";
-import { isBeingMade, knownIds } from "./state";
+import { isBeingMade, knownIds, withAwaited, withNewest } from "./state";
 
 /** Cinder's names hold 255 characters; a dash and the time take 17 of them. */
 const PREFIX_LENGTH = 238;
@@ -60,6 +60,16 @@ export async function requestInstant(
   return withInstant(await cloud.cinder.createSnapshot(request), request);
 }
 
+/** The instants that this run has taken, by series: if the update fails after that, the state still gets them as the newest. */
+const taken = new WeakMap<OpenStackContext, Map<string, SnapshotRow>>();
+
+/** The state as it is by what this run, or an earlier one that the state shows, has begun since. */
+export function withBegun(cloud: OpenStackContext, id: string, known: State, rows: readonly SnapshotRow[]): State {
+  const made = taken.get(cloud)?.get(id);
+  const awaited = withAwaited(known, rows);
+  return made !== undefined && rows.some((row) => row.id === made.id) ? withNewest(awaited, made) : awaited;
+}
+
 /** Takes the instant that the program asks for, or goes on with the one that an interrupted run has begun. */
 export async function takeInstant(
   cloud: OpenStackContext,
@@ -87,6 +97,7 @@ export async function takeInstant(
   context.accepted(taskOf(begun.id));
   const row = await waitForInstant(cloud, begun.id, begun, context);
   context.done();
+  taken.set(cloud, (taken.get(cloud) ?? new Map<string, SnapshotRow>()).set(id, row));
   return row;
 }
 

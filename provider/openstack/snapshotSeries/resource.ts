@@ -23,7 +23,16 @@ import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed, nothingToRevertTo, otherLatest, snapshotIsDue } from "./errors";
 import { importer, refuseDue } from "./import";
 import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
-import { deletionOf, listInstants, now, prune, requestInstant, takeInstant, waitForInstant } from "./instants";
+import {
+  deletionOf,
+  listInstants,
+  now,
+  prune,
+  requestInstant,
+  takeInstant,
+  waitForInstant,
+  withBegun,
+} from "./instants";
 import { listOwned, listRecorded, recordOwnership, writtenRecord } from "./ownership";
 import { instantKey, isTakenFor, SERIES_KEYS, seriesId, taskOf } from "./record";
 import {
@@ -38,6 +47,7 @@ import {
   newestFirst,
   observedSeries,
   rowsBehind,
+  withNewest,
 } from "./state";
 
 export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> = {
@@ -98,7 +108,8 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const rows = await listInstants(cloud, id, known, signal);
     if (rows.length === 0 && !(await isEmptySeries(cloud, known, signal))) return undefined;
     const isNew = known.snapshots === undefined;
-    return observedSeries(rows, { ...known, ...reverting.read(known, isNew) }, known, now(cloud));
+    const before = withBegun(cloud, id, known, rows);
+    return observedSeries(rows, { ...before, ...reverting.read(known, isNew) }, known, now(cloud));
   },
 
   async update(cloud, id, from, inputs, olds, context) {
@@ -106,8 +117,10 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const { takenFor, __programUnknown: isImported = false } = olds as HiddenOutputs & State;
     // The state may have the digest of an earlier build. Pulumi's own import has not known the triggers.
     const isTakenBefore = isImported || isTakenFor(takenFor, triggers);
-    const before: State = { ...olds, volumeId, takenFor: isTakenBefore ? instantKey(triggers) : takenFor };
-    let rows = newestFirst(rowsBehind.get(from) ?? (await listInstants(cloud, id, before)), before);
+    const recorded: State = { ...olds, volumeId, takenFor: isTakenBefore ? instantKey(triggers) : takenFor };
+    const listed = rowsBehind.get(from) ?? (await listInstants(cloud, id, recorded));
+    let before = withBegun(cloud, id, recorded, listed);
+    let rows = newestFirst(listed, before);
     if (isImported) refuseDue(dueRows(rows, before, inputs, now(cloud, context)), rows.length);
     let failed = rows.filter((row) => isFailed(row, before));
     const { outputs: reverts } = await reverting.update(olds, from, inputs, async (wanted) => {
@@ -123,6 +136,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
       try {
         const made = await takeInstant(cloud, id, rows, inputs, record, context);
         rows = [made, ...rows.filter((row) => row.id !== made.id)];
+        before = withNewest(before, made);
       } catch (error) {
         if (!isKind(error, "failed", "notFound")) throw error;
         // A storage that can make none must not fill up with those that failed before.
@@ -130,7 +144,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
         throw instantFailed(error);
       }
     }
-    const due = dueRows(newestFirst(rows, before), before, inputs, now(cloud, context));
+    const due = dueRows(rows, before, inputs, now(cloud, context));
     const gone = await prune(cloud, [...failed, ...due], context);
     rows = rows.filter((row) => !gone.includes(row));
     const pruned: Instant[] = gone.filter((row) => !failed.includes(row)).map(instantOf);

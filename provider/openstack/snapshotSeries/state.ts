@@ -1,6 +1,6 @@
 // A series' outputs, from Cinder's rows; which of its snapshots count, and which are to go.
 
-import type { Observed, State } from "../../core/definition";
+import type { Observed, Pending, State } from "../../core/definition";
 import { isRecord } from "../../core/util/values";
 import { type SnapshotRow, utc } from "../cinder";
 import { reverting } from "../revert/reverting";
@@ -50,13 +50,39 @@ export function instantOf(row: SnapshotRow): Instant {
   };
 }
 
-/** Cinder's times have whole seconds: of two of the same second, what the state does not know yet is the newer one. */
+/**
+ * The state remembers in which order the snapshots were taken. Cinder's times do not: each host of its API dates a snapshot by its
+ * own clock, and a clock may jump. So the times place only the snapshots that the state does not know. Cinder's times have whole
+ * seconds: of two of the same second, what the state does not know is the newer one.
+ */
 export function newestFirst(rows: readonly SnapshotRow[], known: State): SnapshotRow[] {
-  const order = knownIds(known);
+  const order = knownOrder(known);
   const place = ({ id }: SnapshotRow) => order.indexOf(id);
-  return [...rows].sort(
-    (one, other) => timeOf(other) - timeOf(one) || place(one) - place(other) || one.id.localeCompare(other.id),
-  );
+  const sorted = rows.filter((row) => place(row) >= 0).sort((one, other) => place(one) - place(other));
+  const unknown = rows.filter((row) => place(row) < 0);
+  unknown.sort((one, other) => timeOf(one) - timeOf(other) || other.id.localeCompare(one.id));
+  for (const row of unknown) {
+    const older = sorted.findIndex((one) => timeOf(one) <= timeOf(row));
+    sorted.splice(older < 0 ? sorted.length : older, 0, row);
+  }
+  return sorted;
+}
+
+/** The state with an instant that is newer than all others, as if it knew that already. */
+export function withNewest(known: State, row: SnapshotRow): State {
+  const others = Array.isArray(known.snapshots) ? known.snapshots.filter((one) => one?.id !== row.id) : [];
+  return {
+    ...known,
+    snapshots: [instantOf(row), ...others],
+    takenFor: row.metadata[SERIES_KEYS.instant] ?? known.takenFor,
+  };
+}
+
+/** The state of a series that was waiting for an instant. The instant is the newest, whatever its time says. */
+export function withAwaited(known: State, rows: readonly SnapshotRow[]): State {
+  const { failed, task } = (known.pending ?? {}) as Partial<Pending>;
+  const awaited = failed ? undefined : rows.find((row) => row.id === task?.snapshot && isUsable(row));
+  return awaited === undefined ? known : withNewest(known, awaited);
 }
 
 /**
@@ -64,7 +90,7 @@ export function newestFirst(rows: readonly SnapshotRow[], known: State): Snapsho
  * killed run. If another hand has deleted the latest instant, the state still says that it was taken.
  */
 function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefined {
-  const order = knownIds(known);
+  const order = knownOrder(known);
   const newest = sorted.find((row) => isUsable(row) && row.metadata[SERIES_KEYS.instant] !== undefined);
   const latestKnown = Array.isArray(known.snapshots) ? Date.parse(known.snapshots[0]?.createdAt ?? "") : Number.NaN;
   const isNewer =
@@ -117,6 +143,12 @@ function isInstant(row: SnapshotRow, known: State): boolean {
 /** Newest first. */
 export function knownIds({ snapshots }: State): string[] {
   return Array.isArray(snapshots) ? snapshots.map((one: Partial<Instant>) => String(one?.id)) : [];
+}
+
+/** Newest first. A deletion that Cinder has begun is in `overdue` alone, and Cinder may take it back. */
+function knownOrder(known: State): string[] {
+  const overdue = itemsOf(known.overdue).filter((id) => typeof id === "string");
+  return [...new Set([...knownIds(known), ...overdue.reverse()])];
 }
 
 /** The snapshots that the state says are the series'. `latest` and `overdue` are readable where `snapshots` is a secret. */
