@@ -184,7 +184,7 @@ export function fillZStack(emulator: Emulator): Entry[] {
       uuid: tagUuid,
       resourceUuid: uuid,
       resourceType: "VmInstanceVO",
-      tag: memberTag({ set, time, disks: [], record, name }),
+      tag: memberTag({ set, vm: uuid, time, disks: [], record, name }),
     } as never);
     return { uuid };
   });

@@ -376,7 +376,7 @@ export class Members {
       const name = this.nameOf(row);
       const { cloned, others } = this.volumesOf(row);
       if (others.length > 0) this.context.warn(otherVolumesWarning(name, others));
-      return { row, name, text: memberTag({ set: this.id, time, disks: cloned, record, name }) };
+      return { row, name, text: memberTag({ set: this.id, vm: row.uuid, time, disks: cloned, record, name }) };
     });
     const steps = texts.map(({ row, text, name }) => tagStep(cloud, row.uuid, text, name));
     const uuids = rows.map(({ uuid }) => uuid);

@@ -5,7 +5,8 @@
 //     is the tag of a pending create: on the source VM, from before the clone request until all clones have their tags;
 //   snapclone::set::<set>::<time>::<disks>::<stack>::<attempt>::<inputs>::<owner>::<name>
 //     is the tag of a member: on each clone, for as long as it exists. `name` is the program's name for the clone; the
-//     name on the server may change.
+//     name on the server may change. `disks` begins with `@` and the uuid of the VM: a server may copy user tags to what
+//     somebody clones from a member, and the copy is no member.
 //
 // Times are the backend's, in seconds since 1970. The owner is a URN, which contains `::` itself.
 
@@ -20,6 +21,8 @@ import type { Members } from "./members";
 const OLD_LIFE_SECONDS = 3 * 3600 + 300;
 const PREFIX = "snapclone::";
 const PART = "::";
+/** Before the uuid of the VM that a member's tag was written on. */
+const WRITTEN_ON = "@";
 /** The attempt of a dry run. No create ever has this attempt, so no create adopts what a dry run has made. */
 export const DRY_RUN = "dry-run";
 
@@ -41,6 +44,8 @@ export interface PendingCreate {
 
 export interface MemberTag {
   set: string;
+  /** The VM that the tag was written on. undefined in tags of earlier builds. */
+  vm: string | undefined;
   time: number | undefined;
   /** Data volumes that were cloned with the VM. */
   disks: readonly string[];
@@ -232,7 +237,7 @@ export async function writeRecord(
   const tagged = all.filter(({ row, disks }) => row !== undefined && (!isGone(row) || disks.length > 0));
   const wanted = [
     ...tagged.map(({ uuid, name, disks, tag }) => {
-      return { vm: uuid, name, text: memberTag({ set: id, time: tag?.time, disks, record, name }) };
+      return { vm: uuid, name, text: memberTag({ set: id, vm: uuid, time: tag?.time, disks, record, name }) };
     }),
     ...tags.pendingCreates.map((one) => {
       return { vm: one.vmUuid, name: `the source VM ${one.vmUuid}`, text: pendingCreateTag({ ...one, record }) };
@@ -321,8 +326,9 @@ export function pendingCreateTag({
   return `${PREFIX}intent${PART}${parts.join(PART)}`;
 }
 
-export function memberTag({ set, time, disks, record, name = "" }: MemberTag): string {
-  const parts = [set, time ?? 0, disks.join(","), ...recordParts(record), escapeName(name)];
+export function memberTag({ set, vm, time, disks, record, name = "" }: MemberTag): string {
+  const uuids = [...(vm === undefined ? [] : [`${WRITTEN_ON}${vm}`]), ...disks];
+  const parts = [set, time ?? 0, uuids.join(","), ...recordParts(record), escapeName(name)];
   return `${PREFIX}set${PART}${parts.join(PART)}`;
 }
 
@@ -355,7 +361,9 @@ export function readTags(rows: readonly TagRow[]): Map<string, SetTags> {
     const reference: TagReference = { tagUuid: uuid, vmUuid: resourceUuid };
     const pending = readPendingCreate(tag);
     if (pending) tags.pendingCreates.push({ ...pending, ...reference });
-    if (kind === "set") tags.members.push({ ...readMember(tag, set), ...reference });
+    const member = kind === "set" ? readMember(tag, set) : undefined;
+    const isCopy = member?.vm !== undefined && plain(member.vm) !== plain(resourceUuid);
+    if (member && !isCopy) tags.members.push({ ...member, ...reference });
     if (kind === "adding") tags.notes.push({ tag: unescapeName(tag.split(PART).at(-1) ?? ""), ...reference });
     if (kind === "disk") tags.oldDisks.push({ volume: resourceUuid, vm: third });
     if (kind === "adopted") tags.oldAdoptions.push(reference);
@@ -385,18 +393,20 @@ function readPendingCreate(tag: string): PendingCreate | undefined {
 }
 
 function readMember(tag: string, set: string): MemberTag {
-  const [, , , time, disks = "", stack = "", attempt = "", inputs = "", ...rest] = tag.split(PART);
-  if (rest.length === 0) return { set, time: undefined, disks: [], record: undefined, name: undefined };
+  const [, , , time, uuids = "", stack = "", attempt = "", inputs = "", ...rest] = tag.split(PART);
+  if (rest.length === 0) return { set, vm: undefined, time: undefined, disks: [], record: undefined, name: undefined };
   // The name begins after the last separator: the owner may contain others.
   const tail = rest.join(PART);
   const at = tail.lastIndexOf(PART);
   const name = unescapeName(at < 0 ? tail : tail.slice(at + PART.length));
   const owner = at < 0 ? "" : tail.slice(0, at);
+  const all = uuids.split(",");
   return {
     set,
+    vm: all.find((one) => one.startsWith(WRITTEN_ON))?.slice(WRITTEN_ON.length),
     // An imported VM's time is not known.
     time: numberIn(time) || undefined,
-    disks: disks.split(",").filter(isUuid),
+    disks: all.filter(isUuid),
     record: { stack, attempt, inputs, owner },
     name: name === "" ? undefined : name,
   };
@@ -404,6 +414,11 @@ function readMember(tag: string, set: string): MemberTag {
 
 function numberIn(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** A server may write uuids with dashes or in capitals. */
+function plain(uuid: string): string {
+  return uuid.replaceAll("-", "").toLowerCase();
 }
 
 /** A server may choose ids of other forms than the provider's. */

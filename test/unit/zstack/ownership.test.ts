@@ -29,6 +29,8 @@ const only = (tag: string) => readTags([row(tag)]).get(SET);
 test("memberTag: is read back as it was written", () => {
   const member = fc.record({
     set: fc.constant(SET),
+    // Tags of earlier builds do not name their VM.
+    vm: fc.option(fc.constant(SET), { nil: undefined }),
     // Of an imported VM the time is not known.
     time: fc.option(fc.integer({ min: 1, max: 2_000_000_000 }), { nil: undefined }),
     disks: fc.array(hex(32), { maxLength: 24 }),
@@ -40,6 +42,13 @@ test("memberTag: is read back as it was written", () => {
       expect(only(memberTag(written))?.members).toEqual([{ ...written, tagUuid: JOB, vmUuid: SET }]);
     }),
   );
+});
+
+test("memberTag: counts on no other VM than the one that it was written on", () => {
+  const record = { stack: "s", attempt: "a", inputs: "i", owner: OWNER };
+  const written = { set: SET, vm: JOB, time: 1, disks: [JOB], record, name: "web" };
+  expect(only(memberTag(written))?.members).toEqual([]);
+  expect(only(memberTag({ ...written, vm: SET.toUpperCase() }))?.members).toHaveLength(1);
 });
 
 test("pendingCreateTag: is read back as it was written", () => {
@@ -65,7 +74,7 @@ test("tagsOfStack: matches all tags of a stack, old forms included", () => {
   const pattern = new RegExp(`^${like.replaceAll("%", ".*")}$`);
   const common = { stack: "s", attempt: "a", inputs: "i", owner: OWNER };
   const tags = [
-    memberTag({ set: SET, time: 1, disks: [], record: common, name: "web" }),
+    memberTag({ set: SET, vm: SET, time: 1, disks: [], record: common, name: "web" }),
     pendingCreateTag({ set: SET, job: JOB, until: 1, time: 1, clones: 1, disks: 0, record: common }),
     `snapclone::open::${SET}::${JOB}::1::${"0".repeat(32)}::${OWNER}`,
   ];
