@@ -14,6 +14,7 @@ import { type Deletion, deleteUntilGone } from "../deletion";
 import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "../snapshot/changes";
 import { recordMetadata } from "../snapshot/record";
 import { keysToShow, metadataOf } from "../snapshot/state";
+import { isMade } from "../volumes";
 import { waitForObject } from "../wait";
 import {
   attached,
@@ -142,13 +143,6 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/**
- * A later run may resume the wait for a volume that other hands have used since. Some of these statuses last until somebody
- * ends them, such as `reserved` for a shelved server.
- */
-const MADE =
-  /^(available|in-use|reserved|attaching|detaching|extending|error_extending|backing-up|error_backing-up|restoring-backup|error_restoring|retyping|reverting|awaiting-transfer)$/;
-
 /** Statuses and their order: docs/wire/openstack.md#volume-from-snapshot. Compared without regard to case, as openstacksdk does. */
 async function evaluateCreation(
   cloud: OpenStackContext,
@@ -160,7 +154,7 @@ async function evaluateCreation(
   if (!row && !isGone) return { is: "pending", progress: "Cinder does not show it yet" };
   if (!row) return { is: "failed", error: vanished(id) };
   const status = row.status.toLowerCase();
-  if (MADE.test(status)) return { is: "done", progress: row.status };
+  if (isMade(row)) return { is: "done", progress: row.status };
   if (status === "error") return { is: "failed", error: await creationFailed(cloud.cinder, row) };
   if (/delet|unmanag/.test(status)) return { is: "failed", error: removedByOthers(row) };
   return { is: "pending", progress: row.status };

@@ -5,6 +5,7 @@ import type { OperationContext } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
+import { isMade } from "../../openstack/volumes";
 import { INTERVAL } from "../../openstack/wait";
 import type { PowerVcContext } from "../context";
 import { clonesUnusable, clonesVanished, type Pair, volumeLabel } from "./errors";
@@ -25,10 +26,10 @@ export async function waitUntilAvailable(
       const missing = pairs.filter(({ clone }) => !rows.some(({ id }) => id === clone));
       // One "not found" right after PowerVC's success proves nothing.
       if (absence.isProven(missing.length === 0)) return { is: "failed", error: clonesVanished(missing, pairs) };
-      const bad = rows.filter(({ status }) => /^error|^delet/i.test(status));
+      const bad = rows.filter((row) => /^error|^delet/i.test(row.status) && !isMade(row));
       if (bad.length > 0) return { is: "failed", error: await clonesUnusable(cloud, bad) };
       if (missing.length > 0) return { is: "pending", progress: `${missing.length} of ${ids.length} not visible yet` };
-      const waiting = rows.filter(({ status }) => !/^(available|in-use)$/i.test(status));
+      const waiting = rows.filter((row) => !isMade(row));
       const progress = waiting.length === 0 ? `${rows.length} available` : `${waiting[0]?.status} ${waiting[0]?.id}`;
       return { is: waiting.length === 0 ? "done" : "pending", progress };
     },

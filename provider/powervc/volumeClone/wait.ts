@@ -6,6 +6,7 @@ import { type Evaluation, poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import { formatDuration } from "../../core/util/duration";
 import type { VolumeRow } from "../../openstack/cinder";
+import { isMade } from "../../openstack/volumes";
 import type { Progress } from "../client";
 import type { PowerVcContext } from "../context";
 import { otherBackend } from "./errors";
@@ -246,7 +247,7 @@ class Traces {
     const group = rows.find((row) => row.id === volumeId)?.group_id ?? undefined;
     const isSameGroup = group !== undefined && groupBefore !== undefined && group.startsWith(groupBefore);
     const inFlow = (group !== undefined && !isSameGroup) || members.some(({ row }) => row.group_id != null);
-    const made = members.filter(({ row }) => /^(available|in-use)$/i.test(row.status));
+    const made = members.filter(({ row }) => isMade(row));
     const count = `${made.length} of ${sources.length} clones exist`;
     this.text = inFlow
       ? `${count}, the source is in ${group ? `PowerVC's group ${group}` : "no group any more"}`
