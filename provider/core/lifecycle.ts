@@ -414,10 +414,11 @@ export async function remove(
   run.registerSecretInputs(definition, hidden);
   return run.track(async (begin) => {
     const client = connect(definition, run, known, operation);
-    const twin = await run.twinOf(id, hidden);
+    const twin = await run.twinOf(definition, id, hidden);
     if (twin) {
       const kept = `${definition.describe({ ...known, id })} was not deleted: another entry of the state, ${twin.urn}, has the same id`;
-      run.log("warning", `${kept}. Run the same command again if it was to be replaced.`, hidden.__owner);
+      const way = hidden.__stack === undefined ? ". Run the same command again if it was to be replaced." : "";
+      run.log("warning", `${kept}${way}`, hidden.__owner);
       return;
     }
     watch(definition, run, client, known);

@@ -286,19 +286,18 @@ export class Run {
 
   /**
    * Another entry of the state that has this id and is not to be deleted. Builds before 0.2 could make such a pair: a
-   * `--replace` adopted the object that it was to replace, and was killed. Entries with a stack are of later builds.
+   * `--replace` adopted the object that it was to replace, and was killed. Entries with a stack are of later builds. Where old
+   * and new can't exist together, the id does not tell them apart: the replacement of what is gone already has the same.
    */
-  async twinOf(id: string, known: HiddenOutputs): Promise<StateEntry | undefined> {
-    if (known.__stack !== undefined || known.__owner === undefined) return undefined;
+  async twinOf(definition: AnyDefinition, id: string, known: HiddenOutputs): Promise<StateEntry | undefined> {
+    const isOld = known.__stack === undefined;
+    if (known.__owner === undefined || !(isOld || definition.deleteBeforeReplace)) return undefined;
     this.stackOf(known);
-    const state = await this.askState().catch(() => undefined);
-    return state?.entries.find(
-      (entry) =>
-        entry.id === id &&
-        !entry.leaving &&
-        !entry.external &&
-        (entry.adopted !== known.__adopted || entry.attempt !== known.__attempt),
-    );
+    // The replacement may be of this run.
+    const state = await this.askState(!isOld).catch(() => undefined);
+    const same = (state?.entries ?? []).filter((entry) => entry.id === id && !entry.external);
+    const isOther = ({ adopted, attempt }: StateEntry) => adopted !== known.__adopted || attempt !== known.__attempt;
+    return same.length < 2 ? undefined : same.find((entry) => !entry.leaving && isOther(entry));
   }
 
   tracker(definition: AnyDefinition, client: unknown): OwnershipTracker {

@@ -69,4 +69,17 @@ new CustomResource("${TYPE}", "overlay", ${JSON.stringify(args)}, ${JSON.stringi
     expect((await stack.destroy()).code).toBe(0);
     expect(cloud.nova.chain(volumeId)).toEqual(["third"]);
   });
+
+  test("`--replace` without the option, where the first create failed: the new overlay stays, and goes with its own entry", async () => {
+    declare("fourth");
+    cloud.nova.failNext("create", "error");
+    expect((await stack.up()).code).not.toBe(0);
+    const before = asked();
+    const { code, stdout } = await replace();
+    expect([code, asked(), stdout]).toEqual([0, [...before, "POST"], stdout]);
+    expect(stdout).toMatch(/was not deleted: another entry of the state, .*::overlay, has the same id/);
+    expect([cloud.nova.chain(volumeId)[0], (await stack.resources()).length]).toEqual(["fourth", 1]);
+    expect((await stack.destroy()).code).toBe(0);
+    expect([cloud.nova.chain(volumeId), asked()]).toEqual([["fourth"], [...before, "POST", "DELETE"]]);
+  });
 });
