@@ -294,6 +294,36 @@ describe("grow", () => {
     expect(after.outs).toMatchObject({ sizeGiB: 14 });
   });
 
+  describe.each([
+    ["sizeGiB is as before", { sizeGiB: 10 }],
+    ["sizeGiB is gone", {}],
+  ])("a growth that took too long and that the program has given up (%s)", (_name, size) => {
+    const givenUp = async () => {
+      await start();
+      const { id, outs, news, row } = await made(size);
+      emulator.cinder.behaviour({ of: "volume", extend: "stuck", times: 1 });
+      const larger = { ...news, sizeGiB: 14, __timeouts: { update: "1m" } };
+      const failure = await partial(update(definition, newRun(), id, outs, larger));
+      expect(failure.properties).toMatchObject({ pending: { task: { extend: 14 } } });
+      return { id, row, olds: failure.properties, news: { ...news, name: "renamed" } };
+    };
+
+    test("that Cinder has taken back since fails nothing", async () => {
+      const { id, row, olds, news } = await givenUp();
+      if (row) row.status = "available";
+      const { outs } = await update(definition, newRun(), id, olds, news);
+      expect(outs).toMatchObject({ name: "renamed", sizeGiB: 10, status: "available" });
+      expect([outs.pending, diff(definition, outs, news).changes]).toEqual([undefined, false]);
+      expect(extends_()).toBe(1);
+    });
+
+    test("that never ends holds up nothing", async () => {
+      const { id, olds, news } = await givenUp();
+      const { outs } = await update(definition, newRun(), id, olds, { ...news, __timeouts: { update: "1m" } });
+      expect(outs).toMatchObject({ name: "renamed", sizeGiB: 10, status: "extending" });
+    });
+  });
+
   test("a smaller size is refused in check, unless another input makes a new volume anyway", async () => {
     await start();
     const news = { ...INPUTS, sizeGiB: 8 };

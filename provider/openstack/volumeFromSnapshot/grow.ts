@@ -17,6 +17,7 @@ export async function grow(
   context: OperationContext,
 ): Promise<boolean> {
   let size = Number(state.sizeGiB);
+  if (size >= wanted) return false;
   // An interrupted run has begun it: Cinder refuses another request until that has ended.
   if (isExtending(String(state.status))) size = (await waitForGrowth(cloud, id, wanted, context)).size;
   if (size >= wanted) return false;

@@ -72,11 +72,16 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
     return { id: row.id, task: {}, initialState: row };
   },
 
-  async waitForCreate(cloud, { id, task, initialState }, { metadata = {}, availabilityZone }, context) {
+  async waitForCreate(cloud, { id, task, initialState }, { metadata = {}, availabilityZone, sizeGiB = 0 }, context) {
     const managed = Object.keys(metadata);
     // The tasks of an interrupted update. The next update does the rest.
     if (Array.isArray(task.unset)) return observed(await cloud.cinder.showVolume(id), managed);
-    if (typeof task.extend === "number") return observed(await waitForGrowth(cloud, id, task.extend, context), managed);
+    if (typeof task.extend === "number") {
+      // A growth that the program has given up must not hold up anything else, or fail it.
+      const isWanted = sizeGiB >= task.extend;
+      const row = isWanted ? await waitForGrowth(cloud, id, task.extend, context) : await cloud.cinder.showVolume(id);
+      return observed(row, managed);
+    }
     const absence = new AbsenceTimer(context.clock);
     const row = (await waitForObject(cloud.volumes.poller("creating"), id, {
       description: `volume ${id} to become available`,
