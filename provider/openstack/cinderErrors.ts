@@ -120,6 +120,10 @@ export const HINTS: readonly (readonly [RegExp, string])[] = [
   [/volume is in maintenance mode/, "The volume is in maintenance mode. Run again when that has ended."],
   [/volume is migrating/, "The volume is being moved. Run again when that has ended."],
   [
+    /volume metadata is not allowed for volumes in/,
+    "The volume is being made into an image, or is in maintenance. Run again when that has ended.",
+  ],
+  [
     /has not been scheduled to any host|is not assigned to a host/,
     "The volume is not on any backend yet. Run again when it is available.",
   ],

@@ -7,7 +7,7 @@ import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Evaluation } from "../core/poll";
 import type { CinderClient } from "./cinder";
-import { STALE_ANSWERS, waitForObject } from "./wait";
+import { STALE_ANSWERS, setToError, waitForObject } from "./wait";
 
 export interface Deletion {
   noun: "snapshot" | "volume";
@@ -69,6 +69,7 @@ export async function deleteUntilGone(
       },
       evaluate: (row) => evaluateDeletion(deletion, state, row, context.clock.now()),
       estimator,
+      stuckHint: setToError(noun, id),
       context,
     });
     return "deleted";

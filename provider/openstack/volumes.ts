@@ -27,6 +27,18 @@ export function attachmentsText({ attachments }: Pick<VolumeRow, "attachments">)
   return places.join(", ");
 }
 
+/** Cinder gives these statuses to volumes that were `available` or `in-use` before (cinder/objects/fields.py, VolumeStatus). */
+const MADE =
+  /^(available|in-use|reserved|attaching|detaching|maintenance|extending|error_extending|uploading|backing-up|error_backing-up|restoring-backup|error_restoring|retyping|reverting|awaiting-transfer)$/i;
+
+/**
+ * True if the volume has been made. A later run may resume the wait for a volume that other hands have used since. Some of these
+ * statuses last until somebody ends them, such as `reserved` for a shelved server.
+ */
+export function isMade({ status }: Pick<VolumeRow, "status">): boolean {
+  return MADE.test(status);
+}
+
 export class VolumeReader {
   /** How long this cloud takes to make and to delete a volume. */
   readonly estimators = { creating: new DurationEstimator(), deleting: new DurationEstimator() };

@@ -1,6 +1,7 @@
 // How a wait watches one object of Cinder's.
 
 import type { BatchPoller } from "../core/batchPoller";
+import { isKind, SnapcloneError } from "../core/errors";
 import { type Poll, poll } from "../core/poll";
 
 /**
@@ -18,6 +19,8 @@ export interface ObjectWait<Row>
   initial?: Row | undefined;
   /** Starts the work once the wait is registered. May return the first row. */
   begin?(): Promise<Row | undefined>;
+  /** What to do about work that never ends: the hint of a deadline. */
+  stuckHint?: string;
 }
 
 /** Polls the object until `evaluate` says that the work has ended. Waits with the same `poller` share its lists. */
@@ -40,7 +43,27 @@ export async function waitForObject<Row>(
       interval: INTERVAL,
       context: wait.context,
     });
+  } catch (error) {
+    throw withDeadlineHint(error, wait.stuckHint);
   } finally {
     unregister();
   }
+}
+
+/** Adds what a user can do about work that never ends. */
+export function withDeadlineHint(error: unknown, hint: string | undefined): unknown {
+  if (hint === undefined || !isKind(error, "deadline")) return error;
+  return new SnapcloneError({ ...error.parts, hint: error.parts.hint ?? hint });
+}
+
+/**
+ * A cinder-volume that dies leaves the status of what it was working on. Only its restart, or an administrator, ends that
+ * (cinder/volume/manager.py, _do_cleanup).
+ */
+export function setToError(noun: "snapshot" | "volume", id: string): string {
+  const command = noun === "snapshot" ? "openstack volume snapshot set" : "openstack volume set";
+  return (
+    `Check that cinder-volume is up (\`openstack volume service list\`). If nothing works on the ${noun} any more, its status stays: ` +
+    `an administrator sets it to error (\`${command} --state error ${id}\`). Then run the same command again.`
+  );
 }

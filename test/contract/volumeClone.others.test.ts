@@ -3,6 +3,7 @@
 import { create, read, remove, update } from "../../provider/core/lifecycle";
 import type { Properties } from "../../provider/core/operation";
 import { partial } from "../support/failures";
+import { FakeEngine } from "../support/fakeEngine";
 import type { Reply, Sent } from "../support/jsonServer";
 import { OtherPowerVc, SOURCES, type Task } from "./otherPowerVc";
 
@@ -69,7 +70,9 @@ test.each<[string, Answered]>([
   ["nothing about the task", unknownTask(200, {})],
   [
     "null for metadata and attachments",
-    fields((_key, value) => (JSON.stringify(value) === "{}" || JSON.stringify(value) === "[]" ? null : value)),
+    fields((key, value) =>
+      /^(metadata|attachments)$/.test(key) && Object.keys(Object(value)).length === 0 ? null : value,
+    ),
   ],
   ["no source of clones", fields((key, value) => (key === "source_volid" ? null : value))],
   ["no times", fields((key, value) => (key === "created_at" ? null : value))],
@@ -154,3 +157,57 @@ test("PowerVC forgets the task of a flow that was running a moment ago: the clon
   expect(Object.keys(outs.clones as object)).toHaveLength(2);
   expect(powervc.posts()).toBe(1);
 });
+
+describe("every status of a clone, before a later run resumes the create", () => {
+  const program = () => {
+    const { __owner, __provider, ...inputs } = powervc.news();
+    return { s0: inputs };
+  };
+  const resume = async (status: string, more: Properties = {}) => {
+    const stack = new FakeEngine(powervc.definition, { clock: powervc.clock });
+    await stack.up(program(), { saveFails: true });
+    const [clone] = powervc.clones();
+    Object.assign(clone ?? {}, { status });
+    powervc.newProcess();
+    const { errors } = await stack.up({ s0: { ...program().s0, ...more } });
+    return { told: errors.map((error) => (error as Error).message).join("\n"), clone, entry: stack.state.entries[0] };
+  };
+
+  test.each([
+    ...["available", "in-use", "reserved", "attaching", "detaching", "maintenance", "uploading", "awaiting-transfer"],
+    ...["backing-up", "error_backing-up", "restoring-backup", "error_restoring", "retyping", "extending", "reverting"],
+    "error_extending",
+  ])("%s: the clone is made, whatever other hands do with it", async (status) => {
+    const { told, clone, entry } = await resume(status);
+    expect(told).toBe("");
+    expect(entry).toMatchObject({ initError: false, outputs: { clones: { [SOURCES[0]]: clone?.id } } });
+    expect(powervc.posts()).toBe(1);
+  });
+
+  test.each(["error", "error_deleting", "deleting", "unmanaging"])("%s: it is no clone", async (status) => {
+    const { told, entry } = await resume(status);
+    expect(told).toContain(`is in status "${status}"`);
+    expect(entry).toMatchObject({ initError: true, outputs: { pending: { failed: true } } });
+  });
+
+  test.each(["creating", "downloading"])("%s for ever: the failure says how to end that", async (status) => {
+    const { told, clone } = await resume(status, { __timeouts: { create: "2m" } });
+    expect(told).toMatch(new RegExp(`seen: ${status}.*openstack volume set --state error ${clone?.id}`, "s"));
+  });
+});
+
+test.each(["REVERTED", "FAILURE", "REVERT_FAILURE", "FAILED", "ERROR"])("a flow in %s has failed", async (state) => {
+  powervc.begun = ({ progress }) =>
+    Object.assign(progress.details, { progress: 100, flow_details: { cloneFlow: state } });
+  const { message } = await partial(make());
+  expect(message).toContain(`ended in ${state}`);
+});
+
+test.each(["PENDING", "RUNNING", "SUSPENDED", "REVERTING"])(
+  "a flow in %s for ever: the failure says how to go on",
+  async (state) => {
+    powervc.begun = ({ progress }) => Object.assign(progress.details, { flow_details: { cloneFlow: state } });
+    const { message } = await partial(make({ __timeouts: { create: "2m" } }));
+    expect(message).toMatch(/an administrator check the clone task [0-9a-f-]{36}.*pulumi state delete/s);
+  },
+);

@@ -103,6 +103,14 @@ export function leftReverting(error: SnapcloneError, volumeId: string): Snapclon
   });
 }
 
+/** For a revert that does not end. Both rows keep their status when the cinder-volume that works on them dies. */
+export function stuckRevertHint(volumeId: string, snapshotId: string): string {
+  return (
+    "Check that cinder-volume is up (`openstack volume service list`). If nothing reverts the volume any more, an administrator sets the volume to error and the snapshot to available " +
+    `(\`openstack volume set --state error ${volumeId}\`, \`openstack volume snapshot set --state available ${snapshotId}\`): the volume may hold a mixture of old and new data. Then run \`pulumi up\` again.`
+  );
+}
+
 export async function revertFailed(
   cinder: CinderClient,
   volume: VolumeRow,

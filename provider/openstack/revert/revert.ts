@@ -17,13 +17,14 @@ import { abortableSleep, stopped } from "../../core/util/abort";
 import { type SnapshotRow, utc, type VolumeRow } from "../cinder";
 import { notFoundAsTransient } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { INTERVAL } from "../wait";
+import { INTERVAL, withDeadlineHint } from "../wait";
 import {
   changedMeanwhile,
   leftReverting,
   neverBegun,
   notRecorded,
   revertFailed,
+  stuckRevertHint,
   unknownOutcome,
   vanished,
   volumeMissing,
@@ -214,13 +215,17 @@ async function watch(
       return { is: "done", progress: status };
     return { is: "failed", error: unknownOutcome(record, request.key, volume, snapshot) };
   };
-  await poll<Rows>({
-    description: `volume ${volumeId} to be reverted to snapshot ${snapshotId}`,
-    fetch: (signal) => showBoth(request, signal),
-    evaluate,
-    interval: INTERVAL,
-    context,
-  });
+  try {
+    await poll<Rows>({
+      description: `volume ${volumeId} to be reverted to snapshot ${snapshotId}`,
+      fetch: (signal) => showBoth(request, signal),
+      evaluate,
+      interval: INTERVAL,
+      context,
+    });
+  } catch (error) {
+    throw withDeadlineHint(error, stuckRevertHint(volumeId, snapshotId));
+  }
   return outcome;
 }
 

@@ -14,7 +14,7 @@ import { type Deletion, deleteUntilGone } from "../deletion";
 import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
-import { waitForObject } from "../wait";
+import { setToError, waitForObject } from "../wait";
 import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
@@ -77,6 +77,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       initial: initialState as SnapshotRow | undefined,
       evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
       estimator: cloud.estimators.creating,
+      stuckHint: setToError("snapshot", id),
       context,
     });
     return observed(row as SnapshotRow, managed, {}, { ...reverting.create(inputs) });
@@ -168,6 +169,9 @@ export function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> 
   return cloud.poller("delete", list, { resolveWhenMissing: true });
 }
 
+/** A later run may resume the wait for a snapshot that somebody backs up by now, which may take hours. */
+const MADE = /^(available|backing-up)$/;
+
 /** Statuses and their order: docs/wire/openstack.md#a8. Compared without regard to case, as openstacksdk does. */
 export async function evaluateCreation(
   cloud: OpenStackContext,
@@ -180,7 +184,7 @@ export async function evaluateCreation(
   if (!row) return { is: "failed", error: vanished(id) };
   const status = row.status.toLowerCase();
   const progress = [row.status, row["os-extended-snapshot-attributes:progress"]].filter(Boolean).join(" ");
-  if (status === "available") return { is: "done", progress };
+  if (MADE.test(status)) return { is: "done", progress };
   if (status === "error") return { is: "failed", error: await creationFailed(cloud.cinder, row) };
   if (/delet|unmanag/.test(status)) return { is: "failed", error: removedByOthers(row) };
   return { is: "pending", progress };

@@ -10,7 +10,7 @@ import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
 import { createPoller, deletePoller, evaluateCreation } from "../snapshot/resource";
-import { waitForObject } from "../wait";
+import { setToError, waitForObject } from "../wait";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { instantKey, isTakenFor, recordMetadata, SERIES_KEYS, taskOf } from "./record";
@@ -115,6 +115,7 @@ export async function waitForInstant(
     initial,
     evaluate: (seen) => evaluateCreation(cloud, snapshot, seen, absence),
     estimator: cloud.estimators.creating,
+    stuckHint: setToError("snapshot", snapshot),
     context,
   });
   return withInstant(row as SnapshotRow, initial);

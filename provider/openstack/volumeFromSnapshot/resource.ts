@@ -15,7 +15,7 @@ import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, nam
 import { recordMetadata } from "../snapshot/record";
 import { keysToShow, metadataOf } from "../snapshot/state";
 import { isMade } from "../volumes";
-import { waitForObject } from "../wait";
+import { setToError, waitForObject } from "../wait";
 import {
   attached,
   cannotShrink,
@@ -88,6 +88,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
       initial: initialState as VolumeRow | undefined,
       evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
       estimator: cloud.volumes.estimators.creating,
+      stuckHint: setToError("volume", id),
       context,
     })) as VolumeRow;
     if (availabilityZone !== undefined && row.availability_zone && row.availability_zone !== availabilityZone)

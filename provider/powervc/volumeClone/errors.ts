@@ -45,16 +45,30 @@ export function notOurClones(rows: readonly VolumeRow[], taskId: string | undefi
   });
 }
 
+type StuckFlow = Pick<PendingCreate, "id" | "taskId" | "volumeId">;
+
 /** A delete has waited in vain for the flow that makes the clones. */
-export function flowStillRuns(error: SnapcloneError, { id, taskId, volumeId }: PendingCreate): SnapcloneError {
-  const which = taskId === undefined ? `the flow whose clones have "${id}" in their names` : `the clone task ${taskId}`;
+export function flowStillRuns(error: SnapcloneError, flow: StuckFlow): SnapcloneError {
+  const why =
+    "No call cancels a flow of PowerVC's, and no stack would manage the clones that the flow makes after the delete.";
   return new SnapcloneError({
     ...error.parts,
-    hint: [
-      `No call cancels a flow of PowerVC's, and no stack would manage the clones that the flow makes after the delete. Have an administrator check ${which}, then run again.`,
-      `If the flow will never end, remove the set from the state: \`pulumi state delete <urn>\`. Then delete by hand the volumes that have ${id} in their names or in the metadata \`${OWNERSHIP_KEYS.set}\`, and remove the note of the request: \`openstack volume unset --property ${pendingKey(id)} ${volumeId}\`.`,
-    ].join("\n"),
+    hint: [`${why} Have an administrator check ${nameOfFlow(flow)}, then run again.`, withoutFlow(flow)].join("\n"),
   });
+}
+
+/** A create has waited in vain for the flow. */
+export function flowDoesNotEnd(error: SnapcloneError, flow: StuckFlow): SnapcloneError {
+  const check = `If nothing changes any more, have an administrator check ${nameOfFlow(flow)}: no call cancels a flow of PowerVC's.`;
+  return new SnapcloneError({ ...error.parts, hint: [check, withoutFlow(flow)].join("\n") });
+}
+
+function nameOfFlow({ id, taskId }: StuckFlow): string {
+  return taskId === undefined ? `the flow whose clones have "${id}" in their names` : `the clone task ${taskId}`;
+}
+
+function withoutFlow({ id, volumeId }: StuckFlow): string {
+  return `If the flow will never end, remove the set from the state: \`pulumi state delete <urn>\`. Then delete by hand the volumes that have ${id} in their names or in the metadata \`${OWNERSHIP_KEYS.set}\`, and remove the note of the request: \`openstack volume unset --property ${pendingKey(id)} ${volumeId}\`.`;
 }
 
 /**

@@ -6,7 +6,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
 import { isMade } from "../../openstack/volumes";
-import { INTERVAL } from "../../openstack/wait";
+import { INTERVAL, setToError, withDeadlineHint } from "../../openstack/wait";
 import type { PowerVcContext } from "../context";
 import { clonesUnusable, clonesVanished, type Pair, volumeLabel } from "./errors";
 
@@ -19,23 +19,28 @@ export async function waitUntilAvailable(
   context: OperationContext,
 ): Promise<readonly VolumeRow[]> {
   const ids = pairs.map(({ clone }) => clone);
-  return poll<readonly VolumeRow[]>({
+  let waitedFor = "";
+  const waited = poll<readonly VolumeRow[]>({
     description: `${ids.length === 1 ? "the clone" : "the clones"} ${ids.join(", ")} to become available`,
     fetch: (signal) => cloud.volumes(ids, undefined, signal),
     evaluate: async (rows) => {
       const missing = pairs.filter(({ clone }) => !rows.some(({ id }) => id === clone));
       // One "not found" right after PowerVC's success proves nothing.
       if (absence.isProven(missing.length === 0)) return { is: "failed", error: clonesVanished(missing, pairs) };
-      const bad = rows.filter((row) => /^error|^delet/i.test(row.status) && !isMade(row));
+      const bad = rows.filter((row) => !isMade(row) && /^error|delet|unmanag/i.test(row.status));
       if (bad.length > 0) return { is: "failed", error: await clonesUnusable(cloud, bad) };
       if (missing.length > 0) return { is: "pending", progress: `${missing.length} of ${ids.length} not visible yet` };
       const waiting = rows.filter((row) => !isMade(row));
+      waitedFor = waiting[0]?.id ?? "";
       const progress = waiting.length === 0 ? `${rows.length} available` : `${waiting[0]?.status} ${waiting[0]?.id}`;
       return { is: waiting.length === 0 ? "done" : "pending", progress };
     },
     ...(first ? { initial: first } : {}),
     interval: INTERVAL,
     context: context,
+  });
+  return waited.catch((error: unknown) => {
+    throw withDeadlineHint(error, waitedFor === "" ? undefined : setToError("volume", waitedFor));
   });
 }
 

@@ -131,6 +131,12 @@ async function allNamed(
 }
 
 /**
+ * A flow of TaskFlow that fails ends in REVERTED, or in FAILURE if reverting has failed too. The others are states of its tasks
+ * (taskflow/states.py), or mean the same. IBM's document does not list the states of a flow.
+ */
+const FAILED = /^(REVERTED|FAILURE|REVERT_FAILURE|FAILED|ERROR)$/i;
+
+/**
  * The flows' states count, whatever the flows are called. "progress 100" does not mean success
  * (docs/wire/powervc.md#f1-progress).
  */
@@ -138,10 +144,9 @@ function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome
   steps.note(seen);
   const { clones, flows, failure } = seen;
   const states = Object.values(flows).map((state) => state.toUpperCase());
-  // A flow of TaskFlow that fails ends in REVERTED, or in FAILURE if reverting has failed too.
-  const bad = Object.entries(flows).find(([, state]) => /^(REVERTED|FAILURE)$/i.test(state));
+  const bad = Object.entries(flows).find(([, state]) => FAILED.test(state));
   const ended =
-    states.length === 0 ? seen.percent === 100 : states.every((state) => /^(SUCCESS|REVERTED|FAILURE)$/.test(state));
+    states.length === 0 ? seen.percent === 100 : states.every((state) => state === "SUCCESS" || FAILED.test(state));
   if (!ended) return undefined;
   if (bad || failure !== undefined) {
     const how = bad ? `ended in ${bad[1].toUpperCase()}` : "failed";
