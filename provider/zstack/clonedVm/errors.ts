@@ -24,15 +24,24 @@ export function missingSource(error: SnapcloneError, source: string): SnapcloneE
 }
 
 /** Nothing shows whether ZStack still works on the job. The kind keeps the pending create and the state's entry. */
-export function unknownEnd({ job, until, description }: CloneJob, vms: number): SnapcloneError {
-  const end =
-    until === undefined ? "" : `, until ${new Date(until * 1000).toISOString()} at most if ZStack reports nothing`;
+export function unknownEnd(job: CloneJob, vms: number): SnapcloneError {
   return new SnapcloneError({
     kind: "deadline",
-    message: `nothing has changed for five minutes, and nothing shows whether ZStack is still at work (${description}; VMs so far: ${vms})`,
-    request: `job ${job}`,
-    hint: `Run the same command again later: it goes on waiting${end}. If you know that no VM will come, destroy by hand the VMs whose names end with the set's id, remove the tag snapclone::intent::… from the source VM, and remove a resource that has no VMs from the state: \`pulumi state delete <urn>\` (docs/ownership.md#clonedvm).`,
+    message: `nothing has changed for five minutes, and nothing shows whether ZStack is still at work (${job.description}; VMs so far: ${vms})`,
+    request: `job ${job.job}`,
+    hint: stillAtWork(job),
   });
+}
+
+/** The operation's time is over, and ZStack shows its job at work. */
+export function jobDoesNotEnd(error: SnapcloneError, job: CloneJob): SnapcloneError {
+  return new SnapcloneError({ ...error.parts, request: `job ${job.job}`, hint: error.parts.hint ?? stillAtWork(job) });
+}
+
+function stillAtWork({ until }: CloneJob): string {
+  const end =
+    until === undefined ? "" : `, until ${new Date(until * 1000).toISOString()} at most if ZStack reports nothing`;
+  return `Run the same command again later: it goes on waiting${end}. If you know that no VM will come, destroy by hand the VMs whose names end with the set's id, remove the tag snapclone::intent::… from the source VM, and remove a resource that has no VMs from the state: \`pulumi state delete <urn>\` (docs/ownership.md#clonedvm).`;
 }
 
 /** A plain 400 may mean that this edition of ZStack has no clone call. */

@@ -37,7 +37,7 @@ import {
   untagStep,
   userTagSteps,
 } from "./ownership";
-import { POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
+import { neverStable, POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
 import { renameSteps } from "./rename";
 import { countDataVolumes, refuseUnsupportedInputs, sendCloneRequest, waitForJob } from "./request";
 import { asTexts, type KnownVm, knownVms, sourceOf } from "./state";
@@ -331,8 +331,8 @@ export class Members {
     return outcome;
   }
 
-  /** Waits until the jobs have ended, as far as ZStack shows, and until their VMs are stable. */
-  async waitForJobs(jobs: readonly CloneJob[]): Promise<JobOutcome> {
+  /** Waits until the jobs have ended, as far as ZStack shows, and until their VMs are stable, or for `patienceMs`. */
+  async waitForJobs(jobs: readonly CloneJob[], patienceMs = Number.POSITIVE_INFINITY): Promise<JobOutcome> {
     const outcome = newOutcome(this.reasons);
     for (const job of jobs) {
       const queryClones = (signal: AbortSignal) => this.queryUnnamed(signal);
@@ -350,20 +350,22 @@ export class Members {
     const { clock } = this.context;
     const begun = clock.now();
     const isMember = (uuid: string) => this.all.some((member) => member.uuid === uuid);
-    this.untagged = await poll<VmRow[]>({
+    const waiting = poll<VmRow[]>({
       description: "the clones to reach a stable state",
       fetch: async (signal) => (await this.queryUnnamed(signal)).filter((row) => !isGone(row) && !isMember(row.uuid)),
       evaluate: (rows) => {
         const transient = rows.filter(({ state }) => !STABLE.test(state));
         const isListed = (uuid: string) => isMember(uuid) || rows.some((row) => row.uuid === uuid);
         const areListed = [...outcome.succeeded].every(isListed) || clock.now() - begun >= LIST_LAG_MS;
-        if (transient.length === 0 && areListed) return { is: "done", progress: `${rows.length} VMs` };
+        const isStable = transient.length === 0 || clock.now() - begun >= patienceMs;
+        if (isStable && areListed) return { is: "done", progress: `${rows.length} VMs` };
         const states = transient.map(({ uuid, name, state }) => `${this.nameOf({ uuid, name })} ${state}`).join(", ");
         return { is: "pending", progress: states || "ZStack does not list all clones yet" };
       },
       interval: POLL_INTERVAL,
       context: this.context,
     });
+    this.untagged = await waiting.catch((error: unknown) => Promise.reject(neverStable(error)));
     return outcome;
   }
 

@@ -1,36 +1,59 @@
 // The states of a set's VMs: waiting for a stable state, starting and stopping. The states are in
 // docs/wire/zstack.md#states.
 
+import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
 import type { VmRow } from "../client";
 import type { Step, WaitContext, ZStackContext } from "../context";
 import type { LivingMember, Member } from "./members";
 
-/** ZStack accepts no other request for a VM in such a state. */
+/** ZStack accepts no other request for a VM in such a state than to destroy it (compute/…/vm/AbstractVmInstance.java). */
 const TRANSIENT = /^(Starting|Stopping|Rebooting|Migrating|Pausing|Resuming|VolumeMigrating|VolumeRecovering)$/;
 export const POLL_INTERVAL = { first: 1_000, most: 5_000 };
+/**
+ * How long a deletion waits for other work on its VMs. ZStack itself queues a destroy behind that work
+ * (compute/…/vm/VmInstanceBase.java:2671).
+ */
+export const PATIENCE_MS = 300_000;
 
-/** Returns the members with their stable states. */
+/**
+ * Returns the members with their stable states. A crashed management node may leave a VM in its transient state for ever: after
+ * `patienceMs`, the members are returned as they are.
+ */
 export async function waitUntilStable<One extends Member>(
   cloud: ZStackContext,
   members: readonly One[],
   context: WaitContext,
+  patienceMs = Number.POSITIVE_INFINITY,
 ): Promise<readonly One[]> {
   const transient = members.filter(({ row }) => row && TRANSIENT.test(row.state));
   if (transient.length === 0) return members;
   const uuids = transient.map(({ uuid }) => uuid);
   const nameOf = (uuid: string) => transient.find((one) => one.uuid === uuid)?.name;
-  const rows = await poll<VmRow[]>({
+  const begun = context.clock.now();
+  const waiting = poll<VmRow[]>({
     description: `${nameList(transient)} to reach a stable state`,
     fetch: (signal) => cloud.vms(uuids, signal),
-    evaluate: (current) => ({
-      is: current.some(({ state }) => TRANSIENT.test(state)) ? "pending" : "done",
-      progress: current.map(({ uuid, state }) => `${nameOf(uuid)} ${state}`).join(", ") || "gone",
-    }),
+    evaluate: (current) => {
+      const isPending = current.some(({ state }) => TRANSIENT.test(state)) && context.clock.now() - begun < patienceMs;
+      const states = current.map(({ uuid, state }) => `${nameOf(uuid)} ${state}`).join(", ");
+      return { is: isPending ? "pending" : "done", progress: states || "gone" };
+    },
     interval: POLL_INTERVAL,
     context,
   });
+  const rows = await waiting.catch((error: unknown) => {
+    throw neverStable(error);
+  });
   return withRows(members, uuids, rows);
+}
+
+/** Adds the way out to the error of a wait for VMs that stay in a transient state. */
+export function neverStable(error: unknown): unknown {
+  if (!isKind(error, "deadline")) return error;
+  const hint =
+    "Run the same command again when ZStack has ended its work on the VM. If it never ends, destroy the VM in ZStack, which takes that in any state: the next `pulumi up` clones another one.";
+  return new SnapcloneError({ ...error.parts, hint });
 }
 
 /** Starts, resumes or stops the members that are not in this state. Returns the new rows of their VMs. */

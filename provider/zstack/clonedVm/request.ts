@@ -15,6 +15,7 @@ import {
   versionedInputs,
   vmSystemTags,
 } from "./create";
+import { jobDoesNotEnd } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { POLL_INTERVAL } from "./power";
 import { isAtLeast } from "./versions";
@@ -77,7 +78,7 @@ export async function waitForJob(
 ): Promise<JobAnswer> {
   const { client } = cloud;
   const progress = new JobProgress(job, context.clock, client.ignoresJobIds);
-  const last = await poll<JobState>({
+  const waiting = poll<JobState>({
     description: job.description,
     ...(job.isEarlier ? {} : { initial: { answer: { is: "running" } } }),
     fetch: async (signal) => {
@@ -91,6 +92,9 @@ export async function waitForJob(
     interval: POLL_INTERVAL,
     estimator: cloud.cloneDuration,
     context,
+  });
+  const last = await waiting.catch((error: unknown) => {
+    throw isKind(error, "deadline") ? jobDoesNotEnd(error, job) : error;
   });
   return last.answer;
 }

@@ -16,6 +16,7 @@ import { importer } from "./import";
 import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./inputs";
 import { Members } from "./members";
 import { isUuid, listOwned, listRecorded, type PendingCreate, urnPrefix, writeRecord } from "./ownership";
+import { PATIENCE_MS } from "./power";
 import {
   asRecords,
   asTexts,
@@ -214,7 +215,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     const jobs = members.jobs(task);
     // The VMs of a running job would appear after their set is deleted.
     if (jobs.length > 0) {
-      await members.waitForJobs(jobs);
+      await members.waitForJobs(jobs, PATIENCE_MS);
       await members.list({ unnamed: true });
     }
     // That work was pending proves nothing: a job's end can be asked without a login, and a login without rights sees no VM.
