@@ -67,6 +67,7 @@ test.each<[string, Answered]>([
   ["everything beside details", progress((details) => details)],
   ["400 for the task", unknownTask(400, { badRequest: { code: 400, message: "Invalid task id." } })],
   ["404 for the task", unknownTask(404, "<html/>")],
+  ["500 for the task", unknownTask(500, { computeFault: { code: 500, message: "The server has failed." } })],
   ["nothing about the task", unknownTask(200, {})],
   [
     "null for metadata and attachments",
@@ -211,3 +212,11 @@ test.each(["PENDING", "RUNNING", "SUSPENDED", "REVERTING"])(
     expect(message).toMatch(/an administrator check the clone task [0-9a-f-]{36}.*pulumi state delete/s);
   },
 );
+
+test("500 about a task that has failed: a destroy goes on, and tells", async () => {
+  powervc.begun = ({ progress }) => Object.assign(progress.details, { flow_details: { cloneFlow: "REVERTED" } });
+  const { id, properties } = await partial(make());
+  powervc.answered = unknownTask(500, { computeFault: { code: 500, message: "The server has failed." } });
+  await destroy(id, properties);
+  expect(powervc.log.join("\n")).toMatch(/answered 500.*whether the failed task .* has named clones/);
+});

@@ -16,7 +16,7 @@ import {
 } from "./ownership";
 import { findMembers, hasCloneOfEach, recordedClones, stringsIn, unfinishedCreate } from "./state";
 import { forEachSettled } from "./volumes";
-import { flowEnd, flowOf, refuseOtherBackend } from "./wait";
+import { flowEnd, flowOf, isInternalError, refuseOtherBackend } from "./wait";
 
 type Deletable = Pick<VolumeRow, "id" | "name"> & Partial<VolumeRow>;
 
@@ -31,7 +31,7 @@ export async function waitForFlow(
   context: OperationContext,
 ): Promise<readonly string[]> {
   const pending = unfinishedCreate(known);
-  if (pending === undefined) return clonesOfFailed(cloud, id, known);
+  if (pending === undefined) return clonesOfFailed(cloud, id, known, context);
   const accepted = { id, task: pending.task };
   await refuseOtherBackend(cloud, accepted);
   const sources = stringsIn(known.volumes);
@@ -45,12 +45,25 @@ export async function waitForFlow(
 }
 
 /** The clones that a failed task has named. A run may have been unable to tag them. */
-async function clonesOfFailed(cloud: PowerVcContext, id: string, { pending }: State): Promise<readonly string[]> {
+async function clonesOfFailed(
+  cloud: PowerVcContext,
+  id: string,
+  { pending }: State,
+  context: OperationContext,
+): Promise<readonly string[]> {
   const { operation, task = {} } = (pending as Pending | undefined) ?? {};
   const { taskId } = textsIn(task);
   if (operation !== "create" || taskId === undefined) return [];
   await refuseOtherBackend(cloud, { id, task });
-  return Object.values((await cloud.client.progress(taskId))?.clones ?? {});
+  const progress = await cloud.client.progress(taskId).catch((error: unknown) => {
+    // PowerVC may answer so for ever about a task that it has forgotten.
+    if (!isInternalError(error)) throw error;
+    context.warn(
+      `${error.parts.message}: whether the failed task ${taskId} has named clones of the set ${id} is not known. Those without its name or its record stay`,
+    );
+    return undefined;
+  });
+  return Object.values(progress?.clones ?? {});
 }
 
 /**

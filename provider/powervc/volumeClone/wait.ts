@@ -2,6 +2,7 @@
 // PowerVC does not know the task, the volumes themselves show it.
 
 import type { AcceptedOperation, OperationContext } from "../../core/definition";
+import { SnapcloneError } from "../../core/errors";
 import { type Evaluation, poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
 import { formatDuration } from "../../core/util/duration";
@@ -85,11 +86,12 @@ export async function refuseOtherBackend(
 export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: OperationContext): Promise<Outcome> {
   const steps = new Steps();
   const traces = new Traces(flow, context, cloud);
+  const task = new TaskReader(cloud, flow, context);
   let outcome: Outcome | undefined;
   await poll<Seen>({
     description: flow.taskId === undefined ? `a trace of the clones ${flow.id}` : `PowerVC's task ${flow.taskId}`,
     fetch: async (signal) => {
-      const progress = flow.taskId === undefined ? undefined : await cloud.client.progress(flow.taskId, signal);
+      const progress = await task.progress(signal);
       if (progress) return { progress };
       // PowerVC forgets tasks, for example when it restarts (docs/wire/powervc.md#h).
       return { rows: await cloud.listAll(signal) };
@@ -107,6 +109,42 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
   });
   if (outcome?.is === "made") return { ...outcome, clones: await allNamed(cloud, flow, outcome.clones, context) };
   return outcome ?? { is: "nothing" };
+}
+
+/**
+ * Reads the progress of the flow's task. How PowerVC answers for a task that it has forgotten is not said; a 500 is a way
+ * (docs/wire/powervc.md#h). If it stays, the task counts as forgotten, and the volumes show the flow.
+ */
+class TaskReader {
+  private failingSince: number | undefined;
+
+  constructor(
+    private readonly cloud: PowerVcContext,
+    private readonly flow: Flow,
+    private readonly context: OperationContext,
+  ) {}
+
+  /** undefined if there is no task, or if PowerVC has forgotten it. */
+  async progress(signal: AbortSignal): Promise<Progress | undefined> {
+    const { taskId } = this.flow;
+    if (taskId === undefined) return undefined;
+    try {
+      const progress = await this.cloud.client.progress(taskId, signal);
+      this.failingSince = undefined;
+      return progress;
+    } catch (error) {
+      if (!isInternalError(error)) throw error;
+      const now = this.context.clock.now();
+      this.failingSince ??= now;
+      if (now - this.failingSince < QUIET_MS) throw error;
+      return undefined;
+    }
+  }
+}
+
+/** The service itself, and no gateway, has answered with a 500. */
+export function isInternalError(error: unknown): error is SnapcloneError {
+  return error instanceof SnapcloneError && error.parts.status === 500;
 }
 
 /**
