@@ -45,7 +45,7 @@ import {
   taskOf,
   write,
 } from "./ownership";
-import { serverMove, serverProblem, type VolumeFacts, volumeProblem } from "./preconditions";
+import { otherWork, serverProblem, type VolumeFacts, volumeProblem } from "./preconditions";
 import {
   BEGUN,
   FINISHED,
@@ -140,8 +140,8 @@ function evaluateRequest(
   const { cloud, inputs, isUnsent, context } = request;
   const problem = volumeProblem(facts) ?? serverProblem(facts);
   if (problem) return refuse(problem);
-  const move = serverMove(facts);
-  if (move) return move;
+  const work = otherWork(facts);
+  if (work) return work;
   const { owner } = recordOn(row);
   const isResumed = isUnsent(row);
   if (hasOverlay(row) && !isResumed) {

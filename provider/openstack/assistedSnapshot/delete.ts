@@ -43,7 +43,7 @@ import {
   removeRecord,
   write,
 } from "./ownership";
-import { serverMove, type VolumeFacts, volumeProblem } from "./preconditions";
+import { otherWork, type VolumeFacts, volumeProblem } from "./preconditions";
 import {
   FINISHED,
   INTERRUPTED,
@@ -152,8 +152,8 @@ function evaluateRequest(facts: VolumeFacts, { cloud, expected, manageStatus, co
   const { row, others } = facts;
   const problem = volumeProblem(facts) ?? ownershipMismatch(row, expected);
   if (problem) return refuse(problem);
-  const move = serverMove(facts);
-  if (move) return move;
+  const work = otherWork(facts);
+  if (work) return work;
   const resource = resourceDigest(expected);
   const expired = expiredClaim(others, resource, cloud, context);
   if (expired) return refuse(...expired);

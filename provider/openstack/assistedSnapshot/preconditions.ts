@@ -5,7 +5,7 @@ import { type Evaluation, poll } from "../../core/poll";
 import type { SnapshotRow, VolumeRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { INTERVAL } from "../wait";
+import { INTERVAL, withDeadlineHint } from "../wait";
 import { refuse } from "./errors";
 
 /** What Cinder and Nova say about a volume and its snapshots. */
@@ -37,10 +37,13 @@ export const IDLE_TIMEOUT_MS = 120_000;
 const NOT_FOUND_HINT =
   "It was deleted, or the connection's project or region is not the right one. Nothing was asked of Nova.";
 
+const STUCK_HINT =
+  "Nothing was asked of Nova. Run again when that has ended. If it never ends, an administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`, `openstack volume set --state in-use`).";
+
 /** Polls until `evaluate` is done, for two minutes at most. Returns the snapshot's row as `evaluate` saw it last. */
 export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
   const { volumeId, snapshotId, evaluate, context } = wait;
-  const { row } = await poll<FetchedFacts>({
+  const waiting = poll<FetchedFacts>({
     description: `volume ${volumeId} to be free of other operations`,
     fetch: (signal) => fetchFacts(wait, signal),
     evaluate: ({ volume, serverStatus, row, others = [] }) => {
@@ -51,6 +54,9 @@ export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
     interval: INTERVAL,
     giveUpAfterMs: IDLE_TIMEOUT_MS,
     context,
+  });
+  const { row } = await waiting.catch((error: unknown) => {
+    throw withDeadlineHint(error, STUCK_HINT);
   });
   return row as SnapshotRow;
 }
@@ -82,16 +88,25 @@ export function volumeProblem({ volume, row }: VolumeFacts): string | undefined 
   if (row.volume_id !== volume.id) return `snapshot ${row.id} is of volume ${row.volume_id}, not of ${volume.id}`;
   if (volume.multiattach || new Set(volume.attachments.map(({ server_id }) => server_id)).size > 1)
     return `volume ${volume.id} may be attached to several servers`;
-  if (volume.status.toLowerCase() !== "in-use" || volume.attachments.length === 0) {
+  if (volume.attachments.length === 0 || !ATTACHED.test(volume.status)) {
     return `volume ${volume.id} is attached to no server (status "${volume.status}"), and only a running server's disk can be switched or merged`;
   }
   return undefined;
 }
 
-/** While a server is moved live, its volume is attached on both hosts (nova/compute/manager.py, pre_live_migration). */
-export function serverMove({ volume: { attachments } }: VolumeFacts): Evaluation | undefined {
-  if (attachments.length < 2) return undefined;
-  return { is: "pending", progress: `waiting: server ${attachments[0]?.server_id} is being moved to another host` };
+/** Cinder gives the last ones to an attached volume that it works on, and takes them back at the end (cinder/volume/api.py). */
+const ATTACHED = /^(in-use|backing-up|extending|maintenance|retyping|uploading)$/i;
+
+/**
+ * What has to end before Nova is asked: a server's live move, during which its volume is attached on both hosts
+ * (nova/compute/manager.py, pre_live_migration), and another operation of Cinder's on the attached volume, such as a backup.
+ */
+export function otherWork({ volume: { id, status, attachments } }: VolumeFacts): Evaluation | undefined {
+  if (attachments.length > 1)
+    return { is: "pending", progress: `waiting: server ${attachments[0]?.server_id} is being moved to another host` };
+  return status.toLowerCase() === "in-use"
+    ? undefined
+    : { is: "pending", progress: `waiting: volume ${id} is ${status}` };
 }
 
 /**
