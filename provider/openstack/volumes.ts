@@ -7,17 +7,6 @@ import type { Clock } from "../core/util/clock";
 import type { CinderClient, ListVolumes, Metadata, VolumeRow } from "./cinder";
 import { isFilterRefusal, undefinedIfMissing } from "./cinderErrors";
 
-const MADE =
-  /^(available|in-use|reserved|attaching|detaching|extending|error_extending|backing-up|error_backing-up|restoring-backup|error_restoring|retyping|reverting|awaiting-transfer)$/i;
-
-/**
- * True if the volume has its data. A later run may resume the wait for a volume that other hands have used since. Some of these
- * statuses last until somebody ends them, such as `reserved` for a shelved server.
- */
-export function isMade({ status }: Pick<VolumeRow, "status">): boolean {
-  return MADE.test(status);
-}
-
 /** Who holds the volume: "server 3f… as /dev/vdb". Not every attachment is Nova's (docs/wire/openstack.md#volumes). */
 export function attachmentsText({ attachments }: Pick<VolumeRow, "attachments">): string {
   const places = attachments.map(({ server_id, host_name, device }) => {
