@@ -110,8 +110,14 @@ ${notes ? `\n${notes.trim()}\n` : ""}`;
 }
 
 if (require.main === module) {
+  // A reader that has gone (`snapclone orphans | head`) ends nothing: `--remove` goes on with what it has begun.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
   void main(process.argv.slice(2), processIo()).then((code) => {
     // Connections to backends stay open for some seconds after the last request. What is written to a pipe is written first.
     process.stdout.write("", () => process.exit(code));
   });
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }

@@ -8,7 +8,7 @@ import { holdsOneOf, isCopy, objectsOf } from "../provider/core/ownership";
 import { type ResourceName, resourceNames, resources } from "../provider/resources";
 import type { CliConnections, Connection } from "./connections";
 import { connectionOf, isNotSetUp } from "./connections";
-import { identifyStack, type StackIdentity, type StackName, type Status, standingOf } from "./standing";
+import { clockLead, identifyStack, type StackIdentity, type StackName, type Status, standingOf } from "./standing";
 import type { CliState, StateResource } from "./state";
 
 export interface RecordedObject {
@@ -17,6 +17,8 @@ export interface RecordedObject {
   id: string;
   label: string | undefined;
   createdAt: string | undefined;
+  /** By the backend's clock. */
+  ageMs: number | undefined;
   /** The URN that the record names, or what the backend has room for. */
   owner: string;
   stack: string | undefined;
@@ -116,6 +118,7 @@ async function surveyResource(
         ...targetNames.map((targetName) => ({ targetName })),
       ],
     })) ?? [];
+  const leadMs = clockLead(definition, client);
   const common = { resource, connection: connection.name };
   const held = state?.ownership.entries ?? [];
   // An object of a set may bear the record of another resource, too.
@@ -129,9 +132,10 @@ async function surveyResource(
       id: object.id,
       label: object.label,
       createdAt: object.createdAt,
+      ageMs: ageOf(object.createdAt, leadMs),
       owner: object.owner,
       stack: object.stack,
-      status: standingOf(object, holderOf(object), state, self, isCopied(object)),
+      status: standingOf(object, holderOf(object), state, self, leadMs, isCopied(object)),
       object,
     }),
   );
@@ -153,5 +157,20 @@ async function unlistedEntry(
   const isThere = isUnfinished || (await read(definition, run, id, known)).props !== undefined;
   const status: Status = !isThere ? "gone" : leaving ? "to be deleted" : "recorded";
   const stack = typeof outputs.__stack === "string" ? outputs.__stack : undefined;
-  return { ...common, id, label: undefined, createdAt: undefined, owner: urn, stack, status, object: undefined };
+  return {
+    ...common,
+    id,
+    label: undefined,
+    createdAt: undefined,
+    ageMs: undefined,
+    owner: urn,
+    stack,
+    status,
+    object: undefined,
+  };
+}
+
+function ageOf(createdAt: string | undefined, leadMs: number): number | undefined {
+  const age = Date.now() + leadMs - Date.parse(createdAt ?? "");
+  return Number.isNaN(age) ? undefined : Math.max(0, age);
 }

@@ -2,6 +2,7 @@
 // `snapclone orphans` and `snapclone graph` alike.
 
 import { attemptInId, isSameAttempt } from "../provider/core/attempt";
+import type { AnyDefinition } from "../provider/core/definition";
 import { shortOwner, stackDigest } from "../provider/core/ownership";
 import { stackOfUrn } from "../provider/core/urn";
 import { resources } from "../provider/resources";
@@ -86,14 +87,24 @@ export interface Recorded {
 }
 
 /**
+ * By how many milliseconds the backend's clock is ahead of this machine's, which dates the state. Read after a list, as the
+ * latest answer tells the backend's time.
+ */
+export function clockLead(definition: Pick<AnyDefinition, "serverTime">, client: unknown): number {
+  const local = Date.now();
+  return (definition.serverTime?.(client)?.getTime() ?? local) - local;
+}
+
+/**
  * Of an object that bears a record. `holder` is the entry of the state that holds the object; `isCopied`: the state holds another
- * one with the same record.
+ * one with the same record; `leadMs` is the `clockLead` of the object's backend.
  */
 export function standingOf(
   record: Recorded,
   holder: { leaving: boolean } | undefined,
   state: CliState | undefined,
   { digest }: StackIdentity,
+  leadMs: number,
   isCopied = false,
 ): Status {
   const { stack } = record;
@@ -105,7 +116,7 @@ export function standingOf(
   if (stack === undefined || digest === undefined) return "unknown stack";
   if (stack !== digest) return "another stack's";
   if (isPending(record, state, digest)) return "pending";
-  const made = Date.parse(record.createdAt ?? "");
+  const made = Date.parse(record.createdAt ?? "") - leadMs;
   return state.savedAt !== undefined && made > state.savedAt.getTime() ? "newer than the state" : "in no state";
 }
 

@@ -164,12 +164,12 @@ function show(output: Output, { objects, failures, asked, doubt }: Survey, isCom
   if (doubt !== undefined) output.note(`warning: what is this stack's is not sure: ${doubt}`);
   if (sorted.length > 0) output.line();
   output.table(
-    sorted.map(({ status, resource, id, label, createdAt, owner }) => [
+    sorted.map(({ status, resource, id, label, ageMs, owner }) => [
       STYLES[status] ? output.style(STYLES[status], status) : status,
       typeOf(resource),
       id,
       label ? `"${label}"` : "-",
-      ageOf(createdAt),
+      ageMs === undefined ? "-" : `${formatDuration(ageMs)} ago`,
       owner,
     ]),
   );
@@ -181,13 +181,8 @@ function show(output: Output, { objects, failures, asked, doubt }: Survey, isCom
   }
 }
 
-function jsonOf({ object: _, resource, ...rest }: RecordedObject) {
+function jsonOf({ object: _, ageMs: __, resource, ...rest }: RecordedObject) {
   return { type: typeOf(resource), ...rest };
-}
-
-function ageOf(createdAt: string | undefined): string {
-  const age = Date.now() - Date.parse(createdAt ?? "");
-  return Number.isNaN(age) ? "-" : `${formatDuration(Math.max(0, age))} ago`;
 }
 
 function summaryOf(objects: readonly RecordedObject[], isCompared: boolean): string {
@@ -282,7 +277,7 @@ function choose(
 /** What to do with an object that is neither removed nor imported here. */
 const ADVICE: Partial<Record<Status, string>> = {
   pending: ", and the next `pulumi up` adopts it",
-  "newer than the state": ": export the state again",
+  "newer than the state": ": export the state again, after a `pulumi refresh` if no run has saved it since",
   "unknown stack": ": give --urn, and see docs/ownership.md",
 };
 

@@ -29,12 +29,13 @@ const OWNERS = {
 export class Owners {
   private readonly holders = new Map<string, StateResource>();
 
-  /** `kind` and `connection` say which entries of the state are on this backend. */
+  /** `kind` and `connection` say which entries of the state are on this backend; `leadMs` is its `clockLead`. */
   constructor(
     private readonly state: CliState | undefined,
     private readonly stack: StackIdentity,
     private readonly connection: { kind: string; name: string },
     private readonly kindOf: (resource: StateResource) => string,
+    private readonly leadMs: () => number,
   ) {
     // Of all connections: two of them may reach the same project, and ids are unique everywhere.
     for (const resource of state?.resources ?? []) {
@@ -58,7 +59,7 @@ export class Owners {
     const holder = this.holders.get(key);
     if (holder !== undefined) return { is: "recorded", who: redact(holder.name) };
     if (owner === "") return { is: "nobody" };
-    const is = OWNERS[standingOf({ owner, ...record }, undefined, this.state, this.stack)];
+    const is = OWNERS[standingOf({ owner, ...record }, undefined, this.state, this.stack, this.leadMs())];
     const isHere = is !== "other stack" && is !== "claimed";
     const { stack, project } = stackOfUrn(owner);
     const place = isHere || project === "" ? "" : `${project}/${stack} `;

@@ -2,11 +2,11 @@
 
 import type { OpenStackContext } from "../../provider/openstack/context";
 import type { PowerVcContext } from "../../provider/powervc/context";
-import { resources } from "../../provider/resources";
+import { type ResourceName, resourceNames, resources } from "../../provider/resources";
 import type { ViprContext } from "../../provider/vipr/context";
 import type { ZStackContext } from "../../provider/zstack/context";
 import type { Connection } from "../connections";
-import type { StackIdentity } from "../standing";
+import { clockLead, type StackIdentity } from "../standing";
 import type { CliState } from "../state";
 import { readCinder } from "./cinder";
 import { buildForest, type CopyNode, type Lineage, type Tree } from "./model";
@@ -38,8 +38,12 @@ export async function readLineage(
   { state, stack, sources, all }: ReadOptions,
 ): Promise<Lineage> {
   const { kind, name } = { kind: connection.kind.kind, name: connection.name };
-  const owners = new Owners(state, stack, { kind, name }, ({ resource }) => resources[resource]().connection.kind);
-  const { backend, now = new Date(), nodes, notes } = await readBackend(kind, connection.open(), owners, sources);
+  const client = connection.open();
+  const kindOf = ({ resource }: { resource: ResourceName }) => resources[resource]().connection.kind;
+  const own = resourceNames.map((resource) => resources[resource]()).find((one) => one.connection === connection.kind);
+  const leadMs = () => (own === undefined ? 0 : clockLead(own, client));
+  const owners = new Owners(state, stack, { kind, name }, kindOf, leadMs);
+  const { backend, now = new Date(), nodes, notes } = await readBackend(kind, client, owners, sources);
   const missing = owners.missing(new Set(nodes.map(({ key }) => key)));
   const forest = buildForest([...nodes, ...missing]);
   const shown = forest.filter((tree) => all || !isLone(tree));

@@ -1,7 +1,10 @@
 // The command line itself: help, versions, wrong options, exit codes, and what each command's help must have.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { text } from "node:stream/consumers";
 import { snapclone } from "./fixture";
 
 const { version } = JSON.parse(readFileSync(path.join(__dirname, "../../package.json"), "utf8"));
@@ -18,6 +21,15 @@ test.each([["--help"], ["-h"], ["help"]])("%s: the help on stdout", async (optio
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("Usage: snapclone COMMAND");
 });
+
+test("a reader that closes the pipe (`| head`) makes no error", async () => {
+  const main = path.join(__dirname, "../../cli/main.ts");
+  const child = spawn(process.execPath, ["-r", "ts-node/register/transpile-only", main, "--help"]);
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+  expect([code, stderr]).toEqual([0, ""]);
+  // Its process compiles the sources.
+}, 90_000);
 
 test("--version is the package's", async () => {
   expect(await snapclone(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });

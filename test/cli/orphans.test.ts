@@ -199,6 +199,30 @@ test("an object that is newer than the state may be in a later one: it is named 
   expect((await snapclone([...args, "--remove", id, "--yes"])).stderr).toContain("it is newer than the state");
 });
 
+test.each([
+  ["an hour ahead", 3_600_000],
+  ["an hour behind", -3_600_000],
+])("a backend whose clock is %s: what is newer than the state, and the age, count by that clock", async (_text, ms) => {
+  // The emulator's own clock only goes forward.
+  Object.assign(emulator.clock, { ticked: ms, lastStamp: 0 });
+  const engine = engineOf("snapshot", emulator);
+  const id = make({ "snapclone:stack": DIGEST, "snapclone:owner": OWNER });
+  const is = async (savedAt: Date) => {
+    const args = files([engine], savedAt);
+    const [{ status }] = (await snapclone(["orphans", ...args])).json().objects;
+    const [graph] = (await snapclone(["graph", ...args, "--kind", "openstack"])).json().connections;
+    return [status, graph.objects.find((one: { id: string }) => one.id === id).owner.is];
+  };
+  expect(await is(new Date(Date.now() + 60_000))).toEqual(["in no state", "unrecorded"]);
+  const before = new Date(Date.now() - 60_000);
+  expect(await is(before)).toEqual(["newer than the state", "newer"]);
+  const removed = await snapclone(["orphans", ...files([engine], before), "--remove", id, "--yes"]);
+  expect(removed.stderr).toContain("it is newer than the state");
+  expect(emulator.cinder.snapshots.has(id)).toBe(true);
+  const text = await snapclone(["orphans", ...files([engine]).slice(0, -1)]);
+  expect(text.stdout).toMatch(/"nightly" +\d+ m?s ago/);
+});
+
 test("in another environment than the runs' nothing is removed", async () => {
   const engine = engineOf("snapshot", emulator);
   ok(await engine.up({ kept: INPUTS.snapshot(1), lost: INPUTS.snapshot(2) }));
