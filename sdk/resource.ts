@@ -99,7 +99,7 @@ function dynamicRegistration(
   const { import: imported, ...options } = opts;
   // Each property, even an undefined one, becomes an Output with four promises.
   const hidden = definedOf({
-    __owner: owned ? pulumi.createUrn(name, token, opts.parent) : undefined,
+    __owner: owned ? ownerUrn(name, token, opts.parent) : undefined,
     // The URN names project and stack, but not the organisation.
     __organization: owned ? organization() : undefined,
     __timeouts: opts.customTimeouts,
@@ -110,6 +110,16 @@ function dynamicRegistration(
   // A stack that goes back from the native provider keeps its copies.
   const aliases = [{ type: nativeToken(type) }];
   return { token, hidden, options: pulumi.mergeOptions({ aliases }, options) };
+}
+
+/**
+ * The URN, without the parent among its dependencies. What depends on a component depends on all children of the component, so
+ * each of two siblings would wait for the other. `promise` is of Pulumi's implementation, and its types leave it out.
+ */
+function ownerUrn(name: string, token: string, parent: pulumi.Resource | undefined): pulumi.Output<string> {
+  const urn = pulumi.createUrn(name, token, parent);
+  const { promise } = urn as unknown as { promise?(withUnknowns: boolean): Promise<string> };
+  return promise === undefined ? urn : pulumi.output(promise.call(urn, true));
 }
 
 /** The classes of sdk/native.ts have this. */

@@ -78,6 +78,22 @@ test("the owner is the URN, parents included, and timeouts are copied", async ()
   expect(inputs.__timeouts).toEqual({ create: "1h" });
 });
 
+test("all resources as children of one component are registered, also if one needs another", async () => {
+  const component = new pulumi.ComponentResource("shop:index:Backups", "family");
+  const children = resourceNames.map((name, index) => {
+    const resourceClass = Object.entries(sdk).find(([exported]) => exported === typeOf(name))?.[1];
+    const args = [name, RESOURCES[index]?.before, { parent: component }];
+    return Reflect.construct(resourceClass as typeof Snapshot, args) as pulumi.CustomResource;
+  });
+  const [snapshot] = children;
+  const dependent = new sdk.VolumeFromSnapshot("copy", { snapshotId: snapshot?.id ?? "" }, { parent: component });
+  const child = new Snapshot("nested", { volumeId: dependent.id }, { parent: dependent });
+  const ids = await new Promise((resolve) =>
+    pulumi.all([...children, dependent, child].map(({ id }) => id)).apply(resolve),
+  );
+  expect(ids).toEqual([...resourceNames, "copy", "nested"].map((name) => `${name}-id`));
+});
+
 test("what is only read has no owner", async () => {
   const { inputs } = await register(() => Snapshot.get("theirs", "some-id", { connection: "dr" }));
   expect(inputs).toEqual({ connection: "dr", __provider: expect.any(String) });
