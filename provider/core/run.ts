@@ -10,7 +10,14 @@ import type { AnyDefinition, HiddenInputs, HiddenOutputs, OwnedObject } from "./
 import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
 import { describeOwned, orphanWarnings } from "./orphans";
-import { OwnershipTracker, type StackState, type StateEntry, StateUnavailable, stackDigest } from "./ownership";
+import {
+  OwnershipTracker,
+  type StackState,
+  type StateEntry,
+  StateUnavailable,
+  shortOwner,
+  stackDigest,
+} from "./ownership";
 import { Repeats } from "./repeats";
 import { stackOfUrn } from "./urn";
 import { type Clock, systemClock } from "./util/clock";
@@ -86,6 +93,8 @@ export class Run {
   private readonly trackers = new Map<AnyDefinition, Map<unknown, OwnershipTracker>>();
   private readonly recordedIds = new Map<AnyDefinition, Set<string>>();
   private readonly stacks = new Map<string, string>();
+  /** The URNs that this run has been called for, as records have them. */
+  private readonly owners = new Set<string>();
   /** The URN of a resource of this run, which names project and stack. */
   private urn: string | undefined;
   /** The same from the state, where the engine has named none. */
@@ -187,6 +196,7 @@ export class Run {
   /** The stack's digest as ownership records have it; "" for a resource without an owner. */
   stackOf({ __owner, __organization }: HiddenInputs): string {
     if (__owner === undefined) return "";
+    this.owners.add(__owner);
     const urn = this.urn ?? __owner;
     this.organization ??= __organization;
     this.fallbackUrn ??= __owner;
@@ -275,7 +285,16 @@ export class Run {
 
   /** How messages name an owned object: its id and, unless that may be secret, its name; its age and its owner. */
   describeOwned(definition: AnyDefinition, object: OwnedObject, now: Date): string {
-    return describeOwned(this.withSecrets.has(definition) ? { ...object, label: undefined } : object, now);
+    const label = this.withSecrets.has(definition) ? undefined : object.label;
+    return describeOwned({ ...object, label, owner: this.fullOwner(definition, object) }, now);
+  }
+
+  /** The URN where the backend has room for a digest of it only, if this run knows the URN. */
+  private fullOwner(definition: AnyDefinition, { owner }: OwnedObject): string {
+    if (owner === "" || this.owners.has(owner)) return owner;
+    const digests = [...this.stacks.values()];
+    const isOfObject = (urn: string) => digests.some((stack) => shortOwner(definition, stack, urn) === owner);
+    return [...this.owners].find(isOfObject) ?? owner;
   }
 
   /** The engine has called with this id, so the state has an entry for it. */

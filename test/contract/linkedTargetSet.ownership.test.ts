@@ -107,6 +107,8 @@ describe("adopt", () => {
     expect(posts("link")).toBe(2);
     expect(outputOf(result)).toContain(`warning: in no state: a linked target set`);
     expect(outputOf(result)).toContain(first?.label.split("g1-")[0]);
+    // The target's name has room for a digest of it only.
+    expect(outputOf(result)).toMatch(/, for urn:pulumi:dev::shop::\S+::dev\n/);
   });
 
   test("--replace after a killed --replace makes a new set, and never deletes the only set", async () => {

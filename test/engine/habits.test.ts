@@ -145,6 +145,27 @@ new Snapshot("nightly", { volumeId: "${VOLUME}" });`);
     expect([...cloud.cinder.snapshots.values()].map(({ name }) => name)).toEqual(["transformed"]);
   });
 
+  test("a component with several resources, of which one needs another: made, unchanged, gone", async () => {
+    await start(`
+const pulumi = require("@pulumi/pulumi");
+const { Snapshot, SnapshotSeries, VolumeFromSnapshot } = require("pulumi-snapclone");
+class Backup extends pulumi.ComponentResource {
+  constructor(name) {
+    super("shop:index:Backup", name);
+    const snapshot = new Snapshot("nightly", { volumeId: "${VOLUME}" }, { parent: this });
+    new VolumeFromSnapshot("copy", { snapshotId: snapshot.id }, { parent: this });
+    new SnapshotSeries("days", { volumeId: "${VOLUME}", keep: 2 }, { parent: this });
+    this.registerOutputs();
+  }
+}
+new Backup("backup");`);
+    expect((await stack.up()).code).toBe(0);
+    expect(cloud.cinder.snapshots.size).toBe(2);
+    expect((await stack.preview({ args: ["--expect-no-changes"] })).code).toBe(0);
+    expect((await stack.destroy()).code).toBe(0);
+    expect(cloud.cinder.snapshots.size).toBe(0);
+  });
+
   test("missing inputs are named", async () => {
     await start(`
 const { ClonedVm } = require("pulumi-snapclone");
