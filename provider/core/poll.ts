@@ -121,7 +121,7 @@ async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
         seenPending(wait, clock);
       }
       const isOver = wait.endsAt <= clock.now() || wait.fetched.error?.kind === "deadline";
-      if (isOver) throw deadlineError(options, clock.now() - begun, wait.history);
+      if (isOver) throw deadlineError(options, clock.now() - begun, wait.history, wait.fetched.error);
       wait.fetched = (await rest(options, wait)) ?? (await fetchOnce(options));
       // One list may end a thousand waits.
       await clock.yield?.();
@@ -242,12 +242,25 @@ function stoppedWaiting({ description }: Poll<unknown>): string {
   return `the run was stopped while waiting for ${description}`;
 }
 
-function deadlineError(options: Poll<unknown>, waited: number, history: Map<string, number>): SnapcloneError {
+/** `cause`: the last fetch has failed, so that what the object is in now is not known. */
+function deadlineError(
+  options: Poll<unknown>,
+  waited: number,
+  history: Map<string, number>,
+  cause: SnapcloneError | undefined,
+): SnapcloneError {
   const seen = [...history].map(([what, times]) => (times === 1 ? what : `${what} (${times}×)`)).join(", then ");
   return new SnapcloneError({
     kind: "deadline",
     message: `waited ${formatDuration(waited)} for ${options.description}; seen: ${seen || "nothing"}`,
+    cause,
   });
+}
+
+/** Adds what to do about an object that does not change. The backend must have shown it at last. */
+export function withDeadlineHint(error: unknown, hint: string): unknown {
+  if (!isKind(error, "deadline") || error.parts.cause !== undefined) return error;
+  return new SnapcloneError({ ...error.parts, hint: error.parts.hint ?? hint });
 }
 
 function count(history: Map<string, number>, what: string): void {

@@ -1,8 +1,7 @@
 // How a wait watches one object of Cinder's.
 
 import type { BatchPoller } from "../core/batchPoller";
-import { isKind, SnapcloneError } from "../core/errors";
-import { type Poll, poll } from "../core/poll";
+import { type Poll, poll, withDeadlineHint } from "../core/poll";
 
 /**
  * A small snapshot takes half a second (docs/wire/openstack.md#seen-times). Cinder itself polls Nova every 10 s
@@ -44,16 +43,11 @@ export async function waitForObject<Row>(
       context: wait.context,
     });
   } catch (error) {
-    throw withDeadlineHint(error, wait.stuckHint);
+    const { stuckHint } = wait;
+    throw stuckHint === undefined ? error : withDeadlineHint(error, stuckHint);
   } finally {
     unregister();
   }
-}
-
-/** Adds what a user can do about work that never ends. */
-export function withDeadlineHint(error: unknown, hint: string | undefined): unknown {
-  if (hint === undefined || !isKind(error, "deadline")) return error;
-  return new SnapcloneError({ ...error.parts, hint: error.parts.hint ?? hint });
 }
 
 /**

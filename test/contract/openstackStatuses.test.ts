@@ -13,10 +13,10 @@ import { FakeEngine } from "../support/fakeEngine";
 import { connectOpenStack } from "../support/openstackCloud";
 import { ScaledClock } from "../support/scaledClock";
 
-const SCALE = 1_000;
+const SCALE = 200;
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 /** For what is waited for in vain. */
-const __timeouts = { create: "4m", delete: "4m" };
+const __timeouts = { create: "2m", delete: "2m" };
 
 const clock = new ScaledClock(SCALE);
 let emulator: Emulator;

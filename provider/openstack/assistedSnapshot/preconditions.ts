@@ -1,11 +1,11 @@
 // What is checked before Nova is asked: Nova itself checks little of it (docs/wire/openstack.md#b3, #b4).
 
 import type { OperationContext } from "../../core/definition";
-import { type Evaluation, poll } from "../../core/poll";
+import { type Evaluation, poll, withDeadlineHint } from "../../core/poll";
 import type { SnapshotRow, VolumeRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { INTERVAL, withDeadlineHint } from "../wait";
+import { INTERVAL } from "../wait";
 import { refuse } from "./errors";
 
 /** What Cinder and Nova say about a volume and its snapshots. */

@@ -12,12 +12,12 @@
 
 import type { OperationContext } from "../../core/definition";
 import { type ErrorKind, isKind, SnapcloneError } from "../../core/errors";
-import { type Evaluation, poll } from "../../core/poll";
+import { type Evaluation, poll, withDeadlineHint } from "../../core/poll";
 import { abortableSleep, stopped } from "../../core/util/abort";
 import { type SnapshotRow, utc, type VolumeRow } from "../cinder";
 import { notFoundAsTransient } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { INTERVAL, withDeadlineHint } from "../wait";
+import { INTERVAL } from "../wait";
 import {
   changedMeanwhile,
   leftReverting,

@@ -1,6 +1,7 @@
 // Errors of a VolumeClone and their texts.
 
 import { SnapcloneError, truncate } from "../../core/errors";
+import { withDeadlineHint } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
 import type { PowerVcContext } from "../context";
 import { OWNERSHIP_KEYS, type PendingCreate, pendingKey } from "./ownership";
@@ -58,9 +59,9 @@ export function flowStillRuns(error: SnapcloneError, flow: StuckFlow): Snapclone
 }
 
 /** A create has waited in vain for the flow. */
-export function flowDoesNotEnd(error: SnapcloneError, flow: StuckFlow): SnapcloneError {
+export function flowDoesNotEnd(error: SnapcloneError, flow: StuckFlow): unknown {
   const check = `If nothing changes any more, have an administrator check ${nameOfFlow(flow)}: no call cancels a flow of PowerVC's.`;
-  return new SnapcloneError({ ...error.parts, hint: [check, withoutFlow(flow)].join("\n") });
+  return withDeadlineHint(error, [check, withoutFlow(flow)].join("\n"));
 }
 
 function nameOfFlow({ id, taskId }: StuckFlow): string {

@@ -3,10 +3,10 @@
 import type { AbsenceTimer } from "../../core/absence";
 import type { OperationContext } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
-import { poll } from "../../core/poll";
+import { poll, withDeadlineHint } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
 import { isMade } from "../../openstack/volumes";
-import { INTERVAL, setToError, withDeadlineHint } from "../../openstack/wait";
+import { INTERVAL, setToError } from "../../openstack/wait";
 import type { PowerVcContext } from "../context";
 import { clonesUnusable, clonesVanished, type Pair, volumeLabel } from "./errors";
 
@@ -40,7 +40,7 @@ export async function waitUntilAvailable(
     context: context,
   });
   return waited.catch((error: unknown) => {
-    throw withDeadlineHint(error, waitedFor === "" ? undefined : setToError("volume", waitedFor));
+    throw waitedFor === "" ? error : withDeadlineHint(error, setToError("volume", waitedFor));
   });
 }
 

@@ -1,6 +1,7 @@
 // Errors and warnings about a set of clones.
 
 import { SnapcloneError } from "../../core/errors";
+import { withDeadlineHint } from "../../core/poll";
 import type { ZStackClient } from "../client";
 import type { CloneJob } from "./create";
 import type { Members } from "./members";
@@ -34,8 +35,8 @@ export function unknownEnd(job: CloneJob, vms: number): SnapcloneError {
 }
 
 /** The operation's time is over, and ZStack shows its job at work. */
-export function jobDoesNotEnd(error: SnapcloneError, job: CloneJob): SnapcloneError {
-  return new SnapcloneError({ ...error.parts, request: `job ${job.job}`, hint: error.parts.hint ?? stillAtWork(job) });
+export function jobDoesNotEnd(error: unknown, job: CloneJob): unknown {
+  return withDeadlineHint(error, stillAtWork(job));
 }
 
 function stillAtWork({ until }: CloneJob): string {

@@ -1,8 +1,7 @@
 // The states of a set's VMs: waiting for a stable state, starting and stopping. The states are in
 // docs/wire/zstack.md#states.
 
-import { isKind, SnapcloneError } from "../../core/errors";
-import { poll } from "../../core/poll";
+import { poll, withDeadlineHint } from "../../core/poll";
 import type { VmRow } from "../client";
 import type { Step, WaitContext, ZStackContext } from "../context";
 import type { LivingMember, Member } from "./members";
@@ -50,10 +49,10 @@ export async function waitUntilStable<One extends Member>(
 
 /** Adds the way out to the error of a wait for VMs that stay in a transient state. */
 export function neverStable(error: unknown): unknown {
-  if (!isKind(error, "deadline")) return error;
-  const hint =
-    "Run the same command again when ZStack has ended its work on the VM. If it never ends, destroy the VM in ZStack, which takes that in any state: the next `pulumi up` clones another one.";
-  return new SnapcloneError({ ...error.parts, hint });
+  return withDeadlineHint(
+    error,
+    "Run the same command again when ZStack has ended its work on the VM. If it never ends, destroy the VM in ZStack, which takes that in any state: the next `pulumi up` clones another one.",
+  );
 }
 
 /** Starts, resumes or stops the members that are not in this state. Returns the new rows of their VMs. */

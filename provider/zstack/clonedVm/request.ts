@@ -94,7 +94,7 @@ export async function waitForJob(
     context,
   });
   const last = await waiting.catch((error: unknown) => {
-    throw isKind(error, "deadline") ? jobDoesNotEnd(error, job) : error;
+    throw jobDoesNotEnd(error, job);
   });
   return last.answer;
 }
