@@ -146,6 +146,35 @@ describe("a failed task that names volumes as clones which have no name of the s
     expect(exists(id)).toBe(false);
   });
 
+  test.each([
+    ["destroy", true],
+    ["destroy", false],
+    ["the next up", true],
+    ["the next up", false],
+  ])(
+    "a refresh in between forgets no such clone: %s deletes it (PowerVC knows the task: %s)",
+    async (command, isKnown) => {
+      const id = made();
+      failsWith(id);
+      fixture.emulator.faults.add({
+        match: { operation: "volumes.metadata.merge", path: new RegExp(id) },
+        times: Infinity,
+        status: 403,
+      });
+      await up();
+      expect(volume(id).metadata).toEqual({});
+      newProcess();
+      const { errors, log } = await engine.refresh();
+      expect(errors).toEqual([]);
+      expect(log).toContainEqual(expect.stringMatching(/^warning: .*3 of 3 clones are gone: those of/));
+      expect(engine.state.entries).toMatchObject([{ outputs: { pending: { failed: true }, clonedVolumes: [{ id }] } }]);
+      fixture.emulator.faults.clear();
+      if (!isKnown) fixture.emulator.powervc.tasks.clear();
+      expect((await (command === "destroy" ? destroy() : up())).errors).toEqual([]);
+      expect([exists(id), exists(DATA), pendingKeys()]).toEqual([false, true, []]);
+    },
+  );
+
   test("a run that is killed before it records the failure does not make a whole set of it", async () => {
     const args = { ...ARGS, volumes: [DATA] };
     const id = made();

@@ -49,7 +49,7 @@ async function clonesOfFailed(
   cloud: PowerVcContext,
   id: string,
   { pending }: State,
-  context: OperationContext,
+  context: Pick<OperationContext, "warn">,
 ): Promise<readonly string[]> {
   const { operation, task = {} } = (pending as Pending | undefined) ?? {};
   const { taskId } = textsIn(task);
@@ -64,6 +64,29 @@ async function clonesOfFailed(
     return undefined;
   });
   return Object.values(progress?.clones ?? {});
+}
+
+/**
+ * What a failed task has made and named, and what bears neither the set's record nor its name. undefined if PowerVC does not
+ * tell.
+ */
+export async function clonesLeft(
+  cloud: PowerVcContext,
+  id: string,
+  known: State,
+  signal: AbortSignal,
+): Promise<readonly VolumeRow[] | undefined> {
+  let isTold = true;
+  const warn = () => {
+    isTold = false;
+  };
+  const named = await clonesOfFailed(cloud, id, known, { warn });
+  return isTold ? unrecordedClones(await cloud.volumes(named, undefined, signal), id, known) : undefined;
+}
+
+function unrecordedClones(rows: readonly VolumeRow[], id: string, known: State): VolumeRow[] {
+  const { since } = textsIn((known.pending as Pending | undefined)?.task);
+  return rows.filter((row) => canBeCloneOf(row, id, stringsIn(known.volumes), since));
 }
 
 /**
@@ -87,10 +110,8 @@ export async function deletableClones(
   }
   const members = await findMembers(cloud, id, known);
   const others = named.filter((clone) => !sources.includes(clone) && !members.some(({ row }) => row.id === clone));
-  const { since } = textsIn((known.pending as Pending | undefined)?.task);
   const rows = await cloud.volumes(others, undefined);
-  const unrecorded = rows.filter((row) => canBeCloneOf(row, id, sources, since));
-  return [...members.map(({ row }) => row), ...unrecorded];
+  return [...members.map(({ row }) => row), ...unrecordedClones(rows, id, known)];
 }
 
 /** Deletes all of them or, if a VM has one of them, none: half a set would be neither there nor gone. */

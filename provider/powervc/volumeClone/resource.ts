@@ -9,7 +9,7 @@ import { connectionName } from "../../core/inputs";
 import { uuid } from "../../openstack/inputs";
 import { type PowerVcContext, powervc } from "../context";
 import { completeClones, requestClones, waitUntilMade } from "./create";
-import { clearAfterDelete, deletableClones, deleteClones, waitForFlow } from "./delete";
+import { clearAfterDelete, clonesLeft, deletableClones, deleteClones, waitForFlow } from "./delete";
 import { clonesGone, NEXT_UP_REPLACES, unusableReason } from "./errors";
 import { importer, recordImported } from "./import";
 import { changeOfVolumes, description, displayName, sourceVolumes, type VolumeCloneInputs } from "./inputs";
@@ -134,7 +134,15 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     const members = await findMembers(cloud, id, known, signal);
     if (members.length > 0) return observedOf(members, known);
     // While PowerVC's flow runs there may be no clone yet, so "no clone" does not mean "gone".
-    return unfinishedCreate(known) ? { state: {} } : undefined;
+    if (unfinishedCreate(known)) return { state: {} };
+    const left = await clonesLeft(cloud, id, known, signal);
+    if (left?.length === 0) return undefined;
+    // The set has failed, and what is left of it must go with the set.
+    const { state } = observedOf(
+      (left ?? []).map((row) => ({ row, source: undefined })),
+      known,
+    );
+    return { state: { ...state, missing: stringsIn(known.volumes) } };
   },
 
   async update(cloud, id, from, inputs, known, context) {
@@ -163,7 +171,8 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     const bad = rows.filter(({ status }) => /^error/i.test(status));
     const message = await Promise.all(bad.map((clone) => unusableReason(cloud, clone)));
     const gone = stringsIn(missing);
-    if (gone.length > 0) message.push(`${clonesGone(gone, gone.length + rows.length)}. ${NEXT_UP_REPLACES}`);
+    const all = new Set([...gone, ...rows.flatMap(({ sourceId }) => sourceId ?? [])]);
+    if (gone.length > 0) message.push(`${clonesGone(gone, all.size)}. ${NEXT_UP_REPLACES}`);
     return message.length === 0 ? undefined : message.join("; ");
   },
 
