@@ -1,7 +1,7 @@
 // The copies on a ZStack: sets of clones of VMs. ZStack itself does not tell a clone's source (docs/wire/zstack.md); the state
 // does, and so does the tag of a clone that is being made.
 
-import type { VmRow } from "../../provider/zstack/client";
+import type { VmRow } from "../../provider/zstack/answers";
 import { readTags, type SetTags } from "../../provider/zstack/clonedVm/ownership";
 import { isGone, type ZStackContext } from "../../provider/zstack/context";
 import { type CopyNode, keyOf } from "./model";

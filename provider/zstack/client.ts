@@ -24,8 +24,6 @@ import {
 } from "./errors";
 import { serverDate, signature } from "./signature";
 
-export type { TagRow, VmRow, VolumeRow };
-
 export interface CloneRequest {
   names: readonly string[];
   strategy?: string | undefined;

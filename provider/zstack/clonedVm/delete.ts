@@ -3,7 +3,8 @@
 // cloned volumes. The facts are in docs/wire/zstack.md.
 
 import { isKind, SnapcloneError } from "../../core/errors";
-import type { Submitted, VmRow, VolumeRow } from "../client";
+import type { VmRow, VolumeRow } from "../answers";
+import type { Submitted } from "../client";
 import { isGone, type Step, type ZStackContext } from "../context";
 import { combineErrors } from "../errors";
 import { dataVolumes } from "./create";

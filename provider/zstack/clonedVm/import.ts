@@ -5,7 +5,7 @@ import type { Importable, Importer, RecordedPart, WorkUnderWay } from "../../cor
 import { SnapcloneError } from "../../core/errors";
 import { idList, idsIn, wrongImport } from "../../core/importIds";
 import { digest } from "../../core/util/digest";
-import type { TagRow, VmRow } from "../client";
+import type { TagRow, VmRow } from "../answers";
 import { isGone, type ZStackContext } from "../context";
 import { dataVolumes } from "./create";
 import { type ClonedVmInputs, names as namesSchema, uuid } from "./inputs";

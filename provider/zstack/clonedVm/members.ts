@@ -8,7 +8,8 @@
 import type { OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { poll } from "../../core/poll";
-import type { Submitted, TagRow, VmRow } from "../client";
+import type { TagRow, VmRow } from "../answers";
+import type { Submitted } from "../client";
 import { isGone, newUuid, runAll, type WaitContext, type ZStackContext } from "../context";
 import { addJobEnd, type CloneJob, divideClones, earlierJobs, type JobOutcome, newOutcome, STABLE } from "./create";
 import { type DeleteOptions, Deletion, releaseBinned } from "./delete";

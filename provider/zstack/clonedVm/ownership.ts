@@ -13,7 +13,7 @@
 import { waitForShared } from "../../core/currentOperation";
 import type { ListScope, OperationContext, OwnedObject, OwnershipRecord } from "../../core/definition";
 import type { SnapcloneError } from "../../core/errors";
-import type { TagRow } from "../client";
+import type { TagRow } from "../answers";
 import { isGone, type Step, type WaitContext, type ZStackContext } from "../context";
 import type { Members } from "./members";
 

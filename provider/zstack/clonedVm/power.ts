@@ -2,7 +2,7 @@
 // docs/wire/zstack.md#states.
 
 import { poll, withDeadlineHint } from "../../core/poll";
-import type { VmRow } from "../client";
+import type { VmRow } from "../answers";
 import type { Step, WaitContext, ZStackContext } from "../context";
 import type { LivingMember, Member } from "./members";
 

@@ -1,6 +1,6 @@
 // The names and descriptions of a set's VMs.
 
-import type { VmRow } from "../client";
+import type { VmRow } from "../answers";
 import type { Step, ZStackContext } from "../context";
 import type { ClonedVmInputs } from "./inputs";
 import type { LivingMember } from "./members";

@@ -4,7 +4,8 @@
 import { isKind } from "../../core/errors";
 import { poll } from "../../core/poll";
 import { retryUntilFound } from "../../core/retryUntilFound";
-import type { JobAnswer, Submitted, VmRow } from "../client";
+import type { VmRow } from "../answers";
+import type { JobAnswer, Submitted } from "../client";
 import type { WaitContext, ZStackContext } from "../context";
 import {
   type CloneJob,

@@ -2,7 +2,7 @@
 // has done is not in the state. So the update first notes the new tags on one clone, as tags of the provider's own. A note
 // tells later runs that a tag is ours. It goes when the state has the tag, or when the program no longer wants the tag.
 
-import type { TagRow } from "../client";
+import type { TagRow } from "../answers";
 import type { Members } from "./members";
 import { removeTags, tagNote, tagStep } from "./ownership";
 

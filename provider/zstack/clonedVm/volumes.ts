@@ -1,7 +1,7 @@
 // Which data volumes of a clone were cloned with it. Only these are ever deleted with the VM: somebody may have attached a
 // volume between the clone and its tag.
 
-import type { VmRow } from "../client";
+import type { VmRow } from "../answers";
 import { dataVolumes } from "./create";
 
 /** What tells a set's cloned volumes from others. */
