@@ -20,12 +20,12 @@ export const CONNECTION_OPTIONS = {
   "stack-config": {
     type: "string",
     value: "FILE",
-    help: "the stack config: what `pulumi config --json --show-secrets` wrote; - reads it from stdin",
+    help: "the output of `pulumi config --json --show-secrets`; - reads stdin",
   },
   kind: {
     type: "string",
     value: "KIND",
-    help: "openstack, powervc, vipr or zstack. Default: every kind that is set up",
+    help: "use only openstack, powervc, vipr or zstack. Default: every kind that is set up",
   },
 } as const satisfies OptionTable;
 

@@ -17,7 +17,7 @@ import type { Output } from "./output";
 export const IMPORT_FILE_OPTION = {
   type: "string",
   value: "OUT",
-  help: "write a file for `pulumi import --file`, or add to it; for the native provider (docs/native.md)",
+  help: "write a file for `pulumi import --file`, or add to one; for the native provider (docs/native.md)",
 } as const;
 
 /** Prints the program that declares the objects, and returns it. With `file`, writes the import file first. */

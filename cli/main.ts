@@ -87,19 +87,19 @@ function generalHelp(): string {
 
 ${rows.join("\n")}
 
-  snapclone COMMAND --help   the options of a command
-  snapclone --version        the version of this package
+  snapclone COMMAND --help   show the options of a command
+  snapclone --version        show the version of this package
 
-Exit codes: 0 nothing is wrong, 1 found what the command looks for, 2 wrong command line, 3 failed.
+Exit codes: 0 nothing is wrong, 1 the command found what it looks for, 2 the command line is wrong, 3 the command failed.
 Guide: docs/command.md
 `;
 }
 
 function helpOf({ name, summary, positionals, options, notes }: AnyCommand): string {
   const all: [string, OptionTable[string]][] = Object.entries({ ...options, ...COMMON });
-  const rows = all.map(([option, { short, value = "VALUE", type, help }]) => {
+  const rows = all.map(([option, { short, value = "VALUE", type, multiple, help }]) => {
     const left = `${short ? `-${short}, ` : ""}--${option}${type === "string" ? ` ${value}` : ""}`;
-    return `  ${left.padEnd(25)} ${help}`;
+    return `  ${left.padEnd(27)}${help}${multiple ? " (may be repeated)" : ""}`;
   });
   return `Usage: snapclone ${name}${positionals ? ` ${positionals}` : ""} [OPTIONS]
 

@@ -51,7 +51,7 @@ export interface CliState {
 export const STATE_OPTION = {
   type: "string",
   value: "FILE",
-  help: "the state: what `pulumi stack export` wrote; - reads it from stdin",
+  help: "the output of `pulumi stack export`; - reads stdin",
 } as const;
 
 /** In place of a value that is a secret. */

@@ -25,12 +25,12 @@ const OLDEST_SDK = "3.216.0";
 
 export const doctor = defineCommand({
   name: "doctor",
-  summary: "examine a connection: settings, proxy, TLS, login, clock, rights, versions",
+  summary: "check a connection: settings, proxy, TLS, login, clock, rights, versions",
   positionals: "[CONNECTION]",
   maxPositionals: 1,
   options: CONNECTION_OPTIONS,
-  notes: `Without CONNECTION: default, and all connections of the stack config. Nothing is created or changed.
-The output holds no secret, and belongs into a bug report.
+  notes: `Without CONNECTION, the command checks \`default\` and every connection of the stack config. It creates and changes nothing.
+The output contains no secret: attach it to a bug report.
 
   pulumi config --json --show-secrets | snapclone doctor --stack-config -
 

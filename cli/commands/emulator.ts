@@ -5,17 +5,25 @@ import { defineCommand, EXIT, UsageError } from "../command";
 
 export const emulator = defineCommand({
   name: "emulator",
-  summary: "start the emulator of all backends, with a page to watch it",
+  summary: "start an emulator of all backends, with a web page to watch it",
   options: {
-    port: { type: "string", value: "N", help: "where to listen (default 8776; 0: any free port)" },
-    host: { type: "string", value: "ADDRESS", help: "default 127.0.0.1" },
-    clock: { type: "string", value: "MODE", help: "real (default), instant, manual, or x10 for ten times as fast" },
-    seed: { type: "string", value: "N", help: "ids and tokens depend on it (default 1)" },
-    data: { type: "string", value: "FILE", help: "rows of your own, in JSON or YAML" },
-    "write-config": { type: "string", value: "FILE", help: "write a stack configuration with a connection to each" },
+    port: { type: "string", value: "N", help: "the port to listen on; 0 takes any free port. Default: 8776" },
+    host: { type: "string", value: "ADDRESS", help: "the address to listen on. Default: 127.0.0.1" },
+    clock: {
+      type: "string",
+      value: "MODE",
+      help: "real, instant, manual, or x10 for ten times as fast. Default: real",
+    },
+    seed: { type: "string", value: "N", help: "the seed of ids and tokens. Default: 1" },
+    data: { type: "string", value: "FILE", help: "objects of your own, in JSON or YAML (docs/emulator.md)" },
+    "write-config": {
+      type: "string",
+      value: "FILE",
+      help: "write a stack configuration with a connection to each backend",
+    },
   },
   notes: `
-The command ends with Ctrl-C. Its page is at the address that it prints; nothing of it leaves this machine.
+Ctrl-C ends the command. The page is at the address that the command prints, and loads nothing from elsewhere.
 Guide: docs/emulator.md`,
   async run(io, { values, output }) {
     const argv = Object.entries(values).flatMap(([name, value]) =>

@@ -24,27 +24,26 @@ import { type CliState, readState, STATE_OPTION } from "../state";
 
 export const graph = defineCommand({
   name: "graph",
-  summary: "show which copy was made from what, and whose it is",
+  summary: "show which copy was made from what, and which stack owns it",
   positionals: "[CONNECTION]",
   maxPositionals: 1,
   options: {
     state: STATE_OPTION,
     ...CONNECTION_OPTIONS,
-    svg: { type: "string", value: "OUT", help: "write a picture" },
-    html: { type: "string", value: "OUT", help: "write a page with the picture and a table" },
+    svg: { type: "string", value: "OUT", help: "write a picture in SVG" },
+    html: { type: "string", value: "OUT", help: "write an HTML page with the picture and a table" },
     source: {
       type: "string",
       value: "URN",
       multiple: true,
-      help: "where to begin on a ViPR: a volume, consistency group or session; may be given several times",
+      help: "where to begin on ViPR: a volume, a consistency group or a session",
     },
-    all: { type: "boolean", help: "also volumes and VMs without copies" },
-    ascii: { type: "boolean", help: "draw with ASCII; the default if the locale is not UTF-8" },
+    all: { type: "boolean", help: "show volumes and VMs without copies, too" },
+    ascii: { type: "boolean", help: "draw in ASCII. Default if the locale is not UTF-8" },
   },
   notes: `
-Nothing is changed. The picture and the page need nothing from outside.
-Without --state, an object's record says whose it is. With --state, the state does, too.
-CONNECTION is a name in the stack config. Default: each one that is set up, and those that the state names.
+Without CONNECTION, the command reads every connection that is set up or that the state names. It changes nothing.
+Without --state, only an object's record says which stack owns it. The picture and the page load nothing from elsewhere.
 Guide: docs/graph.md`,
   async run(io, { values, positionals, output }) {
     checkKind(values.kind);

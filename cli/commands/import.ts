@@ -14,24 +14,24 @@ import { takeRecord } from "../takeRecord";
 
 export const importCommand = defineCommand({
   name: "import",
-  summary: "print the program's lines that take an existing object over",
+  summary: "print the code that imports an existing object",
   positionals: "TYPE NAME ID",
   maxPositionals: 3,
   options: {
     "stack-config": CONNECTION_OPTIONS["stack-config"],
-    connection: { type: "string", value: "NAME", help: "the connection that reaches the object. Default: default" },
+    connection: { type: "string", value: "NAME", help: "the connection to use. Default: default" },
     inputs: {
       type: "string",
       value: "JSON",
-      help: 'inputs that the backend does not show, such as {"volumes": […]} of a VolumeClone',
+      help: 'inputs that the backend does not store, such as {"volumes": […]} of a VolumeClone',
     },
     file: IMPORT_FILE_OPTION,
     take: { type: "boolean", help: "remove the record of another resource from the object, after asking" },
     yes: { type: "boolean", short: "y", help: "with --take: remove the record without asking" },
   },
-  notes: `TYPE is the class (Snapshot), NAME the resource's name in the program, ID as in docs/import.md. Nothing is changed without
---take: \`pulumi up\` with the printed lines takes the object over. With --file, \`pulumi import --file OUT\` does, and the
-printed lines are those of the native provider.
+  notes: `TYPE is the class (Snapshot), NAME the resource's name in the program. docs/import.md describes the ID of each class.
+Without --take, the command changes nothing: \`pulumi up\` with the printed code imports the object. With --file,
+\`pulumi import --file OUT\` imports it, and the code is for the native provider.
 
   snapclone import Snapshot nightly 7c0e1d52-…
 

@@ -27,32 +27,32 @@ const OPTIONS = {
     type: "string",
     multiple: true,
     value: "NAME",
-    help: "look at this connection only; may be repeated. Default: default, and those of the state and the stack config",
+    help: "use only this connection. Default: default, and the connections that the state and the stack config name",
   },
-  stack: { type: "string", value: "ORG/PROJECT/STACK", help: "the stack, if its state is empty" },
+  stack: { type: "string", value: "ORG/PROJECT/STACK", help: "the stack, if its state has no resources" },
   urn: {
     type: "string",
     multiple: true,
     value: "URN",
-    help: "a resource that has left the state: ViPR has room for a digest of it only",
+    help: "a resource that has left the state: a record on ViPR has room for the digest of a URN only",
   },
   "target-name": {
     type: "string",
     multiple: true,
     value: "NAME",
-    help: "`targetName` of such a LinkedTargetSet: ViPR lists by names only",
+    help: "the `targetName` of such a LinkedTargetSet: ViPR lists targets by name only",
   },
   remove: {
     type: "string",
     multiple: true,
     value: "ID",
-    help: "delete this object, which is in no state; may be repeated",
+    help: "delete this object, which no state holds",
   },
   import: {
     type: "string",
     multiple: true,
     value: "ID",
-    help: "print the program's lines that keep this object, which is in no state; may be repeated",
+    help: "print the code that imports this object, which no state holds",
   },
   file: IMPORT_FILE_OPTION,
   yes: { type: "boolean", short: "y", help: "delete without asking" },
@@ -60,9 +60,9 @@ const OPTIONS = {
 
 export const orphans = defineCommand({
   name: "orphans",
-  summary: "list what this package made on the backends beside what a state holds, and remove what is in no state",
+  summary: "compare the objects that this package made with a state, and delete those that no state holds",
   options: OPTIONS,
-  notes: `Without --remove nothing is changed. --remove and --import take only what the same command lists as "in no state".
+  notes: `Without --remove, the command changes nothing. --remove and --import accept only objects that it lists as "in no state".
 
   pulumi stack export | snapclone orphans --state -
 
