@@ -145,7 +145,7 @@ function parseStackConfig(text: string): StackConfig {
   }
   if (isRecord(config)) return config;
   throw new UsageError(
-    "--stack-config is no stack config. Write it by: pulumi config --json --show-secrets > config.json",
+    "--stack-config is not a stack config. Write it with: pulumi config --json --show-secrets > config.json",
   );
 }
 

@@ -91,5 +91,5 @@ async function readImportFile(path: string, name: string): Promise<ImportFile> {
   }
   const resources = isRecord(file) ? (file.resources ?? []) : undefined;
   if (isRecord(file) && Array.isArray(resources) && resources.every(isRecord)) return { ...file, resources };
-  throw new UsageError(`${name} exists and is no file of \`pulumi import --file\`. It was not changed`);
+  throw new UsageError(`${name} exists and is not a file of \`pulumi import --file\`. It was not changed`);
 }

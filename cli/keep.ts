@@ -1,4 +1,4 @@
-// `snapclone orphans --import`: what a program must say of objects that are in no state and shall be kept. Nothing is changed
+// `snapclone orphans --import`: what a program must say of objects that are in no state and should be kept. Nothing is changed
 // here.
 
 import type { AnyDefinition, Importable } from "../provider/core/definition";
@@ -19,7 +19,7 @@ import type { CliState } from "./state";
 export interface Kept extends Declared {
   /** The id by which `snapclone orphans` lists the object. */
   orphan: string;
-  /** How to remove the record, if the import refuses the object as long as it bears the record. */
+  /** How to remove the record, if the import refuses the object as long as it has the record. */
   forget?: string;
 }
 
@@ -84,7 +84,7 @@ async function declare(
   const name = names.free(resource, urn === undefined ? slugOf(resource) : nameOfUrn(urn));
   const inputs = shownInputs(wanted, found);
   const forget = forgetOf(definition, found);
-  // Pulumi's own import takes back what bears the very resource's record. The option `import` does not.
+  // Pulumi's own import takes back what has the same resource's record. The option `import` does not.
   const isTakenBack = shell === "native" && urn !== undefined && urn === topLevelUrn(state, resource, name);
   return { type: typeOf(resource), name, id, inputs, orphan, ...(isTakenBack || !forget ? {} : { forget }) };
 }

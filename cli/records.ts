@@ -1,4 +1,4 @@
-// What bears a record of this package on the backends, beside what a state holds. Changes nothing.
+// What has a record of this package on the backends, beside what a state holds. Changes nothing.
 
 import { attemptInId } from "../provider/core/attempt";
 import type { AnyDefinition, OwnedObject } from "../provider/core/definition";
@@ -121,7 +121,7 @@ async function surveyResource(
   const leadMs = clockLead(definition, client);
   const common = { resource, connection: connection.name };
   const held = state?.ownership.entries ?? [];
-  // An object of a set may bear the record of another resource, too.
+  // An object of a set may have the record of another resource, too.
   const holderOf = (object: OwnedObject) =>
     held.find(({ id }) => id === object.id) ?? held.find((entry) => holdsOneOf(entry, objectsOf(object)));
   const isCopied = (object: OwnedObject) =>
@@ -144,7 +144,7 @@ async function surveyResource(
   return [...listed, ...others.flatMap((one) => one ?? [])];
 }
 
-/** An entry whose object the list of records does not have: it bears no record, or it is gone. */
+/** An entry whose object the list of records does not have: it has no record, or it is gone. */
 async function unlistedEntry(
   { run }: CliConnections,
   definition: AnyDefinition,

@@ -1,4 +1,4 @@
-// Which standing an object that bears a record has to a stack. The only place that decides "in no state", for
+// Which standing an object that has a record has to a stack. The only place that decides "in no state", for
 // `snapclone orphans` and `snapclone graph` alike.
 
 import { attemptInId, isSameAttempt } from "../provider/core/attempt";
@@ -96,7 +96,7 @@ export function clockLead(definition: Pick<AnyDefinition, "serverTime">, client:
 }
 
 /**
- * Of an object that bears a record. `holder` is the entry of the state that holds the object; `isCopied`: the state holds another
+ * Of an object that has a record. `holder` is the entry of the state that holds the object; `isCopied`: the state holds another
  * one with the same record; `leadMs` is the `clockLead` of the object's backend.
  */
 export function standingOf(

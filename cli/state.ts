@@ -65,7 +65,7 @@ export async function readState(io: Pick<Io, "stdin" | "cwd">, source: string): 
   } catch (error) {
     const from = source === "-" ? "stdin" : source;
     throw new UsageError(
-      `${from} is no state: ${messageOf(error)}. Write it by: pulumi stack export --file state.json`,
+      `${from} is not an exported state: ${messageOf(error)}. Write it with: pulumi stack export --file state.json`,
     );
   }
 }

@@ -25,7 +25,7 @@ export async function takeRecord(taking: Taking, found: Importable): Promise<Imp
   const { io, output, definition, client, find, isAgreed } = taking;
   const recorded = recordedParts(found);
   if (recorded.length === 0) {
-    output.note("Nothing bears a record: --take has nothing to do.");
+    output.note("Nothing has a record: --take has nothing to do.");
     return found;
   }
   refuseUnderWay(recorded);

@@ -64,7 +64,7 @@ Guide: docs/command.md`,
         const command = values.file === undefined ? "pulumi up" : "pulumi import";
         const stack = record.stack ? ` (stack digest ${record.stack})` : "";
         const refusal = `\`${command}\` refuses to take it over as long as it does (docs/import.md#what-is-refused). --take removes the record`;
-        output.note(printable(`warning: ${record.object} bears the record of ${record.owner}${stack}: ${refusal}`));
+        output.note(printable(`warning: ${record.object} has the record of ${record.owner}${stack}: ${refusal}`));
       }
       const declared = { type, name, id, inputs };
       const program = await showProgram(io, output, [declared], values.file);
@@ -93,14 +93,14 @@ function parseInputs(definition: AnyDefinition, text: string | undefined): Recor
     // Handled below.
   }
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new UsageError("--inputs is no JSON object");
+    throw new UsageError("--inputs is not a JSON object");
   }
   return Object.fromEntries(
     Object.entries(given).map(([key, value]) => {
       const rule = Object.hasOwn(definition.inputs, key) ? definition.inputs[key] : undefined;
       const parsed = rule?.schema.safeParse(value);
       if (parsed?.success) return [key, parsed.data];
-      throw new UsageError(`--inputs: ${key} ${parsed?.error.issues[0]?.message ?? "is no input of this type"}`);
+      throw new UsageError(`--inputs: ${key} ${parsed?.error.issues[0]?.message ?? "is not an input of this type"}`);
     }),
   );
 }

@@ -1,4 +1,4 @@
-// `snapclone orphans`: every object that bears a record of this package, beside what the state holds. `--remove` deletes
+// `snapclone orphans`: every object that has a record of this package, beside what the state holds. `--remove` deletes
 // objects that are in no state, by the resource's own delete, and nothing else. `--import` prints what a program must say to
 // keep them.
 
@@ -190,7 +190,7 @@ function summaryOf(objects: readonly RecordedObject[], isCompared: boolean): str
     const count = objects.filter((one) => one.status === status).length;
     return count === 0 ? [] : [`${count} ${status}`];
   });
-  const text = counts.length === 0 ? "No object bears a record." : `${counts.join(", ")}.`;
+  const text = counts.length === 0 ? "No object has a record." : `${counts.join(", ")}.`;
   return isCompared ? text : `${text} Compare with a state: pulumi stack export | snapclone orphans --state -`;
 }
 
@@ -292,7 +292,7 @@ function refuseRemoval(
   const others = objects.filter((other) => other !== one);
   const overlay = others.find((other) => ids.some((id) => other.id.endsWith(`/${id}`)));
   if (overlay) throw refuse(`the ${typeOf(overlay.resource)} ${overlay.id} (${overlay.status}) is on it`);
-  // An object may bear the records of two resources.
+  // An object may have the records of two resources.
   const holder = others.find((other) => other.status !== "in no state" && idsOf(other).some((id) => ids.includes(id)));
   if (holder) throw refuse(`the ${typeOf(holder.resource)} ${holder.id} (${holder.status}) has an object of it`);
   const { kind } = definition.connection;

@@ -6,14 +6,14 @@ export type Kind = "volume" | "snapshot" | "overlay" | "series" | "group" | "ses
 export type Owner =
   /** The state has it. */
   | { is: "recorded"; who: string }
-  /** It bears this stack's record, and no entry of the state has it. */
+  /** It has this stack's record, and no entry of the state has it. */
   | { is: "unrecorded"; who: string }
   /** The state shows that its create was interrupted. */
   | { is: "pending"; who: string }
-  /** It bears this stack's record, and the state was saved before it was made. */
+  /** It has this stack's record, and the state was saved before it was made. */
   | { is: "newer"; who: string }
   | { is: "other stack"; who: string }
-  /** It bears a record, and there is nothing to compare it with: no state, or the record names no stack. */
+  /** It has a record, and there is nothing to compare it with: no state, or the record names no stack. */
   | { is: "claimed"; who: string }
   /** No resource of this package has made or adopted it. */
   | { is: "nobody" };

@@ -63,7 +63,7 @@ function placeNode(id: string, name: string, state: string): CopyNode {
   return { key: keyOf(kind, id), kind, id, name, state, owner: { is: "nobody" } };
 }
 
-/** A session is made outside of this package, and bears no record. */
+/** A session is made outside of this package, and has no record. */
 function sessionNode(row: SnapshotSession): CopyNode {
   const [place] = placeOf(row);
   return {

@@ -28,11 +28,11 @@ export function ownerText(owner: Owner): string {
 
 export const OWNER_HELP: Readonly<Record<Owner["is"], string>> = {
   recorded: "the state has it",
-  unrecorded: "it bears this stack's record, and no entry of the state has it: see snapclone orphans",
+  unrecorded: "it has this stack's record, and no entry of the state has it: see snapclone orphans",
   pending: "its create was interrupted: the next pulumi up adopts it",
   newer: "it was made after the state was saved: export the state again",
-  "other stack": "it bears the record of another stack",
-  claimed: "it bears a record; give --state to compare",
+  "other stack": "it has the record of another stack",
+  claimed: "it has a record; give --state to compare",
   nobody: "no resource of this package has made or adopted it",
 };
 

@@ -91,7 +91,7 @@ export class PowerVcModel {
   form: "beside" | "inside" = "beside";
   /** The answer about a task that PowerVC has forgotten; `unrouted` is the 404 of an address that no route matches. */
   forgets: "404" | "empty" | "unrouted" = "404";
-  /** Whether a clone shows its source. No document says so (docs/wire/powervc.md#h), so a client must bear both. */
+  /** Whether a clone shows its source. No document says so (docs/wire/powervc.md#h), so a client must tolerate both. */
   tellsSource = true;
   private behaviours: { rule: FlowBehaviour; left: number }[] = [];
   private readonly runner: TaskRunner<CloneTask, Event>;

@@ -54,7 +54,7 @@ export async function proveAbsence(
   if (doubt === undefined) return;
   throw new SnapcloneError({
     kind: "refused",
-    message: `the ${definition.displayName} ${id} is not to be found, and that does not prove that it is gone: ${doubt}. Nothing was changed`,
+    message: `the ${definition.displayName} ${id} was not found, but that does not prove that it is gone: ${doubt}. Nothing was changed`,
     hint: "Correct the connection (docs/connections.md). If the object is gone for good, remove it from the state: `pulumi state delete <urn>`.",
   });
 }

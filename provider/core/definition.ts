@@ -68,7 +68,7 @@ export interface OwnedObject extends AcceptedOperation {
   createdAt?: string | undefined;
   /** What messages add to the id, such as the object's name. */
   label?: string | undefined;
-  /** Of a set: the backend's ids of what bears its record. Absent: `id` is the one. */
+  /** Of a set: the backend's ids of what has its record. Absent: `id` is the one. */
   objects?: readonly string[] | undefined;
   /** The inputs of the object, as far as the backend shows them. */
   state: State;
@@ -250,7 +250,7 @@ export interface Definition<Inputs extends object, Client> {
   /** Every object of the stack, and every object that a build before 0.2 recorded as `open`. Says only what is there. */
   listOwned(client: Client, scope: ListScope): Promise<readonly OwnedObject[]>;
   /**
-   * Every object that bears a record, whichever stack's, for `snapclone orphans`. `stack` is undefined where the record does
+   * Every object that has a record, whichever stack's, for `snapclone orphans`. `stack` is undefined where the record does
    * not tell. Changes nothing.
    */
   listRecorded?(client: Client, search: RecordSearch): Promise<readonly OwnedObject[]>;

@@ -37,7 +37,7 @@ function refuseOtherImport(definition: AnyDefinition, id: string, olds: State, n
     kind: "input",
     operation: `import ${definition.displayName} ${wanted}`,
     message: `this resource is in the state already, as the ${definition.displayName} ${held}; nothing was changed`,
-    hint: `Remove the \`import\` option to keep that. To take over ${wanted} instead, first let the other go: \`pulumi state delete ${urn}\` leaves it on the backend, \`pulumi destroy --target ${urn}\` deletes it.`,
+    hint: `Remove the \`import\` option to keep that. To take over ${wanted} instead, first give up the other one: \`pulumi state delete ${urn}\` leaves it on the backend, \`pulumi destroy --target ${urn}\` deletes it.`,
   });
 }
 
@@ -196,7 +196,7 @@ async function refuseHeld(
   }
 }
 
-/** The parts that bear a record. */
+/** The parts that have a record. */
 export function recordedParts({ parts }: Importable): readonly RecordedPart[] {
   return parts.filter(({ owner, stack }) => owner !== "" || (stack ?? "") !== "");
 }
@@ -237,7 +237,7 @@ function ownerOf({ definition, record, urn }: Creation, { stack, owner }: Record
     : "this stack";
 }
 
-/** True if the state shows that the import, or the create, of this very resource was begun and not recorded. */
+/** True if the state shows that the import, or the create, of this same resource was begun and not recorded. */
 async function isInterrupted(
   { definition, run, urn, record }: Creation,
   importId: string,
@@ -323,15 +323,15 @@ function ofAnotherStack({ object, owner, stack }: RecordedPart, forget: string):
   return new SnapcloneError({
     kind: "refused",
     message: `${object} belongs to ${owner || "a resource"} of another stack${stack ? ` (digest ${stack})` : ""}; nothing was changed`,
-    hint: `If that stack shall keep it, read it by \`get\`. If not, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
+    hint: `If that stack should keep it, read it by \`get\`. If not, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
   });
 }
 
 function ofUnknownStack({ object, owner }: RecordedPart, forget: string): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
-    message: `${object} bears the record of ${owner}, which does not tell its stack; nothing was changed`,
-    hint: `Find the stack whose state holds it. If no stack shall keep it, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
+    message: `${object} has the record of ${owner}, which does not name its stack; nothing was changed`,
+    hint: `Find the stack whose state holds it. If no stack should keep it, remove it from that stack's state (\`pulumi state delete\`), then remove the record: \`snapclone import --take\`, or ${forget}`,
   });
 }
 
@@ -340,7 +340,7 @@ function held({ displayName }: AnyDefinition, holder: StateEntry, urn: string, {
   const isWhole = [id, ...objects].includes(holder.id);
   const way = isWhole
     ? "To give the object to this resource, rename the other: `pulumi state rename`, or the option `aliases`."
-    : `To give the object to this resource, first let the state go of the whole set, which leaves all its objects on the backend: \`pulumi state delete ${holder.urn}\`.`;
+    : `To give the object to this resource, first remove the whole set from the state, which leaves all its objects on the backend: \`pulumi state delete ${holder.urn}\`.`;
   return new SnapcloneError({
     kind: "refused",
     message: isOwn
@@ -356,7 +356,7 @@ function replacesAnother({ displayName }: AnyDefinition, entry: StateEntry, impo
   return new SnapcloneError({
     kind: "refused",
     message: `this resource is in the state already, as the ${displayName} ${entry.id}, and an import does not replace it; nothing was changed`,
-    hint: `Remove the \`import\` option. To take over ${importId} instead, first let the other go: \`pulumi state delete ${entry.urn}\` leaves it on the backend, \`pulumi destroy --target ${entry.urn}\` deletes it.`,
+    hint: `Remove the \`import\` option. To take over ${importId} instead, first give up the other one: \`pulumi state delete ${entry.urn}\` leaves it on the backend, \`pulumi destroy --target ${entry.urn}\` deletes it.`,
   });
 }
 
@@ -369,8 +369,8 @@ function recordedHere(
   return new SnapcloneError({
     kind: "refused",
     message: isOwn
-      ? `${object} bears the record of this very resource, and the state shows no import of it that was interrupted; nothing was changed`
-      : `${object} bears the record of another resource of this stack, ${owner}; nothing was changed`,
+      ? `${object} has the record of this same resource, and the state shows no import of it that was interrupted; nothing was changed`
+      : `${object} has the record of another resource of this stack, ${owner}; nothing was changed`,
     hint: `Remove the \`import\` option: then a new ${displayName} is made. If the state has let it go on purpose (\`retainOnDelete\`, \`pulumi state delete\`), remove the record (\`snapclone import --take\`, or ${forget}), and run \`pulumi up\` again.`,
   });
 }

@@ -123,7 +123,7 @@ export class RunningOperation implements OperationContext {
     const { message, hint = message } = parts;
     if (!this.run.isFirst(`forbidden: ${this.definition.displayName}: ${hint}`)) return;
     const why = [message, ...(parts.hint === undefined ? [] : [parts.hint])].map((text) => text.replace(/\.$/, ""));
-    this.warn(`${what}: ${why.join(". ")}. What else this run could not write for this reason is not told again`);
+    this.warn(`${what}: ${why.join(". ")}. This run does not report further writes that fail for this reason`);
   }
 
   accepted(task: Task): void {

@@ -133,7 +133,7 @@ export function isHeldBy({ entries }: StackState, object: OwnedObject): boolean 
   return entries.some((entry) => holdsOneOf(entry, [object.id]) || isProvisionalFor(entry, object));
 }
 
-/** The backend's ids of what bears the record. */
+/** The backend's ids of what has the record. */
 export function objectsOf({ id, objects = [] }: OwnedObject): string[] {
   return [id, ...objects];
 }
@@ -148,7 +148,7 @@ export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolea
 }
 
 /**
- * True if another of these objects has the same record, attempt included. One create makes one object, so another hand has
+ * True if another of these objects has the same record, attempt included. One create makes one object, so somebody else has
  * copied the metadata of one to the other (docs/ownership.md#what-is-adopted).
  */
 export function hasCopy(object: OwnedObject, among: readonly OwnedObject[]): boolean {

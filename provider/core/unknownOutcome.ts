@@ -42,7 +42,7 @@ export async function objectsToDelete(
 function copiedRecord({ displayName }: AnyDefinition, objects: readonly OwnedObject[]): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
-    message: `an interrupted create made one ${displayName}, and ${objects.map(({ id }) => id).join(", ")} bear its record: another tool has copied metadata, and nothing shows which of them is the original. Nothing was deleted`,
+    message: `an interrupted create made one ${displayName}, and ${objects.map(({ id }) => id).join(", ")} have its record: another tool has copied metadata, and nothing shows which of them is the original. Nothing was deleted`,
     hint: "Look at the objects, delete on the backend what nobody needs, and remove this entry: `pulumi state delete <urn>`.",
   });
 }

@@ -360,7 +360,7 @@ function splitImportId(definition: AnyDefinition, importId: string): { connectio
   return { connection: importId.slice(0, slash), id: importId.slice(slash + 1) };
 }
 
-/** Why Pulumi shall try to go on with the resource: what a refresh finds, too. */
+/** Why Pulumi should try to go on with the resource: what a refresh finds, too. */
 function unfinished(pending: Pending | undefined): string | undefined {
   if (pending === undefined) return undefined;
   const { operation, since, failed } = pending;

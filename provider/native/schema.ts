@@ -31,7 +31,8 @@ export function checkArguments(token: string, args: Readonly<Record<string, unkn
   if (properties === undefined) return [{ property: "", reason: `snapclone has no function ${token}` }];
   return Object.entries(args).flatMap(([property, value]): Failure[] => {
     const expected = properties[property];
-    if (expected === undefined) return [{ property, reason: `is no argument: ${Object.keys(properties).join(", ")}` }];
+    if (expected === undefined)
+      return [{ property, reason: `is not an argument: there are ${Object.keys(properties).join(", ")}` }];
     if (value === null || value === undefined || expected.type === undefined) return [];
     const isRight = typeof value === expected.type;
     return isRight

@@ -138,7 +138,7 @@ test("NO_PROXY exempts the address", async () => {
   const env = { HTTP_PROXY: "http://127.0.0.1:9", NO_PROXY: "127.0.0.1" };
   const { code, of } = await examine("vipr", { vipr: connections().vipr ?? {} }, { env });
   expect(code).toBe(0);
-  expect(of("ok").find(({ what }) => what === "ViPR")?.text).toContain("directly, by no proxy");
+  expect(of("ok").find(({ what }) => what === "ViPR")?.text).toContain("directly, without a proxy");
 });
 
 test("a certificate that is not trusted: what to set; and with insecure a warning", async () => {

@@ -72,7 +72,7 @@ test.each(["", "{", "[]", '{"resources": {}}', '{"resources": ["x"]}'])(
   async (text) => {
     writeFileSync(join(cwd, "out.json"), text);
     const { code, stdout, stderr } = await run("Snapshot", "nightly", make());
-    expect([code, stdout, stderr]).toEqual([2, "", expect.stringContaining("out.json exists and is no file of")]);
+    expect([code, stdout, stderr]).toEqual([2, "", expect.stringContaining("out.json exists and is not a file of")]);
     expect(readFileSync(join(cwd, "out.json"), "utf8")).toBe(text);
   },
 );

@@ -50,8 +50,8 @@ test("a VolumeClone needs its volumes, which not every backend shows", async () 
   const { code, stdout, stderr } = await run(...args, "--inputs", JSON.stringify({ volumes }));
   expect([code, stdout]).toEqual([0, expect.stringContaining(`  volumes: ["${SEED_VOLUMES.data}"],`)]);
   expect(stdout).toContain('  connection: "powervc",');
-  // It bears the record of the resource that made it.
-  expect(stderr).toMatch(/warning: volume .* bears the record of .*::a \(stack digest/);
+  // It has the record of the resource that made it.
+  expect(stderr).toMatch(/warning: volume .* has the record of .*::a \(stack digest/);
 });
 
 test.each([
@@ -59,10 +59,10 @@ test.each([
   [["Snapshot", "n"], 2, "TYPE, NAME and ID are needed"],
   [["Snapshot", "n", "no-uuid"], 2, "ID must be"],
   [["Snapshot", "n", "99999999-9999-4999-8999-999999999999"], 3, "there is no snapshot"],
-  [["Snapshot", "n", SEED_VOLUMES.data], 3, "is a volume, and no snapshot"],
+  [["Snapshot", "n", SEED_VOLUMES.data], 3, "is a volume, not a snapshot"],
   [["AssistedSnapshot", "n", "x"], 3, "can't be imported"],
-  [["Snapshot", "n", SEED_VOLUMES.data, "--inputs", "{"], 2, "--inputs is no JSON object"],
-  [["Snapshot", "n", SEED_VOLUMES.data, "--inputs", '{"nope": 1}'], 2, "nope is no input of this type"],
+  [["Snapshot", "n", SEED_VOLUMES.data, "--inputs", "{"], 2, "--inputs is not a JSON object"],
+  [["Snapshot", "n", SEED_VOLUMES.data, "--inputs", '{"nope": 1}'], 2, "nope is not an input of this type"],
 ])("snapclone import %j: exit code %s", async (argv, exit, message) => {
   const { code, stdout, stderr } = await run(...argv);
   expect([code, stdout]).toEqual([exit, ""]);

@@ -83,7 +83,7 @@ test.each(cases)(
 
     const ours = engineOf(name, emulator);
     const refused = await ours.up({ mine: { ...args, __import: id } });
-    expect(String(refused.errors[0])).toMatch(/of another stack|does not tell its stack/);
+    expect(String(refused.errors[0])).toMatch(/of another stack|does not name its stack/);
     expect(String(refused.errors[0])).toContain("snapclone import --take");
 
     const before = written().length;
@@ -173,7 +173,7 @@ test("the record changes while the question stands: refused, and nothing is chan
   expect(row?.metadata).toHaveProperty("snapclone:owner");
 });
 
-test("a snapshot of a series bears the record of the series", async () => {
+test("a snapshot of a series has the record of the series", async () => {
   const theirs = engineOf("snapshotSeries", emulator, { stack: "prod" });
   await theirs.up({ theirs: { volumeId: SEED_VOLUMES.data, keep: 2 } });
   const id = String(theirs.state.entries[0]?.outputs.latest);

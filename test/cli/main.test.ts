@@ -60,9 +60,9 @@ test.each([
 });
 
 test.each([
-  ["{", "is no state"],
-  ["[]", "is no state"],
-  ["{}", "is no state"],
+  ["{", "is not an exported state"],
+  ["[]", "is not an exported state"],
+  ["{}", "is not an exported state"],
 ])("a state %j is refused", async (stdin, message) => {
   const { code, stderr } = await snapclone(["orphans", "--state", "-"], { stdin });
   expect(code).toBe(2);
@@ -73,7 +73,7 @@ test.each([
 test.each([
   ['{"snapclone:connections": {"secret": true}}', "does not show the secrets"],
   ['{"snapclone:connections": {"value": "planted"}}', "is not an object of connections"],
-  ["planted", "is no stack config"],
+  ["planted", "is not a stack config"],
 ])("a stack config %j is refused, and not quoted", async (stdin, message) => {
   const { code, stderr } = await snapclone(["doctor", "--stack-config", "-"], { stdin });
   expect(code).toBe(2);

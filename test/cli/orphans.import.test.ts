@@ -1,4 +1,4 @@
-// `snapclone orphans --import` against the emulator: the lines for what shall be kept, which `pulumi up` takes over; what is
+// `snapclone orphans --import` against the emulator: the lines for what should be kept, which `pulumi up` takes over; what is
 // refused, with the reason; and that the command changes nothing.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -84,7 +84,7 @@ test("snapshots and clones: with the lines, and without the records, pulumi up t
     );
   const other = { volumeId: SEED_VOLUMES.data, name: "o" };
   const refused = await snapshots.up({ other, ...programOf("Snapshot") });
-  expect(refused.errors.map(String).join()).toContain("bears the record of this very resource");
+  expect(refused.errors.map(String).join()).toContain("has the record of this same resource");
   removeRecords(stdout);
   const taken = await snapshots.up({ other, ...programOf("Snapshot") });
   expect([taken.errors, snapshots.idOf("nightly"), snapshots.idOf("weekly")]).toEqual([[], ids[0], ids[1]]);
@@ -93,7 +93,7 @@ test("snapshots and clones: with the lines, and without the records, pulumi up t
   expect(Object.values(clones.state.entries[0]?.outputs.clones as Record<string, string>)).toEqual(members);
 });
 
-test("--file: what bears its own resource's record needs nothing; under another name the record must go", async () => {
+test("--file: what has its own resource's record needs nothing; under another name the record must go", async () => {
   const engine = engineOf("snapshot", emulator);
   const program = {
     nightly: { volumeId: SEED_VOLUMES.data, name: "n" },

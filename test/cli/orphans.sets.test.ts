@@ -170,7 +170,7 @@ describe("clones that show the group snapshot that they were made from", () => {
     const inputs = { snapshotId: GROUP_SNAPSHOT, name: "copy", __import: row.id };
     const ours = engineOf("volumeFromSnapshot", emulator);
     const refused = await ours.up({ mine: inputs });
-    expect(refused.errors.map(String).join()).toContain("bears the record of another resource of this stack");
+    expect(refused.errors.map(String).join()).toContain("has the record of another resource of this stack");
     const config = join(cwd, "config.json");
     writeFileSync(config, stackConfig(emulator.connections()));
     const taken = await snapclone(

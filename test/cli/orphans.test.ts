@@ -52,7 +52,7 @@ const statuses = async (engines: readonly FakeEngine[], more: readonly string[] 
       ),
   };
 };
-/** How `snapclone graph` calls whoever made what bears a record. */
+/** How `snapclone graph` calls whoever made what has a record. */
 const graphOwners = async (engine: FakeEngine, name: ResourceName) => {
   const { kind } = resources[name]().connection;
   const source = name === "linkedTargetSet" ? ["--source", SEED_SESSIONS.monday] : [];
@@ -290,7 +290,7 @@ test("an empty state does not name its stack: --stack does", async () => {
   expect(objects).toMatchObject([{ id, status: "in no state" }]);
 });
 
-test("without a state: what bears a record, and how to compare it; nothing can be removed", async () => {
+test("without a state: what has a record, and how to compare it; nothing can be removed", async () => {
   const id = make({ "snapclone:stack": DIGEST, "snapclone:owner": OWNER });
   const setup = { stdin: config() };
   const { code, stdout } = await snapclone(["orphans", "--stack-config", "-"], setup);

@@ -100,7 +100,7 @@ test("refused, and nothing is written", async () => {
   const cases: [ids: string, text: RegExp][] = [
     [monday, /must be the URN of the session, then the URNs or names/],
     [`${ids[0]},weekly`, /it must be that of a BlockSnapshotSession/],
-    [`${monday},${tuesday}`, /which is no linked target/],
+    [`${monday},${tuesday}`, /which is not a linked target/],
     [`${monday},night-1,night-1`, /names one target twice/],
     [`${monday},night-1,${ids[0]}`, /names one target twice, by its name and its URN/],
     [`${tuesday},night-1,weekly`, /the option names the session .*, and the program has/],
@@ -119,24 +119,24 @@ test("refused, and nothing is written", async () => {
   expect([fixture.engine.state.entries, ids.map(label)]).toEqual([[], ["night-1", "weekly"]]);
 });
 
-test("a set of another stack, of this stack, and of this very resource: refused with whose it is", async () => {
+test("a set of another stack, of this stack, and of this same resource: refused with whose it is", async () => {
   await good(up(imports()));
   const twin = await fixture.run((engine) => engine.up({ dev: imports(), twin: imports() }));
   expect(outputOf(twin)).toMatch(/holds it already, as urn:\S+::dev/);
   fixture.engine.state.entries = [];
-  expect(outputOf(await up(imports()))).toMatch(/bears the record of this very resource/);
+  expect(outputOf(await up(imports()))).toMatch(/has the record of this same resource/);
   fixture.engine.stack = "prod";
   expect(outputOf(await up(imports()))).toMatch(/target night-1 .* belongs to \w{8} of another stack \(digest \w+\)/);
   expect(writes()).toEqual([]);
 
-  // A set that the provider has linked itself bears its record in the names alone.
+  // A set that the provider has linked itself has its record in the names alone.
   const own = fixture.newEngine({ stack: "test" });
   fixture.engine = own;
   await good(fixture.run((engine) => engine.up({ made: { ...SETS.monday, count: 1 } })));
   const [made = ""] = fixture.vipr.linkedNames(monday).filter((name) => name.startsWith("dev-"));
   fixture.engine = fixture.newEngine({ stack: "prod" });
   const refused = await up(imports({ count: 1, __import: `${monday},${made}` }));
-  expect(outputOf(refused)).toMatch(/bears the record of \w{8}, which does not tell its stack/);
+  expect(outputOf(refused)).toMatch(/has the record of \w{8}, which does not name its stack/);
   // The way out that the error names.
   const target = [...fixture.vipr.targets.values()].find((one) => one.label === made);
   target?.tags.add("snapclone:owner=");

@@ -28,7 +28,7 @@ async function made(type: string, given: Values = {}) {
 describe("ignoreChanges", () => {
   afterEach(stop);
 
-  test("a name that another hand has given stays, also in an update of something else", async () => {
+  test("a name that somebody else has given stays, also in an update of something else", async () => {
     await start();
     const { inputs, id, outputs } = await made("Snapshot");
     Object.assign(cloud.cinder.snapshots.get(id) ?? {}, { name: "by hand" });
@@ -42,7 +42,7 @@ describe("ignoreChanges", () => {
     expect(values(updated)).toMatchObject({ name: "by hand", description: "d" });
   });
 
-  test("a volume that another hand has made larger can still be described", async () => {
+  test("a volume that somebody else has made larger can still be described", async () => {
     await start();
     const given = { ...LIVES.VolumeFromSnapshot?.before, sizeGiB: 10 };
     const { inputs, id, outputs } = await made("VolumeFromSnapshot", given);

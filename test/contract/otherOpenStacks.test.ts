@@ -207,7 +207,7 @@ describe("a Cinder whose system language is not English translates its errors", 
     expect(await read(ofSnapshot, newRun(), other.id, other.outs)).toEqual({});
   });
 
-  test("a metadata key that another hand has removed fails no update", async () => {
+  test("a metadata key that somebody else has removed fails no update", async () => {
     await start();
     const { id, outs } = await create(ofVolume, newRun(), { ...OF_VOLUME, metadata: { a: "1" } });
     emulator.faults.add({

@@ -134,7 +134,7 @@ describe.each(TYPES)("%s", (type) => {
     });
     try {
       expect(await life.fails(two)).toMatch(
-        /was changed by another hand just before.*nothing was reverted[\s\S]*`pulumi up` again/,
+        /was changed by somebody else just before.*nothing was reverted[\s\S]*`pulumi up` again/,
       );
     } finally {
       spy.mockRestore();
@@ -249,7 +249,7 @@ describe("the snapshot of a series that a preview has named", () => {
   }
 
   test.each([
-    ["was deleted by another hand", (id: string) => emulator.cinder.removeSnapshot(id)],
+    ["was deleted by somebody else", (id: string) => emulator.cinder.removeSnapshot(id)],
     ["is in error", (id: string) => Object.assign(emulator.cinder.snapshots.get(id) ?? {}, { status: "error" })],
   ])("%s: no revert to an older one, and both ways out work", async (_, spoil) => {
     for (const way of ["refresh", "value before"]) {

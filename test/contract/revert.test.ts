@@ -176,7 +176,7 @@ describe.each(TYPES)("%s", (type) => {
         () => (volume().status = "available"),
       ],
       [
-        "a volume that another hand is reverting",
+        "a volume that somebody else is reverting",
         () => (volume().status = "reverting"),
         /is in status "reverting".*nothing was reverted[\s\S]*when that has ended/,
         () => (volume().status = "available"),
@@ -194,7 +194,7 @@ describe.each(TYPES)("%s", (type) => {
         () => (volume().size = 10),
       ],
       [
-        "a newer snapshot by another hand: which and whose",
+        "a newer snapshot by somebody else: which and whose",
         () => {
           const metadata = { "snapclone:owner": "urn:somebody" };
           emulator.cinder.createSnapshot({ id: NEWER, volume_id: VOLUME, name: "by hand", metadata });

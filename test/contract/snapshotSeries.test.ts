@@ -181,7 +181,7 @@ describe("keeping", () => {
     const { log } = await upOk(engine, { keep: 1, triggers: ["2"] });
     expect(log.filter((line) => line.startsWith("warning"))).toEqual([
       expect.stringMatching(
-        /snapshot \S+ ".*" of .* was to go and is still there: .*busy.*delete the volumes.*next `pulumi up` tries again/,
+        /snapshot \S+ ".*" of .* should have been deleted and is still there: .*busy.*delete the volumes.*next `pulumi up` tries again/,
       ),
     ]);
     expect(outputs(engine)).toMatchObject({ overdue: [latest], pruned: [] });

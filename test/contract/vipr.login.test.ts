@@ -26,7 +26,7 @@ describe("a cookie", () => {
     expect((await login(query)).headers.get("Set-Cookie")).toBeNull();
   });
 
-  test("bears a token as good as the header's, also among others and after one that has ended", async () => {
+  test("has a token as good as the header's, also among others and after one that has ended", async () => {
     const ended = await vipr.token();
     await vipr.send("/logout", { headers: { [TOKEN]: ended } });
     const token = await vipr.token();

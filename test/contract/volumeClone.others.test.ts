@@ -103,7 +103,7 @@ describe("a task that names volumes of others", () => {
     powervc.newProcess();
     powervc.answered = naming(theirs);
     const { id, message, properties } = await partial(make());
-    expect(message).toContain("names volumes that are no clones of this set");
+    expect(message).toContain("names volumes that are not clones of this set");
     expect(powervc.volumes.get(theirs)).toEqual(before);
     powervc.newProcess();
     await destroy(id, properties);

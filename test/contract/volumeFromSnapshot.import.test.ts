@@ -63,7 +63,7 @@ test("takes the volume over, changes nothing afterwards, changes and grows it in
 
 test("refused, and nothing is written", async () => {
   const cases: [args: object, text: RegExp][] = [
-    [{ __import: SNAPSHOT }, /is a snapshot, and no volume/],
+    [{ __import: SNAPSHOT }, /is a snapshot, not a volume/],
     [{ __import: SEED_VOLUMES.data }, /was not made from a snapshot: Cinder shows no snapshot/],
     [{ __import: volume({ snapshot_id: null, source_volid: SEED_VOLUMES.data }).id }, /is a clone of the volume/],
     [{ __import: "99999999-9999-4999-8999-999999999999" }, /there is no volume from a snapshot 9999/],
@@ -80,7 +80,7 @@ test("refused, and nothing is written", async () => {
 test("a volume of another stack is refused with whose it is", async () => {
   await up();
   engine.state.entries = [];
-  expect((await up()).text).toMatch(/bears the record of this very resource/);
+  expect((await up()).text).toMatch(/has the record of this same resource/);
   engine.stack = "prod";
   expect((await up()).text).toMatch(/volume .* belongs to urn:pulumi:dev::\S+::restored of another stack \(digest/);
 });

@@ -109,14 +109,14 @@ describeEngine("snapclone import --file", () => {
     stack.setProgram({ js });
     await ok(stack.up({ args: ["--expect-no-changes"] }));
 
-    // What the state has let go bears the resource's own record. Under another name it does not come back.
+    // What the state has let go has the resource's own record. Under another name it does not come back.
     const [{ urn = "" } = {}] = await stack.resources();
     await ok(stack.command(["state", "delete", urn, "--yes", "--force", "--stack", stack.name]));
     await declare(["Snapshot", "other", id]);
     const other = await importFile();
     expect([other.code === 0, other.stdout]).toEqual([
       false,
-      expect.stringContaining("bears the record of another resource"),
+      expect.stringContaining("has the record of another resource"),
     ]);
     fs.rmSync(path.join(stack.dir, "import.json"));
     fs.writeFileSync(path.join(stack.dir, "state.json"), JSON.stringify(await stack.export()));

@@ -66,7 +66,7 @@ describeEngine("the option import", () => {
     const cases: [id: string, args: object, text: string][] = [
       [byHand(), { volumeId: SEED_VOLUMES.logs }, `volumeId is "${SEED_VOLUMES.logs}" in the program and`],
       ["99999999-9999-4999-8999-999999999999", {}, "there is no snapshot 99999999"],
-      [SEED_VOLUMES.data, {}, "is a volume, and no snapshot"],
+      [SEED_VOLUMES.data, {}, "is a volume, not a snapshot"],
       [byHand({ status: "error" }), {}, 'is in status "error"'],
     ];
     for (const [id, args, text] of cases) {

@@ -73,7 +73,7 @@ export function makeImportables(cloud: Emulator): { resources: Record<string, Im
   return { resources, disk };
 }
 
-/** Objects that bear the record of another stack's resource. */
+/** Objects that have the record of another stack's resource. */
 export function makeForeign({ cinder, vipr, zstack }: Emulator): Record<string, Imported> {
   const owner = "urn:pulumi:prod::shop::pulumi-nodejs:dynamic/snapclone:Any::theirs";
   const stack = "f".repeat(32);

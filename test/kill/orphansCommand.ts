@@ -45,7 +45,7 @@ async function listedBy({ resource, backend }: StackFixture, file: string, backe
   );
 }
 
-/** Each record once, and each entry of the state whose object bears none any more. */
+/** Each record once, and each entry of the state whose object has none any more. */
 function expectedRows(state: ExportedState, records: readonly RecordOnBackend[]): Row[] {
   const entries = (state.resources ?? []).filter(({ type }) => !type.startsWith("pulumi:"));
   const gone = entries.flatMap(({ id = "", urn, outputs }): Row[] => {

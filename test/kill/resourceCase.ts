@@ -51,7 +51,7 @@ export interface Copy {
 
 /** An ownership record on the backend, as the backend's own model shows it. */
 export interface RecordOnBackend {
-  /** The id under which a state holds what bears the record. */
+  /** The id under which a state holds what has the record. */
   id: string;
   owner: string;
   attempt: string;

@@ -9,7 +9,7 @@ import type { VolumeBackend } from "./volumes";
 const SCENARIOS: Scenarios<VolumeBackend> = {
   "rotation: each trigger takes one in place, the oldest goes by count or by age, keep up does nothing, destroy":
     rotation,
-  "a deadline is resumed; one deleted by another hand is not made again, and of an emptied series one is":
+  "a deadline is resumed; one deleted by somebody else is not made again, and of an emptied series one is":
     deletedByHand,
   "volumes that depend on snapshots: the update and the destroy delete the others, name these, and try again": blocked,
   "kill -9 of the provider, of both, while an update takes one or deletes one: nothing lost, nothing taken twice":
@@ -110,7 +110,9 @@ async function blocked(life: SeriesLife): Promise<void> {
   const dependent = await backend.makeVolume(first);
   const blocked = await up(life, { volumeId, triggers: ["2"], keep: 1 });
   expect(flat(blocked.stdout)).toContain(`snapshot ${first}`);
-  expect(flat(blocked.stdout)).toContain("was to go and is still there: Cinder began to delete snapshot");
+  expect(flat(blocked.stdout)).toContain(
+    "should have been deleted and is still there: Cinder began to delete snapshot",
+  );
   expect(flat(blocked.stdout)).toContain("Snapshot is busy");
   expect(await shown(life)).toMatchObject({ overdue: [first], pruned: [] });
   expect(await life.ours()).toHaveLength(2);

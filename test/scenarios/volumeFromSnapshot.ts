@@ -7,7 +7,7 @@ import { type BackendVolume, CANNOT_GROW, DEVICE, SERVER, type VolumeBackend } f
 
 const SCENARIOS: Scenarios<VolumeBackend> = {
   "restored, bootable as it comes, changed and grown in place, drift, never deleted while attached, destroy": wholeLife,
-  "refusals: in Cinder's own words; smaller than the snapshot or than the volume; deleted by another hand": refusals,
+  "refusals: in Cinder's own words; smaller than the snapshot or than the volume; deleted by somebody else": refusals,
   "a new snapshot makes a new volume first; on storage where volumes depend on snapshots, all goes in order":
     replacement,
   "a growth that the storage can't do: an error with Cinder's reason, and destroy works": failedGrowth,

@@ -20,9 +20,9 @@ export interface VolumeBackend extends Backend {
    * the name CANNOT_GROW, in the emulator).
    */
   dependingVolume: string;
-  /** An available snapshot of this volume, by another hand. */
+  /** An available snapshot of this volume, by somebody else. */
   makeSnapshot(volumeId: string): Promise<string>;
-  /** An available volume from this snapshot, by another hand. */
+  /** An available volume from this snapshot, by somebody else. */
   makeVolume(snapshotId: string): Promise<string>;
   /** All volumes of the project that were made from a snapshot, seen without the provider. */
   volumesFromSnapshots(): Promise<BackendVolume[]>;

@@ -43,7 +43,7 @@ export class Diagnosis {
     let proxy: string;
     try {
       const found = proxyFor(url, this.env);
-      proxy = found === undefined ? "directly, by no proxy" : `by the proxy ${found.origin} (${found.variable})`;
+      proxy = found === undefined ? "directly, without a proxy" : `by the proxy ${found.origin} (${found.variable})`;
     } catch (error) {
       this.failed(what, error);
       return;

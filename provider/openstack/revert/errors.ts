@@ -80,7 +80,7 @@ function ownerText({ metadata }: SnapshotRow): string {
 export function changedMeanwhile({ id, status }: VolumeRow): SnapcloneError {
   return new SnapcloneError({
     kind: "refused",
-    message: `volume ${id} was changed by another hand just before the revert was asked for (it is in status "${status}"); ${NOTHING_ASKED}`,
+    message: `volume ${id} was changed by somebody else just before the revert was asked for (it is in status "${status}"); ${NOTHING_ASKED}`,
     hint: "Stop what uses the volume, look at what has changed, and run `pulumi up` again.",
   });
 }
@@ -138,7 +138,7 @@ export function unknownOutcome(
   return new SnapcloneError({
     kind: "refused",
     message: `an earlier run has asked for a revert of volume ${volume.id} to snapshot ${snapshot.id}${when}${key === undefined ? " (in a form that this version does not know)" : ""}, and nothing proves whether it took place: the volume was changed since, and is in status "${volume.status}". Nothing is done, because a second revert would lose what was written since`,
-    hint: `Look at the data on the volume. If it was reverted, or shall stay as it is, say so on the snapshot, and run \`pulumi up\` again: \`openstack volume snapshot set --property ${REVERT_KEYS.done}=${wanted} ${snapshot.id}\`. If it shall be reverted again, give revertTriggers a new value.`,
+    hint: `Look at the data on the volume. If it was reverted, or should stay as it is, say so on the snapshot, and run \`pulumi up\` again: \`openstack volume snapshot set --property ${REVERT_KEYS.done}=${wanted} ${snapshot.id}\`. If it should be reverted again, give revertTriggers a new value.`,
   });
 }
 

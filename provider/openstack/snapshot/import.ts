@@ -46,7 +46,7 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
 
 const OWNER_KEYS: readonly string[] = [RECORD_KEYS.owner, SERIES_KEYS.owner];
 
-/** A snapshot of a series bears the record of the series. */
+/** A snapshot of a series has the record of the series. */
 export function partsOf(row: SnapshotRow): RecordedPart[] {
   const object = `snapshot ${row.id}`;
   const asked = openRevert(row);
@@ -67,7 +67,7 @@ async function isVolume(cloud: OpenStackContext, id: string, signal: AbortSignal
   if (volume === undefined) return undefined;
   throw new SnapcloneError({
     kind: "input",
-    message: `${id} is a volume, and no snapshot; nothing was changed`,
+    message: `${id} is a volume, not a snapshot; nothing was changed`,
     hint: `Give the UUID of a snapshot: \`openstack volume snapshot list --volume ${id}\` names those of this volume.`,
   });
 }

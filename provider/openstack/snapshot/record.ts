@@ -41,7 +41,7 @@ export function managedText(keys: readonly string[]): string | undefined {
 
 /**
  * The record that goes onto an object which exists. The list of keys is left to the update that follows, which removes the
- * keys that the program no longer wants before it shortens the list. But an imported object may bear the list of a former
+ * keys that the program no longer wants before it shortens the list. But an imported object may have the list of a former
  * life, whose keys are not ours to remove.
  */
 export function writtenMetadata(

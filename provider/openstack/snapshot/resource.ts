@@ -139,7 +139,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/** The creates of one stack share one list of the stack's snapshots, which bear the stack's digest under `stackKey`. */
+/** The creates of one stack share one list of the stack's snapshots, which have the stack's digest under `stackKey`. */
 export function createPoller(cloud: OpenStackContext, stackKey: string, stack: string): BatchPoller<SnapshotRow> {
   return cloud.poller(`create ${stackKey} ${stack}`, async () =>
     stack === ""

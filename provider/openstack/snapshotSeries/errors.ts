@@ -46,7 +46,7 @@ export function isRefusal(error: unknown): error is SnapcloneError {
 
 export function notDeleted(row: SnapshotRow, { parts }: SnapcloneError): string {
   const hint = parts.hint === undefined ? "" : ` ${parts.hint}`;
-  return `${label(row)} was to go and is still there: ${parts.message.replace(/\.$/, "")}.${hint} The next \`pulumi up\` tries again.`;
+  return `${label(row)} should have been deleted and is still there: ${parts.message.replace(/\.$/, "")}.${hint} The next \`pulumi up\` tries again.`;
 }
 
 function label(row: SnapshotRow): string {

@@ -19,7 +19,7 @@ import { isBeingMade, knownIds, withAwaited, withNewest } from "./state";
 /** Cinder's names hold 255 characters; a dash and the time take 17 of them. */
 const PREFIX_LENGTH = 238;
 
-/** Every snapshot of the series. One whose metadata another hand has taken away is still the series', by the state. */
+/** Every snapshot of the series. One whose metadata somebody else has taken away is still the series', by the state. */
 export async function listInstants(
   cloud: OpenStackContext,
   id: string,

@@ -1,4 +1,4 @@
-// What each snapshot of a series bears: the ownership record, the id of the series, and the digest of the triggers that it
+// What each snapshot of a series has: the ownership record, the id of the series, and the digest of the triggers that it
 // was taken for. The keys are other than those of a Snapshot, so that neither kind of resource takes the other's snapshots
 // for its own.
 
@@ -18,7 +18,7 @@ export const SERIES_KEYS = {
 } as const;
 
 /**
- * The Pulumi id of a series. The provider makes it before the first request, so that the first snapshot bears it. The
+ * The Pulumi id of a series. The provider makes it before the first request, so that the first snapshot has it. The
  * attempt is in the state before the create, and each attempt is another.
  */
 export function seriesId({ attempt = "" }: OwnershipRecord): string {

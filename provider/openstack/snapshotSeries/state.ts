@@ -87,7 +87,7 @@ export function withAwaited(known: State, rows: readonly SnapshotRow[]): State {
 
 /**
  * The digest of the triggers that the latest instant was taken for. An instant that the state does not know comes from a
- * killed run. If another hand has deleted the latest instant, the state still says that it was taken.
+ * killed run. If somebody else has deleted the latest instant, the state still says that it was taken.
  */
 function takenFor(sorted: readonly SnapshotRow[], known: State): string | undefined {
   const order = knownOrder(known);

@@ -40,7 +40,7 @@ export const importer: Importer<VolumeFromSnapshotInputs, OpenStackContext> = {
   },
 };
 
-/** A clone of a VolumeClone bears the record of its set, whose tags must go with it. */
+/** A clone of a VolumeClone has the record of its set, whose tags must go with it. */
 function partOf(row: VolumeRow): RecordedPart {
   const set = setOf(row);
   const keys = set === undefined ? RECORD_KEYS : { ...RECORD_KEYS, ...CLONE_KEYS };
@@ -54,7 +54,7 @@ async function isSnapshot(cloud: OpenStackContext, id: string, signal: AbortSign
   if (snapshot === undefined) return undefined;
   throw new SnapcloneError({
     kind: "input",
-    message: `${id} is a snapshot, and no volume; nothing was changed`,
+    message: `${id} is a snapshot, not a volume; nothing was changed`,
     hint: "Give the UUID of a volume that was made from the snapshot, or remove the `import` option to make one.",
   });
 }
@@ -64,7 +64,7 @@ function notFromSnapshot({ id, source_volid: source }: VolumeRow): SnapcloneErro
   return new SnapcloneError({
     kind: "input",
     message: `the volume ${id} was not made from a snapshot: ${made}; nothing was changed`,
-    hint: "A volume without a snapshot belongs into the program by another provider's resource.",
+    hint: "Manage a volume that was not made from a snapshot with another provider, such as @pulumi/openstack.",
   });
 }
 

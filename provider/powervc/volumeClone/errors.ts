@@ -13,7 +13,7 @@ export interface Pair {
 }
 
 export const NEXT_UP_REPLACES =
-  "The other clones are no complete set any more: the next `pulumi up` makes a new consistent set of all volumes, and then deletes the other clones.";
+  "The other clones are not a complete set any more: the next `pulumi up` makes a new consistent set of all volumes, and then deletes the other clones.";
 
 export function otherBackend(id: string, recorded: string | undefined, present: string | undefined): SnapcloneError {
   return new SnapcloneError({
@@ -41,8 +41,8 @@ export function tooFewClones(pairs: readonly Pair[], volumes: readonly string[])
 export function notOurClones(rows: readonly VolumeRow[], taskId: string | undefined): SnapcloneError {
   return new SnapcloneError({
     kind: "failed",
-    message: `PowerVC's task ${taskId ?? ""} names volumes that are no clones of this set: ${rows.map(volumeLabel).join(", ")}. They were not changed`,
-    hint: "They bear another set's record, or are older than the request and have another name. Look at the task in PowerVC.",
+    message: `PowerVC's task ${taskId ?? ""} names volumes that are not clones of this set: ${rows.map(volumeLabel).join(", ")}. They were not changed`,
+    hint: "They have another set's record, or are older than the request and have another name. Look at the task in PowerVC.",
   });
 }
 
@@ -104,7 +104,7 @@ export function clonesVanished(missing: readonly Pair[], all: readonly Pair[]): 
   return new SnapcloneError({
     kind: "failed",
     message: `${missing.length} of ${all.length} clones vanished while the set was made: ${which}`,
-    hint: "The other clones are no complete set. Find out who deletes volumes in this project, then run again.",
+    hint: "The other clones are not a complete set. Find out who deletes volumes in this project, then run again.",
   });
 }
 

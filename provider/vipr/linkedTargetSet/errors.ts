@@ -185,7 +185,7 @@ export function warningsAbout(set: TargetSetState, wantedSession: string | undef
 /** These targets were linked when the consistency group had fewer volumes. */
 function consistencyGroupHasGrown(smaller: readonly SessionGroup[], volumes: number): string {
   return (
-    `the consistency group has grown to ${volumes} volumes since these targets were linked, so they are no copy of the whole group: ` +
+    `the consistency group has grown to ${volumes} volumes since these targets were linked, so they are not a copy of the whole group: ` +
     `${namesOf(smaller.flat())}. They stay. To get a copy of the whole group, replace the set: \`pulumi up --replace <urn>\``
   );
 }

@@ -30,7 +30,7 @@ export const importer: Importer<LinkedTargetSetInputs, ViprContext> = {
     const wrongKind = targets.find((one) => /^urn:/i.test(one) && !TARGET.test(one));
     if (targets.length === 0 || targets.includes("")) refuse(LIST);
     else if (wrongSession !== undefined) refuse(`${LIST}. The first ${wrongSession}`);
-    else if (wrongKind !== undefined) refuse(`names ${wrongKind}, which is no linked target (BlockSnapshot)`);
+    else if (wrongKind !== undefined) refuse(`names ${wrongKind}, which is not a linked target (BlockSnapshot)`);
     else if (new Set(targets).size < targets.length) refuse("names one target twice");
     return [session, ...targets].join(",");
   }),

@@ -154,7 +154,7 @@ function refuseOtherMembers(uuids: readonly string[], tags: readonly TagRow[], i
   const tagged = others.map(({ vmUuid, tagUuid }) => `the VM ${vmUuid} (tag ${tagUuid})`);
   throw new SnapcloneError({
     kind: "refused",
-    message: `an earlier import of these VMs by this resource has cloned more, or was about to: ${tagged.join(", ")} bears its record; nothing was changed`,
+    message: `an earlier import of these VMs by this resource has cloned more, or was about to: ${tagged.join(", ")} has its record; nothing was changed`,
     hint: "To keep these VMs outside the set, remove the tags: `zstack-cli DeleteTag uuid=` with the tag's uuid. Then run `pulumi up` again.",
   });
 }

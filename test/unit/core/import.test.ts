@@ -133,7 +133,7 @@ describe("refused, and nothing is sent", () => {
     await refused({ a: imports() }, /belongs to urn:pulumi:prod::shop::t::x of another stack/);
   });
 
-  test("an object that the state holds as another resource, also one that bears no record", async () => {
+  test("an object that the state holds as another resource, also one that has no record", async () => {
     await engine.up({ a: { source: "v1", name: "x" } });
     const id = String(engine.idOf("a"));
     await refused({ a: { source: "v1", name: "x" }, b: imports({ __import: id }) }, /holds it already, as urn:.*::a;/);
@@ -145,13 +145,13 @@ describe("refused, and nothing is sent", () => {
     await engine.up({ b: { source: "v1", name: "x" } });
     const id = String(engine.idOf("b"));
     await engine.up({}, { retain: ["b"] });
-    await refused({ a: imports({ __import: id }) }, /bears the record of another resource of this stack, urn:.*::b/);
+    await refused({ a: imports({ __import: id }) }, /has the record of another resource of this stack, urn:.*::b/);
   });
 
   test("its own object, which the state let go: remove the option, or the record", async () => {
     await engine.up({ a: imports() });
     await engine.up({}, { retain: ["a"] });
-    await refused({ a: imports() }, /record of this very resource.*Remove the `import` option.*forget fake-old/s);
+    await refused({ a: imports() }, /record of this same resource.*Remove the `import` option.*forget fake-old/s);
     for (const key of ["stack", "owner", "attempt"] as const) delete backend.rows.get("fake-old")?.[key];
     expect((await engine.up({ a: imports() })).errors).toEqual([]);
     expect(engine.idOf("a")).toBe("fake-old");

@@ -53,7 +53,7 @@ test("a pending create of an earlier build, which has no time: the default, or t
 });
 
 test.each([[["name"]], [["*"]]])(
-  "ignoreChanges %j: what another hand has changed stays, and the rest is updated",
+  "ignoreChanges %j: what somebody else has changed stays, and the rest is updated",
   async (ignore) => {
     const { cloud, definition, clock, newRun, run } = setUp();
     const { id, outs } = await clock.run(() => create(definition, run, NEWS));

@@ -199,7 +199,7 @@ describe("delete", () => {
     expect(cloud.rows.size).toBe(0);
   });
 
-  test("of a create with an unknown outcome removes what bears its attempt, and nothing else", async () => {
+  test("of a create with an unknown outcome removes what has its attempt, and nothing else", async () => {
     const { cloud, definition, clock, newRun, run } = setUp();
     const { beginCreate } = definition;
     definition.beginCreate = async (...args) => {
