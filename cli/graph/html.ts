@@ -4,9 +4,9 @@
 import { createHash } from "node:crypto";
 import { printable } from "../printable";
 import { Markup, markup } from "./markup";
-import { inOrder, type Lineage } from "./model";
+import { inOrder, type Lineage, type Owner } from "./model";
 import { SVG_STYLE, svgOf } from "./svg";
-import { ageText, labelOf, OWNER_HELP, ownerText, sizeText, summaryOf } from "./words";
+import { ageText, labelOf, OWNER_HELP, OWNER_NAMES, ownerText, sizeText, summaryOf } from "./words";
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f7f9; --text: #1a2230; --muted: #566072; --line: #d4d9e1; }
@@ -46,8 +46,8 @@ export function htmlDocument(lineages: readonly Lineage[], madeAt: Date): string
 <section aria-label="Picture"><div tabindex="0" role="region" aria-label="Picture of the lineage">${svgOf(lineages, new Markup(""))}</div></section>
 ${lineages.map(table)}
 <h2>Who owns an object</h2>
-<dl>${Object.entries(OWNER_HELP).map(
-    ([is, help]) => markup`<dt>${is}</dt><dd>${help}</dd>
+<dl>${(Object.keys(OWNER_NAMES) as Owner["is"][]).map(
+    (is) => markup`<dt>${OWNER_NAMES[is]}</dt><dd>${OWNER_HELP[is]}</dd>
 `,
   )}</dl>
 </body>

@@ -3,7 +3,7 @@
 import { printable } from "../printable";
 import { Markup, markup } from "./markup";
 import { inOrder, type Lineage, type Owner, type Tree } from "./model";
-import { ageText, labelOf, OWNER_HELP, ownerText, shortId, sizeText, summaryOf } from "./words";
+import { ageText, labelOf, OWNER_HELP, OWNER_NAMES, ownerText, shortId, sizeText, summaryOf } from "./words";
 
 const BOX = { width: 250, height: 62 };
 const GAP = { x: 46, y: 12 };
@@ -157,7 +157,7 @@ function legendOf(used: ReadonlySet<Owner["is"]>, top: number): { markup: Markup
   const entries = (Object.keys(SIGNS) as Owner["is"][]).filter((is) => used.has(is));
   const lines = entries.map((is, at) => {
     const { sign, className } = SIGNS[is];
-    return markup`<text class="small" x="${MARGIN}" y="${top + 14 + at * LEGEND_HEIGHT}"><tspan class="${className}">${sign} ${is}</tspan><tspan class="muted">: ${OWNER_HELP[is]}</tspan></text>
+    return markup`<text class="small" x="${MARGIN}" y="${top + 14 + at * LEGEND_HEIGHT}"><tspan class="${className}">${sign} ${OWNER_NAMES[is]}</tspan><tspan class="muted">: ${OWNER_HELP[is]}</tspan></text>
 `;
   });
   return { markup: markup`${lines}`, height: entries.length * LEGEND_HEIGHT };

@@ -6,29 +6,25 @@ import { type CopyNode, inOrder, type Lineage, type Owner } from "./model";
 
 const DAY_MS = 24 * 3_600_000;
 
-/** For people: the whole of it. */
+/** How the legend, and each object, names the kind of an owner. */
+export const OWNER_NAMES: Readonly<Record<Owner["is"], string>> = {
+  recorded: "this stack",
+  unrecorded: "this stack, in no state",
+  pending: "this stack, pending",
+  newer: "this stack, newer than the state",
+  "other stack": "another stack",
+  claimed: "a stack",
+  nobody: "nobody",
+};
+
 export function ownerText(owner: Owner): string {
-  switch (owner.is) {
-    case "recorded":
-      return `this stack: ${owner.who}`;
-    case "unrecorded":
-      return `this stack, in no state: ${owner.who}`;
-    case "pending":
-      return `this stack, pending: ${owner.who}`;
-    case "newer":
-      return `this stack, newer than the state: ${owner.who}`;
-    case "other stack":
-      return `another stack: ${owner.who}`;
-    case "claimed":
-      return owner.who;
-    case "nobody":
-      return "nobody";
-  }
+  if (owner.is === "nobody") return OWNER_NAMES.nobody;
+  return owner.is === "claimed" ? owner.who : `${OWNER_NAMES[owner.is]}: ${owner.who}`;
 }
 
 export const OWNER_HELP: Readonly<Record<Owner["is"], string>> = {
-  recorded: "the state has it",
-  unrecorded: "it has this stack's record, and no entry of the state has it: see snapclone orphans",
+  recorded: "the state holds it",
+  unrecorded: "it has this stack's record, and the state does not hold it: see snapclone orphans",
   pending: "its create was interrupted: the next pulumi up adopts it",
   newer: "it was made after the state was saved: export the state again",
   "other stack": "it has the record of another stack",
