@@ -43,7 +43,7 @@ export interface AssistedSnapshotArgs {
    */
   type?: pulumi.Input<"qcow2">;
   /**
-   * The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+   * The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
    *
    * @remarks
    * | `fileToMerge` | `mergeTargetFile` | what libvirt does |
@@ -66,8 +66,8 @@ export interface AssistedSnapshotArgs {
   mergeTargetFile: pulumi.Input<string | null>;
   /**
    * Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available`
-   * afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is
-   * false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+   * afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If
+   * it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
    *
    * @default false
    * @onChange In place.
@@ -89,7 +89,7 @@ export interface AssistedSnapshotArgs {
  * snapshot, and reports where that record can't show it. It merges only the overlay that its own record names. See
  * docs/assisted-snapshot.md, which also says what happens when a run is killed.
  *
- * A replacement deletes first, since a snapshot can have one overlay.
+ * A replacement deletes the old overlay first, because a snapshot can have only one.
  *
  * Timeouts (`customTimeouts`): create 10 minutes, update 5 minutes, delete 2 hours.
  *
@@ -130,7 +130,7 @@ export class AssistedSnapshot extends SnapcloneResource {
     super("AssistedSnapshot", "assistedSnapshot", name, { ...noOutputs, ...args }, first);
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is AssistedSnapshot {
     return isOfType(obj, AssistedSnapshot.__pulumiType);
   }

@@ -7,13 +7,13 @@ import { isOfType, type NoOutputs, SnapcloneResource, typeToken } from "./resour
  * The inputs of a {@link ClonedVm}.
  *
  * The limits are those of ZStack's `APICloneVmInstanceMsg` and its REST layer, as far as they are open source
- * (docs/wire/zstack.md#s3-1). A version in brackets is the first ZStack that knows the input: an older server is told apart
- * when `pulumi up` begins, and the input is refused.
+ * (docs/wire/zstack.md#s3-1). A version in brackets is the first ZStack that knows the input: `pulumi up` finds out the
+ * server's version when it begins, and refuses the input on an older server.
  */
 export interface ClonedVmArgs {
   /**
-   * The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes
-   * on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+   * The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and
+   * keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
    *
    * @onChange Replaces the set.
    */
@@ -178,8 +178,8 @@ export interface ClonedVmInstance {
  *
  * Errors have ZStack's code, the code of its cause, and ZStack's own words, which may be Chinese.
  *
- * Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack is given the same time, and at least
- * one hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack gets the same time, and at
+ * least one hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -191,7 +191,7 @@ export class ClonedVm extends SnapcloneResource {
   /** @internal */
   static readonly __pulumiType = typeToken("ClonedVm");
   declare readonly vmInstanceUuid: pulumi.Output<string>;
-  /** The VMs' names on the server, in the order of the program. */
+  /** The VMs' names on the server, in the order of the program's `names`. */
   declare readonly names: pulumi.Output<string[]>;
   declare readonly description: pulumi.Output<string | undefined>;
   /** After a refresh: the state of a clone that is in another state than the program wants. */
@@ -204,7 +204,7 @@ export class ClonedVm extends SnapcloneResource {
     super("ClonedVm", "clonedVm", name, { ...noOutputs, ...args }, opts);
   }
 
-  /** A set that another stack has made, by its id: read anew by each `pulumi up` and never changed or deleted by it. */
+  /** Reads the set of another stack by its id. Each `pulumi up` reads it again, and never changes or deletes it. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -214,7 +214,7 @@ export class ClonedVm extends SnapcloneResource {
     return new ClonedVm(name, args as ClonedVmArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is ClonedVm {
     return isOfType(obj, ClonedVm.__pulumiType);
   }

@@ -40,8 +40,8 @@ export interface LinkedTargetSetArgs {
    */
   count: pulumi.Input<number>;
   /**
-   * `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when
-   * that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+   * `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report
+   * when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
    *
    * @default `nocopy`
    * @onChange Replaces the set.
@@ -116,8 +116,8 @@ export interface PromotedVolume {
  *
  * An exported target can't be unlinked: ViPR refuses, and the error names the target.
  *
- * Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, it is recorded, and the
- * next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, the state records
+ * it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -150,7 +150,7 @@ export class LinkedTargetSet extends SnapcloneResource {
     super("LinkedTargetSet", "linkedTargetSet", name, { ...noOutputs, ...args }, opts);
   }
 
-  /** A set that another stack has made, by its id: read anew by each `pulumi up` and never changed or deleted by it. */
+  /** Reads the set of another stack by its id. Each `pulumi up` reads it again, and never changes or deletes it. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -160,7 +160,7 @@ export class LinkedTargetSet extends SnapcloneResource {
     return new LinkedTargetSet(name, args as LinkedTargetSetArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is LinkedTargetSet {
     return isOfType(obj, LinkedTargetSet.__pulumiType);
   }

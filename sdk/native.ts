@@ -71,7 +71,7 @@ export class Provider extends pulumi.ProviderResource {
   }
 }
 
-/** Asks the cloud for one snapshot, while the program runs: in previews too, so previews then need the connection. */
+/** Reads one snapshot while the program runs. This happens in previews, too, which then need the connection. */
 export function getSnapshot(args: GetSnapshotArgs, opts: pulumi.InvokeOptions = {}): Promise<SnapshotInfo> {
   return pulumi.runtime.invoke("snapclone:index:getSnapshot", args, { version, ...opts });
 }
@@ -84,7 +84,9 @@ export function getSnapshotOutput(
   return pulumi.runtime.invokeOutput("snapclone:index:getSnapshot", args, { version, ...opts });
 }
 
-/** All snapshots that meet the conditions, however many pages they fill. Asked while the program runs, in previews too. */
+/**
+ * Reads all snapshots that meet the conditions, on all pages, while the program runs. This happens in previews, too.
+ */
 export async function listSnapshots(
   args: ListSnapshotsArgs = {},
   opts: pulumi.InvokeOptions = {},

@@ -19,7 +19,7 @@ export interface SnapshotArgs {
    */
   volumeId: pulumi.Input<string>;
   /**
-   * The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+   * The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
    *
    * @default the resource's name, a dash and 7 hex digits
    * @onChange In place.
@@ -27,8 +27,8 @@ export interface SnapshotArgs {
    */
   name?: pulumi.Input<string>;
   /**
-   * A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it
-   * are cut off.
+   * A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its
+   * beginning and end are removed.
    *
    * @onChange In place.
    * @example "The database before the release"
@@ -80,10 +80,10 @@ export interface SnapshotArgs {
  * A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when the snapshot is
  * `available`, `pulumi destroy` when it is gone. See docs/snapshot.md, which also says what happens when a run is killed.
  *
- * A replacement is made before the old snapshot is deleted.
+ * A replacement makes the new snapshot before it deletes the old one.
  *
- * Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert
- * takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes
+ * longer, the state records it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -126,7 +126,7 @@ export class Snapshot extends SnapcloneResource {
     super("Snapshot", "snapshot", name, { ...noOutputs, ...args }, opts);
   }
 
-  /** A snapshot that exists already, read anew by each `pulumi up` and never changed or deleted by it. */
+  /** Reads an existing snapshot. Each `pulumi up` reads it again, and never changes or deletes it. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -136,7 +136,7 @@ export class Snapshot extends SnapcloneResource {
     return new Snapshot(name, args as SnapshotArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is Snapshot {
     return isOfType(obj, Snapshot.__pulumiType);
   }
@@ -162,14 +162,17 @@ const noOutputs: NoOutputs<Snapshot> = {
 };
 
 /**
- * Asks the cloud for one snapshot, while the program runs: in previews too, so previews then need the connection.
- * Fails if there is none, or more than one and not `mostRecent`.
+ * Reads one snapshot while the program runs. This happens in previews, too, which then need the connection. Fails if no
+ * snapshot matches, or if several match and `mostRecent` is not set.
  */
 export function getSnapshot(args: GetSnapshotArgs): Promise<SnapshotInfo> {
   return lookup("getSnapshot", args);
 }
 
-/** {@link getSnapshot} for arguments that are outputs of other resources. Waits for them; unknown in a preview if they are. */
+/**
+ * {@link getSnapshot} for arguments that are outputs of other resources. Waits for them. In a preview the result is
+ * unknown if they are unknown.
+ */
 export function getSnapshotOutput(
   args: pulumi.Input<{ [K in keyof GetSnapshotArgs]: pulumi.Input<GetSnapshotArgs[K]> }>,
   opts: LookupOutputOptions = {},
@@ -177,7 +180,9 @@ export function getSnapshotOutput(
   return outputOf(args, (known) => getSnapshot(known as GetSnapshotArgs), opts);
 }
 
-/** All snapshots that meet the conditions, however many pages they fill. Asked while the program runs, in previews too. */
+/**
+ * Reads all snapshots that meet the conditions, on all pages, while the program runs. This happens in previews, too.
+ */
 export async function listSnapshots(args: ListSnapshotsArgs = {}): Promise<SnapshotInfo[]> {
   return (await lookup("listSnapshots", args)).snapshots;
 }

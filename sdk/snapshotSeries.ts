@@ -14,15 +14,16 @@ export interface SnapshotSeriesArgs {
    */
   volumeId: pulumi.Input<string>;
   /**
-   * How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number
-   * changes nothing on the cloud.
+   * How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher
+   * number changes nothing on the cloud.
    *
    * @onChange In place.
    * @example 7
    */
   keep: pulumi.Input<number>;
   /**
-   * A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+   * A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older
+   * than this.
    *
    * @onChange In place.
    * @example "30d"
@@ -31,7 +32,7 @@ export interface SnapshotSeriesArgs {
   /**
    * Any values. Change one to take one more snapshot of the volume as it is then.
    *
-   * @onChange In place: a new snapshot is taken, and then the old ones go.
+   * @onChange In place: a new snapshot is taken, and then the old ones are deleted.
    * @example ["2026-11-28"]
    */
   triggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
@@ -45,11 +46,11 @@ export interface SnapshotSeriesArgs {
    */
   revertTriggers?: pulumi.Input<pulumi.Input<string | number | boolean>[]>;
   /**
-   * What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238
-   * characters the first 238 count.
+   * The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238
+   * characters are used.
    *
    * @default the resource's name, a dash and 7 hex digits
-   * @onChange In place: holds for the next snapshot.
+   * @onChange In place: applies to the next snapshot.
    * @example "database"
    */
   name?: pulumi.Input<string>;
@@ -57,7 +58,7 @@ export interface SnapshotSeriesArgs {
    * The description of each snapshot, at most 255 characters without control characters, line breaks or characters above
    * U+FFFE.
    *
-   * @onChange In place: holds for the next snapshot.
+   * @onChange In place: applies to the next snapshot.
    * @example "The database at night"
    */
   description?: pulumi.Input<string>;
@@ -65,7 +66,7 @@ export interface SnapshotSeriesArgs {
    * The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255
    * characters. Keys that begin with `snapclone:` belong to the provider and are refused.
    *
-   * @onChange In place: holds for the next snapshot.
+   * @onChange In place: applies to the next snapshot.
    * @example { team: "shop" }
    */
   metadata?: pulumi.Input<Record<string, pulumi.Input<string>>>;
@@ -101,11 +102,12 @@ export interface SeriesSnapshot {
 }
 
 /**
- * The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest go.
- * See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
+ * The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the
+ * oldest are deleted. See docs/snapshot-series.md, which also says how to run it every night and what happens when a
+ * run is killed.
  *
- * Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If taking a snapshot takes longer, that is
- * recorded, and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If a snapshot takes longer, the state
+ * records it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -129,7 +131,7 @@ export class SnapshotSeries extends SnapcloneResource {
   declare readonly latest: pulumi.Output<string | undefined>;
   /** The snapshots that the last change of the series has deleted. */
   declare readonly pruned: pulumi.Output<SeriesSnapshot[]>;
-  /** The UUIDs of the snapshots that were to go and are still there. The next `pulumi up` tries again. */
+  /** The UUIDs of the snapshots that should have been deleted and are still there. The next `pulumi up` tries again. */
   declare readonly overdue: pulumi.Output<string[]>;
   /** The UUIDs of snapshots that Cinder could not make. The next `pulumi up` deletes them. */
   declare readonly failed: pulumi.Output<string[]>;
@@ -145,8 +147,8 @@ export class SnapshotSeries extends SnapcloneResource {
   }
 
   /**
-   * The series of another stack or program, by its id (`series-…`): read anew by each `pulumi up`, and never changed or
-   * deleted by it.
+   * Reads the series of another stack by its id (`series-…`). Each `pulumi up` reads it again, and never changes or
+   * deletes it.
    */
   static get(
     name: string,
@@ -157,7 +159,7 @@ export class SnapshotSeries extends SnapcloneResource {
     return new SnapshotSeries(name, args as SnapshotSeriesArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is SnapshotSeries {
     return isOfType(obj, SnapshotSeries.__pulumiType);
   }

@@ -19,7 +19,8 @@ export interface VolumeCloneArgs {
    */
   volumes: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+   * The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its
+   * beginning and end are removed.
    *
    * @remarks
    * By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
@@ -85,11 +86,11 @@ export interface ClonedVolume {
  * returns when all clones are available, `pulumi destroy` when all are gone. See docs/volume-clone.md, which also says what
  * happens when a run is killed.
  *
- * If somebody deletes a clone by hand, that clone can't be made again alone, since the instant has passed. After a refresh,
- * the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
+ * If somebody deletes a clone by hand, that clone alone can't be made again, because its instant has passed. After a
+ * refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
  *
- * Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, it is recorded,
- * and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, the state
+ * records it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -125,8 +126,8 @@ export class VolumeClone extends SnapcloneResource {
   }
 
   /**
-   * Clones that a VolumeClone of another stack or program has made, by its id (`snapclone-…`): read anew by each
-   * `pulumi up`, and never changed or deleted by it.
+   * Reads the clones of another stack's VolumeClone by its id (`snapclone-…`). Each `pulumi up` reads them again, and
+   * never changes or deletes them.
    */
   static get(
     name: string,
@@ -137,7 +138,7 @@ export class VolumeClone extends SnapcloneResource {
     return new VolumeClone(name, args as VolumeCloneArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is VolumeClone {
     return isOfType(obj, VolumeClone.__pulumiType);
   }

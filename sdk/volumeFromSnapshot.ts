@@ -13,7 +13,7 @@ export interface VolumeFromSnapshotArgs {
    */
   snapshotId: pulumi.Input<string>;
   /**
-   * The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+   * The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
    *
    * @default the resource's name, a dash and 7 hex digits
    * @onChange In place.
@@ -46,7 +46,7 @@ export interface VolumeFromSnapshotArgs {
    */
   availabilityZone?: pulumi.Input<string>;
   /**
-   * A text of at most 255 characters. Blanks around it are cut off.
+   * A text of at most 255 characters. Blanks at its beginning and end are removed.
    *
    * @onChange In place.
    * @example "The database as it was before the migration"
@@ -82,10 +82,10 @@ export interface VolumeFromSnapshotAttachment {
  * `available`, `pulumi destroy` when it is gone. An attached volume is not deleted: the error names the server. See
  * docs/volume-from-snapshot.md, which also says what happens when a run is killed.
  *
- * A replacement is made before the old volume is deleted.
+ * A replacement makes the new volume before it deletes the old one.
  *
- * Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, it is recorded,
- * and the next `pulumi up` goes on waiting for it.
+ * Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, the state
+ * records it, and the next `pulumi up` resumes the wait.
  *
  * @example
  * ```ts
@@ -122,7 +122,7 @@ export class VolumeFromSnapshot extends SnapcloneResource {
     super("VolumeFromSnapshot", "volumeFromSnapshot", name, { ...noOutputs, ...args }, opts);
   }
 
-  /** A volume that exists already, read anew by each `pulumi up` and never changed or deleted by it. */
+  /** Reads an existing volume. Each `pulumi up` reads it again, and never changes or deletes it. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -132,7 +132,7 @@ export class VolumeFromSnapshot extends SnapcloneResource {
     return new VolumeFromSnapshot(name, args as VolumeFromSnapshotArgs, { ...opts, id });
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is VolumeFromSnapshot {
     return isOfType(obj, VolumeFromSnapshot.__pulumiType);
   }

@@ -14,7 +14,7 @@ import (
 
 // An overlay on the disk of a running server, by Nova's `os-assisted-volume-snapshots`. Nova answers at once, checks little and shows nothing. So this resource checks in Cinder before each request, waits for the outcome on Cinder's record of the snapshot, and reports where that record can't show it. It merges only the overlay that its own record names. See docs/assisted-snapshot.md, which also says what happens when a run is killed.
 //
-// A replacement deletes first, since a snapshot can have one overlay.
+// A replacement deletes the old overlay first, because a snapshot can have only one.
 //
 // Timeouts (`customTimeouts`): create 10 minutes, update 5 minutes, delete 2 hours.
 //
@@ -66,9 +66,9 @@ import (
 type AssistedSnapshot struct {
 	pulumi.CustomResourceState
 
-	// The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+	// The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
 	FileToMerge pulumi.StringPtrOutput `pulumi:"fileToMerge"`
-	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
 	ManageStatus pulumi.BoolPtrOutput `pulumi:"manageStatus"`
 	// The file that `fileToMerge` is committed into, or null.
 	MergeTargetFile pulumi.StringPtrOutput `pulumi:"mergeTargetFile"`
@@ -161,7 +161,7 @@ type assistedSnapshotArgs struct {
 	//
 	// A change: replaces the overlay, unless the settings of both names reach the same backend: then in place.
 	Connection *string `pulumi:"connection"`
-	// The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+	// The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
 	//
 	// | `fileToMerge` | `mergeTargetFile` | what libvirt does |
 	// |---|---|---|
@@ -173,7 +173,7 @@ type assistedSnapshotArgs struct {
 	//
 	// A change: replaces the overlay: the old one is merged as its own inputs said. Corrected in place only after a merge that failed (`status` is `error_deleting`).
 	FileToMerge *string `pulumi:"fileToMerge"`
-	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
 	//
 	// A change: in place.
 	ManageStatus *bool `pulumi:"manageStatus"`
@@ -210,7 +210,7 @@ type AssistedSnapshotArgs struct {
 	//
 	// A change: replaces the overlay, unless the settings of both names reach the same backend: then in place.
 	Connection pulumi.StringPtrInput
-	// The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+	// The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
 	//
 	// | `fileToMerge` | `mergeTargetFile` | what libvirt does |
 	// |---|---|---|
@@ -222,7 +222,7 @@ type AssistedSnapshotArgs struct {
 	//
 	// A change: replaces the overlay: the old one is merged as its own inputs said. Corrected in place only after a merge that failed (`status` is `error_deleting`).
 	FileToMerge pulumi.StringPtrInput
-	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+	// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
 	//
 	// A change: in place.
 	ManageStatus pulumi.BoolPtrInput
@@ -338,12 +338,12 @@ func (o AssistedSnapshotOutput) ToAssistedSnapshotOutputWithContext(ctx context.
 	return o
 }
 
-// The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+// The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
 func (o AssistedSnapshotOutput) FileToMerge() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AssistedSnapshot) pulumi.StringPtrOutput { return v.FileToMerge }).(pulumi.StringPtrOutput)
 }
 
-// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+// Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
 func (o AssistedSnapshotOutput) ManageStatus() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *AssistedSnapshot) pulumi.BoolPtrOutput { return v.ManageStatus }).(pulumi.BoolPtrOutput)
 }

@@ -16,7 +16,7 @@ import (
 //
 // Errors have ZStack's code, the code of its cause, and ZStack's own words, which may be Chinese.
 //
-// Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack is given the same time, and at least one hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack gets the same time, and at least one hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -71,13 +71,13 @@ type ClonedVm struct {
 
 	// The description of each clone, at most 2048 characters.
 	Description pulumi.StringPtrOutput `pulumi:"description"`
-	// The VMs' names on the server, in the order of the program.
+	// The VMs' names on the server, in the order of the program's `names`.
 	Names pulumi.StringArrayOutput `pulumi:"names"`
 	// After a refresh: the state of a clone that is in another state than the program wants.
 	PowerState pulumi.StringPtrOutput `pulumi:"powerState"`
 	// User tags of each clone, each at most 1024 characters. Only these tags are managed: tags that others have set stay. Tags that begin with `snapclone::` belong to the provider and are refused.
 	UserTags pulumi.StringArrayOutput `pulumi:"userTags"`
-	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
 	VmInstanceUuid pulumi.StringOutput `pulumi:"vmInstanceUuid"`
 	// The clones, in the order of `names`.
 	Vms ClonedVmInstanceArrayOutput `pulumi:"vms"`
@@ -228,7 +228,7 @@ type clonedVmArgs struct {
 	//
 	// A change: in place.
 	UserTags []string `pulumi:"userTags"`
-	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
 	//
 	// A change: replaces the set.
 	VmInstanceUuid string `pulumi:"vmInstanceUuid"`
@@ -319,7 +319,7 @@ type ClonedVmArgs struct {
 	//
 	// A change: in place.
 	UserTags pulumi.StringArrayInput
-	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+	// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
 	//
 	// A change: replaces the set.
 	VmInstanceUuid pulumi.StringInput
@@ -423,7 +423,7 @@ func (o ClonedVmOutput) Description() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClonedVm) pulumi.StringPtrOutput { return v.Description }).(pulumi.StringPtrOutput)
 }
 
-// The VMs' names on the server, in the order of the program.
+// The VMs' names on the server, in the order of the program's `names`.
 func (o ClonedVmOutput) Names() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClonedVm) pulumi.StringArrayOutput { return v.Names }).(pulumi.StringArrayOutput)
 }
@@ -438,7 +438,7 @@ func (o ClonedVmOutput) UserTags() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClonedVm) pulumi.StringArrayOutput { return v.UserTags }).(pulumi.StringArrayOutput)
 }
 
-// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+// The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
 func (o ClonedVmOutput) VmInstanceUuid() pulumi.StringOutput {
 	return o.ApplyT(func(v *ClonedVm) pulumi.StringOutput { return v.VmInstanceUuid }).(pulumi.StringOutput)
 }

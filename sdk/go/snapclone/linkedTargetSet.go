@@ -16,7 +16,7 @@ import (
 //
 // An exported target can't be unlinked: ViPR refuses, and the error names the target.
 //
-// Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -68,7 +68,7 @@ import (
 type LinkedTargetSet struct {
 	pulumi.CustomResourceState
 
-	// `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+	// `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
 	CopyMode CopyModeOutput `pulumi:"copyMode"`
 	// The number of targets (or groups of targets) that are linked.
 	Count pulumi.IntOutput `pulumi:"count"`
@@ -158,7 +158,7 @@ type linkedTargetSetArgs struct {
 	//
 	// A change: replaces the set, unless the settings of both names reach the same backend: then in place.
 	Connection *string `pulumi:"connection"`
-	// `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+	// `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
 	//
 	// A change: replaces the set.
 	CopyMode *CopyMode `pulumi:"copyMode"`
@@ -197,7 +197,7 @@ type LinkedTargetSetArgs struct {
 	//
 	// A change: replaces the set, unless the settings of both names reach the same backend: then in place.
 	Connection pulumi.StringPtrInput
-	// `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+	// `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
 	//
 	// A change: replaces the set.
 	CopyMode CopyModePtrInput
@@ -317,7 +317,7 @@ func (o LinkedTargetSetOutput) ToLinkedTargetSetOutputWithContext(ctx context.Co
 	return o
 }
 
-// `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+// `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
 func (o LinkedTargetSetOutput) CopyMode() CopyModeOutput {
 	return o.ApplyT(func(v *LinkedTargetSet) CopyModeOutput { return v.CopyMode }).(CopyModeOutput)
 }

@@ -14,9 +14,9 @@ import (
 
 // A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when the snapshot is `available`, `pulumi destroy` when it is gone. See docs/snapshot.md, which also says what happens when a run is killed.
 //
-// A replacement is made before the old snapshot is deleted.
+// A replacement makes the new snapshot before it deletes the old one.
 //
-// Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -65,13 +65,13 @@ type Snapshot struct {
 	ConsumesQuota pulumi.BoolPtrOutput `pulumi:"consumesQuota"`
 	// When the snapshot was made, by Cinder's clock: ISO 8601, UTC.
 	CreatedAt pulumi.StringOutput `pulumi:"createdAt"`
-	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	Description pulumi.StringPtrOutput `pulumi:"description"`
 	// The group snapshot that it is part of. Such a snapshot can't be deleted alone. Absent below API 3.14.
 	GroupSnapshotId pulumi.StringPtrOutput `pulumi:"groupSnapshotId"`
 	// The keys that the program manages, with their values in Cinder.
 	Metadata pulumi.StringMapOutput `pulumi:"metadata"`
-	// The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	Name pulumi.StringOutput `pulumi:"name"`
 	// Cinder's progress, such as `100%`. Absent where the cloud's policy hides it.
 	Progress pulumi.StringPtrOutput `pulumi:"progress"`
@@ -155,7 +155,7 @@ type snapshotArgs struct {
 	//
 	// A change: replaces the snapshot, unless the settings of both names reach the same backend: then in place.
 	Connection *string `pulumi:"connection"`
-	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	//
 	// A change: in place.
 	Description *string `pulumi:"description"`
@@ -167,7 +167,7 @@ type snapshotArgs struct {
 	//
 	// A change: in place.
 	Metadata map[string]string `pulumi:"metadata"`
-	// The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
@@ -195,7 +195,7 @@ type SnapshotArgs struct {
 	//
 	// A change: replaces the snapshot, unless the settings of both names reach the same backend: then in place.
 	Connection pulumi.StringPtrInput
-	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	//
 	// A change: in place.
 	Description pulumi.StringPtrInput
@@ -207,7 +207,7 @@ type SnapshotArgs struct {
 	//
 	// A change: in place.
 	Metadata pulumi.StringMapInput
-	// The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
@@ -324,7 +324,7 @@ func (o SnapshotOutput) CreatedAt() pulumi.StringOutput {
 	return o.ApplyT(func(v *Snapshot) pulumi.StringOutput { return v.CreatedAt }).(pulumi.StringOutput)
 }
 
-// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+// A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 func (o SnapshotOutput) Description() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Snapshot) pulumi.StringPtrOutput { return v.Description }).(pulumi.StringPtrOutput)
 }
@@ -339,7 +339,7 @@ func (o SnapshotOutput) Metadata() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Snapshot) pulumi.StringMapOutput { return v.Metadata }).(pulumi.StringMapOutput)
 }
 
-// The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+// The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 func (o SnapshotOutput) Name() pulumi.StringOutput {
 	return o.ApplyT(func(v *Snapshot) pulumi.StringOutput { return v.Name }).(pulumi.StringOutput)
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest go. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
+// The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest are deleted. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
 //
-// Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If taking a snapshot takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If a snapshot takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -71,17 +71,17 @@ type SnapshotSeries struct {
 	Description pulumi.StringPtrOutput `pulumi:"description"`
 	// The UUIDs of snapshots that Cinder could not make. The next `pulumi up` deletes them.
 	Failed pulumi.StringArrayOutput `pulumi:"failed"`
-	// How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+	// How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
 	Keep pulumi.IntOutput `pulumi:"keep"`
-	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
 	KeepWithin pulumi.StringPtrOutput `pulumi:"keepWithin"`
 	// The UUID of the newest snapshot that can be used. Absent if there is none.
 	Latest pulumi.StringPtrOutput `pulumi:"latest"`
 	// The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
 	Metadata pulumi.StringMapOutput `pulumi:"metadata"`
-	// What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+	// The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
 	Name pulumi.StringOutput `pulumi:"name"`
-	// The UUIDs of the snapshots that were to go and are still there. The next `pulumi up` tries again.
+	// The UUIDs of the snapshots that should have been deleted and are still there. The next `pulumi up` tries again.
 	Overdue pulumi.StringArrayOutput `pulumi:"overdue"`
 	// The snapshots that the last change of the series has deleted.
 	Pruned SeriesSnapshotArrayOutput `pulumi:"pruned"`
@@ -164,29 +164,29 @@ type snapshotSeriesArgs struct {
 	Connection *string `pulumi:"connection"`
 	// The description of each snapshot, at most 255 characters without control characters, line breaks or characters above U+FFFE.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Description *string `pulumi:"description"`
 	// Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
 	//
 	// A change: no effect on an existing snapshot.
 	Force *bool `pulumi:"force"`
-	// How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+	// How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
 	//
 	// A change: in place.
 	Keep int `pulumi:"keep"`
-	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
 	//
 	// A change: in place.
 	KeepWithin *string `pulumi:"keepWithin"`
 	// The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Metadata map[string]string `pulumi:"metadata"`
-	// What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+	// The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Name *string `pulumi:"name"`
 	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
@@ -194,7 +194,7 @@ type snapshotSeriesArgs struct {
 	RevertTriggers []interface{} `pulumi:"revertTriggers"`
 	// Any values. Change one to take one more snapshot of the volume as it is then.
 	//
-	// A change: in place: a new snapshot is taken, and then the old ones go.
+	// A change: in place: a new snapshot is taken, and then the old ones are deleted.
 	Triggers []interface{} `pulumi:"triggers"`
 	// The UUID of the volume to copy. The volume may be attached. A replacement deletes all snapshots of the old series (`retainOnDelete` keeps them).
 	//
@@ -212,29 +212,29 @@ type SnapshotSeriesArgs struct {
 	Connection pulumi.StringPtrInput
 	// The description of each snapshot, at most 255 characters without control characters, line breaks or characters above U+FFFE.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Description pulumi.StringPtrInput
 	// Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
 	//
 	// A change: no effect on an existing snapshot.
 	Force pulumi.BoolPtrInput
-	// How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+	// How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
 	//
 	// A change: in place.
 	Keep pulumi.IntInput
-	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+	// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
 	//
 	// A change: in place.
 	KeepWithin pulumi.StringPtrInput
 	// The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Metadata pulumi.StringMapInput
-	// What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+	// The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
-	// A change: in place: holds for the next snapshot.
+	// A change: in place: applies to the next snapshot.
 	Name pulumi.StringPtrInput
 	// Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
 	//
@@ -242,7 +242,7 @@ type SnapshotSeriesArgs struct {
 	RevertTriggers pulumi.ArrayInput
 	// Any values. Change one to take one more snapshot of the volume as it is then.
 	//
-	// A change: in place: a new snapshot is taken, and then the old ones go.
+	// A change: in place: a new snapshot is taken, and then the old ones are deleted.
 	Triggers pulumi.ArrayInput
 	// The UUID of the volume to copy. The volume may be attached. A replacement deletes all snapshots of the old series (`retainOnDelete` keeps them).
 	//
@@ -347,12 +347,12 @@ func (o SnapshotSeriesOutput) Failed() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.StringArrayOutput { return v.Failed }).(pulumi.StringArrayOutput)
 }
 
-// How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+// How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
 func (o SnapshotSeriesOutput) Keep() pulumi.IntOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.IntOutput { return v.Keep }).(pulumi.IntOutput)
 }
 
-// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+// A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
 func (o SnapshotSeriesOutput) KeepWithin() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.StringPtrOutput { return v.KeepWithin }).(pulumi.StringPtrOutput)
 }
@@ -367,12 +367,12 @@ func (o SnapshotSeriesOutput) Metadata() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.StringMapOutput { return v.Metadata }).(pulumi.StringMapOutput)
 }
 
-// What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+// The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
 func (o SnapshotSeriesOutput) Name() pulumi.StringOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.StringOutput { return v.Name }).(pulumi.StringOutput)
 }
 
-// The UUIDs of the snapshots that were to go and are still there. The next `pulumi up` tries again.
+// The UUIDs of the snapshots that should have been deleted and are still there. The next `pulumi up` tries again.
 func (o SnapshotSeriesOutput) Overdue() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *SnapshotSeries) pulumi.StringArrayOutput { return v.Overdue }).(pulumi.StringArrayOutput)
 }

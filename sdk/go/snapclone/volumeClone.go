@@ -14,9 +14,9 @@ import (
 
 // Copies of one or more volumes at one consistent instant, by IBM PowerVC (`/clone-volumes`, 2.2.1 or newer). `pulumi up` returns when all clones are available, `pulumi destroy` when all are gone. See docs/volume-clone.md, which also says what happens when a run is killed.
 //
-// If somebody deletes a clone by hand, that clone can't be made again alone, since the instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
+// If somebody deletes a clone by hand, that clone alone can't be made again, because its instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
 //
-// Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -69,7 +69,7 @@ type VolumeClone struct {
 	Clones pulumi.StringMapOutput `pulumi:"clones"`
 	// The description of each clone, at most 255 characters without line breaks or characters above U+FFFE.
 	Description pulumi.StringPtrOutput `pulumi:"description"`
-	// The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	DisplayName pulumi.StringPtrOutput `pulumi:"displayName"`
 	// PowerVC's flows and how each of them ended, such as `{ cloneFlow: "SUCCESS" }`. Absent after a lost reply.
 	Flow pulumi.StringMapOutput `pulumi:"flow"`
@@ -149,7 +149,7 @@ type volumeCloneArgs struct {
 	//
 	// A change: in place.
 	Description *string `pulumi:"description"`
-	// The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	//
 	// By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
 	// where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
@@ -184,7 +184,7 @@ type VolumeCloneArgs struct {
 	//
 	// A change: in place.
 	Description pulumi.StringPtrInput
-	// The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+	// The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 	//
 	// By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
 	// where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
@@ -311,7 +311,7 @@ func (o VolumeCloneOutput) Description() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *VolumeClone) pulumi.StringPtrOutput { return v.Description }).(pulumi.StringPtrOutput)
 }
 
-// The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+// The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 func (o VolumeCloneOutput) DisplayName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *VolumeClone) pulumi.StringPtrOutput { return v.DisplayName }).(pulumi.StringPtrOutput)
 }

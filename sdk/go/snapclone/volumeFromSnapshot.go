@@ -14,9 +14,9 @@ import (
 
 // A volume that Cinder makes from a snapshot: a restored copy of the data. `pulumi up` returns when the volume is `available`, `pulumi destroy` when it is gone. An attached volume is not deleted: the error names the server. See docs/volume-from-snapshot.md, which also says what happens when a run is killed.
 //
-// A replacement is made before the old volume is deleted.
+// A replacement makes the new volume before it deletes the old one.
 //
-// Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+// Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 //
 // ## Example Usage
 // ```go
@@ -76,11 +76,11 @@ type VolumeFromSnapshot struct {
 	Bootable pulumi.BoolOutput `pulumi:"bootable"`
 	// When the volume was made, by Cinder's clock: ISO 8601, UTC.
 	CreatedAt pulumi.StringOutput `pulumi:"createdAt"`
-	// A text of at most 255 characters. Blanks around it are cut off.
+	// A text of at most 255 characters. Blanks at its beginning and end are removed.
 	Description pulumi.StringPtrOutput `pulumi:"description"`
 	// The keys that the program manages, with their values in Cinder.
 	Metadata pulumi.StringMapOutput `pulumi:"metadata"`
-	// The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	Name pulumi.StringOutput `pulumi:"name"`
 	// The volume's size in GiB.
 	SizeGiB pulumi.IntOutput `pulumi:"sizeGiB"`
@@ -159,7 +159,7 @@ type volumeFromSnapshotArgs struct {
 	//
 	// A change: replaces the volume.
 	Connection *string `pulumi:"connection"`
-	// A text of at most 255 characters. Blanks around it are cut off.
+	// A text of at most 255 characters. Blanks at its beginning and end are removed.
 	//
 	// A change: in place.
 	Description *string `pulumi:"description"`
@@ -167,7 +167,7 @@ type volumeFromSnapshotArgs struct {
 	//
 	// A change: in place.
 	Metadata map[string]string `pulumi:"metadata"`
-	// The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
@@ -205,7 +205,7 @@ type VolumeFromSnapshotArgs struct {
 	//
 	// A change: replaces the volume.
 	Connection pulumi.StringPtrInput
-	// A text of at most 255 characters. Blanks around it are cut off.
+	// A text of at most 255 characters. Blanks at its beginning and end are removed.
 	//
 	// A change: in place.
 	Description pulumi.StringPtrInput
@@ -213,7 +213,7 @@ type VolumeFromSnapshotArgs struct {
 	//
 	// A change: in place.
 	Metadata pulumi.StringMapInput
-	// The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+	// The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 	//
 	// Default: the resource's name, a dash and 7 hex digits.
 	//
@@ -344,7 +344,7 @@ func (o VolumeFromSnapshotOutput) CreatedAt() pulumi.StringOutput {
 	return o.ApplyT(func(v *VolumeFromSnapshot) pulumi.StringOutput { return v.CreatedAt }).(pulumi.StringOutput)
 }
 
-// A text of at most 255 characters. Blanks around it are cut off.
+// A text of at most 255 characters. Blanks at its beginning and end are removed.
 func (o VolumeFromSnapshotOutput) Description() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *VolumeFromSnapshot) pulumi.StringPtrOutput { return v.Description }).(pulumi.StringPtrOutput)
 }
@@ -354,7 +354,7 @@ func (o VolumeFromSnapshotOutput) Metadata() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *VolumeFromSnapshot) pulumi.StringMapOutput { return v.Metadata }).(pulumi.StringMapOutput)
 }
 
-// The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+// The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 func (o VolumeFromSnapshotOutput) Name() pulumi.StringOutput {
 	return o.ApplyT(func(v *VolumeFromSnapshot) pulumi.StringOutput { return v.Name }).(pulumi.StringOutput)
 }

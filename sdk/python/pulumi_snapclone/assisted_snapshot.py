@@ -48,7 +48,7 @@ class AssistedSnapshotArgs:
                Default: default.
                
                A change: replaces the overlay, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input[_builtins.str] file_to_merge: The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+        :param pulumi.Input[_builtins.str] file_to_merge: The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
                
                | `fileToMerge` | `mergeTargetFile` | what libvirt does |
                |---|---|---|
@@ -59,7 +59,7 @@ class AssistedSnapshotArgs:
                | null | a file | refused before anything is sent |
                
                A change: replaces the overlay: the old one is merged as its own inputs said. Corrected in place only after a merge that failed (`status` is `error_deleting`).
-        :param pulumi.Input[_builtins.bool] manage_status: Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+        :param pulumi.Input[_builtins.bool] manage_status: Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
                
                A change: in place.
         :param pulumi.Input[_builtins.str] merge_target_file: The file that `fileToMerge` is committed into, or null.
@@ -152,7 +152,7 @@ class AssistedSnapshotArgs:
     @pulumi.getter(name="fileToMerge")
     def file_to_merge(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+        The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
 
         | `fileToMerge` | `mergeTargetFile` | what libvirt does |
         |---|---|---|
@@ -174,7 +174,7 @@ class AssistedSnapshotArgs:
     @pulumi.getter(name="manageStatus")
     def manage_status(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+        Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
 
         A change: in place.
         """
@@ -256,7 +256,7 @@ class AssistedSnapshot(pulumi.CustomResource):
         """
         An overlay on the disk of a running server, by Nova's `os-assisted-volume-snapshots`. Nova answers at once, checks little and shows nothing. So this resource checks in Cinder before each request, waits for the outcome on Cinder's record of the snapshot, and reports where that record can't show it. It merges only the overlay that its own record names. See docs/assisted-snapshot.md, which also says what happens when a run is killed.
 
-        A replacement deletes first, since a snapshot can have one overlay.
+        A replacement deletes the old overlay first, because a snapshot can have only one.
 
         Timeouts (`customTimeouts`): create 10 minutes, update 5 minutes, delete 2 hours.
 
@@ -297,7 +297,7 @@ class AssistedSnapshot(pulumi.CustomResource):
                Default: default.
                
                A change: replaces the overlay, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input[_builtins.str] file_to_merge: The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+        :param pulumi.Input[_builtins.str] file_to_merge: The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
                
                | `fileToMerge` | `mergeTargetFile` | what libvirt does |
                |---|---|---|
@@ -308,7 +308,7 @@ class AssistedSnapshot(pulumi.CustomResource):
                | null | a file | refused before anything is sent |
                
                A change: replaces the overlay: the old one is merged as its own inputs said. Corrected in place only after a merge that failed (`status` is `error_deleting`).
-        :param pulumi.Input[_builtins.bool] manage_status: Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+        :param pulumi.Input[_builtins.bool] manage_status: Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
                
                A change: in place.
         :param pulumi.Input[_builtins.str] merge_target_file: The file that `fileToMerge` is committed into, or null.
@@ -339,7 +339,7 @@ class AssistedSnapshot(pulumi.CustomResource):
         """
         An overlay on the disk of a running server, by Nova's `os-assisted-volume-snapshots`. Nova answers at once, checks little and shows nothing. So this resource checks in Cinder before each request, waits for the outcome on Cinder's record of the snapshot, and reports where that record can't show it. It merges only the overlay that its own record names. See docs/assisted-snapshot.md, which also says what happens when a run is killed.
 
-        A replacement deletes first, since a snapshot can have one overlay.
+        A replacement deletes the old overlay first, because a snapshot can have only one.
 
         Timeouts (`customTimeouts`): create 10 minutes, update 5 minutes, delete 2 hours.
 
@@ -471,7 +471,7 @@ class AssistedSnapshot(pulumi.CustomResource):
     @pulumi.getter(name="fileToMerge")
     def file_to_merge(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The file that a delete merges, or null. What is merged depends on `mergeTargetFile`, too.
+        The file that a delete merges, or null. `mergeTargetFile`, too, decides what is merged.
         """
         return pulumi.get(self, "file_to_merge")
 
@@ -479,7 +479,7 @@ class AssistedSnapshot(pulumi.CustomResource):
     @pulumi.getter(name="manageStatus")
     def manage_status(self) -> pulumi.Output[Optional[_builtins.bool]]:
         """
-        Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the status is never touched, and an outcome that could not be seen is reported as such (`verified`).
+        Whether the provider sets the status of Cinder's record to `creating` and `deleting`, and back to `available` afterwards: only in those two does the record show the outcome. The connection's user must be an administrator. If it is false, the provider never touches the status, and the output `verified` says whether the outcome was seen.
         """
         return pulumi.get(self, "manage_status")
 

@@ -47,7 +47,7 @@ class ClonedVmArgs:
                known by its uuid: if somebody renames it on the server, it gets its name back.
                
                A change: in place: an added name clones one more VM, a removed name destroys that VM and no other.
-        :param pulumi.Input[_builtins.str] vm_instance_uuid: The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+        :param pulumi.Input[_builtins.str] vm_instance_uuid: The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
                
                A change: replaces the set.
         :param pulumi.Input[_builtins.str] affinity_group_uuid: The uuid of the affinity group that the clones join.
@@ -174,7 +174,7 @@ class ClonedVmArgs:
     @pulumi.getter(name="vmInstanceUuid")
     def vm_instance_uuid(self) -> pulumi.Input[_builtins.str]:
         """
-        The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+        The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
 
         A change: replaces the set.
         """
@@ -465,7 +465,7 @@ class ClonedVm(pulumi.CustomResource):
 
         Errors have ZStack's code, the code of its cause, and ZStack's own words, which may be Chinese.
 
-        Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack is given the same time, and at least one hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack gets the same time, and at least one hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -560,7 +560,7 @@ class ClonedVm(pulumi.CustomResource):
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] user_tags: User tags of each clone, each at most 1024 characters. Only these tags are managed: tags that others have set stay. Tags that begin with `snapclone::` belong to the provider and are refused.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] vm_instance_uuid: The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+        :param pulumi.Input[_builtins.str] vm_instance_uuid: The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
                
                A change: replaces the set.
         :param pulumi.Input['VolumeProvisioningStrategy'] volume_provisioning_strategy: How space is provisioned for root volumes and, with `full`, for data volumes (3.1.0).
@@ -580,7 +580,7 @@ class ClonedVm(pulumi.CustomResource):
 
         Errors have ZStack's code, the code of its cause, and ZStack's own words, which may be Chinese.
 
-        Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack is given the same time, and at least one hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 3 hours, update 3 hours, delete 30 minutes. ZStack gets the same time, and at least one hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -729,7 +729,7 @@ class ClonedVm(pulumi.CustomResource):
     @pulumi.getter
     def names(self) -> pulumi.Output[Sequence[_builtins.str]]:
         """
-        The VMs' names on the server, in the order of the program.
+        The VMs' names on the server, in the order of the program's `names`.
         """
         return pulumi.get(self, "names")
 
@@ -753,7 +753,7 @@ class ClonedVm(pulumi.CustomResource):
     @pulumi.getter(name="vmInstanceUuid")
     def vm_instance_uuid(self) -> pulumi.Output[_builtins.str]:
         """
-        The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and goes on running. ZStack leaves a snapshot on its root volume, which nothing removes.
+        The uuid of the VM to clone: 32 hex digits, with dashes or without. The VM must be Running, Stopped or Paused, and keeps running. ZStack leaves a snapshot on its root volume, which nothing removes.
         """
         return pulumi.get(self, "vm_instance_uuid")
 

@@ -50,7 +50,7 @@ class LinkedTargetSetArgs:
         :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
                
                A change: replaces the set, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input['CopyMode'] copy_mode: `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+        :param pulumi.Input['CopyMode'] copy_mode: `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
                
                A change: replaces the set.
         :param pulumi.Input[_builtins.bool] delete_targets_on_unlink: Whether a target is deleted when it is unlinked: by a smaller `count`, a replacement, or `pulumi destroy`. If it is false, the target becomes a volume with a new URN in `promotedVolumes`. Nobody manages that volume, and its exports in ViPR have to be made anew. A VPLEX can't keep targets.
@@ -145,7 +145,7 @@ class LinkedTargetSetArgs:
     @pulumi.getter(name="copyMode")
     def copy_mode(self) -> pulumi.Input[Optional['CopyMode']]:
         """
-        `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+        `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
 
         A change: replaces the set.
         """
@@ -228,7 +228,7 @@ class LinkedTargetSet(pulumi.CustomResource):
 
         An exported target can't be unlinked: ViPR refuses, and the error names the target.
 
-        Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -263,7 +263,7 @@ class LinkedTargetSet(pulumi.CustomResource):
         :param pulumi.Input[_builtins.str] connection: The name of the connection to use, one of the kind `vipr` (docs/connections.md#vipr).
                
                A change: replaces the set, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input['CopyMode'] copy_mode: `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+        :param pulumi.Input['CopyMode'] copy_mode: `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
                
                A change: replaces the set.
         :param pulumi.Input[_builtins.int] count: The number of targets, 1 to 1024. For the session of a consistency group it is the number of groups of targets, each with one target for each volume. 1024 is all that a source can have over all its sessions. Targets that others have linked to the session are neither counted nor touched.
@@ -300,7 +300,7 @@ class LinkedTargetSet(pulumi.CustomResource):
 
         An exported target can't be unlinked: ViPR refuses, and the error names the target.
 
-        Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create, update and delete 30 minutes each. If a request takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -425,7 +425,7 @@ class LinkedTargetSet(pulumi.CustomResource):
     @pulumi.getter(name="copyMode")
     def copy_mode(self) -> pulumi.Output['CopyMode']:
         """
-        `copy` makes a full copy in the background, which is usable on its own once it is complete; ViPR does not report when that is. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
+        `copy` makes a full copy in the background. The copy is usable on its own once it is complete; ViPR does not report when. `nocopy` only points to the session. ViPR does not show the mode of a target and can't change it.
         """
         return pulumi.get(self, "copy_mode")
 

@@ -38,7 +38,7 @@ class SnapshotArgs:
                Default: default.
                
                A change: replaces the snapshot, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
                
                A change: in place.
         :param pulumi.Input[_builtins.bool] force: Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
@@ -47,7 +47,7 @@ class SnapshotArgs:
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: Keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Only these keys are managed: the keys that others set on the snapshot stay. Keys that begin with `snapclone:` belong to the provider and are refused.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] name: The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        :param pulumi.Input[_builtins.str] name: The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
                
                Default: the resource's name, a dash and 7 hex digits.
                
@@ -111,7 +111,7 @@ class SnapshotArgs:
     @pulumi.getter
     def description(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+        A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 
         A change: in place.
         """
@@ -153,7 +153,7 @@ class SnapshotArgs:
     @pulumi.getter
     def name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 
         Default: the resource's name, a dash and 7 hex digits.
 
@@ -237,9 +237,9 @@ class Snapshot(pulumi.CustomResource):
         """
         A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when the snapshot is `available`, `pulumi destroy` when it is gone. See docs/snapshot.md, which also says what happens when a run is killed.
 
-        A replacement is made before the old snapshot is deleted.
+        A replacement makes the new snapshot before it deletes the old one.
 
-        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -275,7 +275,7 @@ class Snapshot(pulumi.CustomResource):
                Default: default.
                
                A change: replaces the snapshot, unless the settings of both names reach the same backend: then in place.
-        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
                
                A change: in place.
         :param pulumi.Input[_builtins.bool] force: Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
@@ -284,7 +284,7 @@ class Snapshot(pulumi.CustomResource):
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: Keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Only these keys are managed: the keys that others set on the snapshot stay. Keys that begin with `snapclone:` belong to the provider and are refused.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] name: The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        :param pulumi.Input[_builtins.str] name: The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
                
                Default: the resource's name, a dash and 7 hex digits.
                
@@ -308,9 +308,9 @@ class Snapshot(pulumi.CustomResource):
         """
         A point-in-time copy of an OpenStack volume (Cinder v3 `/snapshots`). `pulumi up` returns when the snapshot is `available`, `pulumi destroy` when it is gone. See docs/snapshot.md, which also says what happens when a run is killed.
 
-        A replacement is made before the old snapshot is deleted.
+        A replacement makes the new snapshot before it deletes the old one.
 
-        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 30 minutes. If a create or a revert takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -458,7 +458,7 @@ class Snapshot(pulumi.CustomResource):
     @pulumi.getter
     def description(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks around it are cut off.
+        A text of at most 255 characters without control characters, line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
         """
         return pulumi.get(self, "description")
 
@@ -482,7 +482,7 @@ class Snapshot(pulumi.CustomResource):
     @pulumi.getter
     def name(self) -> pulumi.Output[_builtins.str]:
         """
-        The snapshot's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        The snapshot's name, at most 255 characters. Cinder removes blanks at its beginning and end.
         """
         return pulumi.get(self, "name")
 

@@ -33,7 +33,7 @@ class SnapshotSeriesArgs:
         """
         The set of arguments for constructing a SnapshotSeries resource.
 
-        :param pulumi.Input[_builtins.int] keep: How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+        :param pulumi.Input[_builtins.int] keep: How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
                
                A change: in place.
         :param pulumi.Input[_builtins.str] volume_id: The UUID of the volume to copy. The volume may be attached. A replacement deletes all snapshots of the old series (`retainOnDelete` keeps them).
@@ -46,27 +46,27 @@ class SnapshotSeriesArgs:
                A change: replaces the series.
         :param pulumi.Input[_builtins.str] description: The description of each snapshot, at most 255 characters without control characters, line breaks or characters above U+FFFE.
                
-               A change: in place: holds for the next snapshot.
+               A change: in place: applies to the next snapshot.
         :param pulumi.Input[_builtins.bool] force: Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
                
                A change: no effect on an existing snapshot.
-        :param pulumi.Input[_builtins.str] keep_within: A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+        :param pulumi.Input[_builtins.str] keep_within: A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
                
                A change: in place.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
                
-               A change: in place: holds for the next snapshot.
-        :param pulumi.Input[_builtins.str] name: What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+               A change: in place: applies to the next snapshot.
+        :param pulumi.Input[_builtins.str] name: The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
                
                Default: the resource's name, a dash and 7 hex digits.
                
-               A change: in place: holds for the next snapshot.
+               A change: in place: applies to the next snapshot.
         :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take one more snapshot of the volume as it is then.
                
-               A change: in place: a new snapshot is taken, and then the old ones go.
+               A change: in place: a new snapshot is taken, and then the old ones are deleted.
         """
         pulumi.set(__self__, "keep", keep)
         pulumi.set(__self__, "volume_id", volume_id)
@@ -93,7 +93,7 @@ class SnapshotSeriesArgs:
     @pulumi.getter
     def keep(self) -> pulumi.Input[_builtins.int]:
         """
-        How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+        How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
 
         A change: in place.
         """
@@ -139,7 +139,7 @@ class SnapshotSeriesArgs:
         """
         The description of each snapshot, at most 255 characters without control characters, line breaks or characters above U+FFFE.
 
-        A change: in place: holds for the next snapshot.
+        A change: in place: applies to the next snapshot.
         """
         return pulumi.get(self, "description")
 
@@ -165,7 +165,7 @@ class SnapshotSeriesArgs:
     @pulumi.getter(name="keepWithin")
     def keep_within(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+        A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
 
         A change: in place.
         """
@@ -181,7 +181,7 @@ class SnapshotSeriesArgs:
         """
         The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
 
-        A change: in place: holds for the next snapshot.
+        A change: in place: applies to the next snapshot.
         """
         return pulumi.get(self, "metadata")
 
@@ -193,11 +193,11 @@ class SnapshotSeriesArgs:
     @pulumi.getter
     def name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+        The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
 
         Default: the resource's name, a dash and 7 hex digits.
 
-        A change: in place: holds for the next snapshot.
+        A change: in place: applies to the next snapshot.
         """
         return pulumi.get(self, "name")
 
@@ -225,7 +225,7 @@ class SnapshotSeriesArgs:
         """
         Any values. Change one to take one more snapshot of the volume as it is then.
 
-        A change: in place: a new snapshot is taken, and then the old ones go.
+        A change: in place: a new snapshot is taken, and then the old ones are deleted.
         """
         return pulumi.get(self, "triggers")
 
@@ -277,9 +277,9 @@ class SnapshotSeries(pulumi.CustomResource):
                  volume_id: pulumi.Input[Optional[_builtins.str]] = None,
                  __props__=None):
         """
-        The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest go. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
+        The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest are deleted. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
 
-        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If taking a snapshot takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If a snapshot takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -319,30 +319,30 @@ class SnapshotSeries(pulumi.CustomResource):
                A change: replaces the series.
         :param pulumi.Input[_builtins.str] description: The description of each snapshot, at most 255 characters without control characters, line breaks or characters above U+FFFE.
                
-               A change: in place: holds for the next snapshot.
+               A change: in place: applies to the next snapshot.
         :param pulumi.Input[_builtins.bool] force: Whether an attached volume may be copied. Clouds older than OpenStack Xena (Block Storage API below 3.66) require it; newer clouds always copy, and `force` is not sent to them.
                
                A change: no effect on an existing snapshot.
-        :param pulumi.Input[_builtins.int] keep: How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+        :param pulumi.Input[_builtins.int] keep: How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] keep_within: A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+        :param pulumi.Input[_builtins.str] keep_within: A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
                
                A change: in place.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: The metadata of each snapshot: keys of 1 to 255 letters, digits, blanks and `-_:./`, and values of at most 255 characters. Keys that begin with `snapclone:` belong to the provider and are refused.
                
-               A change: in place: holds for the next snapshot.
-        :param pulumi.Input[_builtins.str] name: What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+               A change: in place: applies to the next snapshot.
+        :param pulumi.Input[_builtins.str] name: The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
                
                Default: the resource's name, a dash and 7 hex digits.
                
-               A change: in place: holds for the next snapshot.
+               A change: in place: applies to the next snapshot.
         :param pulumi.Input[Sequence[Any]] revert_triggers: Any values. Change one to revert the volume to the latest snapshot of the series, in place. **What was written to the volume since is lost**; a preview says so. The volume must be detached, and have no newer snapshot. Not together with a change of `triggers`, `volumeId` or `connection`. The first `up`, an import, a replacement and removed triggers revert nothing.
                
                A change: in place: the volume is reverted, once for each new value.
         :param pulumi.Input[Sequence[Any]] triggers: Any values. Change one to take one more snapshot of the volume as it is then.
                
-               A change: in place: a new snapshot is taken, and then the old ones go.
+               A change: in place: a new snapshot is taken, and then the old ones are deleted.
         :param pulumi.Input[_builtins.str] volume_id: The UUID of the volume to copy. The volume may be attached. A replacement deletes all snapshots of the old series (`retainOnDelete` keeps them).
                
                A change: replaces the series.
@@ -354,9 +354,9 @@ class SnapshotSeries(pulumi.CustomResource):
                  args: SnapshotSeriesArgs,
                  opts: Optional[pulumi.ResourceOptions] = None):
         """
-        The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest go. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
+        The last snapshots of an OpenStack volume as one resource: a changed trigger takes a new snapshot, and then the oldest are deleted. See docs/snapshot-series.md, which also says how to run it every night and what happens when a run is killed.
 
-        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If taking a snapshot takes longer, that is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 30 minutes, update 1 hour, delete 1 hour. If a snapshot takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -508,7 +508,7 @@ class SnapshotSeries(pulumi.CustomResource):
     @pulumi.getter
     def keep(self) -> pulumi.Output[_builtins.int]:
         """
-        How many of the newest snapshots always stay, at least 1. A lower number deletes what is beyond it, a higher number changes nothing on the cloud.
+        How many of the newest snapshots always stay, at least 1. A lower number deletes the snapshots beyond it. A higher number changes nothing on the cloud.
         """
         return pulumi.get(self, "keep")
 
@@ -516,7 +516,7 @@ class SnapshotSeries(pulumi.CustomResource):
     @pulumi.getter(name="keepWithin")
     def keep_within(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        A duration, such as `30d`, `2w` or `36h`. With it, a snapshot goes only if it is beyond `keep` **and** older than this.
+        A duration, such as `30d`, `2w` or `36h`. With it, a snapshot is deleted only if it is beyond `keep` **and** older than this.
         """
         return pulumi.get(self, "keep_within")
 
@@ -540,7 +540,7 @@ class SnapshotSeries(pulumi.CustomResource):
     @pulumi.getter
     def name(self) -> pulumi.Output[_builtins.str]:
         """
-        What the snapshots' names begin with. A dash and the time follow, such as `-20261128T020000Z`. Of more than 238 characters the first 238 count.
+        The beginning of the snapshots' names. A dash and the time follow, such as `-20261128T020000Z`. Only the first 238 characters are used.
         """
         return pulumi.get(self, "name")
 
@@ -548,7 +548,7 @@ class SnapshotSeries(pulumi.CustomResource):
     @pulumi.getter
     def overdue(self) -> pulumi.Output[Sequence[_builtins.str]]:
         """
-        The UUIDs of the snapshots that were to go and are still there. The next `pulumi up` tries again.
+        The UUIDs of the snapshots that should have been deleted and are still there. The next `pulumi up` tries again.
         """
         return pulumi.get(self, "overdue")
 

@@ -38,7 +38,7 @@ class VolumeCloneArgs:
         :param pulumi.Input[_builtins.str] description: The description of each clone, at most 255 characters without line breaks or characters above U+FFFE.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] display_name: The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] display_name: The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
                
                By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
                where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
@@ -115,7 +115,7 @@ class VolumeCloneArgs:
     @pulumi.getter(name="displayName")
     def display_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+        The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
 
         By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
         where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
@@ -202,9 +202,9 @@ class VolumeClone(pulumi.CustomResource):
         """
         Copies of one or more volumes at one consistent instant, by IBM PowerVC (`/clone-volumes`, 2.2.1 or newer). `pulumi up` returns when all clones are available, `pulumi destroy` when all are gone. See docs/volume-clone.md, which also says what happens when a run is killed.
 
-        If somebody deletes a clone by hand, that clone can't be made again alone, since the instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
+        If somebody deletes a clone by hand, that clone alone can't be made again, because its instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
 
-        Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -243,7 +243,7 @@ class VolumeClone(pulumi.CustomResource):
         :param pulumi.Input[_builtins.str] description: The description of each clone, at most 255 characters without line breaks or characters above U+FFFE.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] display_name: The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] display_name: The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
                
                By PowerVC's rule a clone is called `<prefix><displayName>` for one volume and `<prefix><displayName>-<n>` for several,
                where `n` is the place in `volumes`. Without a `displayName` the names are `<prefix><name of the volume>` and
@@ -272,9 +272,9 @@ class VolumeClone(pulumi.CustomResource):
         """
         Copies of one or more volumes at one consistent instant, by IBM PowerVC (`/clone-volumes`, 2.2.1 or newer). `pulumi up` returns when all clones are available, `pulumi destroy` when all are gone. See docs/volume-clone.md, which also says what happens when a run is killed.
 
-        If somebody deletes a clone by hand, that clone can't be made again alone, since the instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
+        If somebody deletes a clone by hand, that clone alone can't be made again, because its instant has passed. After a refresh, the next `pulumi up` makes a new consistent set of all volumes and then deletes what is left of the old one.
 
-        Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 1 hour, update 5 minutes, delete 30 minutes. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -418,7 +418,7 @@ class VolumeClone(pulumi.CustomResource):
     @pulumi.getter(name="displayName")
     def display_name(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The text that the clones' names are made of, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks around it are cut off.
+        The text in the clones' names, 1 to 240 characters without line breaks or characters above U+FFFE. Blanks at its beginning and end are removed.
         """
         return pulumi.get(self, "display_name")
 

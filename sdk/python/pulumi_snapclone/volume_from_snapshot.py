@@ -44,13 +44,13 @@ class VolumeFromSnapshotArgs:
                Default: default.
                
                A change: replaces the volume.
-        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters. Blanks at its beginning and end are removed.
                
                A change: in place.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: Keys of 1 to 255 letters, digits, blanks and `-_:.`, and values of at most 255 characters. Only these keys are managed: the keys that others set on the volume stay. Keys that begin with `snapclone:` belong to the provider and are refused.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] name: The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        :param pulumi.Input[_builtins.str] name: The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
                
                Default: the resource's name, a dash and 7 hex digits.
                
@@ -132,7 +132,7 @@ class VolumeFromSnapshotArgs:
     @pulumi.getter
     def description(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        A text of at most 255 characters. Blanks around it are cut off.
+        A text of at most 255 characters. Blanks at its beginning and end are removed.
 
         A change: in place.
         """
@@ -160,7 +160,7 @@ class VolumeFromSnapshotArgs:
     @pulumi.getter
     def name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
 
         Default: the resource's name, a dash and 7 hex digits.
 
@@ -248,9 +248,9 @@ class VolumeFromSnapshot(pulumi.CustomResource):
         """
         A volume that Cinder makes from a snapshot: a restored copy of the data. `pulumi up` returns when the volume is `available`, `pulumi destroy` when it is gone. An attached volume is not deleted: the error names the server. See docs/volume-from-snapshot.md, which also says what happens when a run is killed.
 
-        A replacement is made before the old volume is deleted.
+        A replacement makes the new volume before it deletes the old one.
 
-        Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -293,13 +293,13 @@ class VolumeFromSnapshot(pulumi.CustomResource):
                Default: default.
                
                A change: replaces the volume.
-        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters. Blanks around it are cut off.
+        :param pulumi.Input[_builtins.str] description: A text of at most 255 characters. Blanks at its beginning and end are removed.
                
                A change: in place.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] metadata: Keys of 1 to 255 letters, digits, blanks and `-_:.`, and values of at most 255 characters. Only these keys are managed: the keys that others set on the volume stay. Keys that begin with `snapclone:` belong to the provider and are refused.
                
                A change: in place.
-        :param pulumi.Input[_builtins.str] name: The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        :param pulumi.Input[_builtins.str] name: The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
                
                Default: the resource's name, a dash and 7 hex digits.
                
@@ -327,9 +327,9 @@ class VolumeFromSnapshot(pulumi.CustomResource):
         """
         A volume that Cinder makes from a snapshot: a restored copy of the data. `pulumi up` returns when the volume is `available`, `pulumi destroy` when it is gone. An attached volume is not deleted: the error names the server. See docs/volume-from-snapshot.md, which also says what happens when a run is killed.
 
-        A replacement is made before the old volume is deleted.
+        A replacement makes the new volume before it deletes the old one.
 
-        Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, it is recorded, and the next `pulumi up` goes on waiting for it.
+        Timeouts (`customTimeouts`): create 1 hour, update 30 minutes, delete 1 hour. If a create takes longer, the state records it, and the next `pulumi up` resumes the wait.
 
         ## Example Usage
         ```python
@@ -484,7 +484,7 @@ class VolumeFromSnapshot(pulumi.CustomResource):
     @pulumi.getter
     def description(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        A text of at most 255 characters. Blanks around it are cut off.
+        A text of at most 255 characters. Blanks at its beginning and end are removed.
         """
         return pulumi.get(self, "description")
 
@@ -500,7 +500,7 @@ class VolumeFromSnapshot(pulumi.CustomResource):
     @pulumi.getter
     def name(self) -> pulumi.Output[_builtins.str]:
         """
-        The volume's name, at most 255 characters. Blanks around it are cut off, as Cinder does.
+        The volume's name, at most 255 characters. Cinder removes blanks at its beginning and end.
         """
         return pulumi.get(self, "name")
 

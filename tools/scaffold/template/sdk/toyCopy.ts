@@ -13,7 +13,7 @@ export interface ToyCopyArgs {
    */
   source: pulumi.Input<string>;
   /**
-   * The copy's name, at most 255 characters without line breaks. Blanks around it are cut off.
+   * The copy's name, at most 255 characters without line breaks. Blanks at its beginning and end are removed.
    *
    * @default the resource's name, a dash and 7 hex digits
    * @onChange In place.
@@ -61,7 +61,7 @@ export class ToyCopy extends SnapcloneResource {
     super("ToyCopy", "toyCopy", name, { ...noOutputs, ...args }, opts);
   }
 
-  /** Also true for an instance that another copy of this package has made. */
+  /** True for an instance of this class, also of another copy of this package. */
   static override isInstance(obj: unknown): obj is ToyCopy {
     return isOfType(obj, ToyCopy.__pulumiType);
   }
