@@ -7,7 +7,7 @@ import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Evaluation } from "../core/poll";
 import type { CinderClient } from "./cinder";
-import { STALE_ANSWERS, setToError, waitForObject } from "./wait";
+import { StaleAnswers, setToError, waitForObject } from "./wait";
 
 export interface Deletion {
   noun: "snapshot" | "volume";
@@ -36,8 +36,8 @@ interface DeletionState {
   refusal?: SnapcloneError | undefined;
   /** The statuses in which Cinder has refused a DELETE. */
   refusedIn: Set<string>;
-  /** How many answers have shown the status before, after Cinder had accepted a DELETE. */
-  stale: number;
+  /** Answers that show the status before, after Cinder had accepted a DELETE. */
+  readonly stale: StaleAnswers;
   /** Since when the object is in a status that only somebody else ends. */
   heldSince: number | undefined;
 }
@@ -58,7 +58,13 @@ export async function deleteUntilGone(
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
 ): Promise<"deleted" | "missing"> {
   const { noun, id, poller, estimator } = deletion;
-  const state: DeletionState = { found: false, accepted: false, refusedIn: new Set(), stale: 0, heldSince: undefined };
+  const state: DeletionState = {
+    found: false,
+    accepted: false,
+    refusedIn: new Set(),
+    stale: new StaleAnswers(),
+    heldSince: undefined,
+  };
   try {
     await waitForObject(poller, id, {
       description: `${noun} ${id} to be deleted`,
@@ -93,8 +99,7 @@ async function evaluateDeletion(
     // The deletion had begun and was reverted: the backend could not delete the object. Only the status shows it
     // (docs/wire/openstack.md#a8).
     if (state.accepted) {
-      state.stale += 1;
-      if (state.stale <= STALE_ANSWERS) return { is: "pending", progress: row.status };
+      if (state.stale.isExcused()) return { is: "pending", progress: row.status };
       return { is: "failed", error: await deletionFailed(deletion, row) };
     }
     // Refused although the status allows a DELETE, or attached: the refusal names the reason.

@@ -10,7 +10,23 @@ import { type Poll, poll, withDeadlineHint } from "../core/poll";
 export const INTERVAL = { first: 500, most: 10_000 };
 
 /** In how many answers an object may still show the status before a request that Cinder has accepted: a replica may lag. */
-export const STALE_ANSWERS = 3;
+const STALE_ANSWERS = 3;
+
+/** Counts the answers that show the status before a request that Cinder has accepted. */
+export class StaleAnswers {
+  private left = STALE_ANSWERS;
+
+  /** Called for each such answer. True while a replica may have given it. */
+  isExcused(): boolean {
+    this.left -= 1;
+    return this.left >= 0;
+  }
+
+  /** An answer has shown the work: no later one shows the status before it. */
+  end(): void {
+    this.left = 0;
+  }
+}
 
 export interface ObjectWait<Row>
   extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "context"> {

@@ -10,7 +10,7 @@ import type { Definition, HiddenOutputs } from "../../core/definition";
 import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
 import { type OpenStackContext, openstack } from "../context";
-import { type Deletion, deleteUntilGone } from "../deletion";
+import { deleteUntilGone } from "../deletion";
 import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
@@ -115,21 +115,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
     return { state: { ...from.state, metadata: Object.fromEntries(kept), ...reverts } };
   },
 
-  async delete(cloud, id, _known, context) {
-    const deletion: Deletion = {
-      noun: "snapshot",
-      id,
-      cinder: cloud.cinder,
-      send: () => cloud.cinder.deleteSnapshot(id),
-      poller: deletePoller(cloud),
-      estimator: cloud.estimators.deleting,
-      revertedHint:
-        "Something still uses the snapshot: delete the volumes that were made from it, or wait for their copies to finish.",
-      failedHint:
-        "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
-    };
-    return deleteUntilGone(deletion, context);
-  },
+  delete: (cloud, id, _known, context) => deleteSnapshot(cloud, id, context),
 
   async diagnose(cloud, id, { status }) {
     return /^error/i.test(String(status)) ? diagnosis(cloud.cinder, id, String(status)) : undefined;
@@ -164,9 +150,32 @@ async function readAmongOthers(
   }
 }
 
-export function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {
+function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {
   const list = async () => (await cloud.cinder.listSnapshotsDetail({ status: "deleting" })).snapshots;
   return cloud.poller("delete", list, { resolveWhenMissing: true });
+}
+
+/** "missing": Cinder did not know the snapshot at the first request. */
+export function deleteSnapshot(
+  cloud: OpenStackContext,
+  id: string,
+  context: Parameters<typeof deleteUntilGone>[1],
+): Promise<"deleted" | "missing"> {
+  return deleteUntilGone(
+    {
+      noun: "snapshot",
+      id,
+      cinder: cloud.cinder,
+      send: () => cloud.cinder.deleteSnapshot(id),
+      poller: deletePoller(cloud),
+      estimator: cloud.estimators.deleting,
+      revertedHint:
+        "Something still uses the snapshot: delete the volumes that were made from it, or wait for their copies to finish.",
+      failedHint:
+        "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
+    },
+    context,
+  );
 }
 
 /** A later run may resume the wait for a snapshot that somebody backs up by now, which may take hours. */

@@ -8,8 +8,7 @@ import { stopped } from "../../core/util/abort";
 import type { CreateSnapshot, Metadata, SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { type Deletion, deleteUntilGone } from "../deletion";
-import { createPoller, deletePoller, evaluateCreation } from "../snapshot/resource";
+import { createPoller, deleteSnapshot, evaluateCreation } from "../snapshot/resource";
 import { setToError, waitForObject } from "../wait";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
@@ -158,19 +157,7 @@ export function deletionOf(
   const { clock, deadline, signal } = context;
   let gone = 0;
   return async ({ id }) => {
-    const deletion: Deletion = {
-      noun: "snapshot",
-      id,
-      cinder: cloud.cinder,
-      send: () => cloud.cinder.deleteSnapshot(id),
-      poller: deletePoller(cloud),
-      estimator: cloud.estimators.deleting,
-      revertedHint:
-        "Something still uses the snapshot: delete the volumes that were made from it, or wait for their copies to finish.",
-      failedHint:
-        "An administrator has to check the backend and then reset the status (`openstack volume snapshot set --state available`).",
-    };
-    const outcome = await deleteUntilGone(deletion, { clock, deadline, signal, progress: () => {} });
+    const outcome = await deleteSnapshot(cloud, id, { clock, deadline, signal, progress: () => {} });
     // The list has shown it a moment ago, so one "not found" proves little.
     if (outcome === "missing" && (await cloud.snapshot(id, signal)) !== undefined) {
       throw new SnapcloneError({

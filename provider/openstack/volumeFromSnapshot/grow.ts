@@ -5,7 +5,7 @@ import { isKind } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
-import { STALE_ANSWERS, waitForObject } from "../wait";
+import { StaleAnswers, waitForObject } from "../wait";
 import { growthFailed, removedByOthers, vanished } from "./errors";
 
 /** Returns false if the volume has the size already. */
@@ -45,7 +45,7 @@ export async function waitForGrowth(
   wanted: number,
   context: OperationContext,
 ): Promise<VolumeRow> {
-  let stale = 0;
+  const stale = new StaleAnswers();
   const evaluate = async (row: VolumeRow | undefined): Promise<Evaluation> => {
     if (row === undefined) return { is: "failed", error: vanished(id) };
     const status = row.status.toLowerCase();
@@ -53,13 +53,12 @@ export async function waitForGrowth(
     if (/delet/.test(status)) return { is: "failed", error: removedByOthers(row) };
     if (status === "error_extending") return { is: "failed", error: await growthFailed(cloud.cinder, row, wanted) };
     if (isExtending(status)) {
-      stale = STALE_ANSWERS;
+      stale.end();
       context.accepted({ extend: wanted });
       return { is: "pending", progress };
     }
     if (row.size >= wanted) return { is: "done", progress };
-    stale += 1;
-    if (stale <= STALE_ANSWERS) return { is: "pending", progress };
+    if (stale.isExcused()) return { is: "pending", progress };
     return { is: "failed", error: await growthFailed(cloud.cinder, row, wanted) };
   };
   const row = await waitForObject(cloud.volumes.poller("extending"), id, {
