@@ -11,7 +11,7 @@ export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
 }
 
-/** Of text whose lines are meant, such as an error with its hint. */
+/** For text whose line breaks must stay, such as an error with its hint. */
 export function printableLines(text: string): string {
   return text.split("\n").map(printable).join("\n");
 }

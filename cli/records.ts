@@ -1,4 +1,4 @@
-// What has a record of this package on the backends, beside what a state holds. Changes nothing.
+// Compares the objects that have a record of this package with a state. Changes nothing.
 
 import { attemptInId } from "../provider/core/attempt";
 import type { AnyDefinition, OwnedObject } from "../provider/core/definition";
@@ -44,7 +44,7 @@ export interface SurveyOptions {
   kind: string | undefined;
   /** `--stack`, for a state that is empty. */
   stack: StackName | undefined;
-  /** Of resources that have left the state: for backends that store a digest of the owner, or list by a name. */
+  /** Resources that have left the state, for backends that store a digest of the owner or list by name. */
   urns: readonly string[];
   targetNames: readonly string[];
 }

@@ -43,8 +43,8 @@ export interface SnapshotInfo {
 }
 
 /**
- * A snapshot's ownership record. It says who made the snapshot, and not that a state holds it: that only
- * `pulumi stack export` says (docs/ownership.md).
+ * A snapshot's ownership record. It says who made the snapshot. Only `pulumi stack export` says whether a state holds
+ * the snapshot (docs/ownership.md).
  */
 export interface ManagedBy {
   /** The URN of the resource. */
@@ -61,7 +61,7 @@ export interface ManagedBy {
   ageSeconds?: number;
 }
 
-/** The part of an overlay's record that tells whose it is, and how far it has got. */
+/** The part of an overlay's record that names its owner and says how far the overlay has got. */
 export interface OverlayOwner {
   /** The URN of the `AssistedSnapshot`. */
   owner: string;
@@ -73,33 +73,36 @@ export interface OverlayOwner {
   phase?: string;
 }
 
-/** Which snapshots to list. Each condition that is given must hold. */
+/** Which snapshots to list. A snapshot must meet all given conditions. */
 export interface ListSnapshotsArgs {
   /** The name of the connection to ask, one of the kind `openstack`. Default: `default`. */
   connection?: string;
-  /** The whole name. */
+  /** The snapshot's whole name. */
   name?: string;
   /** Cinder's status, such as `available` or `error`. */
   status?: string;
   /** The UUID of the volume that the snapshots are of. */
   volumeId?: string;
-  /** Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`. */
+  /**
+   * The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`,
+   * count too.
+   */
   metadata?: Record<string, string>;
   /** Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65. */
   consumesQuota?: boolean;
   /** The availability zone of the volume. */
   availabilityZone?: string;
-  /** Every project's; without effect for anyone but an administrator. */
+  /** List the snapshots of all projects. It has no effect unless the user is an administrator. */
   allTenants?: boolean;
   /** Cinder's own form, such as `created_at:desc,id`. Default: the newest first. */
   sort?: string;
 }
 
-/** Which snapshot to get: by its id, or the one that all the other conditions leave. */
+/** Which snapshot to read: the one with this id, or the only one that meets all other conditions. */
 export interface GetSnapshotArgs extends ListSnapshotsArgs {
-  /** The snapshot's UUID. With it, only `connection` counts of the other arguments. */
+  /** The snapshot's UUID. With it, all other arguments except `connection` are ignored. */
   id?: string;
-  /** Of several, the newest. Default: several are an error. */
+  /** If several snapshots match, take the newest. Default: several matches are an error. */
   mostRecent?: boolean;
 }
 

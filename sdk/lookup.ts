@@ -25,7 +25,7 @@ export async function lookup<K extends keyof Lookups>(
   try {
     return await call(args);
   } catch (error) {
-    // Of any other error, Pulumi prints the stack and every property.
+    // For any other error, Pulumi prints the stack and every property.
     throw programError(error instanceof Error ? error.message : String(error));
   }
 }
@@ -59,7 +59,7 @@ async function resourcesOf(output: pulumi.Output<unknown>): Promise<pulumi.Resou
   return allResources === undefined ? [] : [...(await allResources.call(output))];
 }
 
-/** Those of a component are its children's, once it has been constructed. */
+/** A component has the ids of its children, once it has been constructed. */
 async function idsOf(resource: pulumi.Resource): Promise<pulumi.Output<string>[]> {
   if (pulumi.CustomResource.isInstance(resource)) return resource.id === undefined ? [] : [resource.id];
   const { __data, __childResources = [] } = resource as {

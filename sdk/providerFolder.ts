@@ -9,7 +9,7 @@ import { programError } from "./programError";
 
 /** Folders in which the package was found, so that a program pays for one search. */
 const found = new Set<string>();
-/** Of inline programs of the Automation API: the folder of each of the latest runs, by the address of its resource monitor. */
+/** The folders of inline programs (Automation API), for the latest runs, by the address of the run's resource monitor. */
 const inlineFolders = new Map<string, string>();
 
 export function assertProviderIsFound(module: string): void {

@@ -37,7 +37,7 @@ export class Owners {
     private readonly kindOf: (resource: StateResource) => string,
     private readonly leadMs: () => number,
   ) {
-    // Of all connections: two of them may reach the same project, and ids are unique everywhere.
+    // The state's resources on all connections: two connections may reach the same project, and ids are unique everywhere.
     for (const resource of state?.resources ?? []) {
       for (const { key } of objectsOf(resource)) this.holders.set(key, resource);
     }
@@ -66,7 +66,7 @@ export class Owners {
     return { is, who: redact(`${place}${nameIn(owner)}`) };
   }
 
-  /** Of a digest where the backend has no room for the URN: the record of the resource in the state that has this digest. */
+  /** A backend without room for the URN stores a digest: the record of the state's resource that has this digest. */
   recordOf(name: ResourceName, shortened: string): PossibleRecord | undefined {
     const { digest } = this.stack;
     if (digest === undefined || this.state === undefined) return undefined;
@@ -75,7 +75,7 @@ export class Owners {
     return owner === undefined ? undefined : { owner, stack: digest };
   }
 
-  /** Of what the backend has no name for: the resource's. */
+  /** Names an object that has no name on the backend. */
   resourceName({ owner = "" }: PossibleRecord): string {
     return redact(owner === "" ? "" : nameIn(owner));
   }

@@ -11,7 +11,7 @@ const MARGIN = 20;
 const TITLE_HEIGHT = 56;
 const LEGEND_HEIGHT = 26;
 const MIN_WIDTH = 760;
-/** Of the font, in pixels. Text that is wider is cut: the box's tooltip has all of it. */
+/** The width of a character, in pixels. Longer text is cut; the box's tooltip has all of it. */
 const CHARACTER = 6.7;
 
 /** In each colour and shape, so that nobody needs to see the colours. */
@@ -25,7 +25,7 @@ const SIGNS: Readonly<Record<Owner["is"], { sign: string; className: string }>> 
   nobody: { sign: "○", className: "nobody" },
 };
 
-/** Of the picture alone, and of the page that has it. */
+/** The style of the picture, alone and in a page. */
 export const SVG_STYLE = `
 svg.lineage { --ground: #f6f7f9; --panel: #ffffff; --text: #1a2230; --muted: #566072; --line: #9aa5b5;
   --recorded: #17683a; --unrecorded: #8a4b00; --other: #0b5fae; --claimed: #6a3da8; --nobody: #566072; --bad: #b3161d;

@@ -325,7 +325,7 @@ export class CinderModel {
     return { ...this.defaultQuotas, ...this.quotas.get(projectId) };
   }
 
-  /** Of all volume types, or of one. */
+  /** Counts the rows of all volume types, or of one. */
   usageOf(projectId: string, typeId?: string): Quotas {
     const counts = (row: VolumeRow | SnapshotRow) => {
       const type = "volume_id" in row ? this.volumes.get(row.volume_id)?.volume_type_id : row.volume_type_id;

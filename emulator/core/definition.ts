@@ -39,7 +39,7 @@ export interface ServiceContext<Timings extends object = object, Options extends
   readonly clock: Clock;
   readonly ids: Ids;
   readonly timings: Timings;
-  /** Of `startEmulator`. */
+  /** The options of `startEmulator`. */
   readonly options: Options;
   /** The model and the service of another definition. */
   use<Model extends object, Wire extends Service>(

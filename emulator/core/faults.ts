@@ -104,7 +104,7 @@ interface ActiveRule {
   readonly rule: CheckedRule;
   matched: number;
   hits: number;
-  /** Of the limit's present window. */
+  /** The limit's present window. */
   window: { end: number; requests: number };
 }
 

@@ -102,7 +102,7 @@ export class GlanceModel {
   }
 }
 
-/** Of the content; an image that has none has a checksum of its id instead, so that it is the same at each start. */
+/** Checksums of the content. An image without content has checksums of its id, so that they are the same at each start. */
 export function hashesOf({ id, size, content }: ImageRow): { checksum: string | null; sha512: string | null } {
   if (size === null) return { checksum: null, sha512: null };
   const of = (algorithm: string) =>

@@ -37,7 +37,7 @@ export function imageView(row: ImageRow): View {
 
 /** `first` and `next` repeat the query (docs/wire/openstack.md#glance). */
 export function imagesView(rows: readonly ImageRow[], query: URLSearchParams, nextMarker: string | undefined): View {
-  // Of a parameter that is given twice, the addresses repeat the last.
+  // If a parameter is given twice, the addresses repeat the last one.
   const params = new URLSearchParams(Object.fromEntries(query));
   params.delete("marker");
   const first = params.size === 0 ? "/v2/images" : `/v2/images?${params}`;
@@ -50,7 +50,7 @@ export function imagesView(rows: readonly ImageRow[], query: URLSearchParams, ne
   };
 }
 
-/** Those of Glance 25 without a cache and with one store. */
+/** The versions of Glance 25 without a cache and with one store. */
 export function versionsView(base: string): View {
   const minors = ["15", "9", "7", "6", "5", "4", "3", "2", "1", "0"];
   return {

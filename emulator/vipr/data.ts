@@ -19,7 +19,7 @@ export interface ViprDataVolume {
   group?: string | undefined;
 }
 
-/** Of a volume or of a group: the id or the name of one of them. */
+/** A session of a volume or of a group, which is named by its id or its name. */
 export interface ViprDataSession {
   id?: string | undefined;
   name: string;

@@ -95,9 +95,9 @@ export const SEED_SESSIONS = {
   /** Two instants of one volume. */
   monday: "urn:storageos:BlockSnapshotSession:aaaaaaaa-1111-4111-8111-111111111111:vdc1",
   tuesday: "urn:storageos:BlockSnapshotSession:aaaaaaaa-2222-4222-8222-222222222222:vdc1",
-  /** Of another volume. */
+  /** A session of another volume. */
   logs: "urn:storageos:BlockSnapshotSession:bbbbbbbb-1111-4111-8111-111111111111:vdc1",
-  /** Of a consistency group of two volumes. */
+  /** Sessions of a consistency group of two volumes. */
   shopMonday: "urn:storageos:BlockSnapshotSession:cccccccc-1111-4111-8111-111111111111:vdc1",
   shopTuesday: "urn:storageos:BlockSnapshotSession:cccccccc-2222-4222-8222-222222222222:vdc1",
 } as const;

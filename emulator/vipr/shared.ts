@@ -24,7 +24,7 @@ export interface Kind<Row extends Tagged & { id: string }> extends Search {
   readonly tagNeedsRights?: boolean;
 }
 
-/** Those come first whose last segment could be an id, too. */
+/** Routes whose last segment could also be an id come first. */
 export function sharedRoutes<Row extends Tagged & { id: string }>(kind: Kind<Row>): Route<Handler>[] {
   const { name, path } = kind;
   const at = (operation: string, method: string, rest: string, handler: Handler): Route<Handler> => ({

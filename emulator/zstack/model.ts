@@ -39,7 +39,7 @@ export interface CloneBehaviour {
 }
 
 export interface ZStackTimings {
-  /** Of a clone: until the VMs' rows appear (snapshot and temporary image), and from then until the VMs run. */
+  /** A clone's time until the VMs' rows appear (snapshot and temporary image), and from then until the VMs run. */
   zstackImage: number;
   zstackClone: number;
   /** Start, stop, destroy, expunge, update. */

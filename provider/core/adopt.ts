@@ -139,7 +139,7 @@ function newest(objects: readonly OwnedObject[]): OwnedObject | undefined {
   const dated = objects.map((object) => [object, timeOf(object) ?? Number.NEGATIVE_INFINITY] as const);
   const latest = Math.max(...dated.map(([, time]) => time));
   const found = dated.filter(([, time]) => time === latest);
-  // Of two objects with the same time neither is known to be the newest.
+  // If two objects have the same time, neither is known to be the newest.
   return found.length === 1 ? found[0]?.[0] : undefined;
 }
 

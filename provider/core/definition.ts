@@ -68,7 +68,7 @@ export interface OwnedObject extends AcceptedOperation {
   createdAt?: string | undefined;
   /** What messages add to the id, such as the object's name. */
   label?: string | undefined;
-  /** Of a set: the backend's ids of what has its record. Absent: `id` is the one. */
+  /** A set: the backend's ids of the objects that have its record. Absent: `id` is the only one. */
   objects?: readonly string[] | undefined;
   /** The inputs of the object, as far as the backend shows them. */
   state: State;
@@ -173,7 +173,7 @@ export interface Importer<Inputs, Client> {
   ): Promise<Importable | undefined>;
   /** Inputs that `find` reads, and that a backend does not show: `snapclone import` asks the user for them. */
   needs?: readonly (keyof Inputs & string)[];
-  /** Of `needs`, those of which the id alone tells a value that keeps what is imported as it is. */
+  /** Values of `needs` that follow from the id alone and keep the imported objects as they are. */
   inputsOf?(importId: string): Partial<Inputs>;
   /** The command by which a user removes the ownership records of these parts. */
   forget(parts: readonly RecordedPart[]): string;
@@ -301,7 +301,7 @@ export interface Definition<Inputs extends object, Client> {
   /** Which backend the login reaches ("project … in region …"). Stored with the outputs. */
   identity(client: Client, known: State, signal: AbortSignal): Promise<string>;
   /**
-   * Called when an object of the state is not to be found and the identity is the recorded one, or none was recorded.
+   * Called when an object of the state was not found and the identity is the recorded one, or none was recorded.
    * Returns why the absence proves nothing (the login can't see what the object belongs to); undefined if it is proof.
    */
   doubtAbsence?(client: Client, known: State, signal: AbortSignal): Promise<string | undefined>;

@@ -14,7 +14,7 @@ export interface LearningWait {
 
 /** The number of spans that are kept. A change of the backend's speed shows after as many pieces of work. */
 const MAX_SPANS = 256;
-/** So many waits ask as often as they would alone, as one may take longer than the others. */
+/** How many waits look as often as a single wait would: one of them may take longer than the others. */
 const SCOUTS = 3;
 /** From this precision on, finding the exact moment would cost more in requests than it saves in time. */
 const CLOSE_MS = 50;

@@ -142,7 +142,7 @@ function redactedCause(cause: unknown, depth = 0): unknown {
   copy.name = cause.name;
   copy.stack = redact(cause.stack ?? String(cause));
   const code: unknown = Reflect.get(cause, "code");
-  // Of an AggregateError: one for each address of a host.
+  // An AggregateError has an error for each address of a host.
   const errors: unknown = Reflect.get(cause, "errors");
   return Object.assign(copy, {
     ...(code === undefined ? {} : { code }),

@@ -41,7 +41,7 @@ export interface StateEntry {
   adopted?: string | undefined;
   /** What its create took over. */
   imported?: string | undefined;
-  /** Of a set: the backend's ids of what the entry holds (`Definition.members`). */
+  /** A set: the backend's ids of the objects that the entry holds (`Definition.members`). */
   members?: readonly string[] | undefined;
 }
 
@@ -133,7 +133,7 @@ export function isHeldBy({ entries }: StackState, object: OwnedObject): boolean 
   return entries.some((entry) => holdsOneOf(entry, [object.id]) || isProvisionalFor(entry, object));
 }
 
-/** The backend's ids of what has the record. */
+/** The backend's ids of the objects that have the record. */
 export function objectsOf({ id, objects = [] }: OwnedObject): string[] {
   return [id, ...objects];
 }

@@ -127,7 +127,7 @@ export class Run {
     );
   }
 
-  /** Of shared requests. Lasts as long as the longest operation under way. Its waits are shown in the rows of all operations. */
+  /** For shared requests: lasts as long as the longest operation under way, and shows its waits in the rows of all operations. */
   private patience(): Patience {
     const operations = [...this.operations];
     const deadlines = operations.map(({ deadline }) => deadline);

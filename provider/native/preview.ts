@@ -26,7 +26,7 @@ export function previewOfUpdate(
   return withUnknowns({ ...kept, ...definition.expectedOutputs, ...visible(news) }, outputNames);
 }
 
-/** Of an absent input, too: a backend may choose a value. */
+/** The output of an absent input is unknown, too: a backend may choose a value. */
 function withUnknowns(known: Properties, outputNames: readonly string[]): Properties {
   return { ...Object.fromEntries(outputNames.map((name) => [name, UNKNOWN])), ...known };
 }

@@ -72,7 +72,7 @@ export class InitFailure extends Error {
 export class NativeProvider {
   private run: Run;
   private configuration: Configuration = {};
-  /** Of an explicit provider. */
+  /** The name of an explicit provider. */
   private name: string | undefined;
   /** An engine that sends no handshake has started the process for the run. */
   private startedAt = new Date(performance.timeOrigin);
@@ -181,7 +181,7 @@ export class NativeProvider {
   ): Promise<{ id: string; outputs: Sent; inputs: Sent } | undefined> {
     const definition = this.begin(urn);
     if (inputs === undefined) return this.readImport(definition, urn, id, timeoutMs);
-    // Of a secret that is none any more, some places inside an output may still have the value.
+    // If a value is no longer secret, some places inside an output may still have its former value.
     const all = [...properties.secrets, ...inputs.secrets];
     const inside = all.filter((path) => isPartOfDerived(definition, path));
     const former = formerSecrets(definition, { ...properties, secrets: inside });

@@ -94,7 +94,7 @@ export function markFormer(
 
 type IsFormer = (text: string) => boolean;
 
-/** Of the dynamic classes, whose requests have no marks: the state lists where former secrets are. */
+/** For the dynamic classes, whose requests have no marks: the state lists where former secrets are. */
 export function stateWithSecrets(definition: AnyDefinition, state: Properties): WithSecrets {
   const { __secrets, __formerSecrets } = state as HiddenOutputs;
   const paths = [...list(__secrets), ...derivedSecrets(definition, state), ...list(__formerSecrets)];

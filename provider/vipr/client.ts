@@ -110,7 +110,7 @@ const searchResult = z.looseObject({ resource: list(reference) }).transform(({ r
 const bulk = <T extends z.ZodType>(schema: T) => list(schema);
 
 export type Task = z.infer<typeof taskSchema>;
-/** Of one request. The first is the session's in all that ViPR is known to answer. */
+/** The tasks of one request. In every known answer of ViPR, the first is the session's. */
 export type Tasks = [Task, ...Task[]];
 export type SnapshotSession = z.infer<typeof sessionSchema>;
 export type LinkedTarget = z.infer<typeof snapshotSchema>;

@@ -38,7 +38,7 @@ export interface Results {
   seconds: number;
 }
 
-/** Of a part that may be measured alone. */
+/** Where and when a part was measured that may be measured alone. */
 type MeasuredOn = Pick<Results, "date" | "machine">;
 
 interface Options {

@@ -32,7 +32,7 @@ export interface NativeWaits {
   peakMiB: Pair;
   /** From the call of Cancel to the last answer. */
   cancelMs: Pair;
-  /** Of the native creates, in the worst round: with the object's id and a pending create in the answer. */
+  /** Native creates whose answer has the object's id and a pending create, in the worst round. */
   recorded: number;
 }
 

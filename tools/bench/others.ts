@@ -17,7 +17,7 @@ export interface OtherResource extends Seconds {
   /** The values of the round with the most. */
   upRequests: number;
   destroyRequests: number;
-  /** Of the last round. */
+  /** The requests of the last round. */
   byOperation: Record<string, number>;
   stateBytesPerResource: number;
   peakMiB: number | undefined;

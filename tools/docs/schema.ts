@@ -142,7 +142,7 @@ function lookedUpBy(inputs: readonly Member[], scope: ReturnType<SchemaTypes["sc
   );
 }
 
-/** Of resources whose id is made of several. */
+/** Resources whose id consists of several ids. */
 const IMPORT_IDS: Partial<Record<ResourceName, string>> = {
   snapshotSeries: "<snapshot>,<snapshot>,…",
   volumeClone: "<clone>,<clone>,…",

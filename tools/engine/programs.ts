@@ -26,7 +26,7 @@ export interface Command {
 export interface Request {
   run: language.RunRequest;
   engineAddress: string;
-  /** Of the program. */
+  /** The program's folder. */
   folder: string;
   /** Ends this process, too, when the program is asked to end. */
   track: (child: ChildProcess) => void;

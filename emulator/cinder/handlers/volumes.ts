@@ -33,7 +33,7 @@ const ZONE = "nova";
 /** A volume in another status can't be deleted without force. */
 const DELETABLE_STATUSES = ["available", "error", "error_restoring", "error_extending", "error_managing"];
 
-/** Of a migration that has ended (cinder/volume/api.py:108). */
+/** The statuses of a migration that has ended (cinder/volume/api.py:108). */
 const AVAILABLE_MIGRATION_STATUSES = [null, "deleting", "error", "success"];
 
 export function create(context: CinderContext): Reply {

@@ -72,7 +72,7 @@ export class LearnedLimit {
     const { measured, sent } = this;
     if (measured === undefined || measured.requests > MOST_REMEMBERED) return Number.NEGATIVE_INFINITY;
     const { requests, periodMs } = measured;
-    // Of the others, each follows a request by one period, too.
+    // Each of the others also follows a request by one period.
     const periods = Math.max(0, Math.ceil((before + 1) / requests) - 1);
     const earlier = sent[sent.length + before - (periods + 1) * requests];
     return earlier === undefined ? Number.NEGATIVE_INFINITY : earlier.at + (periods + 1) * periodMs;

@@ -37,7 +37,7 @@ interface Waiting {
 const SAME_WAVE_MS = 5_000;
 /** A shorter wait for the measured limit is not shown. */
 const SHOWN_FROM_MS = 2_000;
-/** So many requests are sent at once before the first answer; each answer then allows two more. */
+/** How many requests are sent at once before the first answer. Each answer then allows two more. */
 const AT_ONCE_AT_FIRST = 8;
 /** When this many requests pass at once after a refusal, as many as the limit allows may be under way. */
 const ENOUGH_AT_ONCE = 64;

@@ -78,7 +78,7 @@ class Lock {
       const leave = () => {
         this.queue.splice(this.queue.indexOf(waiting), 1);
         reject(stopped());
-        // Those behind it may have waited for it only.
+        // The waiters behind it may have waited for it only.
         this.admitNext();
       };
       const enter = () => {

@@ -125,7 +125,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     let failed = rows.filter((row) => isFailed(row, before));
     const { outputs: reverts } = await reverting.update(olds, from, inputs, async (wanted) => {
       const { id: snapshotId } = latestForRevert(rows, before, inputs);
-      // One that failed never was a copy. To Cinder it is the newest snapshot, so it goes first.
+      // A failed snapshot never was a copy. To Cinder it is the newest snapshot, so it is deleted first.
       const gone = await prune(cloud, failed, context);
       rows = rows.filter((row) => !gone.includes(row));
       failed = failed.filter((row) => !gone.includes(row));

@@ -200,7 +200,7 @@ export class JobProgress {
     if (!this.wasSeen) return "done";
     if (percent !== undefined && !this.isOverdue) return "pending";
     if (finished > 0) return "done";
-    // Of a crashed management node's job, the progress stays for ever, too.
+    // After a management node has crashed, the progress of its job also stays for ever.
     const isReported = percent !== undefined && (answer.is === "gone" || answer.is === "failed");
     return this.isOverdue && !isReported ? "done" : "unknown";
   }
@@ -326,7 +326,7 @@ export function divideClones(
   const { nameOf, disks, taken, fate } = options;
   const names = new Set(taken);
   const division: Division = { complete: [], lacking: [], broken: [] };
-  // Of two clones with one name, the one that the job's result names stays.
+  // If two clones have one name, the clone that the job's result names stays.
   const rank = ({ uuid }: VmRow) => `${succeeded.has(uuid) ? 0 : 1} ${uuid}`;
   for (const row of rows.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))) {
     const name = nameOf(row);

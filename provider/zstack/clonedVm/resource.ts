@@ -182,7 +182,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     }
     const failure = await cloneMissing(members, inputs, known, context);
 
-    // Of an adopted set, only these notes tell the tags that a killed run has added from those of others.
+    // In an adopted set, only these notes tell a killed run's tags from those of others.
     const managed = [...managedTags(known), ...notedTags(members)];
     if (inputs.userTags !== undefined || managed.length > 0) await members.listUserTags();
     await noteNewTags(members, inputs.userTags ?? [], managed);

@@ -51,7 +51,7 @@ func LookupSnapshot(ctx *pulumi.Context, args *LookupSnapshotArgs, opts ...pulum
 }
 
 type LookupSnapshotArgs struct {
-	// Every project's; without effect for anyone but an administrator.
+	// List the snapshots of all projects. It has no effect unless the user is an administrator.
 	AllTenants *bool `pulumi:"allTenants"`
 	// The availability zone of the volume.
 	AvailabilityZone *string `pulumi:"availabilityZone"`
@@ -59,13 +59,13 @@ type LookupSnapshotArgs struct {
 	Connection *string `pulumi:"connection"`
 	// Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
 	ConsumesQuota *bool `pulumi:"consumesQuota"`
-	// The snapshot's UUID. With it, only `connection` counts of the other arguments.
+	// The snapshot's UUID. With it, all other arguments except `connection` are ignored.
 	Id *string `pulumi:"id"`
-	// Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
+	// The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
 	Metadata map[string]string `pulumi:"metadata"`
-	// Of several, the newest. Default: several are an error.
+	// If several snapshots match, take the newest. Default: several matches are an error.
 	MostRecent *bool `pulumi:"mostRecent"`
-	// The whole name.
+	// The snapshot's whole name.
 	Name *string `pulumi:"name"`
 	// Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
 	Sort *string `pulumi:"sort"`
@@ -112,7 +112,7 @@ func LookupSnapshotOutput(ctx *pulumi.Context, args LookupSnapshotOutputArgs, op
 }
 
 type LookupSnapshotOutputArgs struct {
-	// Every project's; without effect for anyone but an administrator.
+	// List the snapshots of all projects. It has no effect unless the user is an administrator.
 	AllTenants pulumi.BoolPtrInput `pulumi:"allTenants"`
 	// The availability zone of the volume.
 	AvailabilityZone pulumi.StringPtrInput `pulumi:"availabilityZone"`
@@ -120,13 +120,13 @@ type LookupSnapshotOutputArgs struct {
 	Connection pulumi.StringPtrInput `pulumi:"connection"`
 	// Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
 	ConsumesQuota pulumi.BoolPtrInput `pulumi:"consumesQuota"`
-	// The snapshot's UUID. With it, only `connection` counts of the other arguments.
+	// The snapshot's UUID. With it, all other arguments except `connection` are ignored.
 	Id pulumi.StringPtrInput `pulumi:"id"`
-	// Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
+	// The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
 	Metadata pulumi.StringMapInput `pulumi:"metadata"`
-	// Of several, the newest. Default: several are an error.
+	// If several snapshots match, take the newest. Default: several matches are an error.
 	MostRecent pulumi.BoolPtrInput `pulumi:"mostRecent"`
-	// The whole name.
+	// The snapshot's whole name.
 	Name pulumi.StringPtrInput `pulumi:"name"`
 	// Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
 	Sort pulumi.StringPtrInput `pulumi:"sort"`

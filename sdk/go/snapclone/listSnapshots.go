@@ -50,7 +50,7 @@ func ListSnapshots(ctx *pulumi.Context, args *ListSnapshotsArgs, opts ...pulumi.
 }
 
 type ListSnapshotsArgs struct {
-	// Every project's; without effect for anyone but an administrator.
+	// List the snapshots of all projects. It has no effect unless the user is an administrator.
 	AllTenants *bool `pulumi:"allTenants"`
 	// The availability zone of the volume.
 	AvailabilityZone *string `pulumi:"availabilityZone"`
@@ -58,9 +58,9 @@ type ListSnapshotsArgs struct {
 	Connection *string `pulumi:"connection"`
 	// Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
 	ConsumesQuota *bool `pulumi:"consumesQuota"`
-	// Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
+	// The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
 	Metadata map[string]string `pulumi:"metadata"`
-	// The whole name.
+	// The snapshot's whole name.
 	Name *string `pulumi:"name"`
 	// Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
 	Sort *string `pulumi:"sort"`
@@ -81,7 +81,7 @@ func ListSnapshotsOutput(ctx *pulumi.Context, args ListSnapshotsOutputArgs, opts
 }
 
 type ListSnapshotsOutputArgs struct {
-	// Every project's; without effect for anyone but an administrator.
+	// List the snapshots of all projects. It has no effect unless the user is an administrator.
 	AllTenants pulumi.BoolPtrInput `pulumi:"allTenants"`
 	// The availability zone of the volume.
 	AvailabilityZone pulumi.StringPtrInput `pulumi:"availabilityZone"`
@@ -89,9 +89,9 @@ type ListSnapshotsOutputArgs struct {
 	Connection pulumi.StringPtrInput `pulumi:"connection"`
 	// Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
 	ConsumesQuota pulumi.BoolPtrInput `pulumi:"consumesQuota"`
-	// Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
+	// The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
 	Metadata pulumi.StringMapInput `pulumi:"metadata"`
-	// The whole name.
+	// The snapshot's whole name.
 	Name pulumi.StringPtrInput `pulumi:"name"`
 	// Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
 	Sort pulumi.StringPtrInput `pulumi:"sort"`

@@ -242,14 +242,14 @@ def get_snapshot(all_tenants: Optional[_builtins.bool] = None,
     pulumi.export("yearEndSize", year_end.size_gib)
     ```
 
-    :param _builtins.bool all_tenants: Every project's; without effect for anyone but an administrator.
+    :param _builtins.bool all_tenants: List the snapshots of all projects. It has no effect unless the user is an administrator.
     :param _builtins.str availability_zone: The availability zone of the volume.
     :param _builtins.str connection: The name of the connection to ask, one of the kind `openstack`. Default: `default`.
     :param _builtins.bool consumes_quota: Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
-    :param _builtins.str id: The snapshot's UUID. With it, only `connection` counts of the other arguments.
-    :param Mapping[str, _builtins.str] metadata: Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
-    :param _builtins.bool most_recent: Of several, the newest. Default: several are an error.
-    :param _builtins.str name: The whole name.
+    :param _builtins.str id: The snapshot's UUID. With it, all other arguments except `connection` are ignored.
+    :param Mapping[str, _builtins.str] metadata: The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
+    :param _builtins.bool most_recent: If several snapshots match, take the newest. Default: several matches are an error.
+    :param _builtins.str name: The snapshot's whole name.
     :param _builtins.str sort: Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
     :param _builtins.str status: Cinder's status, such as `available` or `error`.
     :param _builtins.str volume_id: The UUID of the volume that the snapshots are of.
@@ -313,14 +313,14 @@ def get_snapshot_output(all_tenants: pulumi.Input[Optional[Optional[_builtins.bo
     pulumi.export("yearEndSize", year_end.size_gib)
     ```
 
-    :param _builtins.bool all_tenants: Every project's; without effect for anyone but an administrator.
+    :param _builtins.bool all_tenants: List the snapshots of all projects. It has no effect unless the user is an administrator.
     :param _builtins.str availability_zone: The availability zone of the volume.
     :param _builtins.str connection: The name of the connection to ask, one of the kind `openstack`. Default: `default`.
     :param _builtins.bool consumes_quota: Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
-    :param _builtins.str id: The snapshot's UUID. With it, only `connection` counts of the other arguments.
-    :param Mapping[str, _builtins.str] metadata: Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
-    :param _builtins.bool most_recent: Of several, the newest. Default: several are an error.
-    :param _builtins.str name: The whole name.
+    :param _builtins.str id: The snapshot's UUID. With it, all other arguments except `connection` are ignored.
+    :param Mapping[str, _builtins.str] metadata: The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
+    :param _builtins.bool most_recent: If several snapshots match, take the newest. Default: several matches are an error.
+    :param _builtins.str name: The snapshot's whole name.
     :param _builtins.str sort: Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
     :param _builtins.str status: Cinder's status, such as `available` or `error`.
     :param _builtins.str volume_id: The UUID of the volume that the snapshots are of.

@@ -71,12 +71,12 @@ def list_snapshots(all_tenants: Optional[_builtins.bool] = None,
     pulumi.export("newest", found.snapshots.apply(lambda all: all[0].name if all else None))
     ```
 
-    :param _builtins.bool all_tenants: Every project's; without effect for anyone but an administrator.
+    :param _builtins.bool all_tenants: List the snapshots of all projects. It has no effect unless the user is an administrator.
     :param _builtins.str availability_zone: The availability zone of the volume.
     :param _builtins.str connection: The name of the connection to ask, one of the kind `openstack`. Default: `default`.
     :param _builtins.bool consumes_quota: Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
-    :param Mapping[str, _builtins.str] metadata: Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
-    :param _builtins.str name: The whole name.
+    :param Mapping[str, _builtins.str] metadata: The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
+    :param _builtins.str name: The snapshot's whole name.
     :param _builtins.str sort: Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
     :param _builtins.str status: Cinder's status, such as `available` or `error`.
     :param _builtins.str volume_id: The UUID of the volume that the snapshots are of.
@@ -120,12 +120,12 @@ def list_snapshots_output(all_tenants: pulumi.Input[Optional[Optional[_builtins.
     pulumi.export("newest", found.snapshots.apply(lambda all: all[0].name if all else None))
     ```
 
-    :param _builtins.bool all_tenants: Every project's; without effect for anyone but an administrator.
+    :param _builtins.bool all_tenants: List the snapshots of all projects. It has no effect unless the user is an administrator.
     :param _builtins.str availability_zone: The availability zone of the volume.
     :param _builtins.str connection: The name of the connection to ask, one of the kind `openstack`. Default: `default`.
     :param _builtins.bool consumes_quota: Only snapshots that count against the quota, or only others. Needs Block Storage API 3.65.
-    :param Mapping[str, _builtins.str] metadata: Each of these keys with this value. The provider's own keys count too, such as `snapclone:stack`.
-    :param _builtins.str name: The whole name.
+    :param Mapping[str, _builtins.str] metadata: The keys and values that the snapshot's metadata must have. The provider's own keys, such as `snapclone:stack`, count too.
+    :param _builtins.str name: The snapshot's whole name.
     :param _builtins.str sort: Cinder's own form, such as `created_at:desc,id`. Default: the newest first.
     :param _builtins.str status: Cinder's status, such as `available` or `error`.
     :param _builtins.str volume_id: The UUID of the volume that the snapshots are of.
