@@ -38,3 +38,29 @@ test.each(pages)("%s: links lead to files and headings that are there", (page) =
     if (anchor !== undefined) expect([...anchorsOf(readFileSync(target, "utf8"))]).toContain(anchor);
   }
 });
+
+describe("CONTRIBUTING.md", () => {
+  const text = readFileSync(join(ROOT, "CONTRIBUTING.md"), "utf8");
+  const folders = ["cli", "docs", "emulator", "examples", "provider", "sdk", "test", "tools"];
+  const all = [
+    ...readdirSync(ROOT),
+    ...folders.flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => `${folder}/${path}`),
+    ),
+  ];
+
+  test("names source files that exist", () => {
+    const names = [...text.matchAll(/`([\w./]+\.(?:ts|mjs|js|md|json))`/g)].flatMap(([, name]) => name ?? []);
+    expect(names.length).toBeGreaterThan(40);
+    expect(names.filter((name) => !all.some((path) => path === name || path.endsWith(`/${name}`)))).toEqual([]);
+  });
+
+  test("names functions of the file before them", () => {
+    const pairs = [...text.matchAll(/`(provider\/[\w/]+\.ts)`, `(\w+)` \|/g)];
+    expect(pairs.length).toBeGreaterThan(1);
+    const wrong = pairs.filter(
+      ([, file = "", name]) => !new RegExp(`function ${name}\\b`).test(readFileSync(join(ROOT, file), "utf8")),
+    );
+    expect(wrong.map(([pair]) => pair)).toEqual([]);
+  });
+});
