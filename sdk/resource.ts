@@ -108,7 +108,7 @@ function dynamicRegistration(
     __provider: `exports.handler=()=>require("${PROVIDER_MODULE}").${provider}`,
   });
   // A stack that goes back from the native provider keeps its copies.
-  const aliases = [{ type: nativeToken(type) }];
+  const aliases = aliasesOfType(nativeToken(type), opts);
   return { token, hidden, options: pulumi.mergeOptions({ aliases }, options) };
 }
 
@@ -132,10 +132,23 @@ function isNative(resourceClass: object): boolean {
 /** The engine tells the plugin what a dynamic provider has to be given, but for the organisation. */
 function nativeRegistration(type: string, opts: pulumi.CustomResourceOptions): Registration {
   // A stack of the dynamic classes moves over without a change.
-  const aliases = [{ type: typeToken(type) }];
+  const aliases = aliasesOfType(typeToken(type), opts);
   const options = pulumi.mergeOptions({ version, aliases }, opts);
   const hidden = definedOf({ __organization: opts.id === undefined ? organization() : undefined });
   return { token: nativeToken(type), hidden, options };
+}
+
+/**
+ * The type of the other provider, also with each former name and parent that the program gives: Pulumi does not combine
+ * aliases, and a resource that changes provider and parent in one `up` would be replaced.
+ */
+function aliasesOfType(type: string, { aliases = [] }: pulumi.CustomResourceOptions): pulumi.Alias[] {
+  return [{ type }, ...aliases.filter(isAliasWithoutType).map((alias) => ({ ...alias, type }))];
+}
+
+function isAliasWithoutType(alias: unknown): alias is pulumi.Alias {
+  const isObject = typeof alias === "object" && alias !== null;
+  return isObject && !pulumi.Output.isInstance(alias) && !(alias instanceof Promise) && !("type" in alias);
 }
 
 function definedOf(values: Record<string, unknown>): Record<string, unknown> {
