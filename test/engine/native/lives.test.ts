@@ -70,6 +70,29 @@ describeEngine("a life of each native resource", () => {
     expect([version, schema]).toEqual([read("package.json").version, read("provider/native/schema.json")]);
   });
 
+  test("a resource that moves into a component under another name in the same run is not replaced", async () => {
+    const [volumeId] = cloud.cinder.volumes.keys();
+    const before = `new (require("pulumi-snapclone").Snapshot)("old", { volumeId: "${volumeId}", name: "one" });`;
+    const after = `
+const pulumi = require("@pulumi/pulumi");
+const parent = new pulumi.ComponentResource("test:index:Parent", "parent");
+const aliases = [{ name: "old", parent: pulumi.rootStackResource }];
+new (require("${NATIVE}").Snapshot)("new", { volumeId: "${volumeId}", name: "one" }, { parent, aliases });`;
+    const moving = await newStack({ program: { js: before }, config: connectionsOf(cloud), env: pluginOnPath() });
+    try {
+      expect((await moving.up()).code).toBe(0);
+      const [made] = await moving.resources();
+      moving.setProgram({ js: after });
+      const moved = await moving.up();
+      expect([moved.code, moved.stdout]).toEqual([0, expect.not.stringMatching(/replace|delete/)]);
+      const held = (await moving.resources()).filter(({ type }) => type === "snapclone:index:Snapshot");
+      expect(held.map(({ id }) => id)).toEqual([made?.id]);
+      expect((await moving.destroy()).code).toBe(0);
+    } finally {
+      await moving.close();
+    }
+  });
+
   test("without PATH: found by the project file, and by `pulumi plugin install --file`", async () => {
     const program = programOf("before", NATIVE);
     const alone = await newStack({ program, config: connectionsOf(cloud), env: pluginNotOnPath() });
