@@ -8,6 +8,7 @@ import { type Backend, emulatorBackend } from "../scenarios/backend";
 import { describeEngine, newStack, type Stack } from "./harness";
 
 const EXAMPLES = resolve(__dirname, "..", "..", "examples");
+const folders = readdirSync(EXAMPLES, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? [one.name] : []));
 /** With a test of their own: the last one below, test/package/{ciPreview,openstackProgram}.test.ts and native/examples*.test.ts. */
 const ELSEWHERE = ["emulator", "ci-preview", "restore-attach", "native"];
 /** What the `openstack` command has made before. */
@@ -60,7 +61,7 @@ describeEngine("examples", () => {
   afterEach(() => cloud.cinder.snapshots.clear());
   afterAll(() => cloud.close());
 
-  test.each(readdirSync(EXAMPLES).filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
+  test.each(folders.filter((name) => !ELSEWHERE.includes(name)))("%s", async (name) => {
     BEFORE[name]?.(cloud);
     const stack = await newStack({
       program: { dir: join(EXAMPLES, name) },
