@@ -2,7 +2,7 @@
 // runs the command. It is plain JavaScript and uses only Node's own modules, because it runs before `npm ci`.
 //
 //   node tools/bootstrap.mjs demo
-//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke, in five minutes
+//   node tools/bootstrap.mjs test [jest arguments]        lint, types, unit, contract, faults and smoke, in six minutes
 //   node tools/bootstrap.mjs all [jest arguments]         what `test` omits: malformed answers, convergence, rate limits, long engine tests, kills
 //   node tools/bootstrap.mjs unit|contract|faults|convergence|engine [jest arguments]   one suite
 //   node tools/bootstrap.mjs soak [jest arguments]        a day of random commands and faults: SNAPCLONE_SOAK_OPERATIONS, _SEED
