@@ -110,6 +110,19 @@ describe("a failed task that names volumes as clones which have no name of the s
     volume(id).source_volid = source;
     return id;
   };
+  /** The clone of a create that has failed and could not write on it. */
+  const madeWithoutTag = async () => {
+    const id = made();
+    failsWith(id);
+    fixture.emulator.faults.add({
+      match: { operation: "volumes.metadata.merge", path: new RegExp(id) },
+      times: Infinity,
+      status: 403,
+    });
+    await up();
+    expect(volume(id).metadata).toEqual({});
+    return id;
+  };
   const exists = (id: string) => fixture.emulator.cinder.volumes.has(id);
 
   test.each([
@@ -133,15 +146,7 @@ describe("a failed task that names volumes as clones which have no name of the s
   });
 
   test("destroy finds a clone that could not be tagged, by the task", async () => {
-    const id = made();
-    failsWith(id);
-    fixture.emulator.faults.add({
-      match: { operation: "volumes.metadata.merge", path: new RegExp(id) },
-      times: Infinity,
-      status: 403,
-    });
-    await up();
-    expect(volume(id).metadata).toEqual({});
+    const id = await madeWithoutTag();
     expect((await destroy()).errors).toEqual([]);
     expect(exists(id)).toBe(false);
   });
@@ -154,15 +159,7 @@ describe("a failed task that names volumes as clones which have no name of the s
   ])(
     "a refresh in between forgets no such clone: %s deletes it (PowerVC knows the task: %s)",
     async (command, isKnown) => {
-      const id = made();
-      failsWith(id);
-      fixture.emulator.faults.add({
-        match: { operation: "volumes.metadata.merge", path: new RegExp(id) },
-        times: Infinity,
-        status: 403,
-      });
-      await up();
-      expect(volume(id).metadata).toEqual({});
+      const id = await madeWithoutTag();
       newProcess();
       const { errors, log } = await engine.refresh();
       expect(errors).toEqual([]);
