@@ -72,7 +72,7 @@ export interface Step<Rows> {
 /** How long a job with an unknown outcome may show no effect before it counts as ended. */
 export const UNKNOWN_OUTCOME_GRACE_MS = 300_000;
 /** Tags and names take a tenth of a second on an idle node. */
-const POLL_INTERVAL = { first: 300, most: 5_000 };
+const CHANGE_INTERVAL = { first: 300, most: 5_000 };
 /** A uuid and its comma take 33 characters; the length of an address is limited. */
 const UUIDS_PER_QUERY = 100;
 const SHORT_DEADLINE_MS = 300_000;
@@ -211,7 +211,7 @@ export class ZStackContext {
         const hasEnded = answer.is === "done" || answer.is === "failed" || isForgotten;
         return { is: hasEnded ? "done" : "pending", progress: operation };
       },
-      interval: POLL_INTERVAL,
+      interval: CHANGE_INTERVAL,
       ...(estimator === undefined ? {} : { estimator }),
       context,
     });
@@ -248,7 +248,7 @@ export class ZStackContext {
         const progress = states.length > 0 ? states.join(", ") : `${description}${count}`;
         return { is: left.length === 0 ? "done" : "pending", progress };
       },
-      interval: POLL_INTERVAL,
+      interval: CHANGE_INTERVAL,
       ...(first === undefined ? {} : { estimator: this.duration(first.action) }),
       context,
     });
