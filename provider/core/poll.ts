@@ -30,6 +30,8 @@ export interface Poll<Seen> {
    * since a rate limit may hold up the fetch, and from the beginning as long as there are only errors.
    */
   giveUpAfterMs?: number;
+  /** What to do about work that never ends. The error of a deadline has this hint, if the last fetch was answered. */
+  stuckHint?(seen: Seen): string | undefined;
   /** Times the fetches by the durations of earlier work of this kind. Needs `initial`: the work begins with this poll. */
   estimator?: DurationEstimator;
   context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
@@ -121,7 +123,7 @@ async function untilDone<Seen>(options: Poll<Seen>): Promise<Seen> {
         seenPending(wait, clock);
       }
       const isOver = wait.endsAt <= clock.now() || wait.fetched.error?.kind === "deadline";
-      if (isOver) throw deadlineError(options, clock.now() - begun, wait.history, wait.fetched.error);
+      if (isOver) throw deadlineError(options, clock.now() - begun, wait);
       wait.fetched = (await rest(options, wait)) ?? (await fetchOnce(options));
       // One list may end a thousand waits.
       await clock.yield?.();
@@ -242,25 +244,14 @@ function stoppedWaiting({ description }: Poll<unknown>): string {
   return `the run was stopped while waiting for ${description}`;
 }
 
-/** `cause`: the last fetch has failed, so that what the object is in now is not known. */
-function deadlineError(
-  options: Poll<unknown>,
-  waited: number,
-  history: Map<string, number>,
-  cause: SnapcloneError | undefined,
-): SnapcloneError {
+function deadlineError<Seen>(options: Poll<Seen>, waited: number, { history, fetched }: Wait<Seen>): SnapcloneError {
   const seen = [...history].map(([what, times]) => (times === 1 ? what : `${what} (${times}×)`)).join(", then ");
   return new SnapcloneError({
     kind: "deadline",
     message: `waited ${formatDuration(waited)} for ${options.description}; seen: ${seen || "nothing"}`,
-    cause,
+    // After a failed fetch it is not known how the object is now.
+    hint: fetched.error ? undefined : options.stuckHint?.(fetched.seen),
   });
-}
-
-/** Adds what to do about an object that does not change. The backend must have shown it at last. */
-export function withDeadlineHint(error: unknown, hint: string): unknown {
-  if (!isKind(error, "deadline") || error.parts.cause !== undefined) return error;
-  return new SnapcloneError({ ...error.parts, hint: error.parts.hint ?? hint });
 }
 
 function count(history: Map<string, number>, what: string): void {

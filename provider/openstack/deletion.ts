@@ -75,7 +75,7 @@ export async function deleteUntilGone(
       },
       evaluate: (row) => evaluateDeletion(deletion, state, row, context.clock.now()),
       estimator,
-      stuckHint: setToError(noun, id),
+      stuckHint: () => setToError(noun, id),
       context,
     });
     return "deleted";

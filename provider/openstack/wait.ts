@@ -1,7 +1,7 @@
 // How a wait watches one object of Cinder's.
 
 import type { BatchPoller } from "../core/batchPoller";
-import { type Poll, poll, withDeadlineHint } from "../core/poll";
+import { type Poll, poll } from "../core/poll";
 
 /**
  * A small snapshot takes half a second (docs/wire/openstack.md#seen-times). Cinder itself polls Nova every 10 s
@@ -29,13 +29,14 @@ export class StaleAnswers {
 }
 
 export interface ObjectWait<Row>
-  extends Pick<Poll<Row | undefined>, "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "context"> {
+  extends Pick<
+    Poll<Row | undefined>,
+    "description" | "evaluate" | "estimator" | "giveUpAfterMs" | "stuckHint" | "context"
+  > {
   /** The row as the accepting response showed it. Saves the first request. */
   initial?: Row | undefined;
   /** Starts the work once the wait is registered. May return the first row. */
   begin?(): Promise<Row | undefined>;
-  /** What to do about work that never ends: the hint of a deadline. */
-  stuckHint?: string;
 }
 
 /** Polls the object until `evaluate` says that the work has ended. Waits with the same `poller` share its lists. */
@@ -55,12 +56,10 @@ export async function waitForObject<Row>(
       ...(initial === undefined ? {} : { initial }),
       ...(wait.estimator === undefined ? {} : { estimator: wait.estimator }),
       ...(wait.giveUpAfterMs === undefined ? {} : { giveUpAfterMs: wait.giveUpAfterMs }),
+      ...(wait.stuckHint === undefined ? {} : { stuckHint: wait.stuckHint }),
       interval: INTERVAL,
       context: wait.context,
     });
-  } catch (error) {
-    const { stuckHint } = wait;
-    throw stuckHint === undefined ? error : withDeadlineHint(error, stuckHint);
   } finally {
     unregister();
   }

@@ -1,7 +1,7 @@
 // What is checked before Nova is asked: Nova itself checks little of it (docs/wire/openstack.md#b3, #b4).
 
 import type { OperationContext } from "../../core/definition";
-import { type Evaluation, poll, withDeadlineHint } from "../../core/poll";
+import { type Evaluation, poll } from "../../core/poll";
 import type { SnapshotRow, VolumeRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
@@ -43,7 +43,7 @@ const STUCK_HINT =
 /** Polls until `evaluate` is done, for two minutes at most. Returns the snapshot's row as `evaluate` saw it last. */
 export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
   const { volumeId, snapshotId, evaluate, context } = wait;
-  const waiting = poll<FetchedFacts>({
+  const { row } = await poll<FetchedFacts>({
     description: `volume ${volumeId} to be free of other operations`,
     fetch: (signal) => fetchFacts(wait, signal),
     evaluate: ({ volume, serverStatus, row, others = [] }) => {
@@ -53,10 +53,8 @@ export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
     },
     interval: INTERVAL,
     giveUpAfterMs: IDLE_TIMEOUT_MS,
+    stuckHint: () => STUCK_HINT,
     context,
-  });
-  const { row } = await waiting.catch((error: unknown) => {
-    throw withDeadlineHint(error, STUCK_HINT);
   });
   return row as SnapshotRow;
 }

@@ -12,7 +12,7 @@
 
 import type { OperationContext } from "../../core/definition";
 import { type ErrorKind, isKind, SnapcloneError } from "../../core/errors";
-import { type Evaluation, poll, withDeadlineHint } from "../../core/poll";
+import { type Evaluation, poll } from "../../core/poll";
 import { abortableSleep, stopped } from "../../core/util/abort";
 import { type SnapshotRow, utc, type VolumeRow } from "../cinder";
 import { notFoundAsTransient } from "../cinderErrors";
@@ -215,17 +215,14 @@ async function watch(
       return { is: "done", progress: status };
     return { is: "failed", error: unknownOutcome(record, request.key, volume, snapshot) };
   };
-  try {
-    await poll<Rows>({
-      description: `volume ${volumeId} to be reverted to snapshot ${snapshotId}`,
-      fetch: (signal) => showBoth(request, signal),
-      evaluate,
-      interval: INTERVAL,
-      context,
-    });
-  } catch (error) {
-    throw withDeadlineHint(error, stuckRevertHint(volumeId, snapshotId));
-  }
+  await poll<Rows>({
+    description: `volume ${volumeId} to be reverted to snapshot ${snapshotId}`,
+    fetch: (signal) => showBoth(request, signal),
+    evaluate,
+    interval: INTERVAL,
+    stuckHint: () => stuckRevertHint(volumeId, snapshotId),
+    context,
+  });
   return outcome;
 }
 

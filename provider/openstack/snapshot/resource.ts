@@ -77,7 +77,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       initial: initialState as SnapshotRow | undefined,
       evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
       estimator: cloud.estimators.creating,
-      stuckHint: setToError("snapshot", id),
+      stuckHint: () => setToError("snapshot", id),
       context,
     });
     return observed(row as SnapshotRow, managed, {}, { ...reverting.create(inputs) });

@@ -114,7 +114,7 @@ export async function waitForInstant(
     initial,
     evaluate: (seen) => evaluateCreation(cloud, snapshot, seen, absence),
     estimator: cloud.estimators.creating,
-    stuckHint: setToError("snapshot", snapshot),
+    stuckHint: () => setToError("snapshot", snapshot),
     context,
   });
   return withInstant(row as SnapshotRow, initial);

@@ -64,7 +64,7 @@ export async function waitForGrowth(
   const row = await waitForObject(cloud.volumes.poller("extending"), id, {
     description: `volume ${id} to have ${wanted} GiB`,
     evaluate,
-    stuckHint:
+    stuckHint: () =>
       "If nothing works on the volume any more, an administrator has to look at the backend and then reset the status (`openstack volume set --state available`, or `in-use` if it is attached). Then run the same command again.",
     context,
   });

@@ -88,7 +88,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
       initial: initialState as VolumeRow | undefined,
       evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
       estimator: cloud.volumes.estimators.creating,
-      stuckHint: setToError("volume", id),
+      stuckHint: () => setToError("volume", id),
       context,
     })) as VolumeRow;
     if (availabilityZone !== undefined && row.availability_zone && row.availability_zone !== availabilityZone)

@@ -6,7 +6,7 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { abortableSleep } from "../../core/util/abort";
 import type { Metadata, VolumeRow } from "../../openstack/cinder";
 import type { PowerVcContext } from "../context";
-import { flowDoesNotEnd, notOurClones, type Pair, perhapsMade, tooFewClones } from "./errors";
+import { notOurClones, type Pair, perhapsMade, tooFewClones } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";
 import {
   canBeCloneOf,
@@ -162,9 +162,7 @@ async function endOf(cloud: PowerVcContext, flow: Flow, context: OperationContex
     if (outcome.is === "nothing" && unanswered) throw unanswered;
     return outcome;
   } catch (error) {
-    if (!isKind(error, "deadline")) throw error;
-    const { volumeId = flow.sources[0] ?? "" } = flow;
-    if (unanswered === undefined) throw flowDoesNotEnd(error, { ...flow, volumeId });
+    if (!isKind(error, "deadline") || unanswered === undefined) throw error;
     throw new SnapcloneError({ ...unanswered.parts, message: `${unanswered.parts.message}; ${error.parts.message}` });
   }
 }

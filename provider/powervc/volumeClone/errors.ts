@@ -1,7 +1,6 @@
 // Errors of a VolumeClone and their texts.
 
 import { SnapcloneError, truncate } from "../../core/errors";
-import { withDeadlineHint } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
 import type { PowerVcContext } from "../context";
 import { OWNERSHIP_KEYS, type PendingCreate, pendingKey } from "./ownership";
@@ -58,10 +57,10 @@ export function flowStillRuns(error: SnapcloneError, flow: StuckFlow): Snapclone
   });
 }
 
-/** A create has waited in vain for the flow. */
-export function flowDoesNotEnd(error: SnapcloneError, flow: StuckFlow): unknown {
+/** For a create that waits for a flow in vain. */
+export function stuckFlowHint(flow: StuckFlow): string {
   const check = `If nothing changes any more, have an administrator check ${nameOfFlow(flow)}: no call cancels a flow of PowerVC's.`;
-  return withDeadlineHint(error, [check, withoutFlow(flow)].join("\n"));
+  return [check, withoutFlow(flow)].join("\n");
 }
 
 function nameOfFlow({ id, taskId }: StuckFlow): string {

@@ -3,7 +3,7 @@
 import type { AbsenceTimer } from "../../core/absence";
 import type { OperationContext } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
-import { poll, withDeadlineHint } from "../../core/poll";
+import { poll } from "../../core/poll";
 import type { VolumeRow } from "../../openstack/cinder";
 import { isMade } from "../../openstack/volumes";
 import { INTERVAL, setToError } from "../../openstack/wait";
@@ -19,8 +19,7 @@ export async function waitUntilAvailable(
   context: OperationContext,
 ): Promise<readonly VolumeRow[]> {
   const ids = pairs.map(({ clone }) => clone);
-  let waitedFor = "";
-  const waited = poll<readonly VolumeRow[]>({
+  return poll<readonly VolumeRow[]>({
     description: `${ids.length === 1 ? "the clone" : "the clones"} ${ids.join(", ")} to become available`,
     fetch: (signal) => cloud.volumes(ids, undefined, signal),
     evaluate: async (rows) => {
@@ -31,16 +30,16 @@ export async function waitUntilAvailable(
       if (bad.length > 0) return { is: "failed", error: await clonesUnusable(cloud, bad) };
       if (missing.length > 0) return { is: "pending", progress: `${missing.length} of ${ids.length} not visible yet` };
       const waiting = rows.filter((row) => !isMade(row));
-      waitedFor = waiting[0]?.id ?? "";
       const progress = waiting.length === 0 ? `${rows.length} available` : `${waiting[0]?.status} ${waiting[0]?.id}`;
       return { is: waiting.length === 0 ? "done" : "pending", progress };
     },
     ...(first ? { initial: first } : {}),
     interval: INTERVAL,
+    stuckHint: (rows) => {
+      const waitedFor = rows.length < ids.length ? undefined : rows.find((row) => !isMade(row));
+      return waitedFor && setToError("volume", waitedFor.id);
+    },
     context: context,
-  });
-  return waited.catch((error: unknown) => {
-    throw waitedFor === "" ? error : withDeadlineHint(error, setToError("volume", waitedFor));
   });
 }
 

@@ -10,7 +10,7 @@ import type { VolumeRow } from "../../openstack/cinder";
 import { isMade } from "../../openstack/volumes";
 import type { Progress } from "../client";
 import type { PowerVcContext } from "../context";
-import { otherBackend } from "./errors";
+import { otherBackend, stuckFlowHint } from "./errors";
 import {
   canBeCloneOf,
   createdAt,
@@ -87,6 +87,7 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
   const steps = new Steps();
   const traces = new Traces(flow, context, cloud);
   const task = new TaskReader(cloud, flow, context);
+  const { volumeId = flow.sources[0] ?? "" } = flow;
   let outcome: Outcome | undefined;
   await poll<Seen>({
     description: flow.taskId === undefined ? `a trace of the clones ${flow.id}` : `PowerVC's task ${flow.taskId}`,
@@ -105,6 +106,7 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
     ...(flow.isNew ? { initial: { progress: NO_PROGRESS } } : {}),
     interval: INTERVAL,
     estimator: cloud.estimators.cloning,
+    stuckHint: () => stuckFlowHint({ ...flow, volumeId }),
     context: context,
   });
   if (outcome?.is === "made") return { ...outcome, clones: await allNamed(cloud, flow, outcome.clones, context) };

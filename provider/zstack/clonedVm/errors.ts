@@ -1,7 +1,6 @@
 // Errors and warnings about a set of clones.
 
 import { SnapcloneError } from "../../core/errors";
-import { withDeadlineHint } from "../../core/poll";
 import type { ZStackClient } from "../client";
 import type { CloneJob } from "./create";
 import type { Members } from "./members";
@@ -30,16 +29,11 @@ export function unknownEnd(job: CloneJob, vms: number): SnapcloneError {
     kind: "deadline",
     message: `nothing has changed for five minutes, and nothing shows whether ZStack is still at work (${job.description}; VMs so far: ${vms})`,
     request: `job ${job.job}`,
-    hint: stillAtWork(job),
+    hint: stillAtWorkHint(job),
   });
 }
 
-/** The operation's time is over, and ZStack shows its job at work. */
-export function jobDoesNotEnd(error: unknown, job: CloneJob): unknown {
-  return withDeadlineHint(error, stillAtWork(job));
-}
-
-function stillAtWork({ until }: CloneJob): string {
+export function stillAtWorkHint({ until }: CloneJob): string {
   const end =
     until === undefined ? "" : `, until ${new Date(until * 1000).toISOString()} at most if ZStack reports nothing`;
   return `Run the same command again later: it goes on waiting${end}. If you know that no VM will come, destroy by hand the VMs whose names end with the set's id, remove the tag snapclone::intent::… from the source VM, and remove a resource that has no VMs from the state: \`pulumi state delete <urn>\` (docs/ownership.md#clonedvm).`;

@@ -38,7 +38,7 @@ import {
   untagStep,
   userTagSteps,
 } from "./ownership";
-import { neverStable, POLL_INTERVAL, setPowerState, waitUntilStable, withRows } from "./power";
+import { POLL_INTERVAL, STUCK_HINT, setPowerState, waitUntilStable, withRows } from "./power";
 import { renameSteps } from "./rename";
 import { countDataVolumes, refuseUnsupportedInputs, sendCloneRequest, waitForJob } from "./request";
 import { asTexts, type KnownVm, knownVms, sourceOf } from "./state";
@@ -351,7 +351,7 @@ export class Members {
     const { clock } = this.context;
     const begun = clock.now();
     const isMember = (uuid: string) => this.all.some((member) => member.uuid === uuid);
-    const waiting = poll<VmRow[]>({
+    this.untagged = await poll<VmRow[]>({
       description: "the clones to reach a stable state",
       fetch: async (signal) => (await this.queryUnnamed(signal)).filter((row) => !isGone(row) && !isMember(row.uuid)),
       evaluate: (rows) => {
@@ -364,9 +364,9 @@ export class Members {
         return { is: "pending", progress: states || "ZStack does not list all clones yet" };
       },
       interval: POLL_INTERVAL,
+      stuckHint: () => STUCK_HINT,
       context: this.context,
     });
-    this.untagged = await waiting.catch((error: unknown) => Promise.reject(neverStable(error)));
     return outcome;
   }
 

@@ -1,13 +1,15 @@
 // The states of a set's VMs: waiting for a stable state, starting and stopping. The states are in
 // docs/wire/zstack.md#states.
 
-import { poll, withDeadlineHint } from "../../core/poll";
+import { poll } from "../../core/poll";
 import type { VmRow } from "../answers";
 import type { Step, WaitContext, ZStackContext } from "../context";
 import type { LivingMember, Member } from "./members";
 
 /** ZStack accepts no other request for a VM in such a state than to destroy it (compute/…/vm/AbstractVmInstance.java). */
 const TRANSIENT = /^(Starting|Stopping|Rebooting|Migrating|Pausing|Resuming|VolumeMigrating|VolumeRecovering)$/;
+export const STUCK_HINT =
+  "Run the same command again when ZStack has ended its work on the VM. If it never ends, destroy the VM in ZStack, which takes that in any state: the next `pulumi up` clones another one.";
 export const POLL_INTERVAL = { first: 1_000, most: 5_000 };
 /**
  * How long a deletion waits for other work on its VMs. ZStack itself queues a destroy behind that work
@@ -30,7 +32,7 @@ export async function waitUntilStable<One extends Member>(
   const uuids = transient.map(({ uuid }) => uuid);
   const nameOf = (uuid: string) => transient.find((one) => one.uuid === uuid)?.name;
   const begun = context.clock.now();
-  const waiting = poll<VmRow[]>({
+  const rows = await poll<VmRow[]>({
     description: `${nameList(transient)} to reach a stable state`,
     fetch: (signal) => cloud.vms(uuids, signal),
     evaluate: (current) => {
@@ -39,20 +41,10 @@ export async function waitUntilStable<One extends Member>(
       return { is: isPending ? "pending" : "done", progress: states || "gone" };
     },
     interval: POLL_INTERVAL,
+    stuckHint: () => STUCK_HINT,
     context,
   });
-  const rows = await waiting.catch((error: unknown) => {
-    throw neverStable(error);
-  });
   return withRows(members, uuids, rows);
-}
-
-/** Adds the way out to the error of a wait for VMs that stay in a transient state. */
-export function neverStable(error: unknown): unknown {
-  return withDeadlineHint(
-    error,
-    "Run the same command again when ZStack has ended its work on the VM. If it never ends, destroy the VM in ZStack, which takes that in any state: the next `pulumi up` clones another one.",
-  );
 }
 
 /** Starts, resumes or stops the members that are not in this state. Returns the new rows of their VMs. */

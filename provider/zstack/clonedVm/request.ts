@@ -16,7 +16,7 @@ import {
   versionedInputs,
   vmSystemTags,
 } from "./create";
-import { jobDoesNotEnd } from "./errors";
+import { stillAtWorkHint } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { POLL_INTERVAL } from "./power";
 import { isAtLeast } from "./versions";
@@ -79,7 +79,7 @@ export async function waitForJob(
 ): Promise<JobAnswer> {
   const { client } = cloud;
   const progress = new JobProgress(job, context.clock, client.ignoresJobIds);
-  const waiting = poll<JobState>({
+  const last = await poll<JobState>({
     description: job.description,
     ...(job.isEarlier ? {} : { initial: { answer: { is: "running" } } }),
     fetch: async (signal) => {
@@ -92,10 +92,8 @@ export async function waitForJob(
     evaluate: (state) => progress.evaluate(state),
     interval: POLL_INTERVAL,
     estimator: cloud.cloneDuration,
+    stuckHint: () => stillAtWorkHint(job),
     context,
-  });
-  const last = await waiting.catch((error: unknown) => {
-    throw jobDoesNotEnd(error, job);
   });
   return last.answer;
 }
