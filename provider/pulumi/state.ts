@@ -57,14 +57,19 @@ async function askOfStack(
   const { stack, project } = stackOfUrn(urn);
   const name = `${organization ?? "organization"}/${project}/${stack}`;
   const deadline = Date.now() + timeoutMs;
+  const askAgain = (askedName: string) =>
+    runStackCommand(command, askedName, Math.max(1, deadline - Date.now()), maxBytes);
   try {
     return await runStackCommand(command, name, timeoutMs, maxBytes);
   } catch (error) {
+    if (!(error instanceof ExportFailed)) throw error;
+    // The file backend cuts off a file of attributes before it writes them, so a command that reads in between gets EOF
+    // (docs/wire/pulumi-engine.md#stack-export).
+    if (/failed to load checkpoint: EOF/.test(error.message)) return askAgain(name);
     // State stores from before Pulumi 3.61 have no projects, and their stacks have short names.
-    if (!(error instanceof ExportFailed) || !/project|stack name|no stack named/i.test(error.message)) throw error;
-    const left = Math.max(1, deadline - Date.now());
+    if (!/project|stack name|no stack named/i.test(error.message)) throw error;
     // If the short name fails, too, the first error tells the cause.
-    return runStackCommand(command, stack, left, maxBytes).catch(() => {
+    return askAgain(stack).catch(() => {
       throw error;
     });
   }

@@ -364,6 +364,15 @@ class TestStack implements Stack {
     });
   }
 
+  /** What docs/troubleshooting.md tells a user to do: the kill may have come while Pulumi wrote the attributes of the state. */
+  private removeEmptyAttributes(): void {
+    const state = path.join(this.root, "state");
+    for (const name of fs.readdirSync(state, { recursive: true, encoding: "utf8" })) {
+      const file = path.join(state, name);
+      if (name.endsWith(".attrs") && fs.statSync(file).size === 0) fs.rmSync(file);
+    }
+  }
+
   private launch(args: string[], options: CommandOptions = {}, eventLog?: string): Run {
     const started = Date.now();
     const child = spawn(
@@ -382,8 +391,9 @@ class TestStack implements Stack {
         reject(new Error(`pulumi ${args.join(" ")} took longer than ${limit} ms\n${output.stdout}\n${output.stderr}`));
       }, limit);
       child.once("error", reject);
-      child.once("exit", (code) => {
+      child.once("exit", (code, signal) => {
         clearTimeout(timer);
+        if (signal !== null) this.removeEmptyAttributes();
         // Not at "close": the program of a killed language host may hold the pipes open. What `pulumi` wrote is there
         // within a few milliseconds.
         setTimeout(

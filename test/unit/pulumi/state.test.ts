@@ -116,6 +116,15 @@ describe("pulumi stack export", () => {
     await expect(ask()).rejects.toThrow("error: the project's folder is gone");
   });
 
+  test("while Pulumi's file backend writes the state's attributes: asked once more", async () => {
+    const eof = 'echo "error: failed to load checkpoint: EOF" >&2; exit 255';
+    pulumi(`if [ ! -e ${folder}/once ]; then touch ${folder}/once; ${eof}; fi; echo '${stateOf([])}'`);
+    expect(await ask()).toEqual({ entries: [], pendingCreates: [] });
+    pulumi(`echo >> ${folder}/times; ${eof}`);
+    await expect(ask()).rejects.toThrow("failed to load checkpoint: EOF");
+    expect(fs.readFileSync(`${folder}/times`, "utf8")).toBe("\n\n");
+  });
+
   test("that does not answer is ended, with all that it has started", async () => {
     pulumi(`sleep 60 & echo $! > ${folder}/pid; wait`);
     const started = Date.now();
