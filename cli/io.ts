@@ -11,6 +11,8 @@ export interface Io {
   home: string;
   /** stdout is a terminal: colours may be used. */
   isTTY: boolean;
+  /** The width of that terminal: prose is broken at blanks. Absent where stdout is none. */
+  columns?: number | undefined;
   /** stdin and stderr are terminals, so somebody can answer a question. */
   canAsk: boolean;
   /** Resolves when the command should end (Ctrl-C). */
@@ -26,6 +28,7 @@ export function processIo(): Io {
     cwd: process.cwd(),
     home: homedir(),
     isTTY: process.stdout.isTTY === true,
+    columns: process.stdout.isTTY ? process.stdout.columns : undefined,
     canAsk: process.stdin.isTTY === true && process.stderr.isTTY === true,
     untilStopped: () =>
       new Promise((resolve) => {

@@ -6,7 +6,7 @@ import { asSnapcloneError, messageOf, redact } from "../provider/core/errors";
 import { version } from "../provider/version";
 import { type AnyCommand, EXIT, type ExitCode, type OptionTable, UsageError, type Values } from "./command";
 import { type Io, processIo } from "./io";
-import { Output } from "./output";
+import { Output, wrap } from "./output";
 import { printable, printableLines } from "./printable";
 
 /** In the order of the help. Loaded on first use: each brings a backend's client or the emulator along. */
@@ -28,7 +28,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     const topic = name === "help" ? commandNamed(rest[0]) : undefined;
-    (name === undefined ? io.stderr : io.stdout).write(topic ? helpOf(topic) : generalHelp());
+    (name === undefined ? io.stderr : io.stdout).write(topic ? helpOf(topic, io) : generalHelp(io));
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
   if (name === "--version") {
@@ -37,7 +37,7 @@ export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   }
   const command = commandNamed(name);
   if (command === undefined) {
-    io.stderr.write(`snapclone: there is no command "${printable(redact(name))}"\n\n${generalHelp()}`);
+    io.stderr.write(`snapclone: there is no command "${printable(redact(name))}"\n\n${generalHelp(io)}`);
     return EXIT.usage;
   }
   return runCommand(command, rest, io);
@@ -47,7 +47,7 @@ async function runCommand(command: AnyCommand, argv: readonly string[], io: Io):
   try {
     const { values, positionals } = parse(command, argv);
     if (values.help) {
-      io.stdout.write(helpOf(command));
+      io.stdout.write(helpOf(command, io));
       return EXIT.ok;
     }
     return await command.run(io, { values, positionals, output: new Output(io, values.json === true) });
@@ -81,32 +81,44 @@ function commandNamed(name: string | undefined): AnyCommand | undefined {
 
 // --- help
 
-function generalHelp(): string {
-  const rows = Object.keys(COMMANDS).map((name) => `  ${name.padEnd(10)}${commandNamed(name)?.summary}`);
+function generalHelp(io: Io): string {
+  const rows = Object.keys(COMMANDS).map((name) => row(name, 12, commandNamed(name)?.summary ?? "", io));
   return `Usage: snapclone COMMAND [OPTIONS]
 
 ${rows.join("\n")}
 
-  snapclone COMMAND --help   show the options of a command
-  snapclone --version        show the version of this package
+${row("snapclone COMMAND --help", 29, "show the options of a command", io)}
+${row("snapclone --version", 29, "show the version of this package", io)}
 
-Exit codes: 0 nothing is wrong, 1 the command found what it looks for, 2 the command line is wrong, 3 the command failed.
+${paragraph("Exit codes: 0 nothing is wrong, 1 the command found what it looks for, 2 the command line is wrong, 3 the command failed.", io)}
 Guide: docs/command.md
 `;
 }
 
-function helpOf({ name, summary, positionals, options, notes }: AnyCommand): string {
+function helpOf({ name, summary, positionals, options, notes }: AnyCommand, io: Io): string {
   const all: [string, OptionTable[string]][] = Object.entries({ ...options, ...COMMON });
   const rows = all.map(([option, { short, value = "VALUE", type, multiple, help }]) => {
     const left = `${short ? `-${short}, ` : ""}--${option}${type === "string" ? ` ${value}` : ""}`;
-    return `  ${left.padEnd(27)}${help}${multiple ? " (may be repeated)" : ""}`;
+    return row(left, 29, `${help}${multiple ? " (may be repeated)" : ""}`, io);
   });
   return `Usage: snapclone ${name}${positionals ? ` ${positionals}` : ""} [OPTIONS]
 
-${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
+${paragraph(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, io)}
 
 ${rows.join("\n")}
-${notes ? `\n${notes.trim()}\n` : ""}`;
+${notes ? `\n${paragraph(notes.trim(), io)}\n` : ""}`;
+}
+
+/** A name, and its explanation from the column `at` on. */
+function row(name: string, at: number, text: string, { columns }: Io): string {
+  return `  ${name.padEnd(at - 2)}${wrap(text, columns, at).join(`\n${" ".repeat(at)}`)}`;
+}
+
+function paragraph(text: string, { columns }: Io): string {
+  return text
+    .split("\n")
+    .flatMap((line) => wrap(line, columns, 0))
+    .join("\n");
 }
 
 if (require.main === module) {

@@ -21,7 +21,7 @@ export class Output {
   private readonly hasColours: boolean;
 
   constructor(
-    private readonly io: Pick<Io, "stdout" | "stderr" | "env" | "isTTY">,
+    private readonly io: Pick<Io, "stdout" | "stderr" | "env" | "isTTY" | "columns">,
     /** `--json`: the result is one JSON document, and texts go nowhere. */
     readonly json: boolean,
   ) {
@@ -32,6 +32,15 @@ export class Output {
   /** A line of the result for people. Not written with `--json`. */
   line(...parts: readonly Part[]): void {
     if (!this.json) this.io.stdout.write(`${parts.map((part) => this.shown(clean(part))).join("")}\n`);
+  }
+
+  /** A line of prose. On a terminal it is broken at blanks, and its further lines begin below the text. */
+  paragraph(before: readonly Part[], text: string): void {
+    const cleaned = before.map(clean);
+    const indent = cleaned.reduce((width, part) => width + part.text.length, 0);
+    const [first = "", ...more] = wrap(clean(text).text, this.io.columns, indent);
+    if (!this.json) this.io.stdout.write(`${cleaned.map((part) => this.shown(part)).join("")}${first}\n`);
+    for (const line of more) this.line(" ".repeat(indent), line);
   }
 
   /** The result as JSON. Written with `--json` only. */
@@ -68,6 +77,25 @@ export class Output {
   private shown({ text, style }: Clean): string {
     return this.hasColours && style !== undefined ? styleText(style, text, { validateStream: false }) : text;
   }
+}
+
+/** Less room than that for a text would make a column of single words. */
+const NARROWEST = 24;
+
+/** The lines of a text that begins in the column `indent`. Blanks at the beginning of a text stay. */
+export function wrap(text: string, columns: number | undefined, indent: number): string[] {
+  if (columns === undefined) return [text];
+  const room = Math.max(columns - indent, NARROWEST);
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/(?<=\S) (?=\S)/)) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (line !== "" && longer.length > room) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
 }
 
 interface Clean {

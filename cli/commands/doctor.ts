@@ -189,8 +189,8 @@ function show(output: Output, sections: readonly Section[]): void {
     if (at > 0) output.line();
     output.line(output.style("bold", title));
     for (const { level, what, text, hint } of findings) {
-      output.line("  ", output.style(STYLES[level], level.padEnd(7)), `  ${what}: ${text}`);
-      for (const line of hint?.split("\n") ?? []) output.line(`           → ${line}`);
+      output.paragraph(["  ", output.style(STYLES[level], level.padEnd(7)), "  "], `${what}: ${text}`);
+      for (const line of hint?.split("\n") ?? []) output.paragraph(["           → "], line);
     }
   }
   const all = sections.flatMap(({ findings }) => findings);

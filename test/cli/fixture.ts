@@ -22,6 +22,7 @@ export interface CliSetup {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   isTTY?: boolean;
+  columns?: number;
   canAsk?: boolean;
 }
 
@@ -37,6 +38,7 @@ export async function snapclone(argv: readonly string[], setup: CliSetup = {}): 
     cwd: setup.cwd ?? "/",
     home: "/nowhere",
     isTTY: setup.isTTY ?? false,
+    columns: setup.columns,
     canAsk: setup.canAsk ?? false,
     untilStopped: async () => {},
   });

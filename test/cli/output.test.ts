@@ -1,7 +1,7 @@
 // What reaches the terminal: whatever a backend names its objects, no text moves the cursor, colours or hides a line.
 
 import fc from "fast-check";
-import { Output, type Style } from "../../cli/output";
+import { Output, type Style, wrap } from "../../cli/output";
 import { printableJson } from "../../cli/printable";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { snapclone, stackConfig } from "./fixture";
@@ -37,6 +37,37 @@ test.each([true, false])("every form of output, on a terminal: %s", (isTTY) => {
       expect(colours.length).toBe(isTTY ? 4 : 0);
     }),
   );
+});
+
+test("prose is broken at blanks: no word, no line too long but by a single word", () => {
+  const words = fc.array(fc.stringMatching(/^\S{1,30}$/), { minLength: 1 });
+  fc.assert(
+    fc.property(words, fc.integer({ min: 30, max: 120 }), fc.nat(60), (given, columns, indent) => {
+      const text = given.join(" ");
+      const lines = wrap(text, columns, indent);
+      expect(lines.join(" ")).toBe(text);
+      for (const line of lines) {
+        expect(line.length <= Math.max(columns - indent, 24) || !line.includes(" ")).toBe(true);
+      }
+      expect(wrap(text, undefined, indent)).toEqual([text]);
+    }),
+  );
+});
+
+test("the help and doctor's report fit into a terminal of 80 columns", async () => {
+  for (const argv of [
+    ["--help"],
+    ...["doctor", "orphans", "import", "graph", "emulator"].map((name) => [name, "--help"]),
+  ]) {
+    const { stdout } = await snapclone(argv, { isTTY: true, columns: 80 });
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const { stdout: whole } = await snapclone(argv);
+    expect(stdout.replace(/\s+/g, " ")).toBe(whole.replace(/\s+/g, " "));
+  }
+  const { stdout } = await snapclone(["doctor"], { isTTY: true, columns: 60, env: { NO_COLOR: "1" } });
+  const tooLong = stdout.split("\n").filter((line) => line.length > 60);
+  expect(tooLong).toEqual([]);
+  expect(stdout).toContain("\n           ");
 });
 
 test("JSON stays the same document", () => {
