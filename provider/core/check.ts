@@ -36,29 +36,16 @@ export function check(
     if (isHidden(key)) inputs[key] = value;
     else if (!(key in definition.inputs)) failures.push(unknownProperty(key, Object.keys(definition.inputs)));
   }
-  for (const [key, rule] of Object.entries(definition.inputs)) {
+  for (const [key, { schema }] of Object.entries(definition.inputs)) {
     const isNamed = key === definition.autoName && imported === undefined;
     // What is imported keeps the name that it has.
-    const value = news[key] ?? (isNamed ? (olds[key] ?? automaticName(news, randomSeed)) : undefined);
-    const unknowns = unknownPaths(value);
-    const result = rule.schema.safeParse(value);
-    if (result.success) {
-      const checked = unknowns.length === 0 ? result.data : value;
-      if (checked !== undefined) inputs[key] = checked;
-      if (unknowns.length > 0) unknown.add(key);
-      else if (checked !== undefined) valid[key] = checked;
-      continue;
-    }
-    unknown.add(key);
-    if (value === undefined) {
-      failures.push({ property: key, reason: "is required" });
-      continue;
-    }
+    const given = news[key] ?? (isNamed ? (olds[key] ?? automaticName(news, randomSeed)) : undefined);
+    const { value, isValid, failures: wrong } = checkValue(key, schema, given);
+    failures.push(...wrong);
+    if (!isValid) unknown.add(key);
+    if (value === undefined) continue;
     inputs[key] = value;
-    for (const issue of result.error.issues) {
-      if (touches(issue.path.map(String), unknowns)) continue;
-      failures.push({ property: propertyPath([key, ...issue.path]), reason: issue.message });
-    }
+    if (isValid) valid[key] = value;
   }
   const attempt = attemptOf(olds, news, randomSeed);
   if (attempt !== undefined) inputs.__attempt = attempt;
@@ -67,6 +54,25 @@ export function check(
   if (inputs.__import !== undefined) inputs.__import = normalId(definition, inputs.__import);
   failures.push(...(definition.validate?.(valid, unknown, olds) ?? []), ...badTimeouts(news));
   return { inputs, failures: failures.map(({ property, reason }) => ({ property, reason: redact(reason) })) };
+}
+
+interface CheckedValue {
+  /** As the schema gives it. The program's own if it is wrong, or unknown in a part. */
+  value: unknown;
+  /** Known, and not wrong. */
+  isValid: boolean;
+  failures: CheckFailure[];
+}
+
+function checkValue(key: string, schema: AnyDefinition["inputs"][string]["schema"], value: unknown): CheckedValue {
+  const unknowns = unknownPaths(value);
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return { value: unknowns.length === 0 ? data : value, isValid: unknowns.length === 0, failures: [] };
+  if (value === undefined) return { value, isValid: false, failures: [{ property: key, reason: "is required" }] };
+  const failures = error.issues
+    .filter(({ path }) => !touches(path.map(String), unknowns))
+    .map(({ path, message }) => ({ property: propertyPath([key, ...path]), reason: message }));
+  return { value, isValid: false, failures };
 }
 
 export function isHidden(key: string): boolean {

@@ -209,13 +209,7 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
     const pending = known.pending as Pending | undefined;
     let observed: Observed | undefined;
     try {
-      observed = await definition.read(client, id, known, run.signal);
-      // A replica or a cell may not show an object that was accepted a moment ago.
-      for (const pause of observed || !pending || pending.failed ? [] : REREAD_INTERVALS_MS) {
-        await abortableSleep(run.clock, pause, run.signal);
-        observed = await definition.read(client, id, known, run.signal);
-        if (observed) break;
-      }
+      observed = await readPatiently(definition, run, client, id, known);
       if (!observed && !isOnlyRead(definition, known)) await proveAbsence(definition, client, id, known, run.signal);
     } catch (error) {
       throw asSnapcloneError(error, operation);
@@ -235,6 +229,20 @@ export async function read(definition: AnyDefinition, run: Run, id: string, know
     const props = await outputs(target, known, observed, problem || !pending?.failed ? pending : undefined);
     return { id, props, inputs: inputsOf(definition, props) };
   });
+}
+
+/** A replica or a cell may not show an object that was accepted a moment ago. */
+async function readPatiently(definition: AnyDefinition, run: Run, client: unknown, id: string, known: Properties) {
+  const pending = known.pending as Pending | undefined;
+  const readOnce = () => definition.read(client, id, known, run.signal);
+  let observed = await readOnce();
+  if (!pending || pending.failed) return observed;
+  for (const pause of REREAD_INTERVALS_MS) {
+    if (observed) break;
+    await abortableSleep(run.clock, pause, run.signal);
+    observed = await readOnce();
+  }
+  return observed;
 }
 
 /** `get` reads with inputs alone. A resource in the state has outputs, too. */

@@ -89,26 +89,22 @@ export function flatten(cloud: Json, wantedRegion: string | undefined, environme
   for (const [name, aliases] of Object.entries(ALIASES)) {
     for (const alias of aliases) for (const place of [top, auth]) put(fields, name, place[alias]);
   }
-  for (const service of Object.keys(SERVICE_TYPES)) {
-    for (const setting of [
-      "endpoint",
-      "endpoint_override",
-      "service_type",
-      "interface",
-      "endpoint_type",
-      "region_name",
-    ]) {
-      // The official type comes first and wins (cloud_region.py:392).
-      for (const type of [...(SERVICE_TYPES[service] ?? [])].reverse()) {
-        put(fields, `${service}_${CURRENT[setting] ?? setting}`, top[`${type}_${setting}`]);
-      }
-    }
-  }
+  putServiceSettings(fields, top);
   for (const key of EXPANDED) {
     const value = fields[key];
     if (typeof value === "string") fields[key] = expand(value, key, top, problems);
   }
   return { fields, warnings, problems };
+}
+
+function putServiceSettings(fields: Record<string, unknown>, cloud: Json): void {
+  for (const [service, types] of Object.entries(SERVICE_TYPES)) {
+    for (const setting of SERVICE_SETTINGS) {
+      const name = `${service}_${CURRENT[setting] ?? setting}`;
+      // The official type comes first and wins (cloud_region.py:392).
+      for (const type of types.toReversed()) put(fields, name, cloud[`${type}_${setting}`]);
+    }
+  }
 }
 
 function isJsonObject(value: unknown): value is Json {
@@ -135,6 +131,7 @@ const SERVICE_TYPES: Readonly<Record<string, readonly string[]>> = {
   block_storage: ["block_storage", "volumev3", "volumev2", "volume", "block_store"],
   compute: ["compute"],
 };
+const SERVICE_SETTINGS = ["endpoint", "endpoint_override", "service_type", "interface", "endpoint_type", "region_name"];
 const EXPANDED = [
   "auth_url",
   "cacert",

@@ -10,7 +10,7 @@ import { isRecord } from "../../core/util/values";
 import type { VmRow } from "../answers";
 import type { CloneRequest, JobAnswer } from "../client";
 import { UNKNOWN_OUTCOME_GRACE_MS } from "../context";
-import { faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
+import { type Fault, faultIn, isOutcomeUnknown, SESSION_LOST } from "../errors";
 import { unknownEnd } from "./errors";
 import type { ClonedVmInputs } from "./inputs";
 import { finalName, isJobId, type PendingCreate, temporaryName } from "./ownership";
@@ -281,29 +281,36 @@ export function hasResult(body: unknown): boolean {
   return entriesOf(body) !== undefined;
 }
 
-/** Adds the end of a job to `outcome`. The entry of a failed clone may have an inventory (docs/wire/zstack.md#s3-4). */
+/** Adds the end of a job to `outcome`. */
 export function addJobEnd(outcome: JobOutcome, answer: JobAnswer, set: string): void {
-  if (answer.is === "failed") {
-    if (answer.fault.codes.includes(SESSION_LOST)) outcome.isSessionLost = true;
-    else {
-      outcome.reasons.push(answer.fault.message);
-      if (!isOutcomeUnknown(answer.fault)) outcome.hasFailed = true;
-    }
+  if (answer.is === "failed") addFault(outcome, answer.fault);
+  if (answer.is === "done") for (const entry of entriesOf(answer.body) ?? []) addEntry(outcome, entry, set);
+}
+
+function addFault(outcome: JobOutcome, fault: Fault): void {
+  if (fault.codes.includes(SESSION_LOST)) {
+    outcome.isSessionLost = true;
+    return;
   }
-  if (answer.is !== "done") return;
-  for (const { error, inventory } of entriesOf(answer.body) ?? []) {
-    const fault = faultIn({ error });
-    if (fault && !inventory) outcome.reasons.push(fault.message);
-    if (!inventory) continue;
-    for (const { uuid, type } of inventory.allVolumes ?? []) if (type === "Data") outcome.volumes.add(uuid);
-    if (typeof inventory.name === "string") outcome.names.set(inventory.uuid, inventory.name);
-    if (!fault) outcome.succeeded.add(inventory.uuid);
-    // A start that timed out may still succeed: the VM's state shows the outcome.
-    if (!fault || isOutcomeUnknown(fault)) continue;
-    const name = outcome.names.get(inventory.uuid);
-    const which = name === undefined ? "" : `"${finalName(name, set)}": `;
-    outcome.failed.set(inventory.uuid, `${which}${fault.message}`);
+  outcome.reasons.push(fault.message);
+  if (!isOutcomeUnknown(fault)) outcome.hasFailed = true;
+}
+
+/** The entry of a failed clone may have an inventory (docs/wire/zstack.md#s3-4). */
+function addEntry(outcome: JobOutcome, { error, inventory }: z.infer<typeof entrySchema>, set: string): void {
+  const fault = faultIn({ error });
+  if (!inventory) {
+    if (fault) outcome.reasons.push(fault.message);
+    return;
   }
+  for (const { uuid, type } of inventory.allVolumes ?? []) if (type === "Data") outcome.volumes.add(uuid);
+  if (typeof inventory.name === "string") outcome.names.set(inventory.uuid, inventory.name);
+  if (!fault) outcome.succeeded.add(inventory.uuid);
+  // A start that timed out may still succeed: the VM's state shows the outcome.
+  if (!fault || isOutcomeUnknown(fault)) return;
+  const name = outcome.names.get(inventory.uuid);
+  const which = name === undefined ? "" : `"${finalName(name, set)}": `;
+  outcome.failed.set(inventory.uuid, `${which}${fault.message}`);
 }
 
 interface Division {
