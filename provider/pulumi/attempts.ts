@@ -59,7 +59,9 @@ function prepare(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(folder)) {
     const file = join(folder, name);
-    if (Date.now() - statSync(file).mtimeMs > KEPT_MS) remove(file);
+    // The provider of another stack may have removed the file since.
+    const changedAt = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - changedAt > KEPT_MS) remove(file);
   }
 }
 
