@@ -272,9 +272,11 @@ export async function update(
   ignoreChanges: readonly string[] = [],
 ) {
   const operation = `update ${definition.describe(olds)}`;
-  return run.repeats.answer(`${definition.displayName} ${id}`, operation, (earlier) =>
-    updateEntry(definition, run, id, earlier?.properties ?? olds, news, { timeoutMs, ignoreChanges }),
-  );
+  return run.repeats.answer(`${definition.displayName} ${id}`, operation, async (earlier) => {
+    // A create that this update has resumed, and that has failed: only a diff can have the object replaced.
+    if (earlier && waitsForNextUp(definition, earlier)) throw earlier;
+    return updateEntry(definition, run, id, earlier?.properties ?? olds, news, { timeoutMs, ignoreChanges });
+  });
 }
 
 interface UpdateOptions {

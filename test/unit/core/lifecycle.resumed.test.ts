@@ -69,3 +69,16 @@ test.each([[["name"]], [["*"]]])(
     expect(cloud.rows.get(id)?.name).toBe(NEWS.name);
   },
 );
+
+// The diff of the next `up` replaces what has failed. A repetition has no diff: it would update the broken object as a good one.
+test("a resumed create that has failed fails again when an error hook has the update repeated", async () => {
+  const { cloud, definition, clock, newRun, run } = setUp();
+  cloud.readsUntilReady = 1_000_000;
+  const { id, properties } = await partial(clock.run(() => create(definition, run, NEWS, MINUTE)));
+  Object.assign(cloud.rows.get(id) ?? {}, { status: "broken" });
+  const next = newRun();
+  const resume = () => partial(clock.run(() => update(definition, next, id, properties, { ...NEWS, name: "b" })));
+  const failed = { id, properties: { pending: { operation: "create", failed: true } } };
+  expect([await resume(), await resume()]).toMatchObject([failed, failed]);
+  expect(cloud.rows.get(id)).toMatchObject({ status: "broken", name: "a" });
+});
