@@ -145,7 +145,7 @@ async function findImportable(
   if (!found) throw notThere(definition, importId);
   if (program === "known") refuseImmutable(definition, found.state, inputs);
   // Before the state is asked: of two resources that import the same object at once, the second is refused.
-  if (tracker.madeHere(found.id) || !tracker.claim(found.objects)) {
+  if (tracker.madeHere(found.id) || !tracker.claim(found.objects, creation.urn)) {
     throw new SnapcloneError({
       kind: "input",
       message: "another resource of this program has it already; nothing was changed",

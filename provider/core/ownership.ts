@@ -51,7 +51,8 @@ export class OwnershipTracker {
   private readonly scopes = new Map<string, ListScope>();
   private readonly made = new Map<string, OwnedObject>();
   private readonly deleted = new Set<string>();
-  private readonly claimed = new Set<string>();
+  /** What imports of this run take over, and the URN of each import. */
+  private readonly claimed = new Map<string, string>();
 
   constructor(
     private readonly definition: AnyDefinition,
@@ -86,10 +87,10 @@ export class OwnershipTracker {
     if (record.owner !== "") this.made.set(id, { id, task: {}, state: {}, ...record });
   }
 
-  /** For an import: false if another import of this run has claimed one of these objects. */
-  claim(objects: readonly string[]): boolean {
-    if (objects.some((object) => this.claimed.has(object))) return false;
-    for (const object of objects) this.claimed.add(object);
+  /** For an import: false if another import of this run has claimed one of these objects. An error hook repeats an import. */
+  claim(objects: readonly string[], urn: string): boolean {
+    if (objects.some((object) => (this.claimed.get(object) ?? urn) !== urn)) return false;
+    for (const object of objects) this.claimed.set(object, urn);
     return true;
   }
 

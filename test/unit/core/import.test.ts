@@ -196,6 +196,22 @@ test("of two resources that import one object, the second is refused", async () 
   expect(asked()).toEqual(["fake-old"]);
 });
 
+test("an import that an error hook has repeated is no other resource, and fails for the same reason again", async () => {
+  engine.repeats = 1;
+  engine.isStateReadable = false;
+  const { errors } = await engine.up({ a: imports() });
+  expect(messageOf(errors)).toMatch(/no `pulumi` is on PATH/);
+  engine.isStateReadable = true;
+  put("fake-old", {
+    owner: "urn:pulumi:dev::mill::pulumi-nodejs:dynamic/snapclone:Fake::theirs",
+    stack: "another stack",
+  });
+  expect(messageOf((await engine.up({ a: imports() })).errors)).toMatch(/another stack/);
+  put("fake-old");
+  expect((await engine.up({ a: imports() })).errors).toEqual([]);
+  expect(asked()).toEqual(["fake-old"]);
+});
+
 test("a create of unknown outcome: its object can be imported", async () => {
   backend.nextPost = "lost";
   const listOwned = definition.listOwned;
