@@ -1,12 +1,12 @@
 // Runs the command `snapclone` in-process: argv in, texts and exit code out. And what Pulumi's commands would write for it.
 
 import { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { main } from "../../cli/main";
 import type { Emulator } from "../../emulator";
 import type { Clock } from "../../provider/core/util/clock";
 import { type ResourceName, resources, typeOf } from "../../provider/resources";
 import { FakeEngine } from "../support/fakeEngine";
+import { ScaledClock } from "../support/scaledClock";
 
 export interface CliResult {
   code: number;
@@ -81,12 +81,7 @@ export function exportOf(engines: readonly FakeEngine[], savedAt = new Date(Date
   });
 }
 
-const SCALE = 50;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(50);
 
 /** A model of Pulumi's engine that drives one resource type on this emulator. */
 export function engineOf(

@@ -4,9 +4,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
-import type { Clock } from "../../provider/core/util/clock";
+import { ScaledClock } from "../support/scaledClock";
 import { engineOf, snapclone, stackConfig } from "./fixture";
 
 const SCALE = 50;
@@ -36,14 +35,8 @@ const take = ({ type, more }: Kind, id: string) =>
   );
 /** Another stack's snapshot, after as many reverts as there are triggers. */
 const reverted = async ({ name, more }: Kind, ...triggers: string[]) => {
-  const clock: Clock = {
-    now: () => performance.now() * SCALE,
-    date: () => new Date(),
-    sleep: async (ms, signal) => {
-      await delay(ms / SCALE, undefined, signal ? { signal } : undefined);
-      emulator.clock.tick(ms);
-    },
-  };
+  const clock = new ScaledClock(SCALE);
+  clock.drive(emulator);
   const theirs = engineOf(name, emulator, { stack: "prod", clock });
   const args = { volumeId: SEED_VOLUMES.data, ...more };
   for (const revertTriggers of [undefined, ...triggers.map((one) => [one])])

@@ -1,6 +1,5 @@
 // AssistedSnapshot against the emulator: one snapshot of an attached volume, one overlay file, and what was asked of Nova.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import type { Properties } from "../../provider/core/operation";
 import { Run } from "../../provider/core/run";
@@ -36,7 +35,8 @@ export class AssistedSnapshotFixture {
   readonly definition = { ...assistedSnapshot, connection: { kind: "openstack", open: () => this.cloud } };
 
   async start(): Promise<void> {
-    this.emulator = await startEmulator({ clock: { scale: SCALE } });
+    this.emulator = await startEmulator({ clock: "manual" });
+    clock.drive(this.emulator);
     this.cloud = this.connect(this.emulator.openstack.connection("admin"));
     this.log.length = 0;
     this.snapshotId = this.emulator.cinder.createSnapshot({ volume_id: VOLUME, name: "nightly" }).id;
@@ -101,9 +101,9 @@ export class AssistedSnapshotFixture {
   };
 }
 
-/** For the emulator's work in the background, which may outlast the operation. */
+/** For the emulator's work in the background, which may outlast the operation. The emulator's time passes while we sleep. */
 export async function eventually(happened: () => boolean): Promise<void> {
-  while (!happened()) await delay(2);
+  while (!happened()) await clock.sleep(200);
 }
 
 export function textOf(errors: readonly unknown[]): string {

@@ -39,7 +39,8 @@ export const definition = { ...released, connection: { kind: "zstack", open: () 
 export const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
 
 export async function start(options: Parameters<typeof startEmulator>[0] = {}, more: object = {}): Promise<void> {
-  emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
+  emulator = await startEmulator({ clock: "manual", ...options });
+  clock.drive(emulator);
   log.length = 0;
   connect(more);
 }

@@ -15,7 +15,8 @@ const clock = new ScaledClock(SCALE);
 
 let emulator: Emulator;
 beforeAll(async () => {
-  emulator = await startEmulator({ clock: { scale: SCALE } });
+  emulator = await startEmulator({ clock: "manual" });
+  clock.drive(emulator);
 });
 afterEach(() => emulator.cinder.snapshots.clear());
 afterAll(() => emulator.close());

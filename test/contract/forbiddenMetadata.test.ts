@@ -1,25 +1,20 @@
 // A cloud whose policy forbids updates of metadata. What only the provider's own keys would have changed is told once a run,
 // with the rule's name, and nothing else fails. What the program asks for fails, with the rule's name, too.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator, ZSTACK_SEED } from "../../emulator";
 import { create, read, update } from "../../provider/core/lifecycle";
-import type { Clock } from "../../provider/core/util/clock";
 import { resolveOpenStack } from "../../provider/openstack/connection";
 import { OpenStackContext } from "../../provider/openstack/context";
 import { KeystoneSession } from "../../provider/openstack/keystone";
 import { snapshot } from "../../provider/openstack/snapshot/resource";
 import { volumeFromSnapshot } from "../../provider/openstack/volumeFromSnapshot/resource";
 import { FakeEngine } from "../support/fakeEngine";
+import { ScaledClock } from "../support/scaledClock";
 import { NEWS, SOURCES, VolumeCloneFixture } from "./volumeCloneFixture";
 import { ZStackFixture } from "./zstackFixture";
 
 const SCALE = 100;
-const clock: Clock = {
-  now: () => performance.now() * SCALE,
-  date: () => new Date(),
-  sleep: async (ms, signal) => void (await delay(ms / SCALE, undefined, signal ? { signal } : undefined)),
-};
+const clock = new ScaledClock(SCALE);
 const SNAPSHOT = "9b9e0504-bec0-4e6d-a5ba-83cce6a19555";
 
 const forbidden = (rule: string) => ({
@@ -61,7 +56,8 @@ describe.each([
   let engine: FakeEngine;
 
   beforeEach(async () => {
-    emulator = await startEmulator({ clock: { scale: SCALE } });
+    emulator = await startEmulator({ clock: "manual" });
+    clock.drive(emulator);
     emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
     const config = emulator.openstack.connection();
     const settings = resolveOpenStack({ name: "default", config, env: {}, cwd: "/", home: "/" });

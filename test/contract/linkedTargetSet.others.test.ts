@@ -90,7 +90,7 @@ test("waits for all tasks that answer a request", async () => {
     other.end();
     return { task: [{ ...Object(tasks[0]), id: other.id }, ...tasks] };
   });
-  vipr.begun = (task) => setTimeout(() => task.end(), 300);
+  vipr.begun = (task) => void vipr.pass(60_000).then(() => task.end());
   const { id, outs } = await make();
   expect(outs).toMatchObject({ count: 2 });
   const { outs: moved } = await change(id, outs, { snapshotSessionId: vipr.sessions[1], count: 1 });
@@ -122,7 +122,7 @@ describe("a task that somebody deletes in ViPR", () => {
   };
   const endLater = (ms: number) => {
     const [task] = begun.splice(0);
-    setTimeout(() => task?.end(), ms / 200);
+    void vipr.pass(ms).then(() => task?.end());
   };
   const forget = (message: string) => message.includes("does not have the task");
 

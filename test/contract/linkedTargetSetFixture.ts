@@ -42,7 +42,8 @@ export class LinkedTargetSetFixture {
   private readonly clock = new ScaledClock(SCALE);
 
   readonly start = async (options: EmulatorOptions = {}): Promise<void> => {
-    this.emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
+    this.emulator = await startEmulator({ clock: "manual", ...options });
+    this.clock.drive(this.emulator);
     this.controller = this.newController();
     this.log.length = 0;
   };

@@ -25,7 +25,8 @@ const connection = { kind: "openstack", open: () => cloud };
 const newRun = () => new Run({ clock, log: () => {} });
 
 beforeEach(async () => {
-  emulator = await startEmulator({ clock: { scale: SCALE } });
+  emulator = await startEmulator({ clock: "manual" });
+  clock.drive(emulator);
   emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
 });

@@ -39,7 +39,8 @@ const ofVolume = { ...snapshot, connection };
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
 
 async function start(options: Parameters<typeof startEmulator>[0] = {}, more: object = {}): Promise<void> {
-  emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
+  emulator = await startEmulator({ clock: "manual", ...options });
+  clock.drive(emulator);
   emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
   cloud = connectOpenStack({ ...emulator.openstack.connection(), ...more }, clock);
   log.length = 0;

@@ -21,7 +21,8 @@ let emulator: Emulator;
 let cloud: OpenStackContext;
 
 async function start(options: Parameters<typeof startEmulator>[0]): Promise<void> {
-  emulator = await startEmulator({ clock: { scale: SCALE }, timings: { snapshotCreate: 2_000 }, ...options });
+  emulator = await startEmulator({ clock: "manual", timings: { snapshotCreate: 2_000 }, ...options });
+  clock.drive(emulator);
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
 }
 

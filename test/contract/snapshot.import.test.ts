@@ -17,7 +17,8 @@ let engine: FakeEngine;
 let id: string;
 
 beforeEach(async () => {
-  emulator = await startEmulator({ clock: { scale: SCALE } });
+  emulator = await startEmulator({ clock: "manual" });
+  clock.drive(emulator);
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
   engine = new FakeEngine({ ...snapshot, connection: { kind: "openstack", open: () => cloud } }, { clock });
   ({ id } = emulator.cinder.createSnapshot({

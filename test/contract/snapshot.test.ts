@@ -31,7 +31,8 @@ const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${sever
 /** `scale`: how many times faster than real time the emulator's clock and the provider's clock run. */
 async function start(options: Parameters<typeof startEmulator>[0] = {}, scale = 100): Promise<void> {
   clock = new ScaledClock(scale);
-  emulator = await startEmulator({ clock: { scale }, ...options });
+  emulator = await startEmulator({ clock: "manual", ...options });
+  clock.drive(emulator);
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
   log.length = 0;
 }

@@ -79,7 +79,7 @@ test.each<[string, Answered]>([
   ["no times", fields((key, value) => (key === "created_at" ? null : value))],
 ])("a set's life with a PowerVC that answers %s", async (_how, answered) => {
   powervc.answered = answered;
-  powervc.begun = (task) => setTimeout(() => task.end(), 30);
+  powervc.begun = (task) => void powervc.pass(6_000).then(() => task.end());
   const { id, outs } = await make();
   const { props } = await read(powervc.definition, powervc.newRun(), id, outs);
   expect(props).toMatchObject({ clones: outs.clones as object, displayName: "before" });
@@ -146,13 +146,12 @@ async function killed() {
 test("PowerVC forgets the task of a flow that was running a moment ago: the clones have their time to show", async () => {
   powervc.begun = (task) => {
     // Minutes into the flow, nothing but the task shows it.
-    setTimeout(() => {
+    void powervc.pass(300_000).then(async () => {
       task.progress = undefined;
-    }, 1_500);
-    setTimeout(() => task.end(), 1_900);
-    setTimeout(() => {
+      await powervc.pass(80_000);
+      task.end();
       task.progress = undefined;
-    }, 1_900);
+    });
   };
   const { outs } = await make();
   expect(Object.keys(outs.clones as object)).toHaveLength(2);

@@ -17,7 +17,8 @@ let engine: FakeEngine;
 let id: string;
 
 beforeEach(async () => {
-  emulator = await startEmulator({ clock: { scale: SCALE } });
+  emulator = await startEmulator({ clock: "manual" });
+  clock.drive(emulator);
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
   engine = new FakeEngine({ ...volumeFromSnapshot, connection: { kind: "openstack", open: () => cloud } }, { clock });
   emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });

@@ -1,6 +1,5 @@
 // VolumeFromSnapshot against the emulator: what becomes of the volume in each status, and what the user is told.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { type Emulator, SEED_VOLUMES, startEmulator } from "../../emulator";
 import { check } from "../../provider/core/check";
 import { diff } from "../../provider/core/diff";
@@ -32,7 +31,8 @@ const definition = { ...released, connection: { kind: "openstack", open: () => c
 const newRun = () => new Run({ clock, log: (severity, text) => log.push(`${severity}: ${text}`) });
 
 async function start(options: Parameters<typeof startEmulator>[0] = {}): Promise<void> {
-  emulator = await startEmulator({ clock: { scale: SCALE }, ...options });
+  emulator = await startEmulator({ clock: "manual", ...options });
+  clock.drive(emulator);
   emulator.cinder.createSnapshot({ id: SNAPSHOT, volume_id: SEED_VOLUMES.data });
   cloud = connectOpenStack(emulator.openstack.connection(), clock);
   log.length = 0;
@@ -394,7 +394,7 @@ describe("delete", () => {
     const { id, outs, row } = await made();
     if (row) row.status = "detaching";
     const removed = remove(definition, newRun(), id, outs);
-    await delay(50);
+    await clock.sleep(5_000);
     if (row) row.status = "available";
     await removed;
     expect(emulator.cinder.volumes.has(id)).toBe(false);
