@@ -70,13 +70,17 @@ describe.each<[string, Partial<Ways>]>([
   ["carries out each call at once", SYNCHRONOUS],
   ["chooses the ids of jobs itself", OWN_IDS],
 ])("other servers: where the server %s,", (_name, ways) => {
-  test.each(["killed", "killed after", "lost reply"] as const)(
-    "the next run clones nothing twice, whichever request of a create is %s",
-    async (fault) => {
+  // A test for every fourth request: all of them together take longer than a test may on a loaded machine.
+  const parts = (["killed", "killed after", "lost reply"] as const).flatMap((fault) =>
+    [0, 1, 2, 3].map((first) => [fault, first] as const),
+  );
+  test.each(parts)(
+    "the next run clones nothing twice, whichever request of a create is %s (%i, and every fourth after it)",
+    async (fault, first) => {
       const probe = new OtherZStack(ways);
       await probe.up({ web: WEB });
       const requests = probe.sent.length;
-      for (let at = 0; at < requests; at += 1) {
+      for (let at = first; at < requests; at += 4) {
         const cloud = new OtherZStack(ways);
         await cloud.up({ web: WEB }, { [at]: fault });
         const { errors } = await cloud.up({ web: WEB });
