@@ -100,10 +100,12 @@ describe("clock", () => {
   it("real and scaled: work advances with real time", async () => {
     const emulator = await start({ clock: { scale: 100 }, timings: { snapshotCreate: 50_000 } });
     const ask = await client(emulator);
-    const { id } = await create(ask);
-    expect(await statusOf(ask, id)).toBe("creating");
-    await sleep(550);
+    const begun = performance.now();
+    const { id, status } = await create(ask);
+    expect(status).toBe("creating");
+    while ((await statusOf(ask, id)) === "creating") await sleep(10);
     expect(await statusOf(ask, id)).toBe("available");
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(499);
     await expect(start({ clock: { scale: 0 } })).rejects.toThrow("clock scale");
   });
 
