@@ -8,7 +8,8 @@
 //      Ctrl-C to the CLI, once or twice. The instant is a fraction of a normal run, or the nth request on the wire.
 //      The interruption is "hit", or "missed" if the run had ended before.
 //   3. It does what a user would do next: the same command again, a changed program, `--replace`, `destroy`, …
-//      After the interruption, orphansCommand.ts compares what `snapclone orphans` says with the backend's own model.
+//      After the interruption and at the end, orphansCommand.ts compares what `snapclone orphans` says with the backend's
+//      own model.
 //   4. After each command, assertions.ts compares three things: the program, the state file, and the copies in the
 //      backend. It knows every outcome that the documentation allows, and no other.
 //
@@ -268,6 +269,7 @@ class Play {
     const result = await this.runWithAdvice("destroy");
     this.outcome.left = await assertAfterDestroy(this.fixture, leftovers);
     await assertOrphansReported(this.fixture, result);
+    await assertOrphansCommand(this.fixture);
   }
 
   /** Runs the command. If its error asks a person for something, does that and runs the command again, as a user would. */

@@ -165,12 +165,13 @@ for (const [name, args] of Object.entries(${JSON.stringify(program)})) new Resou
       }));
   }
 
-  /** The state as `pulumi stack export` would write it now, in a file, and the address of the state store. */
-  exported(): { file: string; backendUrl: string; state: ExportedState } {
+  /** The state as `pulumi stack export` would write it now, in a file, the state store's address, and the stack's full name. */
+  exported(): { file: string; backendUrl: string; stack: string; state: ExportedState } {
     const { latest = {} } = this.checkpoint();
     const file = path.join(path.dirname(this.stack.dir), "exported.json");
     fs.writeFileSync(file, JSON.stringify({ version: 3, deployment: latest }));
-    return { file, backendUrl: `file://${this.stateFolder}`, state: latest };
+    const stack = `organization/snapclone-test/${this.stack.name}`;
+    return { file, backendUrl: `file://${this.stateFolder}`, stack, state: latest };
   }
 
   /** Waits until the stack has no process. Returns the command lines of the processes that are left at the limit. */
