@@ -212,8 +212,15 @@ describe("compiled with Go", () => {
   });
 
   test("two at once: one compiles, the other says that it waits", async () => {
-    go({ build: "setTimeout(finish, 700);" });
-    const [first, second] = await Promise.all([resolve(), resolve()]);
+    // The build ends when the other one has said so.
+    const waits = path.join(root, "waits");
+    const exists = `fs.existsSync(${JSON.stringify(waits)})`;
+    go({ build: `const timer = setInterval(() => { if (${exists}) { clearInterval(timer); finish(); } }, 10);` });
+    const log = (line: string) => {
+      lines.push(line);
+      if (line.includes("which is compiling")) fs.writeFileSync(waits, "");
+    };
+    const [first, second] = await Promise.all([resolve({ log }), resolve({ log })]);
     expect(second).toEqual(first);
     expect(first.kind).toBe("built");
     expect(builds()).toHaveLength(1);
@@ -251,11 +258,15 @@ describe("compiled with Go", () => {
       const cli = path.join(root, "repo", "dist", "tools", "engine", "cli.js");
       const child = spawn(process.execPath, [cli], { env, stdio: "ignore" });
       const gone = new Promise((resolveGone) => child.once("exit", resolveGone));
-      while (!fs.existsSync(path.join(root, "go.pid"))) await pause(50);
+      // The file may be there before its text is. No process must be killed whose number is not read yet.
+      while (!(compilerPid() > 0)) await pause(50);
       return { child, gone };
     }
 
-    const compilerPid = () => Number(fs.readFileSync(path.join(root, "go.pid"), "utf8"));
+    const compilerPid = () => {
+      const file = path.join(root, "go.pid");
+      return fs.existsSync(file) ? Number(fs.readFileSync(file, "utf8")) : 0;
+    };
 
     test("by Ctrl-C: the compiler is ended, lock and half a build are gone", async () => {
       const { child, gone } = await startBuild();
