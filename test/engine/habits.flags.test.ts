@@ -81,29 +81,41 @@ describeEngine("flags and environment variables of a run", () => {
   });
 
   test("pulumi watch: each save of the program is one update", async () => {
-    // The vendor's `pulumi-watch` is a binary of its releases: it prints the path of each file that has changed.
+    // The vendor's `pulumi-watch` is a binary of its releases: it prints the path of each file that has changed. This one says
+    // when it has begun, and does not see the file while the test writes it.
     const folder = path.join(path.dirname(fixture.stack.dir), "bin");
+    const ready = path.join(folder, "ready");
     fs.mkdirSync(folder);
     const watcher = `#!${process.execPath}
+const fs = require("node:fs");
 const file = require("node:path").join(process.argv[process.argv.indexOf("--origin") + 1], "index.js");
-require("node:fs").watchFile(file, { interval: 50 }, () => console.log(file));\n`;
+let last = fs.readFileSync(file, "utf8");
+setInterval(() => {
+  try {
+    const now = fs.readFileSync(file, "utf8");
+    if (now !== last && now !== "") console.log(file);
+    last = now || last;
+  } catch {}
+}, 50);
+fs.writeFileSync(${JSON.stringify(ready)}, "");\n`;
     fs.writeFileSync(path.join(folder, "pulumi-watch"), watcher, { mode: 0o755 });
     const env = { PATH: [folder, enginePath, process.env.PATH].join(path.delimiter) };
     const watching = fixture.stack.command(["watch", "--stack", fixture.stack.name], { env }).catch(String);
 
-    const changed = async (description: string) => {
+    const until = async (what: string, isSo: () => boolean) => {
       const deadline = Date.now() + 60_000;
-      while (descriptions().a !== description) {
-        if (Date.now() > deadline) throw new Error(`no "${description}" within a minute`);
+      while (!isSo()) {
+        if (Date.now() > deadline) throw new Error(`no ${what} within a minute`);
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     };
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const changed = (description: string) => until(`"${description}"`, () => descriptions().a === description);
+    await until("watcher", () => fs.existsSync(ready));
     fixture.declare({ a: { args: { description: "first" } } });
     await appeared(fixture.cloud, 0, 1);
     await changed("first");
     const [made] = fixture.snapshots();
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    // Perhaps the first update still waits for the snapshot: Pulumi takes up what has changed meanwhile after it.
     fixture.declare({ a: { args: { description: "second" } } });
     await changed("second");
     expect(fixture.snapshots()).toEqual([made]);
