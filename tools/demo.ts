@@ -47,7 +47,7 @@ async function main(): Promise<number> {
     await fs.promises.rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
   say(`done in ${Math.round((Date.now() - started) / 1000)} s, all snapshots and .demo/ are removed`);
-  say("the demo ran examples/quickstart/index.ts; README.md says how to run it against a real cloud");
+  say("the demo ran examples/quickstart/index.ts; README.md says how to take a snapshot on a real cloud");
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { readExchanges } from "../contract/recording";
 import { anchorsOf, linksIn } from "../support/anchors";
 
 const ROOT = resolve(__dirname, "..", "..");
@@ -37,6 +38,11 @@ test.each(pages)("%s: links lead to files and headings that are there", (page) =
     expect([path, existsSync(target)]).toEqual([path, true]);
     if (anchor !== undefined) expect([...anchorsOf(readFileSync(target, "utf8"))]).toContain(anchor);
   }
+});
+
+test("docs/emulator.md: the number of exchanges is that of the recordings", () => {
+  const recorded = ["cinder", "keystone", "nova"].flatMap(readExchanges).length;
+  expect(readFileSync(join(ROOT, "docs", "emulator.md"), "utf8")).toContain(`replays ${recorded} exchanges`);
 });
 
 describe("CONTRIBUTING.md", () => {
