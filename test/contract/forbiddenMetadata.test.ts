@@ -22,7 +22,7 @@ const forbidden = (rule: string) => ({
   body: { forbidden: { code: 403, message: `Policy doesn't allow ${rule} to be performed.` } },
   times: Number.POSITIVE_INFINITY,
 });
-const isTold = (log: readonly string[], rule: string) =>
+const warningsOf = (log: readonly string[], rule: string) =>
   log.filter((line) => line.startsWith("warning: ") && line.includes(rule));
 
 describe.each([
@@ -79,9 +79,9 @@ describe.each([
     const { errors, log } = await engine.up(program({ tier: "gold" }));
     expect(errors).toEqual([]);
     expect(keysOf()).toEqual(NAMES.map(() => ["tier"]));
-    const told = isTold(log, rule);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/snapclone:keys of (snapshot|volume) \S+ could not be written: .*Ask an administrator/);
+    const warnings = warningsOf(log, rule);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/snapclone:keys of (snapshot|volume) \S+ could not be written: .*Ask an administrator/);
     expect((await engine.destroy()).errors).toEqual([]);
   });
 
@@ -91,7 +91,7 @@ describe.each([
     const aliases = Object.fromEntries(NAMES.map((name) => [`new-${name}`, name]));
     const { errors, log } = await engine.up(renamed, {}, aliases);
     expect(errors).toEqual([]);
-    expect(isTold(log, rule)).toHaveLength(1);
+    expect(warningsOf(log, rule)).toHaveLength(1);
   });
 
   test("all keys leave: ours goes with them, and may not", async () => {
@@ -102,7 +102,7 @@ describe.each([
     const { errors, log } = await engine.up(program(undefined));
     expect(errors).toEqual([]);
     expect(keysOf()).toEqual(NAMES.map(() => []));
-    expect(isTold(log, deleteRule)).toHaveLength(1);
+    expect(warningsOf(log, deleteRule)).toHaveLength(1);
   });
 
   test("a key of the program that may not be written is an error with the rule's name", async () => {
@@ -134,7 +134,7 @@ describe("VolumeClone", () => {
     log.length = 0;
     const volumes = [...SOURCES].reverse();
     const changed = await update(definition, newRun(), id, outs, { ...NEWS, volumes });
-    expect(isTold(log, rule)).toHaveLength(1);
+    expect(warningsOf(log, rule)).toHaveLength(1);
     expect(changed.outs).toMatchObject({ volumes, clones: outs.clones });
     const { props } = await read(definition, newRun(), id, changed.outs);
     expect(props).toMatchObject({ volumes });
@@ -158,9 +158,9 @@ describe("VolumeClone", () => {
         __attempt: `${at}`.repeat(16),
       });
     }
-    const told = isTold(log, rule);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/Remove it: `openstack volume unset --property snapclone:\S+ \S+`/);
+    const warnings = warningsOf(log, rule);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(/Remove it: `openstack volume unset --property snapclone:\S+ \S+`/);
   });
 });
 

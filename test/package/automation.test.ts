@@ -79,7 +79,7 @@ function works(output: string): void {
   expect(made().map(({ operation }) => operation)).toEqual(["snapshots.create", "snapshots.delete"]);
 }
 
-function isTold(output: string, folder: string | RegExp): void {
+function expectMissingPackage(output: string, folder: string | RegExp): void {
   const [, diagnostics = ""] = output.split("\nDiagnostics:\n");
   expect(diagnostics).toMatch(folder);
   // Pulumi prints each error of an inline program twice (sdk/nodejs/automation/server.ts: uncaughtHandler, and the reply).
@@ -116,7 +116,7 @@ testWith(
   [prepared.engine, project],
   async (enginePath = "", installedIn = "") => {
     const output = await run(enginePath, installedIn, () => ({ inline: true, options: {} }));
-    isTold(output, new RegExp(`looks for this package in ${elsewhere} and`));
+    expectMissingPackage(output, new RegExp(`looks for this package in ${elsewhere} and`));
   },
 );
 
@@ -128,6 +128,6 @@ testWith(
       inline: true,
       options: { projectSettings: { name: "auto", runtime: "nodejs" } },
     }));
-    isTold(output, /looks for this package in \S+automation-\S+ and/);
+    expectMissingPackage(output, /looks for this package in \S+automation-\S+ and/);
   },
 );

@@ -41,7 +41,8 @@ for (const layout of LAYOUTS) {
     if (layout.start === "esbuild") await bundle(started, [EXTERNAL]);
     await started.pulumi(["stack", "init"]);
     if (layout.outcome === "works") await wholeLife(started);
-    else await isTold(layout, started, folder, layout.start === "yarn exec" ? ["node", tool, "exec"] : []);
+    else
+      await expectMissingPackage(layout, started, folder, layout.start === "yarn exec" ? ["node", tool, "exec"] : []);
   });
 }
 
@@ -75,7 +76,7 @@ testWith(BUNDLES[1].join(", "), [prepared.engine, bundled], async (enginePath = 
   fs.renameSync(own, `${own}.away`);
   try {
     await started.pulumi(["stack", "init"]);
-    await isTold(bundleLayout, started, folder, []);
+    await expectMissingPackage(bundleLayout, started, folder, []);
   } finally {
     fs.renameSync(`${own}.away`, own);
   }
@@ -140,7 +141,12 @@ async function wholeLife(started: Workplace): Promise<void> {
   expect(emulator.cinder.snapshots.size).toBe(0);
 }
 
-async function isTold(layout: Layout, started: Workplace, folder: string, before: readonly string[]): Promise<void> {
+async function expectMissingPackage(
+  layout: Layout,
+  started: Workplace,
+  folder: string,
+  before: readonly string[],
+): Promise<void> {
   const [command = "", ...args] = [
     ...before,
     "pulumi",

@@ -21,7 +21,10 @@ export const importer: Importer<SnapshotInputs, OpenStackContext> = {
 
   async find(cloud, id, _record, inputs, { signal }): Promise<Importable | undefined> {
     const row = await cloud.snapshot(id, signal);
-    if (row === undefined) return isVolume(cloud, id, signal);
+    if (row === undefined) {
+      await refuseVolume(cloud, id, signal);
+      return undefined;
+    }
     if (row.status.toLowerCase() !== "available") throw await notUsable(cloud, row);
     observeNote(cloud, row);
     const { state } = observed(row, Object.keys(inputs.metadata ?? {}));
@@ -61,10 +64,10 @@ export function partsOf(row: SnapshotRow): RecordedPart[] {
 }
 
 /** Throws if the id is a volume's, the likeliest mistake. */
-async function isVolume(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<undefined> {
+async function refuseVolume(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<void> {
   // A volume that can't be looked up adds nothing to "there is no snapshot".
   const volume = await undefinedIfMissing(cloud.cinder.showVolume(id, signal), "volume").catch(() => undefined);
-  if (volume === undefined) return undefined;
+  if (volume === undefined) return;
   throw new SnapcloneError({
     kind: "input",
     message: `${id} is a volume, not a snapshot; nothing was changed`,

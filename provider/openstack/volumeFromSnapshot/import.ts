@@ -18,7 +18,10 @@ export const importer: Importer<VolumeFromSnapshotInputs, OpenStackContext> = {
 
   async find(cloud, id, _record, inputs, { signal }): Promise<Importable | undefined> {
     const row = await cloud.volumes.find(id, signal);
-    if (row === undefined) return isSnapshot(cloud, id, signal);
+    if (row === undefined) {
+      await refuseSnapshot(cloud, id, signal);
+      return undefined;
+    }
     if (!/^(available|in-use)$/i.test(row.status)) throw await notUsable(cloud, row);
     if (!row.snapshot_id) throw notFromSnapshot(row);
     if (inputs.sizeGiB !== undefined && inputs.sizeGiB < row.size) throw cannotShrink(id, row.size, inputs.sizeGiB);
@@ -48,10 +51,10 @@ function partOf(row: VolumeRow): RecordedPart {
 }
 
 /** Throws if the id is a snapshot's, the likeliest mistake. */
-async function isSnapshot(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<undefined> {
+async function refuseSnapshot(cloud: OpenStackContext, id: string, signal: AbortSignal): Promise<void> {
   // A snapshot that can't be looked up adds nothing to "there is no volume".
   const snapshot = await cloud.snapshot(id, signal).catch(() => undefined);
-  if (snapshot === undefined) return undefined;
+  if (snapshot === undefined) return;
   throw new SnapcloneError({
     kind: "input",
     message: `${id} is a snapshot, not a volume; nothing was changed`,
