@@ -103,10 +103,6 @@ interface Visited {
   isLast: boolean;
 }
 
-export function countOf(forest: readonly Tree[]): number {
-  return [...inOrder(forest)].length;
-}
-
 /** The last one first, as a stack has them. */
 function siblings(trees: readonly Tree[], depth: number): Visited[] {
   return trees.map((tree, at) => ({ tree, depth, isLast: at === trees.length - 1 })).reverse();
