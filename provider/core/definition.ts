@@ -1,8 +1,8 @@
 // What a resource is to the core: its inputs as data, and the few hooks that differ from backend to backend. The core does
 // the rest once for all of them: check, diff, adopt, wait with a deadline, record, resume.
 //
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete, proveAbsence.
+// The order of the hooks. Create: listOwned, then recordOwnership (an adoption) or beginCreate, then waitForCreate. Update: read,
+// then recordOwnership if the owner has changed, then update. Delete: delete. After a "not found": identity, then doubtAbsence.
 
 import type { ZodType } from "zod";
 import type { ConnectionKind } from "./connection/connections";

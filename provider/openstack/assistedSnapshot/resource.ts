@@ -1,9 +1,6 @@
 // AssistedSnapshot: Nova switches the disk of a running server to an overlay file, and merges the overlay on deletion. Nova
 // answers at once, checks little, and has no call to read what it did. So Cinder's row of the snapshot is checked before
 // each request, carries the record, and shows the outcome if anything does (docs/wire/openstack.md#seen).
-//
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
 
 import type { Definition, Observed, OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";

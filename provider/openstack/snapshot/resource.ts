@@ -1,8 +1,5 @@
 // Snapshot: a point-in-time copy of a Cinder volume. It is `available` when `up` returns, its name and metadata change in
 // place, and it is gone when `destroy` returns.
-//
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
 
 import { AbsenceTimer } from "../../core/absence";
 import type { BatchPoller } from "../../core/batchPoller";

@@ -1,8 +1,5 @@
 // SnapshotSeries: the last snapshots of a Cinder volume as one resource. A changed trigger takes a new snapshot in place,
 // and then those go that are neither among the newest `keep` nor younger than `keepWithin`.
-//
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
 
 import type {
   Definition,

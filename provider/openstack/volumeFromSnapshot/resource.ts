@@ -1,8 +1,5 @@
 // VolumeFromSnapshot: a volume that Cinder makes from a snapshot. It is `available` when `up` returns; its name, description
 // and metadata change in place, and it grows in place. It is gone when `destroy` returns.
-//
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (only when the owner has changed), update. In a delete: delete.
 
 import { AbsenceTimer } from "../../core/absence";
 import type { Definition, Observed } from "../../core/definition";

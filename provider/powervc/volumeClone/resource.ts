@@ -1,5 +1,4 @@
 // VolumeClone: copies of several volumes at one consistent instant, made by IBM PowerVC.
-// Order of the hooks: listOwned, recordOwnership or beginCreate, waitForCreate; read, update; delete.
 
 import * as z from "zod";
 import { orUndefined } from "../../core/absence";

@@ -1,5 +1,4 @@
 // LinkedTargetSet: a number of targets that are linked to a ViPR snapshot session.
-// Order of the hooks: listScope, listOwned, recordOwnership or beginCreate, waitForCreate; read, update; delete.
 
 import * as z from "zod";
 import { orUndefined } from "../../core/absence";

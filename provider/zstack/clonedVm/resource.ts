@@ -1,8 +1,5 @@
 // ClonedVm: a set of clones of a ZStack VM. The program's names are cloned in one request; a name that is added later clones
 // one more VM, a name that is removed deletes one. The facts are in docs/wire/zstack.md.
-//
-// Order of the hooks in a create: listOwned, then recordOwnership (adopt) or beginCreate, then waitForCreate.
-// In an update: read, recordOwnership (if the owner has changed), update. In a delete: delete, then doubtAbsence.
 
 import * as z from "zod";
 import type { Definition, OperationContext, OwnershipRecord, State, Task } from "../../core/definition";
