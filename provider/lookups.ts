@@ -1,6 +1,7 @@
 // The questions a program can ask while it runs. Same connections, same clients, same errors as the resources.
 
 import { Connections } from "./core/connection/connections";
+import { UNBOUND_PATIENCE_MS } from "./core/currentOperation";
 import { asSnapcloneError, SnapcloneError } from "./core/errors";
 import { systemClock } from "./core/util/clock";
 import { toState } from "./core/util/toState";
@@ -112,16 +113,13 @@ export interface Lookups {
   listSnapshots(args: ListSnapshotsArgs): Promise<{ snapshots: SnapshotInfo[] }>;
 }
 
-/** What a lookup may wait for a rate limit. */
-export const PATIENCE_MS = 600_000;
-
 let connections: { config: string | undefined; open: Connections } | undefined;
 
 /** In the program's process. */
 export function lookups(stackConfig: string | undefined): Lookups {
   if (connections?.config !== stackConfig || !connections) {
     const warn = (text: string) => console.warn(`pulumi-snapclone: ${text}`);
-    const patience = () => ({ deadline: systemClock.now() + PATIENCE_MS, progress: warn });
+    const patience = () => ({ deadline: systemClock.now() + UNBOUND_PATIENCE_MS, progress: warn });
     connections = { config: stackConfig, open: new Connections(() => stackConfig, warn, patience) };
   }
   return lookupsOn(connections.open);

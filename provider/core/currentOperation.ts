@@ -15,6 +15,8 @@ interface Binding {
 
 /** At its deadline and afterwards, an operation asks only what became of its last request. Each such wait may take this long. */
 export const LAST_WAIT_MS = 15_000;
+/** How long a request that belongs to no operation, such as a refresh's or a lookup's, may wait for a rate limit. */
+export const UNBOUND_PATIENCE_MS = 600_000;
 const bindings = new AsyncLocalStorage<Binding | undefined>();
 
 /** Calls `work`, which may begin several operations, one after the other. Requests belong to the latest one. */

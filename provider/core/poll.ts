@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { OperationContext } from "./definition";
 import type { DurationEstimator, LearningWait } from "./durationEstimator";
 import { asSnapcloneError, isKind, SnapcloneError } from "./errors";
-import { linkedAbort, stopped } from "./util/abort";
+import { linkedAbort, NO_LONGER_NEEDED, stopped } from "./util/abort";
 import type { Clock } from "./util/clock";
 import { formatDuration } from "./util/duration";
 
@@ -52,8 +52,6 @@ const LAST_FETCH_MS = 10_000;
 /** `Retry-After` is honoured up to here: a date far off must not stop the wait for a day. */
 const RETRY_AFTER_MOST_MS = 120_000;
 
-/** The reason that ends sleeps when they are no longer needed. Shared, because each new error would cost its stack. */
-const NO_LONGER_NEEDED = new Error("no longer needed");
 const SLEPT = Symbol("slept");
 
 /** What a fetch has given: the object, or an error that may pass by itself. */

@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { attemptKey } from "./attempt";
 import { type ConnectionRequest, Connections } from "./connection/connections";
-import { withOperations } from "./currentOperation";
+import { UNBOUND_PATIENCE_MS, withOperations } from "./currentOperation";
 import type { AnyDefinition, HiddenInputs, HiddenOutputs, OwnedObject } from "./definition";
 import { SnapcloneError } from "./errors";
 import type { Patience } from "./http/rateGate";
@@ -74,8 +74,6 @@ export interface RunConfig {
 
 /** Older objects of an interrupted run are not adopted. */
 const ADOPT_WITHIN_MS = 24 * 3_600_000;
-/** How long a refresh, which has no deadline, may wait for a rate limit. */
-const PATIENCE_MS = 600_000;
 /**
  * `pulumi stack export` takes half a second, and on a machine with ten times its load more than five: without an answer an
  * interrupted create is not adopted. At the end the process has five seconds (docs/wire/pulumi-engine.md).
@@ -133,7 +131,9 @@ export class Run {
     const deadlines = operations.map(({ deadline }) => deadline);
     return {
       deadline:
-        operations.length > 0 ? Math.max(...deadlines) : this.clock.now() + (this.options.patienceMs ?? PATIENCE_MS),
+        operations.length > 0
+          ? Math.max(...deadlines)
+          : this.clock.now() + (this.options.patienceMs ?? UNBOUND_PATIENCE_MS),
       signal: this.signal,
       progress: (text) => {
         for (const operation of operations) operation.progress?.(text);

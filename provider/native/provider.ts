@@ -2,6 +2,7 @@
 // All that a resource is and does is in the core. This is the second thin shell over it, beside provider/dynamic.ts.
 
 import { unknownPaths } from "../core/check";
+import { UNBOUND_PATIENCE_MS } from "../core/currentOperation";
 import type { AnyDefinition, HiddenInputs, Pending } from "../core/definition";
 import { SnapcloneError } from "../core/errors";
 import { diffWithImport, importerOf, possibleImporter, readImport } from "../core/import";
@@ -11,7 +12,7 @@ import { PartialFailure } from "../core/outputs";
 import { ownershipRecord } from "../core/ownership";
 import { keepAt } from "../core/propertyPath";
 import { type Log, Run, type RunOptions } from "../core/run";
-import { lookupsOn, PATIENCE_MS } from "../lookups";
+import { lookupsOn } from "../lookups";
 import { attemptJournal } from "../pulumi/attempts";
 import {
   type FormerSecrets,
@@ -238,7 +239,7 @@ export class NativeProvider {
     // As an operation of the run: a cancelled run ends its waits.
     return run.track(async (begin) => {
       const progress = (text: string) => run.log("info", text);
-      begin({ deadline: run.clock.now() + PATIENCE_MS, signal: run.signal, progress });
+      begin({ deadline: run.clock.now() + UNBOUND_PATIENCE_MS, signal: run.signal, progress });
       return { result: { ...(name === "getSnapshot" ? await getSnapshot(values) : await listSnapshots(values)) } };
     });
   }

@@ -4,7 +4,7 @@
 
 import type { Socket } from "node:net";
 import type { Dispatcher } from "undici";
-import { currentOperation } from "../currentOperation";
+import { currentOperation, UNBOUND_PATIENCE_MS } from "../currentOperation";
 import { registerSecret, SnapcloneError } from "../errors";
 import { linkedAbort, stopped } from "../util/abort";
 import { type Clock, systemClock } from "../util/clock";
@@ -34,8 +34,6 @@ export interface HttpOptions {
 /** What a connection hands on to its HTTP client. */
 export type HttpSettings = Pick<HttpOptions, "clock" | "env" | "patience">;
 
-/** How long a request that belongs to no operation may be repeated. */
-const PATIENCE_MS = 600_000;
 /** The limit of concurrent requests, one for those that change something and one for the others. Each is a connection. */
 const MAX_CONCURRENT = 64;
 
@@ -65,7 +63,7 @@ export class HttpClient {
 
   async request<T>(request: HttpRequest<T>): Promise<HttpResponse<T>> {
     const operation = currentOperation();
-    const given = operation ?? this.options.patience?.() ?? { deadline: this.clock.now() + PATIENCE_MS };
+    const given = operation ?? this.options.patience?.() ?? { deadline: this.clock.now() + UNBOUND_PATIENCE_MS };
     const { deadline } = given;
     const signal = request.signal ?? given.signal;
     const patience: Patience = {

@@ -4,7 +4,7 @@
 
 import { LAST_WAIT_MS } from "../currentOperation";
 import { SnapcloneError } from "../errors";
-import { linkedAbort, stopped } from "../util/abort";
+import { linkedAbort, NO_LONGER_NEEDED, stopped } from "../util/abort";
 import type { Clock } from "../util/clock";
 import { formatDuration } from "../util/duration";
 import { LearnedLimit, type Sent } from "./learnedLimit";
@@ -41,8 +41,6 @@ const SHOWN_FROM_MS = 2_000;
 const AT_ONCE_AT_FIRST = 8;
 /** When this many requests pass at once after a refusal, as many as the limit allows may be under way. */
 const ENOUGH_AT_ONCE = 64;
-/** Ends the sleeps that nobody needs. Shared, because each new error would cost its stack. */
-const NO_LONGER_NEEDED = new Error("no longer needed");
 
 export class RateGate {
   private readonly limit = new LearnedLimit();

@@ -3,6 +3,9 @@
 import { SnapcloneError } from "../errors";
 import type { Clock } from "./clock";
 
+/** The reason that ends sleeps when they are no longer needed. Shared, because each new error would cost its stack. */
+export const NO_LONGER_NEEDED = new Error("no longer needed");
+
 export function stopped(message = "the run was stopped", request?: string): SnapcloneError {
   return new SnapcloneError({ kind: "stopped", message, request });
 }
