@@ -11,7 +11,7 @@ import { dataVolumes } from "./create";
 import { attachedVolume, notExpunged } from "./errors";
 import type { Member, MembersContext } from "./members";
 import { removeTags } from "./ownership";
-import { nameList, PATIENCE_MS, waitUntilStable, withRows } from "./power";
+import { nameList, OTHER_WORK_MS, waitUntilStable, withRows } from "./power";
 
 /** In the recycle bin, or on the way out of it. */
 const BINNED = /^(Destroyed|Expunging)$/;
@@ -48,7 +48,7 @@ export class Deletion {
   /** Returns when the server reports all members gone. If one fails, the others are deleted all the same. */
   async run(members: readonly Member[]): Promise<void> {
     const { expunge, keep } = this.options;
-    const stable = await waitUntilStable(this.cloud, members, this.context, PATIENCE_MS);
+    const stable = await waitUntilStable(this.cloud, members, this.context, OTHER_WORK_MS);
     const destroyed = await this.destroy(await this.detachKeptVolumes(stable));
     // A VM that still exists keeps its volumes and its tag.
     const gone = destroyed.filter(({ row }) => BINNED.test(row?.state ?? "Expunging"));

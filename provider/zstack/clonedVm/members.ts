@@ -332,8 +332,8 @@ export class Members {
     return outcome;
   }
 
-  /** Waits until the jobs have ended, as far as ZStack shows, and until their VMs are stable, or for `patienceMs`. */
-  async waitForJobs(jobs: readonly CloneJob[], patienceMs = Number.POSITIVE_INFINITY): Promise<JobOutcome> {
+  /** Waits until the jobs have ended, as far as ZStack shows, and until their VMs are stable, or for `limitMs`. */
+  async waitForJobs(jobs: readonly CloneJob[], limitMs = Number.POSITIVE_INFINITY): Promise<JobOutcome> {
     const outcome = newOutcome(this.reasons);
     for (const job of jobs) {
       const queryClones = (signal: AbortSignal) => this.queryUnnamed(signal);
@@ -358,7 +358,7 @@ export class Members {
         const transient = rows.filter(({ state }) => !STABLE.test(state));
         const isListed = (uuid: string) => isMember(uuid) || rows.some((row) => row.uuid === uuid);
         const areListed = [...outcome.succeeded].every(isListed) || clock.now() - begun >= LIST_LAG_MS;
-        const isStable = transient.length === 0 || clock.now() - begun >= patienceMs;
+        const isStable = transient.length === 0 || clock.now() - begun >= limitMs;
         if (isStable && areListed) return { is: "done", progress: `${rows.length} VMs` };
         const states = transient.map(({ uuid, name, state }) => `${this.nameOf({ uuid, name })} ${state}`).join(", ");
         return { is: "pending", progress: states || "ZStack does not list all clones yet" };

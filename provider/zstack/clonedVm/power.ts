@@ -15,17 +15,17 @@ export const POLL_INTERVAL = { first: 1_000, most: 5_000 };
  * How long a deletion waits for other work on its VMs. ZStack itself queues a destroy behind that work
  * (compute/…/vm/VmInstanceBase.java:2671).
  */
-export const PATIENCE_MS = 300_000;
+export const OTHER_WORK_MS = 300_000;
 
 /**
  * Returns the members with their stable states. A crashed management node may leave a VM in its transient state for ever: after
- * `patienceMs`, the members are returned as they are.
+ * `limitMs`, the members are returned as they are.
  */
 export async function waitUntilStable<One extends Member>(
   cloud: ZStackContext,
   members: readonly One[],
   context: WaitContext,
-  patienceMs = Number.POSITIVE_INFINITY,
+  limitMs = Number.POSITIVE_INFINITY,
 ): Promise<readonly One[]> {
   const transient = members.filter(({ row }) => row && TRANSIENT.test(row.state));
   if (transient.length === 0) return members;
@@ -36,7 +36,7 @@ export async function waitUntilStable<One extends Member>(
     description: `${nameList(transient)} to reach a stable state`,
     fetch: (signal) => cloud.vms(uuids, signal),
     evaluate: (current) => {
-      const isPending = current.some(({ state }) => TRANSIENT.test(state)) && context.clock.now() - begun < patienceMs;
+      const isPending = current.some(({ state }) => TRANSIENT.test(state)) && context.clock.now() - begun < limitMs;
       const states = current.map(({ uuid, state }) => `${nameOf(uuid)} ${state}`).join(", ");
       return { is: isPending ? "pending" : "done", progress: states || "gone" };
     },

@@ -13,7 +13,7 @@ import { importer } from "./import";
 import { type ClonedVmInputs, description, names, oneOf, systemTags, userTags, uuid } from "./inputs";
 import { Members } from "./members";
 import { isUuid, listOwned, listRecorded, type PendingCreate, urnPrefix, writeRecord } from "./ownership";
-import { PATIENCE_MS } from "./power";
+import { OTHER_WORK_MS } from "./power";
 import {
   asRecords,
   asTexts,
@@ -212,7 +212,7 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
     const jobs = members.jobs(task);
     // The VMs of a running job would appear after their set is deleted.
     if (jobs.length > 0) {
-      await members.waitForJobs(jobs, PATIENCE_MS);
+      await members.waitForJobs(jobs, OTHER_WORK_MS);
       await members.list({ unnamed: true });
     }
     // That work was pending proves nothing: a job's end can be asked without a login, and a login without rights sees no VM.
