@@ -16,7 +16,7 @@ export interface AssistedSnapshotInputs {
   connection?: string;
 }
 
-export const inputs: Definition<AssistedSnapshotInputs, never>["inputs"] = {
+export const inputRules: Definition<AssistedSnapshotInputs, never>["inputs"] = {
   volumeId: { onChange: "replace", schema: uuid("a volume") },
   snapshotId: { onChange: "replace", schema: uuid("a snapshot") },
   newFile: { onChange: "replace", schema: fileName() },

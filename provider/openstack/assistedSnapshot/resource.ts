@@ -12,7 +12,7 @@ import { lockVolume, unlockVolume } from "./claim";
 import { completeOverlay, type OverlayRequest, requestOverlay, taskAfter } from "./create";
 import { removeOverlay } from "./delete";
 import { driverWarning, NOVA_LOG_HINT, withoutUnprovenAbsence } from "./errors";
-import { type AssistedSnapshotInputs, inputs as rules, validate } from "./inputs";
+import { type AssistedSnapshotInputs, inputRules, validate } from "./inputs";
 import {
   type ExpectedRecord,
   finalPhase,
@@ -35,7 +35,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
   import: {
     refusal: "no API of OpenStack shows which file an overlay is in, so an AssistedSnapshot can't be imported",
   },
-  inputs: rules,
+  inputs: inputRules,
   validate,
   // Cinder gives Nova 600 s for an overlay and 7200 s for a merge (cinder/volume/drivers/remotefs.py:1917–2080).
   timeouts: { create: "10m", update: "5m", delete: "2h" },

@@ -17,7 +17,7 @@ export interface SnapshotInputs {
   connection?: string;
 }
 
-export const inputs: Definition<SnapshotInputs, never>["inputs"] = {
+export const inputRules: Definition<SnapshotInputs, never>["inputs"] = {
   volumeId: { onChange: "replace", schema: uuid("a volume") },
   name: { onChange: "update", schema: text().optional() },
   description: { onChange: "update", schema: printable().optional() },

@@ -15,7 +15,7 @@ import { setToError, waitForObject } from "../wait";
 import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "./changes";
 import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
 import { importer } from "./import";
-import { inputs as rules, type SnapshotInputs } from "./inputs";
+import { inputRules, type SnapshotInputs } from "./inputs";
 import { listOwned, listRecorded, recordOwnership } from "./ownership";
 import { RECORD_KEYS, recordMetadata } from "./record";
 import { keysToShow, metadataOf, observed } from "./state";
@@ -25,7 +25,7 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   expectedOutputs: { status: "available" },
   stableOutputs: ["sizeGiB", "createdAt", "projectId", "userId", "groupSnapshotId"],
   connection: openstack,
-  inputs: rules,
+  inputs: inputRules,
   validate: reverting.validate,
   autoName: "name",
   // Cinder itself allows an assisted snapshot 600 s and its merge 7200 s (cinder/volume/drivers/remotefs.py:1917–2080).

@@ -21,7 +21,7 @@ export interface SnapshotSeriesInputs {
   connection?: string;
 }
 
-export const inputs: Definition<SnapshotSeriesInputs, never>["inputs"] = {
+export const inputRules: Definition<SnapshotSeriesInputs, never>["inputs"] = {
   volumeId: { onChange: "replace", schema: uuid("a volume") },
   keep: { onChange: "update", schema: count() },
   keepWithin: { onChange: "update", schema: age().optional() },
@@ -35,6 +35,14 @@ export const inputs: Definition<SnapshotSeriesInputs, never>["inputs"] = {
   connection: { onChange: "replace", schema: connectionName().optional() },
 };
 
+/** Milliseconds. Pulumi's durations, which end at hours, and days (`d`) and weeks (`w`). */
+export function ageMs(written: string): number | undefined {
+  const inHours = written.replace(/(\d+(?:\.\d+)?)([dw])/g, (_, amount, unit) => {
+    return `${Number(amount) * (unit === "w" ? 168 : 24)}h`;
+  });
+  return parseDuration(inHours);
+}
+
 function count() {
   const message = "must be a whole number from 1 on: how many of the newest snapshots always stay";
   return z.number(message).int(message).min(1, message);
@@ -43,12 +51,4 @@ function count() {
 function age() {
   const message = 'must be a duration, such as "30d", "2w" or "36h"';
   return z.string(message).refine((written) => ageMs(written) !== undefined, message);
-}
-
-/** Milliseconds. Pulumi's durations, which end at hours, and days (`d`) and weeks (`w`). */
-export function ageMs(written: string): number | undefined {
-  const inHours = written.replace(/(\d+(?:\.\d+)?)([dw])/g, (_, amount, unit) => {
-    return `${Number(amount) * (unit === "w" ? 168 : 24)}h`;
-  });
-  return parseDuration(inHours);
 }

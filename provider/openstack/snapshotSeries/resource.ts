@@ -19,7 +19,7 @@ import { reverting } from "../revert/reverting";
 import { diagnosis } from "../snapshot/errors";
 import { forEachRow, instantFailed, nothingToRevertTo, otherLatest, snapshotIsDue } from "./errors";
 import { importer, refuseDue } from "./import";
-import { inputs as rules, type SnapshotSeriesInputs } from "./inputs";
+import { inputRules, type SnapshotSeriesInputs } from "./inputs";
 import {
   deletionOf,
   listInstants,
@@ -51,7 +51,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   displayName: "snapshot series",
   connection: openstack,
   import: importer,
-  inputs: rules,
+  inputs: inputRules,
   validate: reverting.validate,
   autoName: "name",
   // An update makes a snapshot and deletes others; a destroy deletes many, and one NFS backend deletes them one after
@@ -165,8 +165,8 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
     const left = (failed as string[]).map(
       (id) => `snapshot ${id} is in status "error": it never was a copy, and the next \`pulumi up\` deletes it`,
     );
-    const told = [...(await Promise.all(instants)), ...left];
-    return told.length === 0 ? undefined : told.join("; ");
+    const problems = [...(await Promise.all(instants)), ...left];
+    return problems.length === 0 ? undefined : problems.join("; ");
   },
 
   identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),

@@ -16,13 +16,13 @@ export interface Instant {
   status: string;
 }
 
-type Rules = Partial<Pick<SnapshotSeriesInputs, "keep" | "keepWithin">>;
+type Retention = Partial<Pick<SnapshotSeriesInputs, "keep" | "keepWithin">>;
 
 /** The rows that an Observed was made of, so that the update after a read needs no list of its own. */
 export const rowsBehind = new WeakMap<Observed, readonly SnapshotRow[]>();
 
-/** `known` is the state before, which says what has been an instant already; `rules` are what the program wants to keep. */
-export function observedSeries(rows: readonly SnapshotRow[], known: State, rules: Rules, now: Date): Observed {
+/** `known` is the state before, which says what has been an instant already; `retention` is what the program wants to keep. */
+export function observedSeries(rows: readonly SnapshotRow[], known: State, retention: Retention, now: Date): Observed {
   const sorted = newestFirst(rows, known);
   const observed: Observed = {
     state: {
@@ -30,7 +30,7 @@ export function observedSeries(rows: readonly SnapshotRow[], known: State, rules
       snapshots: sorted.filter((row) => isInstant(row, known)).map(instantOf),
       latest: sorted.find(isUsable)?.id,
       pruned: known.pruned ?? [],
-      overdue: dueRows(sorted, known, rules, now).map(({ id }) => id),
+      overdue: dueRows(sorted, known, retention, now).map(({ id }) => id),
       failed: sorted.filter((row) => isFailed(row, known)).map(({ id }) => id),
       takenFor: takenFor(sorted, known),
       ...reverting.outputs(known),
@@ -108,8 +108,8 @@ export function isTaken(sorted: readonly SnapshotRow[], known: State, triggers: 
  * The snapshots that are to go, the oldest first: `keep` usable ones are newer, and the snapshot is older than `keepWithin`.
  * A snapshot that can't be used takes no place among those that are kept.
  */
-export function dueRows(sorted: readonly SnapshotRow[], known: State, rules: Rules, now: Date): SnapshotRow[] {
-  const { keep, keepWithin } = rules;
+export function dueRows(sorted: readonly SnapshotRow[], known: State, retention: Retention, now: Date): SnapshotRow[] {
+  const { keep, keepWithin } = retention;
   if (typeof keep !== "number") return [];
   const before = typeof keepWithin === "string" ? now.getTime() - (ageMs(keepWithin) ?? 0) : Number.POSITIVE_INFINITY;
   let newer = 0;

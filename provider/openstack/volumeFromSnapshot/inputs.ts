@@ -18,7 +18,7 @@ export interface VolumeFromSnapshotInputs {
   connection?: string;
 }
 
-export const inputs: Definition<VolumeFromSnapshotInputs, never>["inputs"] = {
+export const inputRules: Definition<VolumeFromSnapshotInputs, never>["inputs"] = {
   snapshotId: { onChange: "replace", schema: uuid("a snapshot") },
   name: { onChange: "update", schema: text().optional() },
   // The outputs have what Cinder chose where the program gives nothing, and that is no difference.

@@ -25,7 +25,7 @@ import {
 } from "./errors";
 import { grow, waitForGrowth } from "./grow";
 import { importer } from "./import";
-import { inputs as rules, type VolumeFromSnapshotInputs, validate } from "./inputs";
+import { inputRules, type VolumeFromSnapshotInputs, validate } from "./inputs";
 import { listOwned, listRecorded, recordOwnership } from "./ownership";
 import { observed } from "./state";
 
@@ -35,7 +35,7 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
   stableOutputs: ["createdAt", "bootable"],
   derivedOutputs: { __goneKeys: ["metadata"] },
   import: importer,
-  inputs: rules,
+  inputs: inputRules,
   validate,
   autoName: "name",
   // A backend without copy-on-write copies all data, and one that wipes deletes as slowly (docs/wire/openstack.md#volume-from-snapshot).
