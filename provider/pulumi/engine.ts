@@ -14,12 +14,6 @@ const END_MS = 4_000;
 /** How long operations have to end once the CLI is gone. */
 const ORPHAN_MS = 2_000;
 
-/** Loads from the copy of Pulumi that runs this process, since its internals are the ones in use. */
-function pulumiRequire(): NodeJS.Require | undefined {
-  const main = process.argv[1];
-  return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
-}
-
 /** Messages that the engine has not acknowledged. */
 const unacknowledged = new Set<Promise<void>>();
 
@@ -105,6 +99,12 @@ export function endWithProcess({ end, stop }: { end(): Promise<void>; stop(reaso
     process.stdin.once("error", () => {});
     process.stdin.resume();
   }
+}
+
+/** Loads from the copy of Pulumi that runs this process, since its internals are the ones in use. */
+function pulumiRequire(): NodeJS.Require | undefined {
+  const main = process.argv[1];
+  return main !== undefined && /[\\/]cmd[\\/]dynamic-provider/.test(main) ? createRequire(main) : undefined;
 }
 
 /**

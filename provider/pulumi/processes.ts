@@ -8,12 +8,6 @@ const GENERATIONS = 6;
 
 let found: { pid: number | undefined } | undefined;
 
-/** undefined where the system has no /proc (all but Linux). */
-function enginePid(): number | undefined {
-  found ??= { pid: search() };
-  return found.pid;
-}
-
 /** The executable that runs the engine. */
 export function engineExecutable(): string | undefined {
   const pid = enginePid();
@@ -24,6 +18,12 @@ export function engineExecutable(): string | undefined {
 export function engineFolder(): string | undefined {
   const pid = enginePid();
   return pid === undefined ? undefined : linkOf(`/proc/${pid}/cwd`);
+}
+
+/** undefined where the system has no /proc (all but Linux). */
+function enginePid(): number | undefined {
+  found ??= { pid: search() };
+  return found.pid;
 }
 
 function search(): number | undefined {

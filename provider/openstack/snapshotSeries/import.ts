@@ -60,6 +60,15 @@ export const importer: Importer<SnapshotSeriesInputs, OpenStackContext> = {
   removeRecords: snapshotImporter.removeRecords,
 };
 
+/** An import deletes nothing, and neither does the first update after Pulumi's own, which has not known the program. */
+export function refuseDue(due: readonly SnapshotRow[], count: number): void {
+  if (due.length === 0) return;
+  throw wrongImport(
+    `with the program's keep and keepWithin, ${due.map(({ id }) => id).join(", ")} would be deleted at once`,
+    `Give keep ${count}, or leave these out of the import. A smaller keep in a later run deletes them.`,
+  );
+}
+
 function refuseUnusable(rows: readonly SnapshotRow[]): void {
   const volumes = [...new Set(rows.map(({ volume_id }) => volume_id))];
   if (volumes.length > 1) throw wrongImport(`the snapshots are of several volumes: ${volumes.join(", ")}`);
@@ -70,15 +79,6 @@ function refuseUnusable(rows: readonly SnapshotRow[]): void {
     message: `${unusable.map(({ id, status }) => `the snapshot ${id} is in status "${status}"`).join(", ")}, and only available ones can be taken over; nothing was changed`,
     hint: "Leave them out, or run `pulumi up` again when they are available.",
   });
-}
-
-/** An import deletes nothing, and neither does the first update after Pulumi's own, which has not known the program. */
-export function refuseDue(due: readonly SnapshotRow[], count: number): void {
-  if (due.length === 0) return;
-  throw wrongImport(
-    `with the program's keep and keepWithin, ${due.map(({ id }) => id).join(", ")} would be deleted at once`,
-    `Give keep ${count}, or leave these out of the import. A smaller keep in a later run deletes them.`,
-  );
 }
 
 /** The same import of an earlier time has taken more snapshots since, before the state let its series go. */
