@@ -334,11 +334,11 @@ export class ViprClient {
   /** A refused login has an empty body, a locked address the one that says so (docs/wire/vipr.md#login). */
   private explainLogin(answer: RawResponse): Partial<ParsedError> | undefined {
     if (answer.status !== 401) return explain(answer);
-    const told = errorBody(answer)?.details;
+    const reason = errorBody(answer)?.details;
     return {
       kind: "unauthorized",
-      message: told ?? `the login of "${this.settings.username}" is refused`,
-      hint: /max number of tokens/i.test(told ?? "")
+      message: reason ?? `the login of "${this.settings.username}" is refused`,
+      hint: /max number of tokens/i.test(reason ?? "")
         ? "The user has 100 tokens in use. Log some out (GET /logout?force=true drops all of them), or wait two hours."
         : this.whereFrom("It is not tried again in this run: ten failed logins lock this address out for ten minutes."),
     };

@@ -217,7 +217,7 @@ export class ViprContext {
         ...(first === undefined ? {} : { initial: first }),
         ...(estimator === undefined ? {} : { estimator }),
         interval: INTERVAL,
-        context: context,
+        context,
       });
     } catch (error) {
       throw isKind(error, "deadline") ? taskDoesNotEnd(error, id) : error;

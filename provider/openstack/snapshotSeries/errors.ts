@@ -74,11 +74,11 @@ function oneError(failures: readonly { row: SnapshotRow; error: unknown }[], all
   if (expected.length < failures.length) return failures.find(({ error }) => !(error instanceof SnapcloneError))?.error;
   const worst = expected.find(({ error }) => !isKind(error, "notFound")) ?? expected[0];
   if (worst === undefined || (all === 1 && failures.length === 1)) return worst?.error;
-  const told = expected.map(({ row, error }) => {
+  const messages = expected.map(({ row, error }) => {
     return error.parts.message.includes(row.id) ? error.parts.message : `${label(row)}: ${error.parts.message}`;
   });
   return new SnapcloneError({
     ...worst.error.parts,
-    message: `${failures.length} of ${all} snapshots failed: ${told.join("; ")}`,
+    message: `${failures.length} of ${all} snapshots failed: ${messages.join("; ")}`,
   });
 }

@@ -67,8 +67,8 @@ async function clonesOfFailed(
 }
 
 /**
- * What a failed task has made and named, and what bears neither the set's record nor its name. undefined if PowerVC does not
- * tell.
+ * The volumes that a failed task has named as clones, and that have neither the set's record nor its name. undefined if PowerVC
+ * does not show what the task has named.
  */
 export async function clonesLeft(
   cloud: PowerVcContext,
@@ -76,12 +76,12 @@ export async function clonesLeft(
   known: State,
   signal: AbortSignal,
 ): Promise<readonly VolumeRow[] | undefined> {
-  let isTold = true;
+  let isKnown = true;
   const warn = () => {
-    isTold = false;
+    isKnown = false;
   };
   const named = await clonesOfFailed(cloud, id, known, { warn });
-  return isTold ? unrecordedClones(await cloud.volumes(named, undefined, signal), id, known) : undefined;
+  return isKnown ? unrecordedClones(await cloud.volumes(named, undefined, signal), id, known) : undefined;
 }
 
 function unrecordedClones(rows: readonly VolumeRow[], id: string, known: State): VolumeRow[] {
@@ -140,22 +140,12 @@ async function deleteAll(
   rows: readonly Pick<VolumeRow, "id" | "name">[],
   context: OperationContext,
 ): Promise<readonly ("deleted" | "missing")[]> {
+  const { clock, deadline, signal } = context;
   let gone = 0;
-  const withoutProgress: OperationContext = {
-    clock: context.clock,
-    deadline: context.deadline,
-    signal: context.signal,
-    stack: context.stack,
-    progress: () => {},
-    info: (text) => context.info(text),
-    warn: (text) => context.warn(text),
-    warnForbidden: (what, error) => context.warnForbidden(what, error),
-    accepted: (task) => context.accepted(task),
-    done: () => context.done(),
-  };
   const items = rows.map((row) => ({ row }));
   return forEachSettled(items, async ({ row }) => {
-    const outcome = await deleteOne(cloud, row.id, withoutProgress);
+    // The resource's row in Pulumi shows how many are gone, and not what each of them does.
+    const outcome = await deleteOne(cloud, row.id, { clock, deadline, signal, progress: () => {} });
     gone += 1;
     context.progress(`${gone} of ${rows.length} clones deleted`);
     return outcome;
@@ -166,7 +156,11 @@ async function deleteAll(
  * Cinder refuses the DELETE while the volume is busy, attached, in a group or has snapshots, with one text for all of these
  * (docs/wire/openstack.md#a13).
  */
-function deleteOne(cloud: PowerVcContext, id: string, context: OperationContext): Promise<"deleted" | "missing"> {
+function deleteOne(
+  cloud: PowerVcContext,
+  id: string,
+  context: Parameters<typeof deleteUntilGone>[1],
+): Promise<"deleted" | "missing"> {
   const deletion: Deletion = {
     noun: "volume",
     id,

@@ -39,7 +39,7 @@ export async function waitUntilAvailable(
       const waitedFor = rows.length < ids.length ? undefined : rows.find((row) => !isMade(row));
       return waitedFor && setToError("volume", waitedFor.id);
     },
-    context: context,
+    context,
   });
 }
 

@@ -99,7 +99,7 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
     },
     evaluate: (seen): Evaluation => {
       if ("progress" in seen) traces.note(seen.progress);
-      outcome = "progress" in seen ? judgeProgress(seen.progress, flow, steps) : traces.judge(seen.rows);
+      outcome = "progress" in seen ? evaluateProgress(seen.progress, flow, steps) : traces.evaluate(seen.rows);
       const progress = "progress" in seen ? steps.text(seen.progress) : traces.text;
       return { is: outcome ? "done" : "pending", progress };
     },
@@ -107,7 +107,7 @@ export async function flowEnd(cloud: PowerVcContext, flow: Flow, context: Operat
     interval: INTERVAL,
     estimator: cloud.estimators.cloning,
     stuckHint: () => stuckFlowHint({ ...flow, volumeId }),
-    context: context,
+    context,
   });
   if (outcome?.is === "made") return { ...outcome, clones: await allNamed(cloud, flow, outcome.clones, context) };
   return outcome ?? { is: "nothing" };
@@ -180,7 +180,7 @@ const FAILED = /^(REVERTED|FAILURE|REVERT_FAILURE|FAILED|ERROR)$/i;
  * The flows' states count, whatever the flows are called. "progress 100" does not mean success
  * (docs/wire/powervc.md#f1-progress).
  */
-function judgeProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome | undefined {
+function evaluateProgress(seen: Progress, { sources }: Flow, steps: Steps): Outcome | undefined {
   steps.note(seen);
   const { clones, flows, failure } = seen;
   const states = Object.values(flows).map((state) => state.toUpperCase());
@@ -286,7 +286,7 @@ class Traces {
     this.quietSince = undefined;
   }
 
-  judge(rows: readonly VolumeRow[]): Outcome | undefined {
+  evaluate(rows: readonly VolumeRow[]): Outcome | undefined {
     const { sources, volumeId = sources[0], groupBefore } = this.flow;
     const members = this.identified(rows);
     const group = rows.find((row) => row.id === volumeId)?.group_id ?? undefined;

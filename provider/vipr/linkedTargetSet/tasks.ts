@@ -108,8 +108,8 @@ async function tasksOf({ client }: ViprContext, session: string, { signal }: Ope
 }
 
 /**
- * The task of the request, or of another client's request of the same kind, once the session shows it. Throws the request's own error if none shows up. No other request of
- * this run may be under way on the session.
+ * Finds the task of a request whose reply was lost. Another client's request of the same kind may have made the task. Throws the
+ * request's own error if the session shows no such task. No other request of this run may be under way on the session.
  */
 export async function findLostTask(
   { client, ownTasks }: ViprContext,
