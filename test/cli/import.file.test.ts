@@ -28,7 +28,7 @@ const entry = (name: string, id: string) => ({
   type: "snapclone:index:Snapshot",
   name,
   id,
-  version: version,
+  version,
 });
 
 test("the native type, the connection in the id, and the program's lines for the native class", async () => {

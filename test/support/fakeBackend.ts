@@ -178,7 +178,7 @@ export function fakeDefinition(backend: FakeBackend): Definition<FakeInputs, Fak
           return { is: seen.status === "ready" ? "done" : "pending", progress: seen.status };
         },
         interval: { first: 1000, most: 8000 },
-        context: context,
+        context,
       });
       return observed(row as FakeRow);
     },

@@ -105,7 +105,7 @@ test.each([
 ] as const)("a redirect is not followed and named; a %s that gets one is %s", async (method, kind) => {
   behaviours = [answer(303, "", { location: "http://elsewhere.invalid/x" })];
   const message = expect.stringContaining("a redirect to http://elsewhere.invalid/x, which is not followed");
-  expect(await failure(request(method))).toMatchObject({ kind, message: message });
+  expect(await failure(request(method))).toMatchObject({ kind, message });
   expect(seen).toHaveLength(1);
 });
 
