@@ -52,7 +52,7 @@ export class CliConnections {
     warn: (text: string) => void,
     patienceMs: number,
   ) {
-    // What changes in a row while it runs is nobody's to read here.
+    // The command has no rows of resources, so it drops their status lines.
     const log = (severity: Severity, text: string) => (severity === "status" ? undefined : warn(text));
     this.run = new Run({ log, place: { env, cwd, home }, origin: () => origin, patienceMs });
     this.run.configure({ connections: JSON.stringify(entries) });

@@ -8,8 +8,8 @@ import { holdsOneOf, isCopy, objectsOf } from "../provider/core/ownership";
 import { type ResourceName, resourceNames, resources } from "../provider/resources";
 import type { CliConnections, Connection } from "./connections";
 import { connectionOf, isNotSetUp } from "./connections";
-import { clockLead, identifyStack, type StackIdentity, type StackName, type Status, standingOf } from "./standing";
 import type { CliState, StateResource } from "./state";
+import { clockLead, identifyStack, type StackIdentity, type StackName, type Status, statusOf } from "./status";
 
 export interface RecordedObject {
   resource: ResourceName;
@@ -135,7 +135,7 @@ async function surveyResource(
       ageMs: ageOf(object.createdAt, leadMs),
       owner: object.owner,
       stack: object.stack,
-      status: standingOf(object, holderOf(object), state, self, leadMs, isCopied(object)),
+      status: statusOf(object, holderOf(object), state, self, leadMs, isCopied(object)),
       object,
     }),
   );

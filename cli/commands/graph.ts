@@ -19,8 +19,8 @@ import { type ReadOptions, readLineage } from "../graph/read";
 import { svgDocument } from "../graph/svg";
 import { charactersOf, writeText } from "../graph/text";
 import type { Io } from "../io";
-import { identifyStack } from "../standing";
 import { type CliState, readState, STATE_OPTION } from "../state";
+import { identifyStack } from "../status";
 
 export const graph = defineCommand({
   name: "graph",

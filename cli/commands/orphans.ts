@@ -17,8 +17,8 @@ import { declareOrphans } from "../keep";
 import type { Output, Style } from "../output";
 import { printable } from "../printable";
 import { type RecordedObject, type Survey, type SurveyOptions, survey } from "../records";
-import type { Status } from "../standing";
 import { type CliState, readState, STATE_OPTION } from "../state";
+import type { Status } from "../status";
 
 const OPTIONS = {
   state: STATE_OPTION,

@@ -6,8 +6,8 @@ import { nameOfUrn, stackOfUrn } from "../../provider/core/urn";
 import { type ResourceName, resources } from "../../provider/resources";
 import { connectionOf } from "../connections";
 import { objectsOf } from "../heldObjects";
-import { type Recorded, type StackIdentity, type Status, standingOf } from "../standing";
 import type { CliState, StateResource } from "../state";
+import { type Recorded, type StackIdentity, type Status, statusOf } from "../status";
 import { ABSENT, type CopyNode, type Owner } from "./model";
 
 /** What our record on an object says, if there is one. */
@@ -59,7 +59,7 @@ export class Owners {
     const holder = this.holders.get(key);
     if (holder !== undefined) return { is: "recorded", who: redact(holder.name) };
     if (owner === "") return { is: "nobody" };
-    const is = OWNERS[standingOf({ owner, ...record }, undefined, this.state, this.stack, this.leadMs())];
+    const is = OWNERS[statusOf({ owner, ...record }, undefined, this.state, this.stack, this.leadMs())];
     const isHere = is !== "other stack" && is !== "claimed";
     const { stack, project } = stackOfUrn(owner);
     const place = isHere || project === "" ? "" : `${project}/${stack} `;

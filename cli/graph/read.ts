@@ -6,8 +6,8 @@ import { type ResourceName, resourceNames, resources } from "../../provider/reso
 import type { ViprContext } from "../../provider/vipr/context";
 import type { ZStackContext } from "../../provider/zstack/context";
 import type { Connection } from "../connections";
-import { clockLead, type StackIdentity } from "../standing";
 import type { CliState } from "../state";
+import { clockLead, type StackIdentity } from "../status";
 import { readCinder } from "./cinder";
 import { buildForest, type CopyNode, type Lineage, type Tree } from "./model";
 import { Owners } from "./owners";
@@ -28,7 +28,7 @@ export interface ReadOptions {
   stack: StackIdentity;
   /** Where to begin on a backend that cannot list all. */
   sources: readonly string[];
-  /** Also what has no copies. */
+  /** Shows objects without copies, too. */
   all: boolean;
 }
 

@@ -1,4 +1,4 @@
-// What VMs are placed in, of which the emulator has one each: zone, cluster, host, primary storage, network. And the global
+// What VMs are placed in: one zone, one cluster, one host, one primary storage, one network. This file also has the global
 // configuration of VMs.
 
 import { ZSTACK_SEED, type ZStackModel } from "./model";

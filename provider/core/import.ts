@@ -387,8 +387,8 @@ export function diffWithImport(definition: AnyDefinition, run: Run, id: string, 
 }
 
 /**
- * The same name of a connection, whose settings now reach something else. That is no difference: a moved Keystone must replace
- * nothing. What the operation finds decides (`proveAbsence`), and the preview has to say so.
+ * Warns that the settings of the same connection now reach another backend. `diff` finds no difference: a moved Keystone must
+ * replace nothing. The operation itself finds out (`proveAbsence`), and the preview only warns.
  */
 function warnOfOtherBackend(
   definition: AnyDefinition,

@@ -95,7 +95,7 @@ async function createNew(definition: AnyDefinition, run: Run, news: Properties, 
   });
 }
 
-/** Goes on with what the same create has left in this run. */
+/** Resumes what the same create has left in this run. */
 async function createAgain(
   definition: AnyDefinition,
   run: Run,
@@ -378,8 +378,8 @@ async function refreshRecord(target: Target, id: string, olds: Properties, news:
 }
 
 /**
- * `ignoreChanges`: the engine puts the last program's values in place of the present one's. Another hand may have changed the
- * object since, and that stays as well. What the backend does not show is as the engine says.
+ * `ignoreChanges`: the engine puts the last program's values in place of the present one's. If somebody has changed the object
+ * since, the object keeps its value. An input that the backend does not show has the engine's value.
  */
 function ignoreDrift(definition: AnyDefinition, { state }: Observed, inputs: Properties, paths: readonly string[]) {
   if (paths.length === 0) return inputs;

@@ -22,7 +22,7 @@ export interface OrphanQuestion {
   describe(definition: AnyDefinition, object: OwnedObject, now: Date): string;
 }
 
-/** Older orphans are not named, so that an object that a user has let go (`retainOnDelete`) is not named for ever. */
+/** Older orphans are not named: the user may have released them on purpose (`retainOnDelete`). */
 const NAMED_WITHIN_MS = 7 * 24 * 3_600_000;
 /** A warning names this many orphans and counts the others. */
 const NAMED_AT_ONCE = 20;

@@ -10,7 +10,7 @@ export interface SessionOptions<Login> {
   clock: Clock;
   /** For the error of a failed login: "log in at https://…". */
   operation: string;
-  /** Asks the backend for a login. `previous` is the one that `isFresh` or `serves` no longer vouches for. */
+  /** Asks the backend for a login. `previous` is the login that `isFresh` or `serves` has refused. */
   logIn(previous: Login | undefined): Promise<Login>;
   /** False when the login has to be renewed before the next request. Default: it lasts until the backend rejects it. */
   isFresh?(login: Login): boolean;

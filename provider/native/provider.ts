@@ -148,7 +148,7 @@ export class NativeProvider {
       // Without `changes` the engine of a dynamic resource compares the inputs, and these differ.
       hasChanges: difference.changes ?? true,
       replaces: difference.replaces ?? [],
-      // Also where nothing is replaced: the options `replaceOnChanges` and the engine's plans make a replacement of any change.
+      // Set even if nothing is replaced: the option `replaceOnChanges` and the engine's plans make a replacement of any change.
       deleteBeforeReplace: definition.deleteBeforeReplace ?? false,
       details: detailsOf(definition, state, wants, difference, targetOf),
       stables: [...(definition.stableOutputs ?? [])],

@@ -169,7 +169,7 @@ export function openStackTarget(settings: OpenStackSettings): unknown {
 function projectOf(auth: Auth): unknown {
   if (auth.method === "applicationCredential") return { id: auth.id, name: auth.name, user: auth.user };
   if (auth.scope !== "unscoped") return auth.scope;
-  // The user's default project. Whose a token is, the settings don't tell.
+  // The user's default project. The settings don't say whose a token is.
   return auth.method === "password" ? { user: auth.user } : undefined;
 }
 

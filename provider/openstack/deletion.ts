@@ -38,13 +38,14 @@ interface DeletionState {
   refusedIn: Set<string>;
   /** Answers that show the status before, after Cinder had accepted a DELETE. */
   readonly stale: StaleAnswers;
-  /** Since when the object is in a status that only somebody else ends. */
+  /** Since when the object is in a status of `HELD`. */
   heldSince: number | undefined;
 }
 
-/** For a volume that only somebody else can let go. One that is being attached is `reserved` for seconds. */
+/** A volume that is being attached is `reserved` for seconds. If a status of `HELD` lasts longer than this, the delete fails. */
 const HELD_MS = 120_000;
 
+/** Statuses that only another service or project ends, and what the user can do. */
 const HELD: Readonly<Record<string, string>> = {
   reserved:
     "A server that is shelved, or is being started or moved, holds it. `openstack --os-volume-api-version 3.27 volume attachment list --volume-id <volume>` names the server: detach the volume from it, or delete the server.",

@@ -21,7 +21,7 @@ const MADE =
   /^(available|in-use|reserved|attaching|detaching|maintenance|extending|error_extending|uploading|backing-up|error_backing-up|restoring-backup|error_restoring|retyping|reverting|awaiting-transfer)$/i;
 
 /**
- * True if the volume has been made. A later run may resume the wait for a volume that other hands have used since. Some of these
+ * True if the volume has been made. A later run may resume the wait for a volume that somebody has used since. Some of these
  * statuses last until somebody ends them, such as `reserved` for a shelved server.
  */
 export function isMade({ status }: Pick<VolumeRow, "status">): boolean {

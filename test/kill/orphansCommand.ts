@@ -1,5 +1,5 @@
 // After an interruption, and at the end of a case, `snapclone orphans` must list exactly what the backend's own model has,
-// each object with the standing that the state gives it. The command runs in this process: no engine, and a fifth of a second.
+// each object with the status that the state gives it. The command runs in this process: no engine, and a fifth of a second.
 
 import { snapclone, stackConfig } from "../cli/fixture";
 import type { RecordOnBackend } from "./resourceCase";

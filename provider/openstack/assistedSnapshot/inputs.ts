@@ -42,7 +42,7 @@ export function validate(
   return [{ property, reason: "is the same as fileToMerge: a file can't be merged into itself" }];
 }
 
-/** Also for values from the state, which go into the request for a merge. */
+/** Checks values from the state, too: they go into the request for a merge. */
 export function optionalFileName() {
   return fileName()
     .nullish()

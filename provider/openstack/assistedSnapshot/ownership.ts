@@ -165,7 +165,7 @@ export async function removeRecord(cloud: OpenStackContext, { id, metadata }: Sn
   if (others.length < keys.length) await removeKey(cloud, id, RECORD_KEYS.phase);
 }
 
-/** Also succeeds if the key, or the whole snapshot, is gone already. */
+/** Succeeds if the key, or the whole snapshot, is gone already. */
 export async function removeKey(cloud: OpenStackContext, id: string, key: string): Promise<void> {
   try {
     await cloud.cinder.deleteSnapshotMetadataKey(id, key);

@@ -40,9 +40,9 @@ export function managedText(keys: readonly string[]): string | undefined {
 }
 
 /**
- * The record that goes onto an object which exists. The list of keys is left to the update that follows, which removes the
- * keys that the program no longer wants before it shortens the list. But an imported object may have the list of a former
- * life, whose keys are not ours to remove.
+ * The record for an object that exists. It leaves the list of keys to the update that follows: the update removes the keys that
+ * the program no longer wants, and then shortens the list. An imported object may have the list of a former resource. No update
+ * may remove the keys of that list, so the record replaces it.
  */
 export function writtenMetadata(
   record: OwnershipRecord,
@@ -56,7 +56,7 @@ export function writtenMetadata(
   };
 }
 
-/** An import that could not write the record leaves the one of a former life. */
+/** If an import could not write the record, the object still has the record of a former resource. */
 export function isOwnRecord({ metadata }: Pick<SnapshotRow, "metadata">, known: HiddenOutputs & State): boolean {
   const { __owner, __imported, __stack } = known;
   if (__owner === undefined || metadata[RECORD_KEYS.owner] !== shortOwner({}, "", __owner)) return false;

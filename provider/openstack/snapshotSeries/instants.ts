@@ -69,7 +69,7 @@ export function withBegun(cloud: OpenStackContext, id: string, known: State, row
   return made !== undefined && rows.some((row) => row.id === made.id) ? withNewest(awaited, made) : awaited;
 }
 
-/** Takes the instant that the program asks for, or goes on with the one that an interrupted run has begun. */
+/** Takes the instant that the program asks for, or waits for the one that an interrupted run has begun. */
 export async function takeInstant(
   cloud: OpenStackContext,
   id: string,

@@ -33,7 +33,7 @@ export async function recordOwnership(
     try {
       await cloud.cinder.createSnapshotMetadata(row.id, { ...metadata, ...keptEvidence(row) });
     } catch (error) {
-      // Another hand has deleted the snapshot since the list.
+      // Somebody has deleted the snapshot since the list.
       if (missingObject(error) !== "snapshot") throw error;
     }
   });

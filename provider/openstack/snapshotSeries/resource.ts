@@ -211,8 +211,8 @@ function recordOf(stack: string, known: State, inputs: SnapshotSeriesInputs): Ow
 }
 
 /**
- * Other hands have deleted every snapshot, and the volume is there: the series is empty, and the next `up` takes a new one.
- * Where neither is there, the series is gone. A login to another project sees neither, and proves nothing.
+ * True if somebody has deleted every snapshot, and the volume is there: the next `up` takes a new snapshot. If the volume is gone,
+ * too, the series is gone. A login to another project sees neither, and proves nothing.
  */
 async function isEmptySeries(cloud: OpenStackContext, known: State, signal: AbortSignal): Promise<boolean> {
   const { __backend } = known as HiddenOutputs;

@@ -273,7 +273,7 @@ export class Members {
     const submit = (job: string) => cloud.client.createUserTag("VmInstanceVO", source, tag, job);
     const change = { action: "tag", operation: `tag the source VM ${source}`, submit } as const;
     await cloud.run(change, context).catch(async (error: unknown) => {
-      // ZStack goes on with the job that nobody waits for any more, so the next run must look for the tag.
+      // ZStack continues the job although this run has stopped, so the next run must look for the tag.
       if (isKind(error, "stopped")) throw new SnapcloneError({ ...error.parts, kind: "ambiguous" });
       // A repeated request says that the tag exists, with a code that other failures have, too (docs/wire/zstack.md#tags), and
       // ZStack may have forgotten the job.
@@ -489,7 +489,7 @@ export class Members {
     this.tags = { ...this.tags, members: this.tags.members.filter(({ vmUuid }) => !isDeleted(vmUuid)) };
   }
 
-  /** Lets go of VMs in the recycle bin whose names have left the program, and of which nothing is to be deleted. */
+  /** Releases the VMs in the recycle bin whose names have left the program, if no cloned volume of theirs is left to delete. */
   async releaseBinned(names: readonly string[]): Promise<void> {
     const binned = this.all.filter(
       ({ name, row, disks }) => row?.state === "Destroyed" && disks.length === 0 && !names.includes(name),

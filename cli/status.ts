@@ -1,5 +1,5 @@
-// Which standing an object that has a record has to a stack. The only place that decides "in no state", for
-// `snapclone orphans` and `snapclone graph` alike.
+// The status that an object with a record has for a stack. Only this file decides "in no state", for `snapclone orphans` and
+// for `snapclone graph`.
 
 import { attemptInId, isSameAttempt } from "../provider/core/attempt";
 import type { AnyDefinition } from "../provider/core/definition";
@@ -96,10 +96,10 @@ export function clockLead(definition: Pick<AnyDefinition, "serverTime">, client:
 }
 
 /**
- * Of an object that has a record. `holder` is the entry of the state that holds the object; `isCopied`: the state holds another
- * one with the same record; `leadMs` is the `clockLead` of the object's backend.
+ * The status of an object that has a record. `holder` is the entry of the state that holds the object. `isCopied` is true if the
+ * state holds another object with the same record. `leadMs` is the `clockLead` of the object's backend.
  */
-export function standingOf(
+export function statusOf(
   record: Recorded,
   holder: { leaving: boolean } | undefined,
   state: CliState | undefined,
