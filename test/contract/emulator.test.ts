@@ -152,6 +152,22 @@ describe("behaviours", () => {
     expect(await messagesOf(ask, id)).toEqual(messages);
   });
 
+  it("createMs, deleteMs: how long the work takes, in place of the timings", async () => {
+    const emulator = await start({ clock: "manual" });
+    const ask = await client(emulator);
+    emulator.cinder.behaviour({ createMs: 7000, deleteMs: 9000 });
+    const { id } = await create(ask);
+    emulator.clock.tick(6999);
+    expect(await statusOf(ask, id)).toBe("creating");
+    emulator.clock.tick(1);
+    expect(await statusOf(ask, id)).toBe("available");
+    await ask("DELETE", `/snapshots/${id}`);
+    emulator.clock.tick(8999);
+    expect(await statusOf(ask, id)).toBe("deleting");
+    emulator.clock.tick(1);
+    expect(await statusOf(ask, id)).toBe("404");
+  });
+
   it("removeSnapshot() removes a snapshot without the API", async () => {
     const emulator = await start();
     const ask = await client(emulator);

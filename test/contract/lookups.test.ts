@@ -11,8 +11,8 @@ let ask: Lookups;
 
 beforeAll(async () => {
   emulator = await startEmulator({ clock: "manual" });
-  const { default: connection } = emulator.connections();
-  ask = lookups(JSON.stringify({ default: connection, backup: connection }));
+  const { default: connection, admin } = emulator.connections();
+  ask = lookups(JSON.stringify({ default: connection, backup: connection, admin }));
 });
 afterAll(() => emulator.close());
 afterEach(() => emulator.cinder.snapshots.clear());
@@ -62,6 +62,16 @@ test("getSnapshot: an overlay is shown apart from the snapshot's own resource", 
   expect(found.overlay).toEqual({ owner: OVERLAY, stack: "d2", file: "upgrade.qcow2", phase: "made" });
   expect(found).not.toHaveProperty("managedBy");
   expect(found.metadata).toEqual({});
+});
+
+test("listSnapshots: allTenants shows the snapshots of all projects to an administrator only", async () => {
+  const { id } = make({});
+  const idsOf = async (args: Parameters<Lookups["listSnapshots"]>[0]) =>
+    (await ask.listSnapshots(args)).snapshots.map((snapshot) => snapshot.id);
+  expect(await idsOf({ connection: "admin" })).toEqual([]);
+  expect(await idsOf({ connection: "admin", allTenants: true })).toEqual([id]);
+  Object.assign(make({}), { project_id: "another project" });
+  expect(await idsOf({ allTenants: true })).toEqual([id]);
 });
 
 test("a misspelt connection: did you mean", async () => {
