@@ -1,19 +1,15 @@
 // Snapshot: a point-in-time copy of a Cinder volume. It is `available` when `up` returns, its name and metadata change in
 // place, and it is gone when `destroy` returns.
 
-import { AbsenceTimer } from "../../core/absence";
-import type { BatchPoller } from "../../core/batchPoller";
 import type { Definition, HiddenOutputs } from "../../core/definition";
-import type { Evaluation } from "../../core/poll";
 import type { SnapshotRow } from "../cinder";
 import { type OpenStackContext, openstack } from "../context";
-import { deleteUntilGone } from "../deletion";
 import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
-import { setToError, waitForObject } from "../wait";
+import { createPoller, deleteSnapshot, waitUntilMade } from "../snapshots";
 import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "./changes";
-import { creationFailed, diagnosis, removedByOthers, vanished } from "./errors";
+import { diagnosis } from "./errors";
 import { importer } from "./import";
 import { inputRules, type SnapshotInputs } from "./inputs";
 import { listOwned, listRecorded, recordOwnership } from "./ownership";
@@ -68,16 +64,8 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
       observeNote(cloud, present);
       return observed(present, managed);
     }
-    const absence = new AbsenceTimer(context.clock);
-    const row = await waitForObject(createPoller(cloud, RECORD_KEYS.stack, context.stack), id, {
-      description: `snapshot ${id} to become available`,
-      initial: initialState as SnapshotRow | undefined,
-      evaluate: (seen) => evaluateCreation(cloud, id, seen, absence),
-      estimator: cloud.estimators.creating,
-      stuckHint: () => setToError("snapshot", id),
-      context,
-    });
-    return observed(row as SnapshotRow, managed, {}, { ...reverting.create(inputs) });
+    const row = await waitUntilMade(cloud, id, initialState as SnapshotRow | undefined, RECORD_KEYS.stack, context);
+    return observed(row, managed, {}, { ...reverting.create(inputs) });
   },
 
   async read(cloud, id, known, signal) {
@@ -122,15 +110,6 @@ export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   serverTime: (cloud) => cloud.session.serverTime("blockStorage"),
 };
 
-/** The creates of one stack share one list of the stack's snapshots, which have the stack's digest under `stackKey`. */
-export function createPoller(cloud: OpenStackContext, stackKey: string, stack: string): BatchPoller<SnapshotRow> {
-  return cloud.poller(`create ${stackKey} ${stack}`, async () =>
-    stack === ""
-      ? (await cloud.cinder.listSnapshotsDetail({ status: "creating" })).snapshots
-      : cloud.snapshotsWith([{ [stackKey]: stack }]),
-  );
-}
-
 /** One list answers a refresh of many, and a Ctrl-C that ends many creates: each of them is read and recorded. */
 async function readAmongOthers(
   cloud: OpenStackContext,
@@ -145,55 +124,6 @@ async function readAmongOthers(
   } finally {
     leave();
   }
-}
-
-function deletePoller(cloud: OpenStackContext): BatchPoller<SnapshotRow> {
-  const list = async () => (await cloud.cinder.listSnapshotsDetail({ status: "deleting" })).snapshots;
-  return cloud.poller("delete", list, { resolveWhenMissing: true });
-}
-
-/** "missing": Cinder did not know the snapshot at the first request. */
-export function deleteSnapshot(
-  cloud: OpenStackContext,
-  id: string,
-  context: Parameters<typeof deleteUntilGone>[1],
-): Promise<"deleted" | "missing"> {
-  return deleteUntilGone(
-    {
-      noun: "snapshot",
-      id,
-      cinder: cloud.cinder,
-      send: () => cloud.cinder.deleteSnapshot(id),
-      poller: deletePoller(cloud),
-      estimator: cloud.estimators.deleting,
-      revertedHint:
-        "Something still uses the snapshot: delete the volumes that were made from it, or wait for their copies to finish.",
-      failedHint:
-        "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
-    },
-    context,
-  );
-}
-
-/** A later run may resume the wait for a snapshot that somebody backs up by now, which may take hours. */
-const MADE = /^(available|backing-up)$/;
-
-/** Statuses and their order: docs/wire/openstack.md#a8. Compared without regard to case, as openstacksdk does. */
-export async function evaluateCreation(
-  cloud: OpenStackContext,
-  id: string,
-  row: SnapshotRow | undefined,
-  absence: AbsenceTimer,
-): Promise<Evaluation> {
-  const isGone = absence.isProven(row !== undefined);
-  if (!row && !isGone) return { is: "pending", progress: "Cinder does not show it yet" };
-  if (!row) return { is: "failed", error: vanished(id) };
-  const status = row.status.toLowerCase();
-  const progress = [row.status, row["os-extended-snapshot-attributes:progress"]].filter(Boolean).join(" ");
-  if (MADE.test(status)) return { is: "done", progress };
-  if (status === "error") return { is: "failed", error: await creationFailed(cloud.cinder, row) };
-  if (/delet|unmanag/.test(status)) return { is: "failed", error: removedByOthers(row) };
-  return { is: "pending", progress };
 }
 
 /**

@@ -1,6 +1,5 @@
 // The snapshots of a series on the backend: the list, the request for a new one, and the deletion of old ones.
 
-import { AbsenceTimer } from "../../core/absence";
 import type { OperationContext, OwnershipRecord, State } from "../../core/definition";
 import { isKind, SnapcloneError } from "../../core/errors";
 import { retryUntilFound } from "../../core/retryUntilFound";
@@ -8,8 +7,7 @@ import { stopped } from "../../core/util/abort";
 import type { CreateSnapshot, Metadata, SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { createPoller, deleteSnapshot, evaluateCreation } from "../snapshot/resource";
-import { setToError, waitForObject } from "../wait";
+import { deleteSnapshot, waitUntilMade } from "../snapshots";
 import { isRefusal, notDeleted } from "./errors";
 import type { SnapshotSeriesInputs } from "./inputs";
 import { instantKey, isTakenFor, recordMetadata, SERIES_KEYS, taskOf } from "./record";
@@ -100,24 +98,15 @@ export async function takeInstant(
   return row;
 }
 
-/** Throws "failed" if the snapshot ended in an error, and "notFound" if it is proven gone. */
+/** Waits until Cinder has made the snapshot, as `waitUntilMade` does. */
 export async function waitForInstant(
   cloud: OpenStackContext,
   snapshot: string,
   initial: SnapshotRow | undefined,
   context: OperationContext,
 ): Promise<SnapshotRow> {
-  const absence = new AbsenceTimer(context.clock);
-  const poller = createPoller(cloud, SERIES_KEYS.stack, context.stack);
-  const row = await waitForObject(poller, snapshot, {
-    description: `snapshot ${snapshot} to become available`,
-    initial,
-    evaluate: (seen) => evaluateCreation(cloud, snapshot, seen, absence),
-    estimator: cloud.estimators.creating,
-    stuckHint: () => setToError("snapshot", snapshot),
-    context,
-  });
-  return withInstant(row as SnapshotRow, initial);
+  const row = await waitUntilMade(cloud, snapshot, initial, SERIES_KEYS.stack, context);
+  return withInstant(row, initial);
 }
 
 /** What the snapshot was taken for is known from the request: an answer that lacks the key must not make another one. */
