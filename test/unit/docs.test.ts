@@ -45,6 +45,25 @@ test("docs/emulator.md: the number of exchanges is that of the recordings", () =
   expect(readFileSync(join(ROOT, "docs", "emulator.md"), "utf8")).toContain(`replays ${recorded} exchanges`);
 });
 
+test("the figures of the two providers' processes are those of bench/results.json", () => {
+  const { native } = JSON.parse(readFileSync(join(ROOT, "bench", "results.json"), "utf8"));
+  const page = (name: string) => readFileSync(join(ROOT, "docs", name), "utf8");
+  const seconds = (shell: string) => `${(native.startMs[shell].median / 1000).toFixed(2)} s`;
+  const idle = (shell: string) => `${Math.round(native.idleMiB[shell].median)} MiB`;
+  const waiting = (shell: string) => `${Math.round(native.waits.waitingMiB[shell].median)} MiB`;
+  for (const shell of ["dynamic", "native"]) {
+    const figures = `starts in ${seconds(shell)}; ${idle(shell)} idle, ${waiting(shell)} with 1 000 creates that wait`;
+    expect(page("native.md")).toContain(figures);
+  }
+  for (const [row, figure] of [
+    ["start to port", seconds],
+    ["memory, idle", idle],
+    ["memory, 1 000 waiting creates", waiting],
+  ] as const) {
+    expect(page("performance.md")).toContain(`| ${row} | ${figure("dynamic")} | ${figure("native")} |`);
+  }
+});
+
 describe("CONTRIBUTING.md", () => {
   const text = readFileSync(join(ROOT, "CONTRIBUTING.md"), "utf8");
   const folders = ["cli", "docs", "emulator", "examples", "provider", "sdk", "test", "tools"];
