@@ -399,7 +399,7 @@ function refuseImmutable(definition: AnyDefinition, olds: Properties, inputs: Pr
   const wrong = Object.entries(definition.inputs).flatMap(([key, { onChange }]) => {
     const isImmutable = onChange === "replace" && canonical(olds[key]) === "null" && canonical(state[key]) !== "null";
     if (!isImmutable || canonical(state[key]) === canonical(inputs[key])) return [];
-    return [`${key} is ${JSON.stringify(state[key])} on the backend and ${JSON.stringify(inputs[key])} in the program`];
+    return [`${key} is ${JSON.stringify(inputs[key])} in the program and ${JSON.stringify(state[key])} on the backend`];
   });
   if (wrong.length === 0) return;
   throw new SnapcloneError({

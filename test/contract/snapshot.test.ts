@@ -290,7 +290,7 @@ describe("read and update", () => {
     }
     const other = { ...program, volumeId: "22222222-2222-4222-8222-222222222222" };
     await expect(update(definition, newRun(), row.id, { status: "available" }, other)).rejects.toThrow(
-      /volumeId is "1111.*" on the backend and "2222.*" in the program: that can't change in place/,
+      /volumeId is "2222.*" in the program and "1111.*" on the backend: that can't change in place/,
     );
   });
 

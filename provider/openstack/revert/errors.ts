@@ -2,7 +2,7 @@
 
 import { SnapcloneError } from "../../core/errors";
 import type { CinderClient, SnapshotRow, VolumeRow } from "../cinder";
-import { RECORD_KEYS } from "../snapshot/record";
+import { RECORD_KEYS } from "../record";
 import { SERIES_KEYS } from "../snapshotSeries/record";
 import { attachmentsText } from "../volumes";
 import { type AskedRevert, REVERT_KEYS } from "./record";

@@ -6,6 +6,7 @@ import type { SnapshotRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import { uuid } from "../inputs";
+import { RECORD_KEYS } from "../record";
 import { observeNote } from "../revert/evidence";
 import { openRevert, REVERT_KEYS } from "../revert/record";
 import { reverting } from "../revert/reverting";
@@ -13,7 +14,6 @@ import { SERIES_KEYS } from "../snapshotSeries/record";
 import { diagnosis } from "./errors";
 import type { SnapshotInputs } from "./inputs";
 import { recordedPart, removeKeys, unsetCommand } from "./parts";
-import { RECORD_KEYS } from "./record";
 import { observed } from "./state";
 
 export const importer: Importer<SnapshotInputs, OpenStackContext> = {

@@ -5,9 +5,9 @@ import { isKind, SnapcloneError } from "../../core/errors";
 import { typeOfUrn } from "../../core/urn";
 import { type SnapshotRow, utc } from "../cinder";
 import type { OpenStackContext } from "../context";
+import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "../record";
 import { evidenceOf } from "../revert/evidence";
 import type { SnapshotInputs } from "./inputs";
-import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "./record";
 import { observed } from "./state";
 
 /** The snapshots of the stack, and those that builds before 0.2 left `open`: they wrote no stack. */

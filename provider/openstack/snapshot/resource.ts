@@ -4,17 +4,25 @@
 import type { Definition, HiddenOutputs } from "../../core/definition";
 import type { SnapshotRow } from "../cinder";
 import { type OpenStackContext, openstack } from "../context";
+import {
+  changeMetadata,
+  hasChanges,
+  keysToShow,
+  type MetadataRequests,
+  metadataChanges,
+  metadataOf,
+  namingChanges,
+} from "../metadata";
+import { RECORD_KEYS, recordMetadata } from "../record";
 import { evidenceOf, observeNote } from "../revert/evidence";
 import { revertVolume } from "../revert/revert";
 import { reverting } from "../revert/reverting";
 import { createPoller, deleteSnapshot, waitUntilMade } from "../snapshots";
-import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "./changes";
 import { diagnosis } from "./errors";
 import { importer } from "./import";
 import { inputRules, type SnapshotInputs } from "./inputs";
 import { listOwned, listRecorded, recordOwnership } from "./ownership";
-import { RECORD_KEYS, recordMetadata } from "./record";
-import { keysToShow, metadataOf, observed } from "./state";
+import { observed } from "./state";
 
 export const snapshot: Definition<SnapshotInputs, OpenStackContext> = {
   displayName: "snapshot",

@@ -4,9 +4,8 @@ import * as z from "zod";
 import type { Definition } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
 import { parseDuration } from "../../core/util/duration";
-import { printable, text, uuid } from "../inputs";
+import { metadata, printable, text, uuid } from "../inputs";
 import { reverting } from "../revert/reverting";
-import { metadata } from "../snapshot/inputs";
 
 export interface SnapshotSeriesInputs {
   volumeId: string;

@@ -4,8 +4,7 @@ import * as z from "zod";
 import { UNKNOWN } from "../../core/check";
 import type { CheckFailure, Definition, State } from "../../core/definition";
 import { connectionName } from "../../core/inputs";
-import { text, uuid } from "../inputs";
-import { metadata } from "../snapshot/inputs";
+import { metadata, text, uuid } from "../inputs";
 
 export interface VolumeFromSnapshotInputs {
   snapshotId: string;

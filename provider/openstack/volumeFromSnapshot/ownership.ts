@@ -4,8 +4,8 @@ import type { ListScope, OwnedObject, OwnershipRecord, State } from "../../core/
 import { typeOfUrn } from "../../core/urn";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
+import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "../record";
 import { recordOn } from "../snapshot/ownership";
-import { managedKeysOn, RECORD_KEYS, writtenMetadata } from "../snapshot/record";
 import type { VolumeFromSnapshotInputs } from "./inputs";
 import { observed } from "./state";
 

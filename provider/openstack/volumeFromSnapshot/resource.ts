@@ -8,9 +8,16 @@ import type { Evaluation } from "../../core/poll";
 import type { VolumeRow } from "../cinder";
 import { type OpenStackContext, openstack } from "../context";
 import { type Deletion, deleteUntilGone } from "../deletion";
-import { changeMetadata, hasChanges, type MetadataRequests, metadataChanges, namingChanges } from "../snapshot/changes";
-import { recordMetadata } from "../snapshot/record";
-import { keysToShow, metadataOf } from "../snapshot/state";
+import {
+  changeMetadata,
+  hasChanges,
+  keysToShow,
+  type MetadataRequests,
+  metadataChanges,
+  metadataOf,
+  namingChanges,
+} from "../metadata";
+import { recordMetadata } from "../record";
 import { isMade } from "../volumes";
 import { setToError, waitForObject } from "../wait";
 import {

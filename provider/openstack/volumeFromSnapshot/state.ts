@@ -2,7 +2,7 @@
 
 import type { Observed, State } from "../../core/definition";
 import { utc, type VolumeRow } from "../cinder";
-import { metadataOutputs, rowBehind } from "../snapshot/state";
+import { metadataOutputs, rowBehind } from "../metadata";
 
 /** `known`: the state before. */
 export function observed(row: VolumeRow, managed: readonly string[] | "all", known: State = {}): Observed {

@@ -1,7 +1,7 @@
 // Gives the clones the numbers, names and descriptions that the program wants.
 
 import type { OperationContext } from "../../core/definition";
-import { writeMetadata } from "../../openstack/snapshot/changes";
+import { writeMetadata } from "../../openstack/metadata";
 import type { PowerVcContext } from "../context";
 import { nameTooLong } from "./errors";
 import type { VolumeCloneInputs } from "./inputs";

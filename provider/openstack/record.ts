@@ -1,9 +1,8 @@
 // The ownership record in the metadata of a snapshot or a volume: what it consists of, and whether it is this resource's.
 
-import type { HiddenOutputs, OwnershipRecord, State } from "../../core/definition";
-import { NO_RECORD, shortOwner } from "../../core/ownership";
-import type { Metadata, SnapshotRow } from "../cinder";
-import { isReservedKey } from "./inputs";
+import type { HiddenOutputs, OwnershipRecord, State } from "../core/definition";
+import { NO_RECORD, shortOwner } from "../core/ownership";
+import type { Metadata, SnapshotRow } from "./cinder";
 
 /**
  * Keys of the record. Cinder accepts colons, and a single key can be set without touching the others
@@ -19,6 +18,11 @@ export const RECORD_KEYS = {
   /** Written by builds before 0.2: `open` or `settled`. */
   legacyPhase: "snapclone:phase",
 } as const;
+
+/** True for a key of the ownership record. A program cannot set such a key. */
+export function isReservedKey(key: string): boolean {
+  return key.startsWith("snapclone:");
+}
 
 /** `keys` are the metadata keys that the program gives. */
 export function recordMetadata({ stack, owner, inputs, attempt }: OwnershipRecord, keys: readonly string[]): Metadata {
