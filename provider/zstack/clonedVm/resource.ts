@@ -246,6 +246,9 @@ export const clonedVm: Definition<ClonedVmInputs, ZStackContext> = {
   serverTime: (cloud) => cloud.client.serverTime(),
 };
 
+/** If ZStack loses the session of a clone job, the job does nothing (docs/wire/zstack.md#s1-3), and the clones are asked for again. */
+const CLONE_ATTEMPTS = 3;
+
 /** `beginCreate` hands this to `waitForCreate` of the same run. */
 interface BegunCreate {
   pending: PendingCreate;
@@ -268,7 +271,7 @@ async function finishCreate(
   for (let attempt = 1; ; attempt += 1) {
     const job = cloneJobOf(task);
     const { isSessionLost } = await members.finish(job ? [job] : [], inputs, [pending]);
-    if (!isSessionLost || attempt > 2 || !pending.record) break;
+    if (!isSessionLost || attempt === CLONE_ATTEMPTS || !pending.record) break;
     // ZStack did nothing (docs/wire/zstack.md#s1-3), but it has recorded the job id, so a retry needs a new one.
     ({ task, pending } = await members.create(inputs.names, inputs, pending.record));
     context.accepted(task);
@@ -302,7 +305,7 @@ async function cloneMissing(
     context.accepted(task);
     const job = cloneJobOf(task);
     const { isSessionLost } = await members.finish(job ? [job] : [], inputs, [pending]);
-    if (isSessionLost && attempt === 1) continue;
+    if (isSessionLost && attempt < CLONE_ATTEMPTS) continue;
     const failed = members.missing(missing);
     if (failed.length > 0) {
       return new SnapcloneError({ ...cloneFailure(failed, members, pending.job).parts, kind: "failed" });
