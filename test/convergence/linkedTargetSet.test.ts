@@ -176,6 +176,18 @@ describe.each(Object.entries(OPERATIONS))("%s, and ViPR does not carry it out", 
   });
 });
 
+test("a create that has linked one of two targets, a refresh, and one in the program: a changed trigger refreshes it", async () => {
+  fixture.reset();
+  const program = { ...SETS.monday, refreshTriggers: ["mon"] };
+  fixture.vipr.failNext({ operation: "link", succeed: 1 });
+  expect((await fixture.run(execute(program))).errors).toHaveLength(1);
+  await good((engine) => engine.refresh());
+  await good(execute({ ...program, count: 1 }));
+  await good(execute({ ...program, count: 1, refreshTriggers: ["tue"] }));
+  expect(fixture.asked.filter((asked) => asked.includes("relink"))).toHaveLength(1);
+  expect(outs()).toMatchObject({ refreshedBy: ["tue"] });
+});
+
 // --- random sequences of runs
 
 interface Step {

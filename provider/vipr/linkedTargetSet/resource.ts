@@ -160,7 +160,7 @@ export const linkedTargetSet: Definition<LinkedTargetSetInputs, ViprContext> = {
     const isGet = known.snapshotSessionId === undefined;
     if (isGet && parseSetId(id) === undefined) return undefined;
     // An update of this run may have relinked the targets before it failed.
-    const refreshed = controller.refreshedBy.get(id) ?? known.refreshedBy;
+    const refreshed = controller.refreshedBy.get(id) ?? known.refreshedBy ?? triggersOfFailedCreate(known);
     const leave = controller.register();
     const set = await fetchSet(controller, id, known, { signal }).finally(leave);
     controller.warnings.set(id, await warningsAtRefresh(controller, set, known, signal));
@@ -295,6 +295,15 @@ async function endOfLink(
   const what = describeTask(kind);
   if (begun === undefined) return controller.waitForTask(task, what, context);
   return controller.waitForTasks(begun, what, context, controller.durations.link);
+}
+
+/**
+ * The targets that a failed create has linked are of its triggers. A refresh forgets the failure, and what there is may be all that
+ * the program wants by then: without this no later change of the triggers would refresh them.
+ */
+function triggersOfFailedCreate({ pending, refreshTriggers }: State): unknown {
+  const { operation, failed } = (pending ?? {}) as Partial<Pending>;
+  return operation === "create" && failed ? (refreshTriggers ?? []) : undefined;
 }
 
 /** The triggers that the targets have after this task. undefined if they still have those of the state. */
