@@ -282,3 +282,28 @@ describe("a clone that was renamed by hand before it had its tags", () => {
     expect(requests("clones.create")).toBe(1);
   });
 });
+
+describe("a set that PowerVC reverted and that left clones behind, if the run is killed before Pulumi has saved the failure", () => {
+  test.each([
+    ["before the note is removed", false],
+    ["after the note was removed", true],
+  ])("%s: the next ups remove what is left, and make the set", async (_when, carriedOut) => {
+    fixture.emulator.powervc.failNext("remove_vols_from_src_grp", "no space", 2);
+    const kill = { at: at("DELETE", /\/metadata\/[^/]+$/), carriedOut };
+    expect((await up(ARGS, kill)).killed).toBe(true);
+    pass(1_000);
+    const { errors, log } = await up();
+    expect([String(errors), ...log].join("\n")).toMatch(
+      /ended in REVERTED[\s\S]*Left behind: .*[\s\S]*adopted the volume clone/,
+    );
+    expect((await up()).errors).toEqual([]);
+    pass(60_000);
+    expect([clones().map(({ status }) => status), pendingKeys()]).toEqual([
+      ["available", "available", "available"],
+      [],
+    ]);
+    expect((await destroy()).errors).toEqual([]);
+    pass(60_000);
+    expect(clones()).toEqual([]);
+  });
+});

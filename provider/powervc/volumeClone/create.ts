@@ -11,6 +11,7 @@ import type { VolumeCloneInputs } from "./inputs";
 import {
   canBeCloneOf,
   clearPendingCreate,
+  isTagged,
   isUnsent,
   type Member,
   membersOf,
@@ -145,8 +146,11 @@ export async function waitUntilMade(
     outcome = await endOf(cloud, flow, context);
   }
   if (outcome.is === "made") return { ...outcome, taskId: flow.taskId };
-  const left = outcome.is === "failed" ? await tagLeftovers(cloud, flow, outcome.clones, pendingCreate, context) : [];
-  throw await flowFailed(cloud, flow, outcome, left);
+  const rows = await cloud.listAll().catch(() => undefined);
+  const members = membersOf(rows ?? [], id, flow.sources).map(({ row }) => row);
+  const named =
+    outcome.is === "failed" ? await tagLeftovers(cloud, flow, outcome.clones, members, pendingCreate, context) : [];
+  throw flowFailed(outcome, rows && [...new Set([...members.map((row) => row.id), ...named])]);
 }
 
 function withKind(error: SnapcloneError, kind: "refused" | "failed"): SnapcloneError {
@@ -203,48 +207,36 @@ function otherTime(now: Date, earlier: string | undefined): string {
 }
 
 /**
- * Tags the clones that a failed task names: one that has not got its temporary name yet would not be found again. Returns the
- * ids. A clone that can't be tagged is named by the error, and a delete asks PowerVC for it once more.
+ * Tags the clones that a failed task names, and those with its temporary name. The note on the source goes after this: if the
+ * process is killed before Pulumi has saved the failure, only the tags show whose the clones are. Returns the ids of the named
+ * ones. A clone that can't be tagged is named by the error, and a delete asks PowerVC for it once more.
  */
 async function tagLeftovers(
   cloud: PowerVcContext,
   { id, sources, taskId, since }: Flow,
   named: Readonly<Record<string, string>>,
+  members: readonly VolumeRow[],
   { record: { stack, ...record } }: PendingCreate,
   context: OperationContext,
 ): Promise<readonly string[]> {
-  try {
-    const rows = await cloud.volumes([...new Set(Object.values(named))], undefined, context.signal);
-    const clones = rows.filter((row) => canBeCloneOf(row, id, sources, since));
-    const full = cloud.records.get(id) ?? { stack: stack ?? context.stack, ...record };
-    const tag = (row: VolumeRow) => cloud.cinder.createVolumeMetadata(row.id, tagsAfterFailure(row, id, taskId, full));
-    await Promise.allSettled(clones.map(tag));
-    return clones.map((row) => row.id);
-  } catch {
-    return [];
-  }
+  const rows = await cloud.volumes([...new Set(Object.values(named))], undefined, context.signal).catch(() => []);
+  const clones = rows.filter((row) => canBeCloneOf(row, id, sources, since));
+  const full = cloud.records.get(id) ?? { stack: stack ?? context.stack, ...record };
+  const untagged = members.filter((row) => !isTagged(row) && canBeCloneOf(row, id, sources, since));
+  const all = new Map([...untagged, ...clones].map((row) => [row.id, row]));
+  const tag = (row: VolumeRow) => cloud.cinder.createVolumeMetadata(row.id, tagsAfterFailure(row, id, taskId, full));
+  await Promise.allSettled([...all.values()].map(tag));
+  return clones.map((row) => row.id);
 }
 
-/** The error names the volumes that are left, so that the user need not search for them. */
-async function flowFailed(
-  cloud: PowerVcContext,
-  { id, sources }: Flow,
-  outcome: Exclude<Outcome, { is: "made" }>,
-  named: readonly string[],
-): Promise<SnapcloneError> {
+/** The error names the volumes that are left, so that the user need not search for them. `ids` is undefined if nobody knows. */
+function flowFailed(outcome: Exclude<Outcome, { is: "made" }>, ids: readonly string[] | undefined): SnapcloneError {
   const message =
     outcome.is === "failed"
       ? outcome.message
       : "PowerVC does not know the task any more, and nothing is visible of the clones";
-  let left: string;
-  try {
-    const rows = await cloud.listAll();
-    const ids = new Set(membersOf(rows, id, sources).map(({ row }) => row.id));
-    for (const row of rows) if (named.includes(row.id)) ids.add(row.id);
-    left = ids.size === 0 ? "No volume of the set is left behind" : `Left behind: ${[...ids].join(", ")}`;
-  } catch {
-    left = "Whether any volume is left behind is not known: the volumes could not be listed";
-  }
+  let left = "Whether any volume is left behind is not known: the volumes could not be listed";
+  if (ids) left = ids.length === 0 ? "No volume of the set is left behind" : `Left behind: ${ids.join(", ")}`;
   const { perhaps = [] } = outcome;
   const renamed =
     perhaps.length === 0 ? "" : `. Made from the same volumes since, and perhaps of the set: ${perhaps.join(", ")}`;
