@@ -147,7 +147,7 @@ export const HINTS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /Snapshot status must be available or error and must not be part of a group/,
-    "The snapshot is busy (creating, deleting, backing up, restoring); or it is stuck in error_deleting, which only an administrator can end (`openstack snapshot set --state error`); or it is part of a group snapshot, which can only be deleted as a whole (`openstack volume group snapshot delete`).",
+    "The snapshot is busy (creating, deleting, backing up, restoring); or it is stuck in error_deleting, which only an administrator can end (`openstack volume snapshot set --state error <id>`); or it is part of a group snapshot, which can only be deleted as a whole (`openstack volume group snapshot delete`).",
   ],
   [
     /Volume status must be available or error or .*must not be migrating, attached, belong to a group, have snapshots/,

@@ -7,7 +7,7 @@ import type { DurationEstimator } from "../core/durationEstimator";
 import { isKind, SnapcloneError } from "../core/errors";
 import type { Evaluation } from "../core/poll";
 import type { CinderClient } from "./cinder";
-import { StaleAnswers, setToError, waitForObject } from "./wait";
+import { StaleAnswers, setToError, statusCommand, waitForObject } from "./wait";
 
 export interface Deletion {
   noun: "snapshot" | "volume";
@@ -19,8 +19,6 @@ export interface Deletion {
   estimator: DurationEstimator;
   /** For a deletion that Cinder began and reverted. */
   revertedHint: string;
-  /** For a deletion that failed and that only an administrator can end. */
-  failedHint: string;
 }
 
 export interface StatusRow {
@@ -139,7 +137,7 @@ async function sendDelete({ send }: Deletion, state: DeletionState): Promise<voi
 }
 
 async function deletionFailed(
-  { noun, cinder, revertedHint, failedHint }: Deletion,
+  { noun, cinder, revertedHint }: Deletion,
   { id, status }: StatusRow,
 ): Promise<SnapcloneError> {
   const reason = await cinder.whyError(id);
@@ -148,6 +146,8 @@ async function deletionFailed(
   return new SnapcloneError({
     kind: "failed",
     message: `Cinder began to delete ${noun} ${id} and ${outcome}${reason ? `: ${reason}` : ""}`,
-    hint: reverted ? revertedHint : failedHint,
+    hint: reverted
+      ? revertedHint
+      : `An administrator has to look at the backend and then reset the status (${statusCommand(noun, id, "available")}). Then run the same command again.`,
   });
 }

@@ -79,8 +79,6 @@ export function deleteSnapshot(
       estimator: cloud.estimators.deleting,
       revertedHint:
         "Something still uses the snapshot: delete the volumes that were made from it, or wait for their copies to finish.",
-      failedHint:
-        "An administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`).",
     },
     context,
   );

@@ -70,9 +70,17 @@ export async function waitForObject<Row>(
  * (cinder/volume/manager.py, _do_cleanup).
  */
 export function setToError(noun: "snapshot" | "volume", id: string): string {
-  const command = noun === "snapshot" ? "openstack volume snapshot set" : "openstack volume set";
   return (
     `Check that cinder-volume is up (\`openstack volume service list\`). If nothing works on the ${noun} any more, its status stays: ` +
-    `an administrator sets it to error (\`${command} --state error ${id}\`). Then run the same command again.`
+    `an administrator sets it to error (${statusCommand(noun, id, "error")}). Then run the same command again.`
   );
+}
+
+/** For a hint: the command by which an administrator resets a status, ready to be copied. */
+export function statusCommand(
+  noun: "snapshot" | "volume",
+  id: string,
+  status: "available" | "in-use" | "error",
+): string {
+  return `\`openstack volume ${noun === "snapshot" ? "snapshot " : ""}set --state ${status} ${id}\``;
 }

@@ -7,6 +7,7 @@ import type { Evaluation } from "../../core/poll";
 import type { Metadata, SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
+import { statusCommand } from "../wait";
 import {
   assertClaimHeld,
   claimVolume,
@@ -174,7 +175,7 @@ function evaluateStatus(row: SnapshotRow, manageStatus: boolean, isResumed: bool
   return refuse(
     `snapshot ${row.id} is in status "${row.status}": Cinder would refuse Nova's report on the new overlay`,
     manageStatus
-      ? "Only an `available` snapshot is put into `creating`. Reset its status first (`openstack volume snapshot set --state available`)."
+      ? `Only an \`available\` snapshot is put into \`creating\`. Reset its status first (${statusCommand("snapshot", row.id, "available")}).`
       : "The snapshot has to be `available`, or `creating` for the outcome to be seen.",
   );
 }

@@ -8,6 +8,7 @@ import type { SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
 import type { DeleteInfo } from "../nova";
+import { statusCommand } from "../wait";
 import {
   assertClaimHeld,
   type Claim,
@@ -160,8 +161,7 @@ function evaluateRequest(facts: VolumeFacts, { cloud, expected, manageStatus, co
   const busy = operationInFlight(others, resource);
   if (busy) return { is: "pending", progress: `waiting: ${busy}` };
   const status = row.status.toLowerCase();
-  const reset =
-    "An administrator has to reset the status first (`openstack volume snapshot set --state available`); `manageStatus: true` does that.";
+  const reset = `An administrator has to reset the status first (${statusCommand("snapshot", row.id, "available")}); \`manageStatus: true\` does that.`;
   if (status === "error_deleting" && !manageStatus) {
     return refuse(
       `snapshot ${row.id} is in status "${row.status}", in which Cinder takes no report: a merge could not be seen`,

@@ -5,7 +5,7 @@ import { type Evaluation, poll } from "../../core/poll";
 import type { SnapshotRow, VolumeRow } from "../cinder";
 import { undefinedIfMissing } from "../cinderErrors";
 import type { OpenStackContext } from "../context";
-import { INTERVAL } from "../wait";
+import { INTERVAL, statusCommand } from "../wait";
 import { refuse } from "./errors";
 
 /** What Cinder and Nova say about a volume and its snapshots. */
@@ -37,8 +37,12 @@ export const IDLE_TIMEOUT_MS = 120_000;
 const NOT_FOUND_HINT =
   "It was deleted, or the connection's project or region is not the right one. Nothing was asked of Nova.";
 
-const STUCK_HINT =
-  "Nothing was asked of Nova. Run again when that has ended. If it never ends, an administrator has to look at the backend and then reset the status (`openstack volume snapshot set --state available`, `openstack volume set --state in-use`).";
+function stuckHint({ snapshotId, volumeId }: IdleWait): string {
+  return (
+    "Nothing was asked of Nova. Run again when that has ended. If it never ends, an administrator has to look at the backend and then reset the status " +
+    `(${statusCommand("snapshot", snapshotId, "available")}, ${statusCommand("volume", volumeId, "in-use")}).`
+  );
+}
 
 /** Polls until `evaluate` is done, for two minutes at most. Returns the snapshot's row as `evaluate` saw it last. */
 export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
@@ -53,7 +57,7 @@ export async function waitForIdleVolume(wait: IdleWait): Promise<SnapshotRow> {
     },
     interval: INTERVAL,
     giveUpAfterMs: IDLE_TIMEOUT_MS,
-    stuckHint: () => STUCK_HINT,
+    stuckHint: () => stuckHint(wait),
     context,
   });
   return row as SnapshotRow;

@@ -8,6 +8,7 @@ import { ownershipRecord } from "../../core/ownership";
 import type { SnapshotRow } from "../cinder";
 import { withTransientNotFound } from "../cinderErrors";
 import { type OpenStackContext, openstack } from "../context";
+import { statusCommand } from "../wait";
 import { lockVolume, unlockVolume } from "./claim";
 import { completeOverlay, type OverlayRequest, requestOverlay, taskAfter } from "./create";
 import { removeOverlay } from "./delete";
@@ -136,7 +137,8 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
 
   async diagnose(_cloud, id, { status }) {
     if (!/^error/i.test(String(status))) return undefined;
-    return `Cinder's record of snapshot ${parseId(id).snapshotId} is in status "${String(status)}". ${NOVA_LOG_HINT} An administrator can reset the status (\`openstack volume snapshot set --state available\`).`;
+    const { snapshotId } = parseId(id);
+    return `Cinder's record of snapshot ${snapshotId} is in status "${String(status)}". ${NOVA_LOG_HINT} An administrator can reset the status (${statusCommand("snapshot", snapshotId, "available")}).`;
   },
 
   identity: (cloud, _known, signal) => cloud.session.identity("blockStorage", signal),

@@ -5,6 +5,7 @@ import type { CinderClient, SnapshotRow, VolumeRow } from "../cinder";
 import { RECORD_KEYS } from "../record";
 import { SERIES_KEYS } from "../snapshotSeries/record";
 import { attachmentsText } from "../volumes";
+import { statusCommand } from "../wait";
 import { type AskedRevert, REVERT_KEYS } from "./record";
 
 const NOTHING_ASKED = "nothing was reverted";
@@ -40,7 +41,7 @@ export function notAvailable({ id, status }: VolumeRow): SnapcloneError {
     kind: "refused",
     message: `volume ${id} is in status "${status}", and Cinder reverts a volume that is "available" only; ${NOTHING_ASKED}`,
     hint: /^error/i.test(status)
-      ? "An administrator has to look at the backend and then reset the status (`openstack volume set --state available`). Then run `pulumi up` again."
+      ? `An administrator has to look at the backend and then reset the status (${statusCommand("volume", id, "available")}). Then run \`pulumi up\` again.`
       : "Run `pulumi up` again when that has ended. If the status never changes, an administrator has to look at the backend.",
   });
 }
@@ -99,7 +100,7 @@ export function leftReverting(error: SnapcloneError, volumeId: string): Snapclon
   return new SnapcloneError({
     ...error.parts,
     message: `${error.parts.message} Volume ${volumeId} is left in status "reverting", although nothing is being reverted`,
-    hint: "This is a fault of Cinder's. An administrator has to reset the status: `openstack volume set --state available`. Then run `pulumi up` again.",
+    hint: `This is a fault of Cinder's. An administrator has to reset the status: ${statusCommand("volume", volumeId, "available")}. Then run \`pulumi up\` again.`,
   });
 }
 
@@ -107,7 +108,7 @@ export function leftReverting(error: SnapcloneError, volumeId: string): Snapclon
 export function stuckRevertHint(volumeId: string, snapshotId: string): string {
   return (
     "Check that cinder-volume is up (`openstack volume service list`). If nothing reverts the volume any more, an administrator sets the volume to error and the snapshot to available " +
-    `(\`openstack volume set --state error ${volumeId}\`, \`openstack volume snapshot set --state available ${snapshotId}\`): the volume may hold a mixture of old and new data. Then run \`pulumi up\` again.`
+    `(${statusCommand("volume", volumeId, "error")}, ${statusCommand("snapshot", snapshotId, "available")}): the volume may hold a mixture of old and new data. Then run \`pulumi up\` again.`
   );
 }
 
@@ -123,7 +124,7 @@ export async function revertFailed(
   return new SnapcloneError({
     kind: "failed",
     message: `Cinder could not revert volume ${volume.id} to snapshot ${snapshot.id} (the volume is in status "${volume.status}"): ${reason}.${copy} The volume may hold a mixture of old and new data; the snapshot is unchanged`,
-    hint: "An administrator has to look at the backend and then reset the status (`openstack volume set --state available`). Then give revertTriggers a new value to revert again, or restore the snapshot by a VolumeFromSnapshot.",
+    hint: `An administrator has to look at the backend and then reset the status (${statusCommand("volume", volume.id, "available")}). Then give revertTriggers a new value to revert again, or restore the snapshot by a VolumeFromSnapshot.`,
   });
 }
 

@@ -3,6 +3,7 @@
 import { SnapcloneError } from "../../core/errors";
 import type { CinderClient, SnapshotRow, VolumeRow } from "../cinder";
 import { attachmentsText } from "../volumes";
+import { statusCommand } from "../wait";
 
 export async function creationFailed(cinder: CinderClient, { id, snapshot_id }: VolumeRow): Promise<SnapcloneError> {
   const reason = await cinder.whyError(id);
@@ -69,7 +70,7 @@ export async function growthFailed(cinder: CinderClient, row: VolumeRow, wanted:
     kind: "failed",
     message: `Cinder could not grow volume ${id} from ${size} to ${wanted} GiB (its status is "${status}")${reason ? `: ${reason}` : ""}`,
     hint: isStuck
-      ? "An administrator has to look at the backend and then reset the status (`openstack volume set --state available`)."
+      ? `An administrator has to look at the backend and then reset the status (${statusCommand("volume", id, "available")}). Then run \`pulumi up\` again.`
       : "The backend has no space for it. Make room, or set sizeGiB back.",
   });
 }

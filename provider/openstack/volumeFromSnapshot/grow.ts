@@ -5,7 +5,7 @@ import { isKind } from "../../core/errors";
 import type { Evaluation } from "../../core/poll";
 import type { VolumeRow } from "../cinder";
 import type { OpenStackContext } from "../context";
-import { StaleAnswers, waitForObject } from "../wait";
+import { StaleAnswers, statusCommand, waitForObject } from "../wait";
 import { growthFailed, removedByOthers, vanished } from "./errors";
 
 /** Returns false if the volume has the size already. */
@@ -65,7 +65,7 @@ export async function waitForGrowth(
     description: `volume ${id} to have ${wanted} GiB`,
     evaluate,
     stuckHint: () =>
-      "If nothing works on the volume any more, an administrator has to look at the backend and then reset the status (`openstack volume set --state available`, or `in-use` if it is attached). Then run the same command again.",
+      `If nothing works on the volume any more, an administrator has to look at the backend and then reset the status (${statusCommand("volume", id, "available")}, or \`in-use\` if it is attached). Then run the same command again.`,
     context,
   });
   return row as VolumeRow;

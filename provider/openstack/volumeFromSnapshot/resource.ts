@@ -132,8 +132,6 @@ export const volumeFromSnapshot: Definition<VolumeFromSnapshotInputs, OpenStackC
       poller: cloud.volumes.poller("deleting", { resolveWhenMissing: true }),
       estimator: cloud.volumes.estimators.deleting,
       revertedHint: "Something still uses the volume on its backend. Look for clones of it and for exports to a host.",
-      failedHint:
-        "An administrator has to look at the backend and then reset the status (`openstack volume set --state available`).",
     };
     try {
       return await deleteUntilGone(deletion, context);

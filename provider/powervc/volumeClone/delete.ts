@@ -170,8 +170,6 @@ function deleteOne(
     estimator: cloud.estimators.deleting,
     revertedHint:
       "Something still uses the volume: copies or snapshots of it on the storage may have to be deleted first.",
-    failedHint:
-      "An administrator has to check the storage backend and then reset the status (`openstack volume set --state error`).",
   };
   return deleteUntilGone(deletion, context);
 }
