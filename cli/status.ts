@@ -22,7 +22,7 @@ export type Status =
   | "another stack's"
   /** Another tool has copied the metadata of an object that the state holds. */
   | "copied record"
-  /** The record does not tell the stack (builds before 0.2, untagged targets of ViPR). */
+  /** The record does not tell the stack (early builds, untagged targets of ViPR). */
   | "unknown stack"
   /** Its stack is known, and no state was given to compare with. */
   | "not compared"

@@ -50,13 +50,13 @@ export interface SnapshotInfo {
 export interface ManagedBy {
   /** The URN of the resource. */
   owner: string;
-  /** A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2. */
+  /** A digest of the state store, organisation, project and stack. Absent on snapshots of early builds. */
   stack?: string;
   /** A fingerprint of the inputs that can't change in place. */
   inputs?: string;
   /** Which create made or adopted the snapshot. */
   attempt?: string;
-  /** On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`. */
+  /** On snapshots of early builds: `open` until their run had ended well, then `settled`. */
   phase?: string;
   /** The age of the snapshot in seconds, by Cinder's clock. It changes with each run: don't export it. */
   ageSeconds?: number;
@@ -66,7 +66,7 @@ export interface ManagedBy {
 export interface OverlayOwner {
   /** The URN of the `AssistedSnapshot`. */
   owner: string;
-  /** A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2. */
+  /** A digest of the state store, organisation, project and stack. Absent on overlays of early builds. */
   stack?: string;
   /** The file that the disk was switched to. */
   file?: string;

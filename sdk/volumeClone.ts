@@ -111,7 +111,7 @@ export class VolumeClone extends SnapcloneResource {
   declare readonly clonedVolumes: pulumi.Output<ClonedVolume[]>;
   /**
    * The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In
-   * states of builds before 0.2: their number.)
+   * states of early builds: their number.)
    */
   declare readonly missing: pulumi.Output<string[] | undefined>;
   /** The prefix that the server puts before names. */

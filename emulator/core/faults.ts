@@ -15,7 +15,7 @@ export const FAULT_ACTIONS = [
   "expire-token",
 ] as const;
 
-/** Names of earlier releases. The next release refuses them. */
+/** Names that early builds had. The next release refuses them. */
 const DEPRECATED_ACTIONS = {
   "lose-reply": "drop-response",
   trickle: "slow-body",

@@ -131,7 +131,7 @@ function wasBegun(candidate: OwnedObject, attempt: string, pending: StackState["
   if (own >= 0) others.splice(own, 1);
   const before = pendingCreatesOf(candidate.attempt ?? "001");
   if (before === undefined) return others.some((one) => isSameAttempt(one.attempt, candidate.attempt));
-  // Made by an earlier build or the first request of a process: neither object nor pending operation names an attempt.
+  // Made by an early build or the first request of a process: neither object nor pending operation names an attempt.
   return others.filter((one) => one.attempt === undefined).length >= before;
 }
 

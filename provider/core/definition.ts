@@ -28,7 +28,7 @@ export interface InputRule<T> {
   immutableKey?(value: T | undefined): unknown;
 }
 
-/** A resource's outputs as Pulumi stores them. Untyped, because earlier builds wrote some of them. */
+/** A resource's outputs as Pulumi stores them. Untyped, because early builds wrote some of them. */
 export type State = Readonly<Record<string, unknown>>;
 
 /** Enough to find accepted work again when this process is gone. JSON, since it is stored in the state. */
@@ -57,12 +57,12 @@ export interface OwnershipRecord {
 
 /** An object on the backend that has an ownership record. */
 export interface OwnedObject extends AcceptedOperation {
-  /** Absent on objects of builds before 0.2. */
+  /** Absent on objects of early builds. */
   stack?: string | undefined;
   owner: string;
   inputs: string;
   attempt?: string | undefined;
-  /** Written by builds before 0.2: `settled` is never adopted. */
+  /** Written by early builds: `settled` is never adopted. */
   phase?: "open" | "settled" | undefined;
   /** By the backend's own clock, ISO 8601 with its zone. Without it an object is never adopted. */
   createdAt?: string | undefined;
@@ -205,7 +205,7 @@ export interface Definition<Inputs extends object, Client> {
   stableOutputs?: readonly string[];
   /**
    * For a set, whose id is none of the backend's: the backend's ids of all that an entry with these outputs holds. Outputs may
-   * be encrypted, or of an earlier build, so an output of another form has none.
+   * be encrypted, or of an early build, so an output of another form has none.
    */
   members?(outputs: State): readonly string[];
 
@@ -244,10 +244,10 @@ export interface Definition<Inputs extends object, Client> {
 
   /**
    * Scope of `listOwned` on a backend that cannot list by stack. Creates with the same scope share one list. The inputs
-   * have `__owner`, by which a definition recognises the records of earlier builds.
+   * have `__owner`, by which a definition recognises the records of early builds.
    */
   listScope?(record: OwnershipRecord, inputs: State): string;
-  /** Every object of the stack, and every object that a build before 0.2 recorded as `open`. Says only what is there. */
+  /** Every object of the stack, and every object that an early build recorded as `open`. Says only what is there. */
   listOwned(client: Client, scope: ListScope): Promise<readonly OwnedObject[]>;
   /**
    * Every object that has a record, whichever stack's, for `snapclone orphans`. `stack` is undefined where the record does
@@ -359,6 +359,6 @@ export interface HiddenOutputs extends HiddenInputs {
   __programUnknown?: boolean;
   /** Where the outputs of a dynamic resource have values that are no secrets of the program any more. */
   __formerSecrets?: readonly string[];
-  /** Written by builds before 0.2: the run that adopted the object. */
+  /** Written by early builds: the run that adopted the object. */
   __adopted?: string;
 }

@@ -115,7 +115,7 @@ export function canonical(value: unknown): string {
   return JSON.stringify(sorted(value, hashedAsset)) ?? "null";
 }
 
-/** The form by which earlier builds made digests that states still have: an asset with its path or text. */
+/** The form by which early builds made digests that states still have: an asset with its path or text. */
 export function earlierCanonical(value: unknown): string {
   return JSON.stringify(sorted(value, () => undefined)) ?? "null";
 }

@@ -212,7 +212,7 @@ function holds(
   return parts.some(({ holder }) => holder === entry.id);
 }
 
-/** An earlier version of this package may have written another form of the same id. */
+/** An early build of this package may have written another form of the same id. */
 function isSameImport(definition: AnyDefinition, one: string, other: string): boolean {
   return one === other || normalId(definition, one) === normalId(definition, other);
 }
@@ -228,7 +228,7 @@ type Owner =
 function ownerOf({ definition, record, urn }: Creation, { stack, owner }: RecordedPart): Owner {
   if (owner === "" && !stack) return "nobody";
   if (!stack && !owner.startsWith("urn:")) return "unknown";
-  // Builds before 0.2 wrote no stack. Their owner is a URN, which names one.
+  // Early builds wrote no stack. Their owner is a URN, which names one.
   const prefix = `urn:pulumi:${stackOfUrn(urn).stack}::${stackOfUrn(urn).project}::`;
   const isHere = stack ? stack === record.stack : owner.startsWith(prefix);
   if (!isHere) return "another stack";

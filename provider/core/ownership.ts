@@ -113,7 +113,7 @@ export class OwnershipTracker {
       [...this.scopes.values()].map(async (scope) => {
         const objects = await this.list(scope, when);
         return objects.filter(
-          // A record of a build before 0.2 has no stack, but its owner is a URN, which names one.
+          // A record of an early build has no stack, but its owner is a URN, which names one.
           (object) =>
             isOfStack(object, scope.stack) && (object.stack !== undefined || object.owner.startsWith(urnPrefix)),
         );
@@ -143,7 +143,7 @@ function isProvisionalFor({ id }: StateEntry, { attempt }: OwnedObject): boolean
   return isSameAttempt(attemptInId(id), attempt);
 }
 
-/** An object of a build before 0.2 may have no stack. */
+/** An object of an early build may have no stack. */
 export function isOfStack({ stack, phase }: OwnedObject, wanted: string): boolean {
   return stack === wanted || (stack === undefined && phase === "open");
 }
@@ -176,7 +176,7 @@ export function stackDigest(
   organization: string | undefined,
   { project, stack }: { project: string; stack: string },
 ): string {
-  // Self-managed state stores have one organisation, of this name. Builds before 0.2 did not store it.
+  // Self-managed state stores have one organisation, of this name. Early builds did not store it.
   return digest(JSON.stringify([origin, organization ?? "organization", project, stack]));
 }
 

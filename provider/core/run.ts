@@ -304,7 +304,7 @@ export class Run {
   }
 
   /**
-   * Another entry of the state that has this id and is not to be deleted. Builds before 0.2 could make such a pair: a
+   * Another entry of the state that has this id and is not to be deleted. Early builds could make such a pair: a
    * `--replace` adopted the object that it was to replace, and was killed. Entries with a stack are of later builds. Where old
    * and new can't exist together, the id does not tell them apart: the replacement of what is gone already has the same.
    */

@@ -15,7 +15,7 @@ export const RECORD_KEYS = {
   attempt: "snapclone:attempt",
   /** The metadata keys that the program gave, joined by commas, which no key may contain. */
   managed: "snapclone:keys",
-  /** Written by builds before 0.2: `open` or `settled`. */
+  /** Written by early builds: `open` or `settled`. */
   legacyPhase: "snapclone:phase",
 } as const;
 

@@ -52,7 +52,7 @@ export class PowerVcContext {
   readonly pendingCreates = new Map<string, PendingCreate>();
   /** By set: the ownership record that this run has written or will write. */
   readonly records = new Map<string, OwnershipRecord>();
-  /** Sets that a build before 0.2 left `open`. */
+  /** Sets that an early build left `open`. */
   readonly openSets = new Set<string>();
   /** Sets that this run has sent a request for. The value is the error if there was no usable answer. */
   readonly requested = new Map<string, SnapcloneError | undefined>();

@@ -182,7 +182,7 @@ describe("clones that show the group snapshot that they were made from", () => {
     expect((await ours.up({ mine: inputs })).errors).toEqual([]);
     expect(await listed([ours])).toEqual([["VolumeFromSnapshot", row.id, "recorded"]]);
 
-    // An earlier version left the set's tags on the clone.
+    // An early build left the set's tags on the clone.
     Object.assign(row.metadata, { "snapclone:set": set, "snapclone:volume": row.id });
     expect((await listed([ours])).filter(([, , status]) => status === "in no state")).toEqual([]);
     expect((await remove([ours], set)).code).toBe(2);

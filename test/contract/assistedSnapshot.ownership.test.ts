@@ -71,7 +71,7 @@ describe("after an interrupted run", () => {
       jest.restoreAllMocks();
       dead = false;
       expect(phase()).toBe("asking");
-      // As a build before 0.2 leaves it.
+      // As an early build leaves it.
       if (left === "old") {
         const { "snapclone:assisted-stack": _, "snapclone:assisted-attempt": __, ...old } = row().metadata;
         row().metadata = { ...old, "snapclone:assisted-phase": "open" };
@@ -115,7 +115,7 @@ describe("after an interrupted run", () => {
     expect([chain()[0], novaRequests("create").length]).toEqual([OVERLAY, 1]);
   });
 
-  test("create: the record of a build before 0.2 is adopted, and no build before 0.2 adopts it afterwards", async () => {
+  test("create: the record of an early build is adopted, and no early build adopts it afterwards", async () => {
     const engine = newEngine();
     await engine.up({ overlay: args() });
     const {

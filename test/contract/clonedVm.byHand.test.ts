@@ -74,7 +74,7 @@ describe("a VM that somebody recovered from the recycle bin", () => {
     expect([second?.state, fixture.names]).toEqual(["Stopped", ["web-2"]]);
   });
 
-  test("stays if an earlier build has left its tag, and the update comes before the recovery", async () => {
+  test("stays if an early build has left its tag, and the update comes before the recovery", async () => {
     await fixture.up({ web: WEB });
     const second = vmOf("web-2");
     const tags = [...fixture.zstack.tags.values()].filter(({ resourceUuid }) => resourceUuid === second?.uuid);

@@ -72,10 +72,10 @@ describe("ownership", () => {
     expect(await fixture.refresh()).toMatchObject(good);
   });
 
-  test("create: replaces the open tag of an old build when it adopts the set, and still reads the old tags", async () => {
+  test("create: replaces the open tag of an early build when it adopts the set, and still reads the old tags", async () => {
     await fixture.up({ web: WEB });
     const id = fixture.engine.state.entries[0]?.id ?? "";
-    // The tags of builds before 0.2: a tag without a name on each VM, tags on volumes, no stack.
+    // The tags of early builds: a tag without a name on each VM, tags on volumes, no stack.
     for (const row of fixture.zstack.tags.values()) row.tag = `snapclone::set::${id}`;
     const owner = fixture.engine.urn("web");
     fixture.zstack.tags.set("f".repeat(32), {

@@ -6,7 +6,7 @@ import { ZStackFixture } from "./zstackFixture";
 const TIMINGS = { zstackImage: 60, zstackClone: 60, zstackAction: 120, zstackQuick: 120 };
 const namesOf = (count: number) => Array.from({ length: count }, (_, n) => `web-${n + 1}`);
 
-// Builds before 0.2 needed 30, 42 and 84 requests, and 15, 32 and 83. Of a deletion, two for each clone take the set's tag off
+// Early builds needed 30, 42 and 84 requests, and 15, 32 and 83. Of a deletion, two for each clone take the set's tag off
 // the VM in the recycle bin.
 test.each([
   [1, 14, 10],

@@ -127,7 +127,7 @@ describe("the groups of a set", () => {
     expect(outs()).toMatchObject({ count: 2, remains: [] });
   });
 
-  describe("of a set of a build before 0.2, whose state has no batches", () => {
+  describe("of a set of an early build, whose state has no batches", () => {
     const forget = () =>
       fixture.engine.edit(({ entries }) => {
         for (const { outputs } of entries)
@@ -146,7 +146,7 @@ describe("the groups of a set", () => {
     test("are neither counted nor unlinked when they are smaller than others, and a warning names them", async () => {
       await good(up(SETS.shop));
       fixture.vipr.unlinkNow(named(`${fixture.entry()?.id}g1-2-2`).id);
-      // The state as a refresh of the old build has left it.
+      // The state as a refresh of the early build has left it.
       await good(fixture.run((engine) => engine.refresh()));
       forget();
       const result = await good(up(SETS.shop));
@@ -158,7 +158,7 @@ describe("the groups of a set", () => {
       expect(active()).toEqual([]);
     });
 
-    test("lose a foreign target that the old build has recorded", async () => {
+    test("lose a foreign target that the early build has recorded", async () => {
       await good(up(SETS.monday));
       const foreign = fixture.vipr.linkNow(monday, `${fixture.entry()?.id}g1-1-1`);
       forget();

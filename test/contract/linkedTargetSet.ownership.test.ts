@@ -157,7 +157,7 @@ describe("adopt", () => {
     expect(fixture.entry()?.id).not.toBe(id);
   });
 
-  test("adopts an open set of a build before 0.2, and not a settled one", async () => {
+  test("adopts an open set of an early build, and not a settled one", async () => {
     const digest = (text: string) => createHash("sha256").update(text).digest("hex");
     const fingerprint = digest('{"copyMode":"nocopy","targetName":"dev"}').slice(0, 4);
     for (const settled of [false, true]) {
@@ -173,7 +173,7 @@ describe("adopt", () => {
       fixture.engine.edit(({ pending }) => pending.push({ urn, inputs: {} }));
       await good(up(SETS.monday));
       expect(fixture.entry()?.id === id).toBe(!settled);
-      // A build before 0.2 must not adopt it again.
+      // An early build must not adopt it again.
       if (!settled)
         expect(made.map((one) => fixture.vipr.targets.get(one)?.tags.has("snapclone:settled"))).toEqual([true, true]);
     }

@@ -46,7 +46,7 @@ test("getSnapshot: a snapshot that nobody manages has no managedBy", async () =>
   expect(found).not.toHaveProperty("managedBy");
 });
 
-test("getSnapshot: an owner of a build before 0.2 shows its phase", async () => {
+test("getSnapshot: an owner of an early build shows its phase", async () => {
   const { id } = make({ "snapclone:owner": OWNER, "snapclone:phase": "open" });
   expect((await ask.getSnapshot({ id })).managedBy).toMatchObject({ owner: OWNER, phase: "open" });
 });

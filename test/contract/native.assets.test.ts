@@ -126,7 +126,7 @@ test("the canonical form of an asset without a hash, and of any other object, ke
   ]);
 });
 
-describe("a state of an earlier build, whose digests have the path in them", () => {
+describe("a state of an early build, whose digests have the path in them", () => {
   const earlierDigest = (triggers: unknown) => digest(earlierCanonical(triggers));
 
   test.each(["/home/me/a.sql", "/builds/ci/a.sql"])("reverts nothing for the file at %s", async (path) => {

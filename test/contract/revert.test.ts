@@ -307,7 +307,7 @@ describe.each(TYPES)("%s", (type) => {
   });
 });
 
-test("a state of an earlier build: adding triggers reverts, also after a run that was refused", async () => {
+test("a state of an early build: adding triggers reverts, also after a run that was refused", async () => {
   const life = new Life("Snapshot");
   await life.ok({});
   expect(Object.keys(life.outputs).filter((key) => key.startsWith("revert"))).toEqual([]);

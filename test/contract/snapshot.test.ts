@@ -385,7 +385,7 @@ describe("with an engine's state", () => {
     expect(rows()[0]?.metadata).not.toHaveProperty("a");
   });
 
-  test("create: of an earlier build's records, an open one of a pending create is adopted, a settled one never", async () => {
+  test("create: of an early build's records, an open one of a pending create is adopted, a settled one never", async () => {
     await start();
     const stack = engine();
     await stack.up(programOf(1), { saveFails: true });

@@ -39,7 +39,7 @@ test("another order changes nothing; other ids are another import", async () => 
   expect(await messages(imports(ids.slice(1)))).toContain("this resource is in the state already");
 });
 
-test("a state of an earlier version has the ids in the program's order", async () => {
+test("a state of an early build has the ids in the program's order", async () => {
   expect(await messages(imports(ids))).toBe("");
   const [entry] = engine.state.entries;
   for (const values of [entry?.inputs ?? {}, entry?.outputs ?? {}])
@@ -59,7 +59,7 @@ test("killed before or after any request, and run again with another order: fini
       for (const { metadata } of emulator.cinder.snapshots.values())
         for (const key of Object.keys(metadata)) delete metadata[key];
       const { killed } = await up(engine, imports(ids), { nth, kind: `is where the process is killed, ${when}` });
-      // An earlier version noted the ids in the program's order.
+      // An early build noted the ids in the program's order.
       for (const { inputs } of engine.state.pending) inputs.__import = ids.join();
       expect(await messages(imports(ids.toReversed()))).toBe("");
       expect([held(), emulator.cinder.snapshots.size]).toEqual([ids.toReversed(), 3]);

@@ -291,7 +291,7 @@ describe("adopt", () => {
     );
   });
 
-  describe("a set of a build before 0.2", () => {
+  describe("a set of an early build", () => {
     /** The metadata that such a build leaves, for the same set. */
     async function old(phase: "intent" | "tags"): Promise<string> {
       const first = await good();

@@ -459,9 +459,9 @@ describe("create, update and delete", () => {
   }
 
   test.each([
-    // Builds before 0.2 took 23 to create and 8 to delete, with as many polls of the flow.
+    // Early builds took 23 to create and 8 to delete, with as many polls of the flow.
     { volumes: [DATA], made: 12, renamed: 4, deleted: 4 },
-    // Builds before 0.2 took 35 and 14.
+    // Early builds took 35 and 14.
     { volumes: [DATA, LOGS, TEMP], made: 16, renamed: 6, deleted: 7 },
   ])(
     "take no more requests than they must for a set of $volumes.length",

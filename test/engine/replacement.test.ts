@@ -1,4 +1,4 @@
-// States of builds before 0.2 may have two entries with one id: those builds could adopt, in a `--replace`, the very object
+// States of early builds may have two entries with one id: those builds could adopt, in a `--replace`, the very object
 // that was to be replaced, and were killed before the old entry was gone. Neither entry's deletion may take the object from
 // the other.
 
@@ -9,7 +9,7 @@ import { describeEngine, newStack, type Result, type Stack, type State, type Sta
 
 const DECLARED = `new (require("pulumi-snapclone").Snapshot)("copy", { volumeId: "${SEED_VOLUMES.data}" });`;
 
-describeEngine("a state of an earlier build with two entries of one id", () => {
+describeEngine("a state of an early build with two entries of one id", () => {
   let cloud: Emulator;
   let stack: Stack;
 
@@ -45,7 +45,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
     for (const result of [first, await ok(stack.up()), await ok(stack.refresh())]) {
       expect(ids()).toEqual([id]);
       expect(await entries()).toEqual([{ id, leaving: false }]);
-      // The earlier build's record is open, and the state holds the snapshot that has it.
+      // The early build's record is open, and the state holds the snapshot that has it.
       expect(result.stdout).not.toMatch(/adopted the|in no state/);
     }
 
@@ -76,7 +76,7 @@ describeEngine("a state of an earlier build with two entries of one id", () => {
     expect(ids()).toEqual([]);
   });
 
-  /** Makes a snapshot, and changes state and cloud into what an earlier build would have left. */
+  /** Makes a snapshot, and changes state and cloud into what an early build would have left. */
   async function earlierState(change: (entry: StateResource) => StateResource[]): Promise<string> {
     await ok(stack.up());
     const [id = ""] = ids();

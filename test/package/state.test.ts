@@ -1,4 +1,4 @@
-// State that an older build of this package has written still refreshes without a change, goes on and is destroyed by
+// State that an earlier build of this package has written still refreshes without a change, goes on and is destroyed by
 // today's. states/README.md says how a release adds its own.
 
 import * as fs from "node:fs";

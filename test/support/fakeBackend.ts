@@ -21,7 +21,7 @@ export interface FakeRow extends Partial<OwnershipRecord> {
   source: string;
   name: string;
   status: "making" | "ready" | "broken";
-  /** Written by builds before 0.2. */
+  /** Written by early builds. */
   phase?: "open" | "settled";
   createdAt: string;
 }

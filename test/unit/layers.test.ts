@@ -131,7 +131,7 @@ test("a file has at most 500 lines, so that it can be read from top to bottom", 
   expect(long).toEqual([]);
 });
 
-test("the words of earlier builds, which nobody else uses, name nothing any more", () => {
+test("the words of early builds, which nobody else uses, name nothing any more", () => {
   const words =
     /\b(ledger|debris|errands?|troubles?|turns|slots|experience|sharedLook|yard|lanes|takeStock|rehearse|carryOut)\b(?=\s*[:=(.,;)])|\b(Ledger|Errand|Turns|Slots|Experience|SharedLook|Yard|Course)\b/;
   const found = ["sdk", "provider", "emulator", "cli", "tools", "test"]

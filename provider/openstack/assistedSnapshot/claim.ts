@@ -174,7 +174,7 @@ export function expiredClaim(
 ): [message: string, hint: string] | undefined {
   const now = serverTime(cloud, context).getTime();
   for (const row of rows.filter((one) => isClaimedByOther(one, resource))) {
-    // Builds before 0.2 wrote no time. For their claims, count this operation's time from the row's last change.
+    // Early builds wrote no time. For their claims, count this operation's time from the row's last change.
     const until = Date.parse(nonceOf(row)?.until ?? "") || Date.parse(utc(row.updated_at) ?? "") + timeLeft(context);
     if (!(now > until)) continue;
     const message = `snapshot ${row.id} is ${formatStatus(row)}, ${describeClaim(row)}: the deadline of that run passed at ${new Date(until).toISOString()}`;

@@ -199,7 +199,7 @@ export async function completeOverlay(
   // Nova was not asked before the run was stopped, or a user has seen that there is no overlay.
   if (isUnsent || phase === PHASE.none || phase === PHASE.preparing) {
     const unsentPhases = isUnsent ? [PHASE.preparing, PHASE.asking] : [PHASE.preparing];
-    // Prefer what the row has: builds before 0.2 kept neither owner nor stack in the task, and wrote no stack.
+    // Prefer what the row has: early builds kept neither owner nor stack in the task, and wrote no stack.
     const full = { ...record, stack: record.stack || context.stack };
     const entries = { ...recordMetadata(full, inputs.newFile), ...entriesOn(first) };
     const request = await requestOverlay(cloud, inputs, entries, context, unsentPhases);
@@ -240,7 +240,7 @@ function assertOwned(
 ): void {
   const expected = { ...record, file: newFile };
   if (!allowUnowned && phaseOf(row) === undefined) throw recordMissing(row.id, expected);
-  // Builds before 0.2 kept no owner in the task.
+  // Early builds kept no owner in the task.
   const known = task.owner === undefined && !allowUnowned ? { file: newFile } : expected;
   const mismatch = ownershipMismatch(row, known, { allowUnowned });
   if (mismatch !== undefined) throw replacedByAnother(mismatch);

@@ -16,7 +16,7 @@ export const RECORD_KEYS = {
   phase: "snapclone:assisted-step",
   /** A `Nonce`. */
   nonce: "snapclone:assisted-nonce",
-  /** Written by builds before 0.2: `open` or `settled`, and the run that adopted the overlay. */
+  /** Written by early builds: `open` or `settled`, and the run that adopted the overlay. */
   legacyPhase: "snapclone:assisted-phase",
   legacyAdopted: "snapclone:assisted-adopted",
 } as const;
@@ -82,7 +82,7 @@ export interface ExpectedRecord extends OwnershipRecord {
 
 export type PartialRecord = { [key in "stack" | "owner" | "inputs" | "file"]?: string | undefined };
 
-/** Builds before 0.2 wrote no stack and no attempt. */
+/** Early builds wrote no stack and no attempt. */
 export function recordOn({ metadata }: SnapshotRow): PartialRecord {
   return {
     stack: metadata[RECORD_KEYS.stack],
@@ -103,7 +103,7 @@ export function ownershipMismatch(
   const differs = (key: keyof PartialRecord) => expected[key] !== undefined && (found[key] ?? "") !== expected[key];
   const overlay = `the overlay recorded on snapshot ${row.id}`;
   if (differs("owner")) return `${overlay} was made for ${found.owner || "an unknown owner"}`;
-  // A record without a stack is one of a build before 0.2.
+  // A record without a stack is one of an early build.
   if (found.stack !== undefined && expected.stack && found.stack !== expected.stack) {
     return `${overlay} was made by another stack, for its ${found.owner}`;
   }

@@ -51,7 +51,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
       : `assisted snapshot ${String(id)}`,
 
   async listOwned(cloud, { stack }) {
-    // The overlays of the stack, and those that builds before 0.2 left `open`: they wrote no stack.
+    // The overlays of the stack, and those that early builds left `open`: they wrote no stack.
     const alternatives = [{ [RECORD_KEYS.stack]: stack }, { [RECORD_KEYS.legacyPhase]: "open" }];
     const rows = await cloud.snapshotsWith(alternatives, { all_tenants: true });
     return rows.filter(hasOverlay).map((row) => ({ ...ownedObject(row), state: observed(row, {}).state }));
@@ -74,7 +74,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
       throw new SnapcloneError({ kind: "refused", message: `${mismatch}: its record was not changed` });
     }
     const { [RECORD_KEYS.file]: _, ...entries } = recordMetadata(record, "");
-    // Builds before 0.2 adopt every overlay in phase `open`, so that an adopted one has to leave it.
+    // Early builds adopt every overlay in phase `open`, so that an adopted one has to leave it.
     const isLegacy = row.metadata[RECORD_KEYS.legacyPhase] !== undefined;
     await write(cloud, row, { ...entries, ...(isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {}) });
   },

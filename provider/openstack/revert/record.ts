@@ -9,7 +9,7 @@ export const REVERT_KEYS = { asked: "snapclone:revert", done: "snapclone:reverte
 export interface AskedRevert {
   /** Digest of the triggers. undefined for a text that this version does not know. */
   key: string | undefined;
-  /** Cinder's time, ISO 8601: the request is sent after it. Notes of earlier builds have the time of the note. */
+  /** Cinder's time, ISO 8601: the request is sent after it. Notes of early builds have the time of the note. */
   at: string;
   /** The volume's `updated_at` before the request: as long as that has not changed, the revert has not begun. */
   volumeUpdatedAt: string;

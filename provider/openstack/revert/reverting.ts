@@ -92,7 +92,7 @@ export const reverting = {
     const { revertTriggers, revertedFor, revertedAt } = reverting.outputs(known);
     const isFirst = isNew || known.__programUnknown === true;
     if (isFirst && revertedFor === undefined) return { ...reverting.create({ revertTriggers }), revertedAt };
-    const isDone = isKeyOf(revertedFor, revertTriggers) || isDoneByEarlierBuild(known, revertTriggers);
+    const isDone = isKeyOf(revertedFor, revertTriggers) || isDoneByEarlyBuild(known, revertTriggers);
     return { revertTriggers: isDone ? revertTriggers : undefined, revertedFor, revertedAt };
   },
 
@@ -131,16 +131,16 @@ function revertKey(triggers: unknown): string | undefined {
   return text === "null" ? undefined : digest(text);
 }
 
-/** Earlier builds made the digest of an asset's path or text, too. */
+/** Early builds made the digest of an asset's path or text, too. */
 function isKeyOf(key: string | undefined, triggers: unknown): boolean {
   return key === revertKey(triggers) || key === digest(earlierCanonical(triggers));
 }
 
 /**
- * True if the state itself has these triggers, and so needs no revert for them. An earlier build's digest of an asset does not
+ * True if the state itself has these triggers, and so needs no revert for them. An early build's digest of an asset does not
  * tell: it was made of a path, and what a provider gets of the state has the asset's hash alone.
  */
-function isDoneByEarlierBuild(known: State, triggers: unknown): boolean {
+function isDoneByEarlyBuild(known: State, triggers: unknown): boolean {
   if (known.revertedFor === undefined || !hasAssets(triggers)) return false;
   const text = canonical(known.revertTriggers);
   return text === canonical(triggers) && text === earlierCanonical(known.revertTriggers);
@@ -156,5 +156,5 @@ function wantedRevert(known: State & HiddenOutputs, inputs: State): string | und
   const { operation } = (known.pending ?? {}) as Partial<Pending>;
   if (known.__owner === undefined || known.__programUnknown === true || operation === "create") return undefined;
   const isDone = isKeyOf(known.revertedFor as string | undefined, inputs.revertTriggers);
-  return isDone || isDoneByEarlierBuild(known, inputs.revertTriggers) ? undefined : key;
+  return isDone || isDoneByEarlyBuild(known, inputs.revertTriggers) ? undefined : key;
 }

@@ -10,7 +10,7 @@ import { evidenceOf } from "../revert/evidence";
 import type { SnapshotInputs } from "./inputs";
 import { observed } from "./state";
 
-/** The snapshots of the stack, and those that builds before 0.2 left `open`: they wrote no stack. */
+/** The snapshots of the stack, and those that early builds left `open`: they wrote no stack. */
 export async function listOwned(cloud: OpenStackContext, { stack }: ListScope): Promise<OwnedObject[]> {
   const alternatives = [{ [RECORD_KEYS.stack]: stack }, { [RECORD_KEYS.legacyPhase]: "open" }];
   const rows = await cloud.snapshotsWith(alternatives);
@@ -35,7 +35,7 @@ export async function recordOwnership(
   known: State,
   inputs: SnapshotInputs,
 ): Promise<void> {
-  // Builds before 0.2 adopt every snapshot in phase `open`, so that an adopted one has to leave it. A state that such a
+  // Early builds adopt every snapshot in phase `open`, so that an adopted one has to leave it. A state that such a
   // build has written has an owner and no stack.
   const isLegacy = known.__phase !== undefined || (known.__owner !== undefined && known.__stack === undefined);
   const phase = isLegacy ? { [RECORD_KEYS.legacyPhase]: "settled" } : {};

@@ -112,7 +112,7 @@ export const snapshotSeries: Definition<SnapshotSeriesInputs, OpenStackContext> 
   async update(cloud, id, from, inputs, olds, context) {
     const { volumeId, triggers } = inputs;
     const { takenFor, __programUnknown: isImported = false } = olds as HiddenOutputs & State;
-    // The state may have the digest of an earlier build. Pulumi's own import has not known the triggers.
+    // The state may have the digest of an early build. Pulumi's own import has not known the triggers.
     const isTakenBefore = isImported || isTakenFor(takenFor, triggers);
     const recorded: State = { ...olds, volumeId, takenFor: isTakenBefore ? instantKey(triggers) : takenFor };
     const listed = rowsBehind.get(from) ?? (await listInstants(cloud, id, recorded));

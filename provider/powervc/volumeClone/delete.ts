@@ -175,8 +175,8 @@ function deleteOne(
 }
 
 /**
- * Removes what is left of the pending create. A completed set has left nothing. A set that was never completed, or that a
- * build before 0.2 made, may have left it on the first volume.
+ * Removes what is left of the pending create. A completed set has left nothing. A set that was never completed, or that an
+ * early build made, may have left it on the first volume.
  */
 export async function clearAfterDelete(
   cloud: PowerVcContext,

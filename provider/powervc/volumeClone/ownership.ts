@@ -34,7 +34,7 @@ const SHORT_ID = 8;
 
 const SET_ID = "snapclone-[0-9a-f]{24}";
 const TEMPORARY_NAME = new RegExp(`^(.*)(${SET_ID})(?:-\\d+)?$`, "s");
-/** Builds before 0.2 wrote `intent`, with several keys and without a time. */
+/** Early builds wrote `intent`, with several keys and without a time. */
 const PENDING_CREATE = new RegExp(`^snapclone:(${SET_ID}):(pending|intent)$`);
 
 export const OWNERSHIP_KEYS = {
@@ -42,7 +42,7 @@ export const OWNERSHIP_KEYS = {
   owner: "snapclone:owner",
   inputs: "snapclone:inputs",
   attempt: "snapclone:attempt",
-  /** `failed` on a clone that a failed task has left. Builds before 0.2 wrote `open` or `settled`. */
+  /** `failed` on a clone that a failed task has left. Early builds wrote `open` or `settled`. */
   phase: "snapclone:phase",
   set: "snapclone:set",
   /** The clone's own id. */
@@ -68,7 +68,7 @@ export interface PendingCreate {
   id: string;
   /** The volume that it is written on: the first source of the set. */
   volumeId: string;
-  /** Time of the request by the backend's clock, ISO 8601. Builds before 0.2 wrote none. */
+  /** Time of the request by the backend's clock, ISO 8601. Early builds wrote none. */
   since?: string | undefined;
   /**
    * Id, or beginning of the id, of the group that the volume was in before the request. PowerVC's flow moves the volume into
@@ -76,7 +76,7 @@ export interface PendingCreate {
    */
   groupBefore?: string | undefined;
   taskId?: string | undefined;
-  /** Builds before 0.2 wrote no `stack`. */
+  /** Early builds wrote no `stack`. */
   record: Omit<OwnershipRecord, "stack"> & { stack?: string | undefined };
   /** The metadata keys that it consists of. The first key alone makes it a pending create. */
   keys: readonly string[];
@@ -108,7 +108,7 @@ export async function writePendingCreate(cloud: PowerVcContext, pendingCreate: P
   const key = pendingKey(id);
   cloud.pendingCreates.set(id, { ...pendingCreate, keys: [key] });
   await cloud.cinder.createVolumeMetadata(volumeId, { [key]: text });
-  // A build before 0.2 adopts what has the old keys.
+  // An early build adopts what has the old keys.
   if (!pendingCreate.keys.includes(key)) await removeKeys(cloud, volumeId, pendingCreate.keys);
 }
 
@@ -173,7 +173,7 @@ export function pendingCreatesOn(row: VolumeRow): PendingCreate[] {
   });
 }
 
-/** Builds before 0.2 wrote `…:intent` as "<volume> <inputs> <group>", and `…:owner` and `…:task` as keys of their own. */
+/** Early builds wrote `…:intent` as "<volume> <inputs> <group>", and `…:owner` and `…:task` as keys of their own. */
 function oldIntent(row: VolumeRow, id: string, value: string): PendingCreate[] {
   const [writtenOn, inputs = "", group = "-"] = value.split(" ");
   if (writtenOn !== row.id) return [];
@@ -192,7 +192,7 @@ function oldIntent(row: VolumeRow, id: string, value: string): PendingCreate[] {
   ];
 }
 
-/** Builds before 0.2 stored owners of up to 255 characters. */
+/** Early builds stored owners of up to 255 characters. */
 function shortened(owner: string): string {
   return shortOwner({ recordLengths: RECORD_LENGTHS }, "", owner);
 }
@@ -233,7 +233,7 @@ export async function pendingCreateOf(
     keys: [],
   };
   // Read the volume unless the task has everything. A killed run may have sent the request again since the task was
-  // stored, and builds before 0.2 wrote the owner on the volume only.
+  // stored, and early builds wrote the owner on the volume only.
   const isComplete =
     initialState !== undefined || cloud.requested.has(id) || (taskId !== undefined && owner !== undefined);
   if (isComplete) return known;
@@ -262,7 +262,7 @@ export function textsIn(value: unknown): Readonly<Record<string, string>> {
 
 // --- the sets of a stack
 
-/** The sets of this stack among these volumes, and the sets that a build before 0.2 left `open`. */
+/** The sets of this stack among these volumes, and the sets that an early build left `open`. */
 export function ownedSets(cloud: PowerVcContext, rows: readonly VolumeRow[], { stack }: ListScope): OwnedObject[] {
   return recordedSets(cloud, rows).filter((set) => {
     if (set.phase === "open") cloud.openSets.add(set.id);

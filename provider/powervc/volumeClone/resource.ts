@@ -98,7 +98,7 @@ export const volumeClone: Definition<VolumeCloneInputs, PowerVcContext> = {
     }
     const { __owner, __stack } = known as HiddenOutputs;
     const isOld = cloud.openSets.has(id) || (__owner !== undefined && __stack === undefined);
-    // Builds before 0.2 adopt every set that is not `settled`.
+    // Early builds adopt every set that is not `settled`.
     const tags = { ...recordTags(record), ...(isOld ? { [OWNERSHIP_KEYS.phase]: "settled" } : {}) };
     const clones = new Set([...recordedClones(known).keys(), ...(cloud.madeClones.get(id) ?? [])]);
     const items = [...clones].map((clone) => ({ row: { id: clone, name: null } }));

@@ -62,7 +62,7 @@ export function recordedClones(known: State): Map<string, string | undefined> {
   const recorded = new Map<string, string | undefined>();
   for (const { id, sourceId } of rows) if (typeof id === "string") recorded.set(id, sourceId);
   for (const [source, clone] of Object.entries(textsIn(known.clones))) recorded.set(clone, source);
-  // A source volume is never a clone of the set, even if an earlier build has recorded it as one.
+  // A source volume is never a clone of the set, even if an early build has recorded it as one.
   for (const source of sources) recorded.delete(source);
   return recorded;
 }

@@ -163,8 +163,8 @@ export function warningsAbout(set: TargetSetState, wantedSession: string | undef
   }
   if (set.uncertain.length > 0) {
     warnings.push(
-      `the groups of these targets are smaller than other groups: ${namesOf(set.uncertain.flat())}. A version before 0.2 ` +
-        "has not recorded how many targets a group should have, so these don't count and are not unlinked. Unlink them in ViPR if nobody needs them",
+      `the groups of these targets are smaller than other groups: ${namesOf(set.uncertain.flat())}. An early build ` +
+        "of this package has not recorded how many targets a group should have, so these don't count and are not unlinked. Unlink them in ViPR if nobody needs them",
     );
   }
   if (set.foreign.length > 0) {

@@ -18,14 +18,14 @@ const TAGS = {
 } as const;
 /** Overrides the record in a name: nobody owns the target any more. */
 export const NOBODY_TAG = TAGS.owner;
-/** Builds before 0.2 adopt every set without this tag. */
+/** Early builds adopt every set without this tag. */
 const SETTLED_TAG = "snapclone:settled";
 
 /** The targets that may belong to one resource. As JSON text it is the `place` of a ListScope. */
 interface Scope {
   targetName: string;
   owner: string;
-  /** The owner as builds before 0.2 wrote it: a digest of the URN alone. */
+  /** The owner as early builds wrote it: a digest of the URN alone. */
   formerOwner: string;
 }
 
@@ -34,7 +34,7 @@ export function listScopeOf(targetName: string, owner: string, urn: string): str
   return JSON.stringify({ targetName, owner, formerOwner } satisfies Scope);
 }
 
-/** The sets whose names or tags have this stack, and the sets of builds before 0.2 that have the owner's digest. */
+/** The sets whose names or tags have this stack, and the sets of early builds that have the owner's digest. */
 export async function listSets(controller: ViprContext, stack: string, place: string): Promise<OwnedObject[]> {
   const scope = JSON.parse(place) as Scope;
   const sets = await setsNamed(controller, scope.targetName);

@@ -32,7 +32,7 @@ export interface PromotedVolume {
 export interface Batch {
   batch: number;
   /**
-   * How many targets belong together: one, or one for each volume that the consistency group had then. Builds before 0.2
+   * How many targets belong together: one, or one for each volume that the consistency group had then. Early builds
    * recorded no number.
    */
   parts?: number;
@@ -256,7 +256,7 @@ function membership(
   const last = hasBatches ? Math.max(0, ...recorded.map(({ batch }) => batch)) : lastRecordedBatch(known);
   const canBeNext = (batch: number) => last === 0 || batch === last + 1 || used.has(batch - 1);
   return (one) => {
-    // Builds before 0.2, which recorded no batches, recorded every target with a name of the set.
+    // Early builds, which recorded no batches, recorded every target with a name of the set.
     if (ids.has(one.row.id)) return hasBatches || fitsSource(one, source);
     const isRequested =
       one.batch === linked?.batch ? one.index <= linked.count : one.batch > last && canBeNext(one.batch);
@@ -315,7 +315,7 @@ function largestGroup(members: readonly Member[]): number {
   return Math.max(...sizes);
 }
 
-/** How many targets belong together in a state of a build before 0.2, if all groups have the same size. */
+/** How many targets belong together in a state of an early build, if all groups have the same size. */
 function recordedSize({ targets, sourceId }: State, batch: number): number | undefined {
   const isOfGroup = isConsistencyGroup(asText(sourceId) ?? "");
   const recorded = asList<TargetOutput>(targets)

@@ -181,7 +181,7 @@ async function partsOf(
       const [tag] = members.filter(({ vmUuid }) => vmUuid === one);
       if (tag === undefined) return [];
       const written = [...members, ...notes].filter(({ vmUuid }) => vmUuid === one).map(({ tagUuid }) => tagUuid);
-      // Tags of builds before 0.2 name no owner.
+      // Tags of early builds name no owner.
       const { stack, owner = "", attempt } = tag.record ?? {};
       const whose = owner === "" ? `the set of clones ${set}` : owner;
       return [{ id: one, object, holder: set, stack, owner: whose, attempt, written, underWay: cloning.get(set) }];

@@ -17,7 +17,7 @@ import type { TagRow } from "../answers";
 import { isGone, type Step, type WaitContext, type ZStackContext } from "../context";
 import type { Members } from "./members";
 
-/** Builds before 0.2 noted only the end of a clone's time: three hours and five minutes after its request. */
+/** Early builds noted only the end of a clone's time: three hours and five minutes after its request. */
 const OLD_LIFE_SECONDS = 3 * 3600 + 300;
 const PREFIX = "snapclone::";
 const PART = "::";
@@ -33,24 +33,24 @@ export interface PendingCreate {
   /** Seconds since 1970. The server has given up by then. */
   until: number;
   time: number | undefined;
-  /** How many VMs the job makes. undefined in tags of builds before 0.2. */
+  /** How many VMs the job makes. undefined in tags of early builds. */
   clones: number | undefined;
-  /** How many data volumes each clone gets. undefined in tags of builds before 0.2. */
+  /** How many data volumes each clone gets. undefined in tags of early builds. */
   disks: number | undefined;
-  /** undefined if an update of a build before 0.2 requested the clones: the state has their set. */
+  /** undefined if an update of an early build requested the clones: the state has their set. */
   record: OwnershipRecord | undefined;
   isOld: boolean;
 }
 
 export interface MemberTag {
   set: string;
-  /** The VM that the tag was written on. undefined in tags of earlier builds. */
+  /** The VM that the tag was written on. undefined in tags of early builds. */
   vm: string | undefined;
   time: number | undefined;
   /** Data volumes that were cloned with the VM. */
   disks: readonly string[];
   record: OwnershipRecord | undefined;
-  /** The program's name for the clone. undefined in tags of builds before 0.2. */
+  /** The program's name for the clone. undefined in tags of early builds. */
   name: string | undefined;
 }
 
@@ -65,9 +65,9 @@ export interface SetTags {
   members: readonly (MemberTag & TagReference)[];
   /** User tags that an update was about to add. */
   notes: readonly (TagReference & { tag: string })[];
-  /** Builds before 0.2 tagged each cloned data volume. */
+  /** Early builds tagged each cloned data volume. */
   oldDisks: readonly { volume: string; vm: string }[];
-  /** Builds before 0.2 noted an adoption on the source. */
+  /** Early builds noted an adoption on the source. */
   oldAdoptions: readonly TagReference[];
 }
 
@@ -141,7 +141,7 @@ function ownedObject(
 }
 
 function createdAt(tag: PendingCreate | MemberTag): string | undefined {
-  // In tags of builds before 0.2, `until` is OLD_LIFE_SECONDS after the request, unless customTimeouts set another time.
+  // In tags of early builds, `until` is OLD_LIFE_SECONDS after the request, unless customTimeouts set another time.
   const seconds = tag.time ?? ("until" in tag ? tag.until - OLD_LIFE_SECONDS : undefined);
   return seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
 }

@@ -315,7 +315,7 @@ async function cloneMissing(
   }
 }
 
-/** The record of a set without a record in its tags: an older build wrote them, or somebody has removed them. */
+/** The record of a set without a record in its tags: an early build wrote them, or somebody has removed them. */
 function recordOf({ __owner: owner, __attempt: attempt }: State, stack: string): OwnershipRecord {
   return {
     stack,

@@ -432,9 +432,9 @@ type ManagedBy struct {
 	Inputs *string `pulumi:"inputs"`
 	// The URN of the resource.
 	Owner string `pulumi:"owner"`
-	// On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`.
+	// On snapshots of early builds: `open` until their run had ended well, then `settled`.
 	Phase *string `pulumi:"phase"`
-	// A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2.
+	// A digest of the state store, organisation, project and stack. Absent on snapshots of early builds.
 	Stack *string `pulumi:"stack"`
 }
 
@@ -472,12 +472,12 @@ func (o ManagedByOutput) Owner() pulumi.StringOutput {
 	return o.ApplyT(func(v ManagedBy) string { return v.Owner }).(pulumi.StringOutput)
 }
 
-// On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`.
+// On snapshots of early builds: `open` until their run had ended well, then `settled`.
 func (o ManagedByOutput) Phase() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ManagedBy) *string { return v.Phase }).(pulumi.StringPtrOutput)
 }
 
-// A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2.
+// A digest of the state store, organisation, project and stack. Absent on snapshots of early builds.
 func (o ManagedByOutput) Stack() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ManagedBy) *string { return v.Stack }).(pulumi.StringPtrOutput)
 }
@@ -546,7 +546,7 @@ func (o ManagedByPtrOutput) Owner() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`.
+// On snapshots of early builds: `open` until their run had ended well, then `settled`.
 func (o ManagedByPtrOutput) Phase() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ManagedBy) *string {
 		if v == nil {
@@ -556,7 +556,7 @@ func (o ManagedByPtrOutput) Phase() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2.
+// A digest of the state store, organisation, project and stack. Absent on snapshots of early builds.
 func (o ManagedByPtrOutput) Stack() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ManagedBy) *string {
 		if v == nil {
@@ -573,7 +573,7 @@ type OverlayOwner struct {
 	Owner string `pulumi:"owner"`
 	// How far the overlay has got (docs/assisted-snapshot.md).
 	Phase *string `pulumi:"phase"`
-	// A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2.
+	// A digest of the state store, organisation, project and stack. Absent on overlays of early builds.
 	Stack *string `pulumi:"stack"`
 }
 
@@ -606,7 +606,7 @@ func (o OverlayOwnerOutput) Phase() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v OverlayOwner) *string { return v.Phase }).(pulumi.StringPtrOutput)
 }
 
-// A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2.
+// A digest of the state store, organisation, project and stack. Absent on overlays of early builds.
 func (o OverlayOwnerOutput) Stack() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v OverlayOwner) *string { return v.Stack }).(pulumi.StringPtrOutput)
 }
@@ -665,7 +665,7 @@ func (o OverlayOwnerPtrOutput) Phase() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2.
+// A digest of the state store, organisation, project and stack. Absent on overlays of early builds.
 func (o OverlayOwnerPtrOutput) Stack() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *OverlayOwner) *string {
 		if v == nil {

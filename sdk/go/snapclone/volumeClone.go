@@ -73,7 +73,7 @@ type VolumeClone struct {
 	DisplayName pulumi.StringPtrOutput `pulumi:"displayName"`
 	// PowerVC's flows and how each of them ended, such as `{ cloneFlow: "SUCCESS" }`. Absent after a lost reply.
 	Flow pulumi.StringMapOutput `pulumi:"flow"`
-	// The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of builds before 0.2: their number.)
+	// The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of early builds: their number.)
 	Missing pulumi.StringArrayOutput `pulumi:"missing"`
 	// The prefix that the server puts before names.
 	NamePrefix pulumi.StringOutput `pulumi:"namePrefix"`
@@ -321,7 +321,7 @@ func (o VolumeCloneOutput) Flow() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *VolumeClone) pulumi.StringMapOutput { return v.Flow }).(pulumi.StringMapOutput)
 }
 
-// The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of builds before 0.2: their number.)
+// The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of early builds: their number.)
 func (o VolumeCloneOutput) Missing() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *VolumeClone) pulumi.StringArrayOutput { return v.Missing }).(pulumi.StringArrayOutput)
 }

@@ -544,8 +544,8 @@ class ManagedBy(dict):
         :param _builtins.float age_seconds: The age of the snapshot in seconds, by Cinder's clock. It changes with each run: don't export it.
         :param _builtins.str attempt: Which create made or adopted the snapshot.
         :param _builtins.str inputs: A fingerprint of the inputs that can't change in place.
-        :param _builtins.str phase: On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`.
-        :param _builtins.str stack: A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2.
+        :param _builtins.str phase: On snapshots of early builds: `open` until their run had ended well, then `settled`.
+        :param _builtins.str stack: A digest of the state store, organisation, project and stack. Absent on snapshots of early builds.
         """
         pulumi.set(__self__, "owner", owner)
         if age_seconds is not None:
@@ -595,7 +595,7 @@ class ManagedBy(dict):
     @pulumi.getter
     def phase(self) -> Optional[_builtins.str]:
         """
-        On snapshots of builds before 0.2: `open` until their run had ended well, then `settled`.
+        On snapshots of early builds: `open` until their run had ended well, then `settled`.
         """
         return pulumi.get(self, "phase")
 
@@ -603,7 +603,7 @@ class ManagedBy(dict):
     @pulumi.getter
     def stack(self) -> Optional[_builtins.str]:
         """
-        A digest of the state store, organisation, project and stack. Absent on snapshots of builds before 0.2.
+        A digest of the state store, organisation, project and stack. Absent on snapshots of early builds.
         """
         return pulumi.get(self, "stack")
 
@@ -619,7 +619,7 @@ class OverlayOwner(dict):
         :param _builtins.str owner: The URN of the `AssistedSnapshot`.
         :param _builtins.str file: The file that the disk was switched to.
         :param _builtins.str phase: How far the overlay has got (docs/assisted-snapshot.md).
-        :param _builtins.str stack: A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2.
+        :param _builtins.str stack: A digest of the state store, organisation, project and stack. Absent on overlays of early builds.
         """
         pulumi.set(__self__, "owner", owner)
         if file is not None:
@@ -657,7 +657,7 @@ class OverlayOwner(dict):
     @pulumi.getter
     def stack(self) -> Optional[_builtins.str]:
         """
-        A digest of the state store, organisation, project and stack. Absent on overlays of builds before 0.2.
+        A digest of the state store, organisation, project and stack. Absent on overlays of early builds.
         """
         return pulumi.get(self, "stack")
 

@@ -434,7 +434,7 @@ class VolumeClone(pulumi.CustomResource):
     @pulumi.getter
     def missing(self) -> pulumi.Output[Optional[Sequence[_builtins.str]]]:
         """
-        The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of builds before 0.2: their number.)
+        The volumes whose clones somebody has deleted. The next `pulumi up` makes a new set. Absent if there are none. (In states of early builds: their number.)
         """
         return pulumi.get(self, "missing")
 

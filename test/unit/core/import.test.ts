@@ -128,7 +128,7 @@ describe("refused, and nothing is sent", () => {
     );
   });
 
-  test("an object that an earlier build recorded for another stack", async () => {
+  test("an object that an early build recorded for another stack", async () => {
     put("fake-old", { owner: "urn:pulumi:prod::shop::t::x", phase: "settled" });
     await refused({ a: imports() }, /belongs to urn:pulumi:prod::shop::t::x of another stack/);
   });

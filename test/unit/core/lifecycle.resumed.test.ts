@@ -41,7 +41,7 @@ test.each<
   }
 });
 
-test("a pending create of an earlier build, which has no time: the default, or the update's", async () => {
+test("a pending create of an early build, which has no time: the default, or the update's", async () => {
   const { cloud, definition, clock, newRun, run } = setUp();
   cloud.readsUntilReady = 1_000_000;
   const { id, properties } = await partial(clock.run(() => create(definition, run, NEWS, MINUTE)));

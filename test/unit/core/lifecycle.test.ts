@@ -175,7 +175,7 @@ describe("delete", () => {
     await remove(definition, newRun(), id, outs);
   });
 
-  test("where a build before 0.2 left two entries with one id, the old entry leaves the object to the one that stays, and says so", async () => {
+  test("where an early build left two entries with one id, the old entry leaves the object to the one that stays, and says so", async () => {
     const { cloud, definition, clock, log, run } = setUp();
     const { id, outs } = await clock.run(() => create(definition, run, NEWS));
     const { __stack, __backend, ...old } = outs;

@@ -297,7 +297,7 @@ describe("another owner", () => {
     expect(diff(fake, olds, { source: "v", __owner: OWNER }, "s")).toEqual({ changes: false });
     expect(diff(fake, olds, { source: "v", __owner: `${OWNER}2` }, "s")).toEqual({ changes: true });
     expect(diff(fake, olds, { source: "v", __owner: OWNER }, "t")).toEqual({ changes: true });
-    // States of earlier builds have no stack.
+    // States of early builds have no stack.
     expect(diff(fake, { source: "v", __owner: OWNER }, { source: "v", __owner: OWNER }, "t")).toEqual({
       changes: false,
     });

@@ -29,7 +29,7 @@ const only = (tag: string) => readTags([row(tag)]).get(SET);
 test("memberTag: is read back as it was written", () => {
   const member = fc.record({
     set: fc.constant(SET),
-    // Tags of earlier builds do not name their VM.
+    // Tags of early builds do not name their VM.
     vm: fc.option(fc.constant(SET), { nil: undefined }),
     // Of an imported VM the time is not known.
     time: fc.option(fc.integer({ min: 1, max: 2_000_000_000 }), { nil: undefined }),
@@ -82,7 +82,7 @@ test("tagsOfStack: matches all tags of a stack, old forms included", () => {
   expect(tags[0]?.replace("::shop::", "::other::")).not.toMatch(pattern);
 });
 
-test("readTags: reads tags of builds before 0.2", () => {
+test("readTags: reads tags of early builds", () => {
   expect(only(`snapclone::open::${SET}::${JOB}::7::ff::${OWNER}`)?.pendingCreates).toMatchObject([
     { job: JOB, until: 7, isOld: true, record: { stack: "", inputs: "ff", owner: OWNER } },
   ]);

@@ -1,5 +1,5 @@
-// What the last build before 0.2 left behind (its marks, its state) goes on working. `earlier/*.json` hold what that build
-// wrote for each resource: "settled" after an orderly end, "open" after a kill.
+// What the last early build without `stack` left behind (its marks, its state) goes on working. `early/*.json` hold what
+// that build wrote for each resource: "settled" after an orderly end, "open" after a kill.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -20,9 +20,9 @@ interface Left {
 }
 
 const YEARS = "99999h";
-const FOLDER = path.join(__dirname, "earlier");
+const FOLDER = path.join(__dirname, "early");
 
-describe.each(earlierTitles())("%s", (title) => {
+describe.each(titles())("%s", (title) => {
   const file = path.join(FOLDER, `${title}.json`);
   const subject = RESOURCES.find((one) => one.title === title) as ResourceUnderTest;
   const left = JSON.parse(fs.readFileSync(file, "utf8")) as { settled: Left; open: Left };
@@ -88,7 +88,7 @@ describe.each(earlierTitles())("%s", (title) => {
 });
 
 /** The resources that those builds had. */
-function earlierTitles(): string[] {
+function titles(): string[] {
   return fs.readdirSync(FOLDER).map((file) => path.basename(file, ".json"));
 }
 
