@@ -39,6 +39,22 @@ describe("after a refresh", () => {
     expect(engine.state.entries).toMatchObject([{ outputs: { verified: true } }]);
   });
 
+  test("update: if the user finds no overlay for a record that was lost, the up after that makes the overlay", async () => {
+    const engine = newEngine();
+    fixture.emulator.nova.failNext("create", "error");
+    await engine.up({ overlay: args() });
+    const ours = { ...row().metadata };
+    row().metadata = {};
+    await refreshed(engine);
+    expect(textOf((await engine.up({ overlay: args() })).errors)).toMatch(/made if the disk is on overlay-1, none if/);
+    row().metadata = { ...ours, "snapclone:assisted-step": "none" };
+    const { errors, log } = await engine.up({ overlay: args() });
+    expect(errors).toEqual([]);
+    expect([chain(), novaRequests("create").length]).toEqual([[OVERLAY, BASE], 2]);
+    expect(log.at(-1)).toMatch(/Cinder's driver does not know that the disk .* is on overlay-1 now/);
+    expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, status: "available" } }]);
+  });
+
   test("update: a delete that was interrupted before it asked Nova is taken back", async () => {
     const engine = newEngine();
     await engine.up({ overlay: args() });
@@ -97,6 +113,25 @@ describe("after a refresh", () => {
     },
   );
 });
+
+test.each(["merged", "merge-asked"])(
+  "update: with the step %s on the snapshot the up fails with the reason, and the next one makes another overlay",
+  async (step) => {
+    const engine = newEngine();
+    await engine.up({ overlay: fixture.args({ create: "1m" }) });
+    // The disk can't be switched to its active file.
+    fixture.emulator.nova.createFile(VOLUME, "overlay-2");
+    Object.assign(row(), { status: step === "merged" ? "available" : "deleting", progress: "90%" });
+    row().metadata["snapclone:assisted-step"] = step;
+    const program = { ...fixture.args({ create: "1m" }), manageStatus: false };
+    const { errors } = await engine.up({ overlay: program });
+    expect(textOf(errors)).toMatch(/the overlay overlay-1 .* merged[\s\S]*The next `pulumi up` makes another/);
+    expect(engine.state.entries).toMatchObject([{ outputs: { __step: step }, initError: true }]);
+    if (step === "merge-asked") return;
+    expect((await engine.up({ overlay: { ...program, newFile: "overlay-2" } })).errors).toEqual([]);
+    expect([chain()[0], novaRequests("delete")]).toEqual(["overlay-2", []]);
+  },
+);
 
 test("diff: shows what a change of each input does", () => {
   const olds = { ...fixture.inputs, fileToMerge: "a", mergeTargetFile: "b", status: "available", verified: true };

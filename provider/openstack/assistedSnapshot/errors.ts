@@ -66,6 +66,15 @@ export function recordMissingBeforeMerge(id: string, expected: ExpectedRecord): 
   });
 }
 
+/** Only a diff can have the overlay replaced. */
+export function overlayGone(id: string, newFile: string): SnapcloneError {
+  return new SnapcloneError({
+    kind: "failed",
+    message: `the overlay ${newFile} of snapshot ${id} has been merged, or Nova was asked to merge it. Nothing was changed`,
+    hint: "The next `pulumi up` makes another overlay. If the disk is still on that file, name another newFile.",
+  });
+}
+
 function restoreRecordHint(id: string, expected: ExpectedRecord, otherwise: string): string {
   const command = setRecordCommand(id, expected, "…");
   return `Look at the server's disk (\`virsh domblklist\`), write the record again (${command}: ${PHASE.made} if the disk is on ${expected.file}, ${otherwise} if it is not), and run again.`;

@@ -12,7 +12,7 @@ import { statusCommand } from "../wait";
 import { lockVolume, unlockVolume } from "./claim";
 import { completeOverlay, type OverlayRequest, requestOverlay, taskAfter } from "./create";
 import { removeOverlay } from "./delete";
-import { driverWarning, NOVA_LOG_HINT, withoutUnprovenAbsence } from "./errors";
+import { driverWarning, NOVA_LOG_HINT, overlayGone, withoutUnprovenAbsence } from "./errors";
 import { type AssistedSnapshotInputs, inputRules, validate } from "./inputs";
 import {
   type ExpectedRecord,
@@ -111,10 +111,16 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
     return observed(row, { ...known, ...parseId(id) }, mismatch);
   },
 
-  /** A changed input only matters to the merge. There is work only if the row shows an unfinished operation. */
+  /**
+   * A changed input only matters to the merge. There is work only if the row shows an unfinished operation, or if a user has
+   * just found that the disk was not switched.
+   */
   async update(cloud, id, from, inputs, known, context) {
-    if (divergence(from.state)?.effect !== "update") return from;
     const { volumeId, snapshotId } = parseId(id);
+    const diverged = divergence(from.state);
+    if (diverged === undefined) return from;
+    if (diverged.effect === "replace" && from.state.__step !== PHASE.none)
+      throw overlayGone(snapshotId, inputs.newFile);
     return withVolumeLock(cloud, volumeId, context, async () =>
       finishOverlay(cloud, await waitUntilVisible(cloud, snapshotId, context), inputs, known, context),
     );
@@ -186,7 +192,9 @@ async function finishOverlay(
   const expected = expectedRecord(known, context.stack);
   if (phaseOf(row) !== PHASE.mergePreparing || ownershipMismatch(row, expected) !== undefined) {
     const task = taskOf(phaseOf(row) === PHASE.asked, expected);
-    return completeOverlay(cloud, row, task, recordOfTask(task, inputs), inputs, context);
+    const made = await completeOverlay(cloud, row, task, recordOfTask(task, inputs), inputs, context);
+    context.warn(driverWarning(inputs.volumeId, `is on ${inputs.newFile} now`));
+    return made;
   }
   // A delete that had not asked Nova yet, and that the program no longer wants.
   const made = await write(cloud, row, finalPhase(row, PHASE.made));
