@@ -2,6 +2,7 @@
 
 import { diff } from "../../provider/core/diff";
 import { create, update } from "../../provider/core/lifecycle";
+import { RECORD_KEYS } from "../../provider/openstack/assistedSnapshot/ownership";
 import { partial } from "../support/failures";
 import type { FakeEngine } from "../support/fakeEngine";
 import { BASE, eventually, OVERLAY, textOf, useAssistedSnapshot, VOLUME } from "./assistedSnapshotFixture";
@@ -53,6 +54,36 @@ describe("after a refresh", () => {
     expect([chain(), novaRequests("create").length]).toEqual([[OVERLAY, BASE], 2]);
     expect(log.at(-1)).toMatch(/Cinder's driver does not know that the disk .* is on overlay-1 now/);
     expect(engine.state.entries).toMatchObject([{ outputs: { verified: true, status: "available" } }]);
+  });
+
+  // The keys of a record are removed at the same time, so a kill may leave any of them.
+  test.each(["stack", "owner", "inputs", "attempt", "file", "nonce"] as const)(
+    "update: where an interrupted replacement has left `%s` of the record, the next up makes the overlay",
+    async (key) => {
+      const engine = newEngine();
+      fixture.emulator.nova.failNext("create", "error");
+      await engine.up({ overlay: args() });
+      const left = row().metadata[RECORD_KEYS[key]];
+      row().metadata = { [RECORD_KEYS.phase]: "none", ...(left === undefined ? {} : { [RECORD_KEYS[key]]: left }) };
+      expect(await refreshed(engine)).toMatchObject({ verified: false, unverifiedReason: "there is no overlay" });
+      expect((await engine.up({ overlay: args() })).errors).toEqual([]);
+      expect([chain(), phase()]).toEqual([[OVERLAY, BASE], "made"]);
+    },
+  );
+
+  test("delete: the record of a request that was never sent says so before its keys go", async () => {
+    const engine = newEngine();
+    fixture.emulator.nova.failNext("create", "error");
+    await engine.up({ overlay: args() });
+    row().metadata[RECORD_KEYS.phase] = "preparing";
+    const before = fixture.emulator.requests.length;
+    expect((await engine.destroy()).errors).toEqual([]);
+    const changes = fixture.emulator.requests.slice(before).filter(({ path }) => path.includes("/metadata"));
+    expect(changes.map(({ method }) => method).filter((method) => method !== "GET")).toEqual([
+      "POST",
+      ...Array(changes.length - 1).fill("DELETE"),
+    ]);
+    expect(row().metadata).toEqual({});
   });
 
   test("update: a delete that was interrupted before it asked Nova is taken back", async () => {

@@ -35,12 +35,11 @@ import { optionalFileName } from "./inputs";
 import {
   type ExpectedRecord,
   finalPhase,
+  mismatchWithKeysLeft,
   ownershipMismatch,
-  type PartialRecord,
   PHASE,
   phaseOf,
   RECORD_KEYS,
-  recordOn,
   removeRecord,
   write,
 } from "./ownership";
@@ -117,18 +116,9 @@ function isUnsent({ pending }: State): boolean {
 
 /** Nova knows no records: it would merge an overlay of any resource. */
 function assertOwned(row: SnapshotRow, expected: ExpectedRecord): void {
-  const phase = phaseOf(row);
-  if (phase === undefined) throw recordMissingBeforeMerge(row.id, expected);
-  // An interrupted `removeRecord` may have left any keys of the record. There is nothing to merge then.
-  const hasNoOverlay = phase === PHASE.merged || phase === PHASE.none || phase === PHASE.preparing;
-  const mismatch = ownershipMismatch(row, hasNoOverlay ? keysLeft(expected, row) : expected);
+  if (phaseOf(row) === undefined) throw recordMissingBeforeMerge(row.id, expected);
+  const mismatch = mismatchWithKeysLeft(row, expected);
   if (mismatch !== undefined) throw notOursToMerge(row, expected, mismatch);
-}
-
-function keysLeft(expected: ExpectedRecord, row: SnapshotRow): PartialRecord {
-  const found = recordOn(row);
-  const keys = (Object.keys(found) as (keyof PartialRecord)[]).filter((key) => found[key] !== undefined);
-  return Object.fromEntries(keys.map((key) => [key, expected[key]]));
 }
 
 /** Nova merges what these four fields say, and ignores everything else. */
@@ -279,8 +269,9 @@ async function restoreSnapshot(
   row: SnapshotRow,
 ): Promise<void> {
   const phase = phaseOf(row);
-  const isFinal = phase === PHASE.merged || phase === PHASE.none || phase === PHASE.preparing;
-  const last = isFinal ? row : await write(cloud, row, finalPhase(row, PHASE.merged));
+  const isFinal = phase === PHASE.merged || phase === PHASE.none;
+  const end = phase === PHASE.preparing ? PHASE.none : PHASE.merged;
+  const last = isFinal ? row : await write(cloud, row, finalPhase(row, end));
   if (phaseOf(last) === PHASE.merged) {
     const { file_to_merge, merge_target_file } = info;
     const change = merge_target_file === null ? `is on ${expected.file} for good` : `has lost ${file_to_merge}`;

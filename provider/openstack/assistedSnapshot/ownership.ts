@@ -80,7 +80,7 @@ export interface ExpectedRecord extends OwnershipRecord {
   file: string;
 }
 
-export type PartialRecord = { [key in "stack" | "owner" | "inputs" | "file"]?: string | undefined };
+type PartialRecord = { [key in "stack" | "owner" | "inputs" | "file"]?: string | undefined };
 
 /** Early builds wrote no stack and no attempt. */
 export function recordOn({ metadata }: SnapshotRow): PartialRecord {
@@ -110,6 +110,22 @@ export function ownershipMismatch(
   if (differs("file")) return `${overlay} is the file ${found.file}; this resource's overlay is ${expected.file}`;
   if (differs("inputs")) return `${overlay} was made from other inputs, for ${found.owner}`;
   return undefined;
+}
+
+/**
+ * Why the record is not this resource's. An interrupted `removeRecord` may have left any keys of the record. There is no overlay
+ * then.
+ */
+export function mismatchWithKeysLeft(row: SnapshotRow, expected: ExpectedRecord): string | undefined {
+  const phase = phaseOf(row);
+  const hasNoOverlay = phase === PHASE.merged || phase === PHASE.none || phase === PHASE.preparing;
+  return ownershipMismatch(row, hasNoOverlay ? keysLeft(expected, row) : expected);
+}
+
+function keysLeft(expected: ExpectedRecord, row: SnapshotRow): PartialRecord {
+  const found = recordOn(row);
+  const keys = (Object.keys(found) as (keyof PartialRecord)[]).filter((key) => found[key] !== undefined);
+  return Object.fromEntries(keys.map((key) => [key, expected[key]]));
 }
 
 export function ownedObject(row: SnapshotRow): Omit<OwnedObject, "state"> {

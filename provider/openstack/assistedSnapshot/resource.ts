@@ -18,6 +18,7 @@ import {
   type ExpectedRecord,
   finalPhase,
   hasOverlay,
+  mismatchWithKeysLeft,
   ownedObject,
   ownershipMismatch,
   PHASE,
@@ -107,7 +108,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
     const row = await cloud.snapshot(parseId(id).snapshotId, signal);
     if (!row) return undefined;
     const hasRecord = known.__owner !== undefined && phaseOf(row) !== undefined;
-    const mismatch = hasRecord ? ownershipMismatch(row, expectedRecord(known, "")) : undefined;
+    const mismatch = hasRecord ? mismatchWithKeysLeft(row, expectedRecord(known, "")) : undefined;
     return observed(row, { ...known, ...parseId(id) }, mismatch);
   },
 
