@@ -91,16 +91,17 @@ function byHand(how: string, at: number): void {
   if (!vm) return;
   if (how === "rename") vm.name = "renamed";
   if (how === "stop") vm.state = "Stopped";
-  // Without the tag, only the state shows the owner.
+  // Without the tag, only the state shows the owner, and of an expunged VM the data volumes that it had.
   const known = fixture.engine.state.entries.flatMap(({ outputs }) => (outputs.vms ?? []) as { uuid: string }[]);
-  if (how === "untag" && known.some(({ uuid }) => uuid === vm.uuid)) {
+  const isKnown = known.some(({ uuid }) => uuid === vm.uuid);
+  if (how === "untag" && isKnown) {
     for (const [uuid, { resourceUuid }] of zstack.tags) if (resourceUuid === vm.uuid) zstack.tags.delete(uuid);
   }
   if (how === "bin" || how === "expunge") {
     for (const volume of zstack.volumesOf(vm.uuid, "Data")) zstack.detach(volume);
     vm.state = "Destroyed";
   }
-  if (how === "expunge") zstack.removeVm(vm.uuid);
+  if (how === "expunge" && isKnown) zstack.removeVm(vm.uuid);
 }
 
 /** Clones as anybody can see them. */
