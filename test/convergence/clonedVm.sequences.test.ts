@@ -91,13 +91,13 @@ function byHand(how: string, at: number): void {
   if (!vm) return;
   if (how === "rename") vm.name = "renamed";
   if (how === "stop") vm.state = "Stopped";
-  // Without the tag, only the state shows the owner, and of an expunged VM the data volumes that it had.
+  // Without the tag, only the state shows the owner; and only the state shows which data volumes a removed VM has had.
   const known = fixture.engine.state.entries.flatMap(({ outputs }) => (outputs.vms ?? []) as { uuid: string }[]);
   const isKnown = known.some(({ uuid }) => uuid === vm.uuid);
   if (how === "untag" && isKnown) {
     for (const [uuid, { resourceUuid }] of zstack.tags) if (resourceUuid === vm.uuid) zstack.tags.delete(uuid);
   }
-  if (how === "bin" || how === "expunge") {
+  if ((how === "bin" || how === "expunge") && isKnown) {
     for (const volume of zstack.volumesOf(vm.uuid, "Data")) zstack.detach(volume);
     vm.state = "Destroyed";
   }
