@@ -107,8 +107,10 @@ async function createAgain(
   const { id, properties } = earlier;
   const resume = () => updateEntry(definition, run, id, properties, news, { timeoutMs, resumeMs: timeoutMs });
   try {
+    // As the object's record has it, which is what a later run asks for.
     const { __attempt } = news as HiddenInputs;
-    return { id, ...(await run.answering(run.stackOf(news), __attempt, resume)) };
+    const attempt = __attempt?.slice(0, definition.recordLengths?.attempt);
+    return { id, ...(await run.answering(run.stackOf(news), attempt, resume)) };
   } catch (error) {
     if (!isKind(error, "notFound")) throw error;
     return createNew(definition, run, news, timeoutMs);

@@ -188,6 +188,19 @@ test("a create that has linked one of two targets, a refresh, and one in the pro
   expect(outs()).toMatchObject({ refreshedBy: ["tue"] });
 });
 
+test("a create that an error hook repeats, and whose process dies alone: the next up adopts what it has linked", async () => {
+  for (let nth = 5; nth < 20; nth += 1) {
+    fixture.reset();
+    fixture.engine.repeats = 1;
+    fixture.vipr.failNext({ operation: "link", succeed: 0 });
+    const options = { firstCheckWithoutSeed: false, providerAlone: true };
+    await fixture.run(execute(SETS.monday, options), { nth, kind: "killed after" });
+    await fixture.run(execute(SETS.monday, options));
+    fixture.finishBackendWork();
+    expect([nth, fixture.vipr.active().length]).toEqual([nth, targets().length]);
+  }
+});
+
 test("a target that somebody links under a set's name, a set that is gone, and a killed create: the target is nobody's", async () => {
   fixture.reset();
   const program = { ...SETS.monday, count: 1 };
