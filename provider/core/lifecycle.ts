@@ -33,7 +33,7 @@ import {
   writeRecord,
 } from "./operation";
 import { inputsOf, outputs, type PartialFailure, recordFailure, UNKNOWN_OUTCOME } from "./outputs";
-import { NO_RECORD, ownershipRecord, RECORDED } from "./ownership";
+import { NO_RECORD, ownershipRecord, RECORDED, shortAttempt } from "./ownership";
 import { keepAt } from "./propertyPath";
 import { waitsForNextUp } from "./repeats";
 import { retryUntilFound } from "./retryUntilFound";
@@ -107,9 +107,9 @@ async function createAgain(
   const { id, properties } = earlier;
   const resume = () => updateEntry(definition, run, id, properties, news, { timeoutMs, resumeMs: timeoutMs });
   try {
-    // As the object's record has it, which is what a later run asks for.
     const { __attempt } = news as HiddenInputs;
-    const attempt = __attempt?.slice(0, definition.recordLengths?.attempt);
+    // A later run asks for the attempt as the object's record has it.
+    const attempt = __attempt === undefined ? undefined : shortAttempt(definition, __attempt);
     return { id, ...(await run.answering(run.stackOf(news), attempt, resume)) };
   } catch (error) {
     if (!isKind(error, "notFound")) throw error;

@@ -180,6 +180,9 @@ export function stackDigest(
   return digest(JSON.stringify([origin, organization ?? "organization", project, stack]));
 }
 
+/** The default of `recordLengths`: Cinder's metadata values hold 255 characters. */
+const LENGTHS = { owner: 255, inputs: 32, attempt: 16 };
+
 export function ownershipRecord(
   definition: AnyDefinition,
   stack: string,
@@ -191,13 +194,18 @@ export function ownershipRecord(
     .filter(([, { onChange, immutableKey }]) => onChange === "replace" || immutableKey !== undefined)
     .filter(([key, rule]) => rule.immutableKey !== undefined || !sameAsAbsent(rule, inputs[key]))
     .map(([key, { immutableKey }]) => [key, immutableKey ? immutableKey(inputs[key]) : inputs[key]]);
-  const lengths = definition.recordLengths ?? { owner: 255, inputs: 32, attempt: 16 };
+  const lengths = definition.recordLengths ?? LENGTHS;
   return {
     stack,
     owner: shortOwner(definition, stack, urn),
     inputs: digest(canonical(Object.fromEntries(immutable))).slice(0, lengths.inputs),
-    ...(attempt === undefined ? {} : { attempt: attempt.slice(0, lengths.attempt) }),
+    ...(attempt === undefined ? {} : { attempt: shortAttempt(definition, attempt) }),
   };
+}
+
+/** The attempt, shortened to what the backend stores. */
+export function shortAttempt({ recordLengths }: Pick<AnyDefinition, "recordLengths">, attempt: string): string {
+  return attempt.slice(0, (recordLengths ?? LENGTHS).attempt);
 }
 
 /**
@@ -209,7 +217,7 @@ export function shortOwner(
   stack: string,
   urn: string,
 ): string {
-  const limit = recordLengths?.owner ?? 255;
+  const limit = (recordLengths ?? LENGTHS).owner;
   if (urn === "") return "";
   if (limit < 64) return digest(`${stack} ${urn}`).slice(0, limit);
   return urn.length <= limit ? urn : `${urn.slice(0, limit - 75)}…${digest(urn)}`;
