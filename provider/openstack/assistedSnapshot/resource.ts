@@ -98,9 +98,7 @@ export const assistedSnapshot: Definition<AssistedSnapshotInputs, OpenStackConte
       const request = initialState as OverlayRequest | undefined;
       if (request?.failure !== undefined) throw request.failure;
       const row = request?.row ?? (await waitUntilVisible(cloud, snapshotId, context));
-      const made = await completeOverlay(cloud, row, task, recordOfTask(task, inputs), inputs, context);
-      context.warn(driverWarning(volumeId, `is on ${inputs.newFile} now`));
-      return made;
+      return completeAndWarn(cloud, row, task, inputs, context);
     });
   },
 
@@ -182,6 +180,18 @@ async function withVolumeLock<T>(
   }
 }
 
+async function completeAndWarn(
+  cloud: OpenStackContext,
+  row: SnapshotRow,
+  task: Task,
+  inputs: AssistedSnapshotInputs,
+  context: OperationContext,
+): Promise<Observed> {
+  const made = await completeOverlay(cloud, row, task, recordOfTask(task, inputs), inputs, context);
+  context.warn(driverWarning(inputs.volumeId, `is on ${inputs.newFile} now`));
+  return made;
+}
+
 /** Ends what an interrupted operation has begun and the state does not know of. */
 async function finishOverlay(
   cloud: OpenStackContext,
@@ -192,10 +202,7 @@ async function finishOverlay(
 ): Promise<Observed> {
   const expected = expectedRecord(known, context.stack);
   if (phaseOf(row) !== PHASE.mergePreparing || ownershipMismatch(row, expected) !== undefined) {
-    const task = taskOf(phaseOf(row) === PHASE.asked, expected);
-    const made = await completeOverlay(cloud, row, task, recordOfTask(task, inputs), inputs, context);
-    context.warn(driverWarning(inputs.volumeId, `is on ${inputs.newFile} now`));
-    return made;
+    return completeAndWarn(cloud, row, taskOf(phaseOf(row) === PHASE.asked, expected), inputs, context);
   }
   // A delete that had not asked Nova yet, and that the program no longer wants.
   const made = await write(cloud, row, finalPhase(row, PHASE.made));
