@@ -21,6 +21,8 @@ export interface Deletion {
   revertedHint: string;
 }
 
+export type DeletionContext = Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">;
+
 export interface StatusRow {
   id: string;
   status: string;
@@ -52,10 +54,7 @@ const HELD: Readonly<Record<string, string>> = {
 };
 
 /** "missing": Cinder did not know the object at the first request. */
-export async function deleteUntilGone(
-  deletion: Deletion,
-  context: Pick<OperationContext, "clock" | "deadline" | "signal" | "progress">,
-): Promise<"deleted" | "missing"> {
+export async function deleteUntilGone(deletion: Deletion, context: DeletionContext): Promise<"deleted" | "missing"> {
   const { noun, id, poller, estimator } = deletion;
   const state: DeletionState = {
     found: false,

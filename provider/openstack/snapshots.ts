@@ -6,7 +6,7 @@ import type { OperationContext } from "../core/definition";
 import type { Evaluation } from "../core/poll";
 import type { SnapshotRow } from "./cinder";
 import type { OpenStackContext } from "./context";
-import { deleteUntilGone } from "./deletion";
+import { type DeletionContext, deleteUntilGone } from "./deletion";
 import { creationFailed, removedByOthers, vanished } from "./snapshot/errors";
 import { setToError, waitForObject } from "./wait";
 
@@ -67,7 +67,7 @@ async function evaluateCreation(
 export function deleteSnapshot(
   cloud: OpenStackContext,
   id: string,
-  context: Parameters<typeof deleteUntilGone>[1],
+  context: DeletionContext,
 ): Promise<"deleted" | "missing"> {
   return deleteUntilGone(
     {

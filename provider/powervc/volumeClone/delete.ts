@@ -3,7 +3,7 @@
 import type { HiddenOutputs, OperationContext, Pending, State } from "../../core/definition";
 import { isKind } from "../../core/errors";
 import type { VolumeRow } from "../../openstack/cinder";
-import { type Deletion, deleteUntilGone } from "../../openstack/deletion";
+import { type Deletion, type DeletionContext, deleteUntilGone } from "../../openstack/deletion";
 import type { PowerVcContext } from "../context";
 import { attachedToVm, flowStillRuns, perhapsLeft } from "./errors";
 import {
@@ -156,11 +156,7 @@ async function deleteAll(
  * Cinder refuses the DELETE while the volume is busy, attached, in a group or has snapshots, with one text for all of these
  * (docs/wire/openstack.md#a13).
  */
-function deleteOne(
-  cloud: PowerVcContext,
-  id: string,
-  context: Parameters<typeof deleteUntilGone>[1],
-): Promise<"deleted" | "missing"> {
+function deleteOne(cloud: PowerVcContext, id: string, context: DeletionContext): Promise<"deleted" | "missing"> {
   const deletion: Deletion = {
     noun: "volume",
     id,
