@@ -28,7 +28,7 @@ export function processIo(): Io {
     cwd: process.cwd(),
     home: homedir(),
     isTTY: process.stdout.isTTY === true,
-    columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+    columns: process.stdout.columns,
     canAsk: process.stdin.isTTY === true && process.stderr.isTTY === true,
     untilStopped: () =>
       new Promise((resolve) => {

@@ -36,10 +36,10 @@ export class Output {
 
   /** A line of prose. On a terminal it is broken at blanks, and its further lines begin below the text. */
   paragraph(before: readonly Part[], text: string): void {
-    const cleaned = before.map(clean);
-    const indent = cleaned.reduce((width, part) => width + part.text.length, 0);
+    // Clean first: a redacted text has another length, and a secret that is broken in two is not redacted.
+    const indent = before.reduce((width, part) => width + clean(part).text.length, 0);
     const [first = "", ...more] = wrap(clean(text).text, this.io.columns, indent);
-    if (!this.json) this.io.stdout.write(`${cleaned.map((part) => this.shown(part)).join("")}${first}\n`);
+    this.line(...before, first);
     for (const line of more) this.line(" ".repeat(indent), line);
   }
 
